@@ -1,0 +1,210 @@
+"""What flows between the engine and an architecture: image spec, networks, batches, requests.
+
+Shapes: N images, C channels, H height, W width, T frames. Images are float in [-1, 1].
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.errors import DataError, ShapeError
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """What the images of a data set, and so of a model, look like."""
+
+    height: int
+    width: int
+    channels: int = 3
+    source_channels: int | None = None
+    """Channels of the source domain of a translation; None where there is no source."""
+    class_names: tuple[str, ...] = ()
+    """One name per class; empty when the images have no labels."""
+    attribute_names: tuple[str, ...] = ()
+    """One name per binary or real attribute, as in CelebA."""
+    text_dim: int = 0
+    """Size of a stored caption embedding; 0 when there is none."""
+    num_frames: int = 1
+    """Frames per sample; 1 for still images."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes; 0 means unconditional."""
+        return len(self.class_names)
+
+    def unlabelled(self) -> "ImageSpec":
+        """The same images without labels, attributes or captions."""
+        return ImageSpec(
+            self.height, self.width, self.channels, self.source_channels, num_frames=self.num_frames
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready mapping; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ImageSpec":
+        """Build a spec from `to_dict` output."""
+        arguments: dict[str, Any] = dict(values)
+        for name in ("class_names", "attribute_names"):
+            arguments[name] = tuple(arguments.get(name, ()))
+        return cls(**arguments)
+
+
+class Networks(Mapping[str, nn.Module]):
+    """The networks of a run by role, as a phase sees them.
+
+    `nets[role]` is the fastest form, which may be compiled. `nets.eager(role)` is the plain
+    module: a penalty that differentiates a gradient must use it, because AOTAutograd has no
+    double backward.
+    """
+
+    def __init__(
+        self, modules: Mapping[str, nn.Module], compiled: Mapping[str, nn.Module] | None = None
+    ) -> None:
+        self._modules = dict(modules)
+        self._compiled = dict(compiled or {})
+
+    def __getitem__(self, role: str) -> nn.Module:
+        return self._compiled.get(role) or self._modules[role]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def eager(self, role: str) -> nn.Module:
+        """The uncompiled module of `role`; the same parameters as `nets[role]`."""
+        return self._modules[role]
+
+    def modules(self) -> dict[str, nn.Module]:
+        """All uncompiled modules by role."""
+        return dict(self._modules)
+
+
+@dataclass
+class Batch:
+    """One slot's share of a global batch, on the device.
+
+    Attributes:
+        fields: tensors by field name. `image`, `source`, `target` and `frames` are float in
+            [-1, 1]; `label` is one-hot [N, num_classes]; `attributes` [N, A]; `text` [N, D].
+        nimg: real images shown to the discriminator before this batch.
+        memory: a scratch that lives for one step and is seen by all phases of this slot, so
+            that a later phase can reuse what an earlier one made (detached).
+        slot_state: tensors that live as long as the run, one set per slot, kept in the
+            checkpoint (an image pool, say).
+        reports: what `report` recorded.
+    """
+
+    fields: dict[str, Tensor]
+    nimg: int = 0
+    memory: dict[str, Any] = field(default_factory=dict)
+    slot_state: dict[str, Tensor] = field(default_factory=dict)
+    reports: dict[str, Tensor] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Tensor:
+        try:
+            return self.fields[name]
+        except KeyError:
+            raise DataError(
+                f"This batch has no field '{name}'; it has {', '.join(sorted(self.fields))}. "
+                f"Name '{name}' in the architecture's `inputs` so that it is loaded."
+            ) from None
+
+    @property
+    def size(self) -> int:
+        """Images in this slot's share."""
+        return next(iter(self.fields.values())).shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
+        return next(iter(self.fields.values())).device
+
+    @property
+    def image(self) -> Tensor:
+        """[N, C, H, W] real images."""
+        return self["image"]
+
+    @property
+    def label(self) -> Tensor:
+        """[N, num_classes] one-hot labels; [N, 0] when unconditional."""
+        found = self.fields.get("label")
+        return self.image.new_zeros(self.size, 0) if found is None else found
+
+    def report(self, name: str, value: Tensor) -> None:
+        """Record the mean of `value` for the log and the health monitor; costs no host sync."""
+        self.reports[name] = value.detach().float().mean()
+
+
+@dataclass
+class GenerateRequest:
+    """What to generate: one image per seed, and the conditions an architecture understands.
+
+    Attributes:
+        seeds: one integer per image; it fixes the image whatever the batch or device.
+        device: where to generate.
+        label: [N, num_classes] one-hot labels, or None for the architecture's own draw.
+        attributes: [N, A] attribute vectors.
+        text: [N, D] caption embeddings.
+        source: [N, C, H, W] images to translate; for video [N, T, C, H, W].
+        truncation: truncation psi (or threshold); None leaves the latent as it is.
+        options: anything else an architecture offers, by name; it refuses the unknown.
+    """
+
+    seeds: Sequence[int]
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    label: Tensor | None = None
+    attributes: Tensor | None = None
+    text: Tensor | None = None
+    source: Tensor | None = None
+    truncation: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Number of images asked for."""
+        return len(self.seeds)
+
+    def noise(self, *shape: int, stream: int = 0) -> Tensor:
+        """Draw [N, *shape] standard normals, each row from its own seed.
+
+        Args:
+            shape: shape of one row.
+            stream: which of a seed's independent draws; give each use its own number.
+        """
+        return self._draw(torch.randn, shape, stream)
+
+    def uniform(self, *shape: int, stream: int = 0) -> Tensor:
+        """Draw [N, *shape] uniforms in [0, 1), each row from its own seed."""
+        return self._draw(torch.rand, shape, stream)
+
+    def random_label(self, num_classes: int) -> Tensor:
+        """The labels asked for, or one drawn from each seed: [N, num_classes] one-hot."""
+        if self.label is not None:
+            if self.label.shape != (self.size, num_classes):
+                raise ShapeError(
+                    f"label has shape {list(self.label.shape)}; this model wants "
+                    f"[{self.size}, {num_classes}]: one one-hot row per seed."
+                )
+            return self.label.to(self.device)
+        if num_classes == 0:
+            return torch.zeros(self.size, 0, device=self.device)
+        index = (self.uniform(stream=-1) * num_classes).long().clamp_(max=num_classes - 1)
+        return nn.functional.one_hot(index, num_classes).float()
+
+    def _draw(self, sampler: Callable[..., Tensor], shape: tuple[int, ...], stream: int) -> Tensor:
+        # Drawn on the CPU so that a seed means the same image on every device.
+        rows = []
+        for seed in self.seeds:
+            generator = torch.Generator().manual_seed((int(seed) << 8) ^ (stream & 0xFF))
+            rows.append(sampler(shape, generator=generator))
+        if not rows:
+            return torch.empty(0, *shape, device=self.device)
+        return torch.stack(rows).to(self.device)

@@ -1,0 +1,348 @@
+"""The base classes of everything a plugin can provide, from architectures to pipeline stages.
+
+A component is a named class with a pydantic `Config`. It is chosen by that name in the pipeline
+file and built from the options beside the name.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+import pluggy
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ganforge.batch import Batch, GenerateRequest, ImageSpec, Networks
+from ganforge.config import OptimizerConfig, PipelineConfig, StrictModel
+
+hookimpl = pluggy.HookimplMarker("ganforge")
+"""Marks a module-level function as the implementation of a ganforge hook."""
+
+ConfigT = TypeVar("ConfigT", bound=StrictModel)
+Terms = dict[str, Tensor]
+"""Named scalar loss terms; their sum is what a phase minimises."""
+
+
+class Component(ABC, Generic[ConfigT]):
+    """A named, configurable part of a pipeline."""
+
+    kind: ClassVar[str]
+    """What it is, in words: "architecture", "loss", ..."""
+    name: ClassVar[str]
+    """How the pipeline file calls it, in lower case with hyphens or underscores."""
+    Config: ClassVar[type[StrictModel]] = StrictModel
+    """Its options, with defaults and descriptions."""
+
+    config: ConfigT
+
+    def __init__(self, config: ConfigT) -> None:
+        super().__init__()
+        self.config = config
+
+
+# Objectives ------------------------------------------------------------------------------------
+
+
+class AdversarialLoss(Component[ConfigT]):
+    """How discriminator and generator play. Logits may have any shape; losses are means."""
+
+    kind = "loss"
+    generator_needs_real: ClassVar[bool] = False
+    """True when the generator's loss compares with the real logits (relativistic losses)."""
+
+    @abstractmethod
+    def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
+        """Scalar that the discriminator minimises."""
+
+    @abstractmethod
+    def generator(self, gen_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+        """Scalar that the generator minimises."""
+
+
+class RegularizerConfig(StrictModel):
+    """Options that every regularizer has."""
+
+    every: int = Field(
+        1, gt=0, description="Lazy regularization: apply each this many steps, scaled to match."
+    )
+
+
+@dataclass
+class PenaltyInput:
+    """What a regularizer may look at. Run with autocast off, on uncompiled networks.
+
+    Attributes:
+        discriminator: the plain discriminator module.
+        generator: the plain generator module.
+        critic: images [N, C, H, W] -> logits, with this batch's conditions filled in.
+        real_img: [N, C, H, W] real images, without gradient.
+        gen_img: () -> [N, C, H, W] generated images, without gradient; made when first asked.
+        synthesize: n -> (img [n, C, H, W], latents that img depends on, with gradient).
+    """
+
+    discriminator: nn.Module
+    generator: nn.Module
+    critic: Callable[[Tensor], Tensor]
+    real_img: Tensor
+    gen_img: Callable[[], Tensor]
+    synthesize: Callable[[int], tuple[Tensor, Tensor]]
+
+
+class Regularizer(Component[ConfigT], nn.Module):
+    """A penalty on one network, or a projection of its weights after each of its steps.
+
+    State lives in float buffers: the engine reduces them over slots and ranks like gradients
+    (the mean of what each slot made of the same start) and keeps them in the checkpoint.
+    """
+
+    kind = "regularizer"
+    Config: ClassVar[type[StrictModel]] = RegularizerConfig
+    target: ClassVar[Literal["discriminator", "generator"]]
+
+    @property
+    def every(self) -> int:
+        """Interval in steps."""
+        return int(getattr(self.config, "every", 1))
+
+    def penalty(self, inputs: PenaltyInput) -> Tensor | None:
+        """Weighted scalar penalty, before the factor `every`; None when there is only a projection.
+
+        Args:
+            inputs: images, networks and closures of the current slot.
+        """
+        return None
+
+    def project(self, network: nn.Module) -> None:
+        """Change the weights of `network` in place after its optimizer step."""
+
+
+class Augmentation(Component[ConfigT], nn.Module):
+    """A differentiable change of images shown to the discriminator, real and generated alike.
+
+    State lives in float buffers, as for `Regularizer`.
+    """
+
+    kind = "augmentation"
+
+    def observe(self, real_logits: Tensor) -> None:
+        """See the discriminator's logits for augmented real images (adaptive strength)."""
+
+    def step_end(self, batch_size: int) -> None:
+        """Adapt after a step of `batch_size` images; buffers are equal on all ranks here."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the pipeline file chose for an architecture to be trained with."""
+
+    loss: AdversarialLoss[Any]
+    regularizers: tuple[Regularizer[Any], ...] = ()
+    augmentation: Augmentation[Any] | None = None
+    n_critic: int = 1
+
+    def augment(self, img: Tensor) -> Tensor:
+        """Augment images for the discriminator, or return them unchanged."""
+        return img if self.augmentation is None else self.augmentation(img)
+
+    def for_target(self, target: str) -> list[Regularizer[Any]]:
+        """The regularizers of one network."""
+        return [r for r in self.regularizers if r.target == target]
+
+
+# Architectures ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One kind of optimizer update within a step.
+
+    Attributes:
+        name: unique in the architecture; part of log keys and of the random seed.
+        trains: roles that this phase updates; all other networks are frozen.
+        loss: (networks, batch) -> named terms, whose sum is minimised.
+        every: the phase runs each this many steps, at the end of the interval.
+        lazy: a regularization phase that shares an optimizer with a main phase; the optimizer's
+            learning rate and betas are scaled to make up for it (Karras et al. 2020,
+            arXiv:1912.04958, appendix B).
+        after_step: called with the networks after the optimizer step, without gradient.
+    """
+
+    name: str
+    trains: tuple[str, ...]
+    loss: Callable[[Networks, Batch], Terms]
+    every: int = 1
+    lazy: bool = False
+    after_step: Callable[[Networks], None] | None = None
+
+
+class Architecture(Component[ConfigT]):
+    """What is trained: networks, the phases that train them, and how to generate.
+
+    It never says how it is run: no device, rank, precision, optimizer step, file or log.
+    """
+
+    kind = "architecture"
+    paper: ClassVar[str]
+    """Citation: authors, year, arXiv number."""
+    inputs: ClassVar[tuple[str, ...]] = ("image",)
+    """Batch fields it must have."""
+    optional_inputs: ClassVar[tuple[str, ...]] = ()
+    """Batch fields it uses when the data has them."""
+    ema_roles: ClassVar[tuple[str, ...]] = ("generator",)
+    """Networks that generate: averaged over training, measured, exported."""
+    optimizer: ClassVar[OptimizerConfig] = OptimizerConfig()
+    """The paper's optimizer; `train.optimizer` in the pipeline file overrides its fields."""
+    translates: ClassVar[tuple[str, ...]] = ()
+    """Names of the directions it translates images in; empty for noise-to-image models."""
+
+    def check(self, spec: ImageSpec, objective: Objective) -> None:
+        """Refuse what cannot work before anything is built.
+
+        Raises:
+            ConfigError: an unreachable resolution, a forbidden combination, ...
+        """
+
+    @abstractmethod
+    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+        """Build the initialised networks by role."""
+
+    @abstractmethod
+    def phases(self, objective: Objective) -> list[Phase]:
+        """The phases of a step, in order."""
+
+    @abstractmethod
+    def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
+        """Images [N, C, H, W] in [-1, 1], one per seed: the one inference path.
+
+        Args:
+            nets: at least the `ema_roles`, in eval mode, without gradient.
+            request: seeds and conditions. The result depends on nothing else.
+        """
+
+    def chunks(self, batch: Batch) -> Iterator[Batch]:
+        """Cut a slot's batch into parts that are trained one after the other.
+
+        The phases run for each part. Sequence models yield a few frames at a time and carry
+        detached state in `batch.memory` (truncated back-propagation through time).
+        """
+        yield batch
+
+
+# Data, metrics, stages -------------------------------------------------------------------------
+
+
+@dataclass
+class Sample:
+    """One sample before it is written to a shard.
+
+    Attributes:
+        key: unique name, without dots or slashes.
+        fields: by field name: image bytes (with their file extension in `formats`), PIL images,
+            numpy arrays, integers (label), strings (caption) or lists of floats.
+        formats: file extension of each field given as bytes, e.g. {"image": "png"}.
+    """
+
+    key: str
+    fields: dict[str, Any]
+    formats: dict[str, str] = field(default_factory=dict)
+
+
+class Source(Component[ConfigT]):
+    """Where raw images come from; `ganforge data prepare` turns it into shards."""
+
+    kind = "source"
+
+    def class_names(self) -> Sequence[str]:
+        """Names of the classes in label order; empty when there are no labels."""
+        return ()
+
+    def attribute_names(self) -> Sequence[str]:
+        """Names of the attributes; empty when there are none."""
+        return ()
+
+    def streams(self) -> Sequence[str]:
+        """Independent streams of samples: one, or two for unpaired domains."""
+        return ("main",)
+
+    @abstractmethod
+    def samples(self, stream: str = "main") -> Iterator[Sample]:
+        """All samples of one stream, in a fixed order."""
+
+    def __len__(self) -> int:
+        """Number of samples over all streams; 0 when unknown."""
+        return 0
+
+
+class FeatureExtractor(Component[ConfigT], nn.Module):
+    """A frozen network whose features metrics compare.
+
+    It follows torch-fidelity: `forward` maps uint8 images [N, C, H, W] to a dict of float32
+    features [N, D] by layer name.
+    """
+
+    kind = "feature extractor"
+    layers: ClassVar[Mapping[str, str]]
+    """The layer each metric uses: {"fid": ..., "kid": ..., "is": ...}."""
+
+    @property
+    @abstractmethod
+    def sha256(self) -> str:
+        """Hash of the weights: part of each number's provenance."""
+
+    @abstractmethod
+    def forward(self, img: Tensor) -> dict[str, Tensor]:
+        """Features of uint8 images [N, C, H, W] by layer name."""
+
+
+class Metric(Component[ConfigT]):
+    """A number computed from features of generated, and mostly of real, images."""
+
+    kind = "metric"
+    needs_real: ClassVar[bool] = True
+    lower_is_better: ClassVar[bool] = True
+
+    @abstractmethod
+    def compute(
+        self, gen: Mapping[str, Tensor], real: Mapping[str, Tensor], layers: Mapping[str, str]
+    ) -> dict[str, float]:
+        """Values by name.
+
+        Args:
+            gen: features of generated images by layer, each [N, D] on the CPU.
+            real: features of real images, or empty.
+            layers: the extractor's layer for each metric.
+        """
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a stage knows: the resolved pipeline file and the run's directory."""
+
+    config: PipelineConfig
+    run_dir: Path
+
+
+class Stage(Component[ConfigT]):
+    """One step of a pipeline. Finished stages are skipped when a run is repeated."""
+
+    kind = "stage"
+
+    @abstractmethod
+    def is_done(self, context: RunContext) -> bool:
+        """Whether its result is there and belongs to this configuration."""
+
+    @abstractmethod
+    def run(self, context: RunContext) -> None:
+        """Do the work, on all ranks together."""
+
+    def plan(self, context: RunContext) -> str:
+        """One line for `--dry-run`: what it would do."""
+        return type(self).__doc__ or self.name
+
+
+def full_precision(img: Tensor) -> torch.autocast:
+    """Context that switches autocast off on the device of `img`: penalties run in float32."""
+    return torch.autocast(img.device.type, enabled=False)

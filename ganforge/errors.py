@@ -1,0 +1,74 @@
+"""The one exception tree: every fault a user can cause or fix is a `GanforgeError`.
+
+A message says what is wrong (with the value), where, and what to do. It is passed as one
+positional string so that its type survives the trip out of a DataLoader worker process.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class GanforgeError(Exception):
+    """Base of all errors that the CLI reports as one message with exit code 2."""
+
+
+class ConfigError(GanforgeError):
+    """The pipeline file, or a combination it asks for, is not valid."""
+
+
+class PluginError(GanforgeError):
+    """A plugin cannot be used."""
+
+
+class PluginNotFound(PluginError):
+    """No installed plugin provides the name that was asked for."""
+
+
+class PluginConflict(PluginError):
+    """Two installed plugins claim the same name."""
+
+
+class PluginContractError(PluginError):
+    """A plugin breaks the contract of a hook or of a component."""
+
+
+class DataError(GanforgeError):
+    """The data is missing, damaged or not what was declared."""
+
+
+class ShardError(DataError):
+    """A shard does not match its index or cannot be read."""
+
+
+class ShapeError(GanforgeError):
+    """A tensor has the wrong shape or type at a public seam."""
+
+
+class TrainingError(GanforgeError):
+    """Training cannot start or go on."""
+
+
+class NonFiniteError(TrainingError):
+    """A loss or a gradient is NaN or infinite; no network was updated with it."""
+
+
+class CheckpointError(GanforgeError):
+    """A checkpoint is damaged, incomplete or of another run."""
+
+
+class MetricError(GanforgeError):
+    """A metric cannot be computed as asked."""
+
+
+class PublishError(GanforgeError):
+    """A model cannot be exported, pushed or pulled."""
+
+
+def suggest(name: str, valid: Iterable[str]) -> str:
+    """Return the sentence that helps after an unknown name: near matches, then all valid names."""
+    names = sorted(valid)
+    if not names:
+        return "None is available."
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    hint = f"Did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
+    return f"{hint}Valid: {', '.join(names)}."
