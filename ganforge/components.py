@@ -101,6 +101,8 @@ class Regularizer(Component[ConfigT], nn.Module):
     kind = "regularizer"
     Config: ClassVar[type[StrictModel]] = RegularizerConfig
     target: ClassVar[Literal["discriminator", "generator"]]
+    forbids_batchnorm: ClassVar[bool] = False
+    """True when it differentiates by single images, which batch statistics would mix."""
 
     @property
     def every(self) -> int:
@@ -195,6 +197,8 @@ class Architecture(Component[ConfigT]):
     """Networks that generate: averaged over training, measured, exported."""
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig()
     """The paper's optimizer; `train.optimizer` in the pipeline file overrides its fields."""
+    optimizers: ClassVar[Mapping[str, OptimizerConfig]] = {}
+    """Fields that differ for some roles; `train.optimizers` overrides them."""
     translates: ClassVar[tuple[str, ...]] = ()
     """Names of the directions it translates images in; empty for noise-to-image models."""
 

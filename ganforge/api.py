@@ -1,0 +1,76 @@
+"""Everything a plugin imports: `from ganforge.api import ...`.
+
+Names exported here are stable: they change only with a note in the changelog.
+"""
+
+from pydantic import Field
+
+from ganforge.batch import Batch, GenerateRequest, ImageSpec, Networks
+from ganforge.components import (
+    AdversarialLoss,
+    Architecture,
+    Augmentation,
+    Component,
+    FeatureExtractor,
+    Metric,
+    Objective,
+    PenaltyInput,
+    Phase,
+    Regularizer,
+    RegularizerConfig,
+    RunContext,
+    Sample,
+    Source,
+    Stage,
+    Terms,
+    full_precision,
+    hookimpl,
+)
+from ganforge.config import OptimizerConfig
+from ganforge.config import StrictModel as ComponentOptions
+from ganforge.errors import (
+    ConfigError,
+    DataError,
+    GanforgeError,
+    MetricError,
+    PluginError,
+    ShapeError,
+    suggest,
+)
+from ganforge.noise_to_image import NoiseToImage
+
+__all__ = [
+    "AdversarialLoss",
+    "Architecture",
+    "Augmentation",
+    "Batch",
+    "Component",
+    "ComponentOptions",
+    "ConfigError",
+    "DataError",
+    "FeatureExtractor",
+    "Field",
+    "GanforgeError",
+    "GenerateRequest",
+    "ImageSpec",
+    "Metric",
+    "MetricError",
+    "Networks",
+    "NoiseToImage",
+    "Objective",
+    "OptimizerConfig",
+    "PenaltyInput",
+    "Phase",
+    "PluginError",
+    "Regularizer",
+    "RegularizerConfig",
+    "RunContext",
+    "Sample",
+    "ShapeError",
+    "Source",
+    "Stage",
+    "Terms",
+    "full_precision",
+    "hookimpl",
+    "suggest",
+]

@@ -1,0 +1,213 @@
+"""The adversarial pair of noise-to-image GANs: the phases that most architectures share.
+
+An architecture that subclasses `NoiseToImage` builds `generator(z, c) -> img` and
+`discriminator(img, c) -> logits`, with z [N, z_dim], c [N, c_dim] one-hot (c_dim may be 0),
+img [N, C, H, W] in [-1, 1] and logits [N]. Loss, regularizers and augmentation come from the
+pipeline file, so any backbone trains with any objective.
+"""
+
+import functools
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.batch import Batch, GenerateRequest, ImageSpec, Networks
+from ganforge.components import (
+    Architecture,
+    ConfigT,
+    Objective,
+    PenaltyInput,
+    Phase,
+    Regularizer,
+    Terms,
+    full_precision,
+)
+from ganforge.errors import ConfigError
+
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+class NoiseToImage(Architecture[ConfigT]):
+    """A generator and a discriminator; subclasses give the two networks and the latent size."""
+
+    reuses_fakes: ClassVar[bool] = True
+    """Train the discriminator on the images that the generator phase has just made, which saves
+    a forward pass; False draws new ones."""
+
+    @property
+    @abstractmethod
+    def z_dim(self) -> int:
+        """Latent size."""
+
+    def latent(self, num: int, like: Tensor) -> Tensor:
+        """Draw z [num, z_dim] for training, standard normal unless a paper says otherwise."""
+        return torch.randn(num, self.z_dim, device=like.device)
+
+    def request_latent(self, request: GenerateRequest) -> Tensor:
+        """Draw z [N, z_dim] for generation from the request's seeds, as `latent` does."""
+        return request.noise(self.z_dim)
+
+    def synthesize(self, generator: nn.Module, z: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and the latents that a path-length penalty differentiates by.
+
+        Args:
+            generator: the plain generator.
+            z: [n, z_dim].
+            c: [n, c_dim].
+        """
+        z.requires_grad_(True)
+        return generator(z, c), z
+
+    def check(self, spec: ImageSpec, objective: Objective) -> None:
+        """Refuse a penalty on per-image gradients over a network with batch statistics."""
+        wanted = [r for r in objective.regularizers if r.forbids_batchnorm]
+        if not wanted:
+            return
+        with torch.device("meta"):
+            networks = self.networks(spec)
+        for regularizer in wanted:
+            network = networks[regularizer.target]
+            norm = next((n for n, m in network.named_modules() if isinstance(m, _BATCH_NORMS)), "")
+            if norm:
+                raise ConfigError(
+                    f"loss.regularizers: '{regularizer.name}' penalises the gradient of each image "
+                    f"alone, but the {regularizer.target} of '{self.name}' has BatchNorm "
+                    f"('{norm}'), which mixes the images of a batch (Gulrajani et al. 2017, "
+                    f"sec. 4). Choose another norm for it (e.g. model.discriminator_norm: none)."
+                )
+
+    def phases(self, objective: Objective) -> list[Phase]:
+        """Generator, generator penalties, discriminator, discriminator penalties."""
+        phases = []
+        losses: dict[str, Callable[..., Terms]] = {
+            "generator": self.generator_terms,
+            "discriminator": self.discriminator_terms,
+        }
+        for role, loss in losses.items():
+            every = objective.n_critic if role == "generator" else 1
+            regularizers = objective.for_target(role)
+            eager = [r for r in regularizers if r.every == 1]
+            phases.append(
+                Phase(
+                    name=role,
+                    trains=(role,),
+                    loss=functools.partial(_with_penalties, self, objective, loss, eager),
+                    every=every,
+                    after_step=functools.partial(_project, role, regularizers),
+                )
+            )
+            for lazy in (r for r in regularizers if r.every > 1):
+                phases.append(
+                    Phase(
+                        name=f"{role}_{lazy.name}",
+                        trains=(role,),
+                        loss=functools.partial(_penalties, self, objective, [lazy]),
+                        every=lazy.every * every,
+                        lazy=True,
+                    )
+                )
+        return phases
+
+    def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """The generator's adversarial term; keeps the images for the discriminator's phase."""
+        c = batch.label
+        gen_img = nets["generator"](self.latent(batch.size, c), c)
+        if self.reuses_fakes:
+            batch.memory["gen_img"] = gen_img.detach()
+        gen_logits = nets["discriminator"](objective.augment(gen_img), c)
+        real_logits = None
+        if objective.loss.generator_needs_real:
+            real_logits = nets["discriminator"](objective.augment(batch.image), c)
+        return {"adversarial": objective.loss.generator(gen_logits, real_logits)}
+
+    def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """The discriminator's adversarial term on real and generated images, kept separate."""
+        c = batch.label
+        real_logits = nets["discriminator"](objective.augment(batch.image), c)
+        gen_img = self.gen_img(nets["generator"], batch)
+        gen_logits = nets["discriminator"](objective.augment(gen_img), c)
+        if objective.augmentation is not None:
+            objective.augmentation.observe(real_logits.detach())
+        batch.report("logits/real", real_logits)
+        batch.report("logits/gen", gen_logits)
+        batch.report("accuracy/real", real_logits > 0)
+        batch.report("accuracy/gen", gen_logits < 0)
+        return {"adversarial": objective.loss.discriminator(real_logits, gen_logits)}
+
+    def gen_img(self, generator: nn.Module, batch: Batch) -> Tensor:
+        """Generated images without gradient: those of the generator phase, or new ones."""
+        if "gen_img" not in batch.memory:
+            with torch.no_grad():
+                gen_img = generator(self.latent(batch.size, batch.label), batch.label)
+            if not self.reuses_fakes:
+                return gen_img  # type: ignore[no-any-return]  # modules are untyped
+            batch.memory["gen_img"] = gen_img
+        return batch.memory["gen_img"]  # type: ignore[no-any-return]
+
+    def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
+        """Images [N, C, H, W] from the request's seeds and labels."""
+        z = self.request_latent(request)
+        num_classes = 0 if request.label is None else request.label.shape[1]
+        return nets["generator"](z, request.random_label(num_classes))  # type: ignore[no-any-return]
+
+
+def _penalty_input(
+    architecture: NoiseToImage[ConfigT], objective: Objective, nets: Networks, batch: Batch
+) -> PenaltyInput:
+    generator, discriminator = nets.eager("generator"), nets.eager("discriminator")
+    c = batch.label
+
+    def critic(img: Tensor) -> Tensor:
+        # The penalty sees the discriminator through the augmentation, as its loss does.
+        return discriminator(objective.augment(img), c)  # type: ignore[no-any-return]
+
+    def synthesize(num: int) -> tuple[Tensor, Tensor]:
+        return architecture.synthesize(generator, architecture.latent(num, c), c[:num])
+
+    return PenaltyInput(
+        discriminator=discriminator,
+        generator=generator,
+        critic=critic,
+        real_img=batch.image.detach(),
+        gen_img=lambda: architecture.gen_img(generator, batch),
+        synthesize=synthesize,
+    )
+
+
+def _penalties(
+    architecture: NoiseToImage[ConfigT],
+    objective: Objective,
+    regularizers: list[Regularizer[ConfigT]],
+    nets: Networks,
+    batch: Batch,
+) -> Terms:
+    terms = {}
+    with full_precision(batch.image):
+        inputs = _penalty_input(architecture, objective, nets, batch)
+        for regularizer in regularizers:
+            penalty = regularizer.penalty(inputs)
+            if penalty is not None:
+                terms[regularizer.name] = penalty * regularizer.every
+    return terms
+
+
+def _with_penalties(
+    architecture: NoiseToImage[ConfigT],
+    objective: Objective,
+    loss: Callable[[Objective, Networks, Batch], Terms],
+    regularizers: list[Regularizer[ConfigT]],
+    nets: Networks,
+    batch: Batch,
+) -> Terms:
+    terms = loss(objective, nets, batch)
+    if regularizers:
+        terms |= _penalties(architecture, objective, regularizers, nets, batch)
+    return terms
+
+
+def _project(role: str, regularizers: list[Regularizer[ConfigT]], nets: Networks) -> None:
+    for regularizer in regularizers:
+        regularizer.project(nets.eager(role))
