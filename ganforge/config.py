@@ -6,7 +6,9 @@ nothing heavy, so that command-line help stays fast.
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+
+from ganforge.origins import Origins
 
 
 class StrictModel(BaseModel):
@@ -265,3 +267,15 @@ class PipelineConfig(StrictModel):
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     publish: PublishConfig = PublishConfig()
+    _origins: Origins = PrivateAttr(default_factory=Origins)
+
+    @property
+    def origins(self) -> Origins:
+        """File and line of each key, for messages; empty when it was not read from a file."""
+        return self._origins
+
+    def with_origins(self, origins: Origins) -> "PipelineConfig":
+        """The same configuration, knowing where it was written."""
+        copy = self.model_copy()
+        copy._origins = origins
+        return copy
