@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ganforge.batch import Batch, GenerateRequest, ImageSpec, Networks
 from ganforge.config import OptimizerConfig, PipelineConfig, StrictModel
+from ganforge.errors import ConfigError, suggest
 
 hookimpl = pluggy.HookimplMarker("ganforge")
 """Marks a module-level function as the implementation of a ganforge hook."""
@@ -200,7 +201,15 @@ class Architecture(Component[ConfigT]):
     optimizers: ClassVar[Mapping[str, OptimizerConfig]] = {}
     """Fields that differ for some roles; `train.optimizers` overrides them."""
     translates: ClassVar[tuple[str, ...]] = ()
-    """Names of the directions it translates images in; empty for noise-to-image models."""
+    """Names of the directions it translates images in; empty for noise-to-image models.
+
+    The first goes from source to target, a second one back. `request.options["direction"]` holds
+    the one asked for; the first when it is absent.
+    """
+    supports_truncation: ClassVar[bool] = False
+    """Whether `generate` follows `request.truncation`."""
+    generate_options: ClassVar[Mapping[str, str]] = {}
+    """Further `request.options` that `generate` understands: name -> what it does, with unit."""
 
     def check(self, spec: ImageSpec, objective: Objective) -> None:
         """Refuse what cannot work before anything is built.
@@ -225,6 +234,31 @@ class Architecture(Component[ConfigT]):
             nets: at least the `ema_roles`, in eval mode, without gradient.
             request: seeds and conditions. The result depends on nothing else.
         """
+
+    def check_request(self, truncation: float | None, options: Mapping[str, Any]) -> None:
+        """Refuse what `generate` would not understand, before anything is generated.
+
+        Raises:
+            ConfigError: truncation where there is none, or an unknown option; near names listed.
+        """
+        if truncation is not None and not self.supports_truncation:
+            raise ConfigError(
+                f"truncation={truncation} was asked for, but the architecture '{self.name}' has "
+                f"no truncation. Leave it out."
+            )
+        known = {*self.generate_options, *(("direction",) if self.translates else ())}
+        for name in options:
+            if name not in known:
+                raise ConfigError(
+                    f"The architecture '{self.name}' has no generation option '{name}'. "
+                    f"{suggest(name, known)}"
+                )
+        direction = options.get("direction")
+        if direction is not None and direction not in self.translates:
+            raise ConfigError(
+                f"The architecture '{self.name}' has no direction {direction!r}. "
+                f"{suggest(str(direction), self.translates)}"
+            )
 
     def chunks(self, batch: Batch) -> Iterator[Batch]:
         """Cut a slot's batch into parts that are trained one after the other.
