@@ -15,7 +15,8 @@ class Origins:
     """The place of each key. Equal to any other: it is no part of what a configuration means."""
 
     def __init__(self) -> None:
-        self._places: dict[KeyPath, str] = {}
+        # Parts are kept as text: YAML may read a key as a number.
+        self._places: dict[tuple[str, ...], str] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Origins)
@@ -25,7 +26,7 @@ class Origins:
 
     def put(self, path: KeyPath, place: str) -> None:
         """Record that `path` was written at `place`."""
-        self._places[path] = place
+        self._places[tuple(map(str, path))] = place
 
     def put_value(self, path: KeyPath, value: object, place: str) -> None:
         """Record `place` for `path` and for everything inside `value`."""
@@ -43,8 +44,9 @@ class Origins:
 
     def find(self, path: Sequence[str | int]) -> str | None:
         """The place of `path`, or of the nearest key round it; None when nothing is known."""
-        for length in range(len(path), -1, -1):
-            place = self._places.get(tuple(path[:length]))
+        parts = tuple(map(str, path))
+        for length in range(len(parts), -1, -1):
+            place = self._places.get(parts[:length])
             if place is not None:
                 return place
         return None

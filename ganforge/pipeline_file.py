@@ -17,11 +17,13 @@ from ganforge.config import LossConfig, PipelineConfig
 from ganforge.errors import ConfigError
 from ganforge.faults import describe_faults, dotted, raise_faults
 from ganforge.origins import KeyPath, Origins, yaml_origins
+from ganforge.pipeline_schema import json_schema
 
 __all__ = [
     "config_diff",
     "dump_config",
     "find_pipeline",
+    "json_schema",
     "load_pipeline",
     "packaged_pipelines",
     "validate_components",

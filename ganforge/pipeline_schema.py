@@ -1,0 +1,119 @@
+"""The JSON schema of pipeline files, with the options of every installed component."""
+
+from typing import Any
+
+from ganforge.components import (
+    AdversarialLoss,
+    Architecture,
+    Augmentation,
+    Component,
+    FeatureExtractor,
+    Metric,
+    Regularizer,
+    Source,
+    Stage,
+)
+from ganforge.config import LossConfig, PipelineConfig
+from ganforge.registry import Registry
+
+Schema = dict[str, Any]
+
+
+def json_schema(registry: Registry) -> Schema:
+    """Describe a pipeline file for editors (JSON Schema 2020-12).
+
+    Args:
+        registry: the installed components; their options are part of the schema.
+
+    Returns:
+        A schema for the YAML language server. Nothing is required at the root, because a file
+        may inherit it through `extends`; unknown keys are refused everywhere.
+    """
+    root = PipelineConfig.model_json_schema()
+    definitions: Schema = root["$defs"]
+    del root["required"]
+    for name in ("ModelConfig", "LossConfig", "ComponentConfig"):
+        del definitions[name]
+    root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    root["title"] = "ganforge pipeline"
+    files = {"type": "array", "items": {"type": "string"}}
+    root["properties"]["extends"] = {
+        "description": "Pipeline files to merge first: paths or packaged names.",
+        "anyOf": [{"type": "string"}, files],
+    }
+    _place_components(root["properties"], definitions, registry)
+    definitions |= _component_definitions(registry)
+    return root
+
+
+def _place_components(properties: Schema, definitions: Schema, registry: Registry) -> None:
+    """Point each place that takes a component at the components of its kind."""
+    data = definitions["DataConfig"]["properties"]
+    evaluate = definitions["EvaluateConfig"]["properties"]
+    stages = registry.names(Stage)
+    properties["stages"]["items"] = {"type": "string", **({"enum": stages} if stages else {})}
+    properties["model"] = {"$ref": _reference(Architecture)}
+    properties["loss"] = {"$ref": _reference(AdversarialLoss)}
+    evaluate["extractor"]["$ref"] = _reference(FeatureExtractor)
+    evaluate["metrics"]["items"] = {"$ref": _reference(Metric)}
+    null = {"type": "null"}
+    properties["augment"]["anyOf"] = [{"$ref": _reference(Augmentation)}, null]
+    data["source"]["anyOf"] = [{"$ref": _reference(Source)}, null]
+
+
+def _reference(kind: type[Component[Any]]) -> str:
+    return f"#/$defs/{kind.__name__}"
+
+
+def _component_definitions(registry: Registry) -> Schema:
+    """One definition per kind, and one per component."""
+    definitions: Schema = {}
+    for kind in (
+        AdversarialLoss,
+        Architecture,
+        Augmentation,
+        FeatureExtractor,
+        Metric,
+        Regularizer,
+    ):
+        definitions |= _kind_definitions(registry, kind)
+    return definitions | _kind_definitions(registry, Source)
+
+
+def _kind_definitions(registry: Registry, kind: type[Component[Any]]) -> Schema:
+    names = registry.names(kind)
+    definitions: Schema = {}
+    choices: list[Schema] = []
+    for name in names:
+        prefix = f"{kind.__name__}.{name}"
+        definitions |= _options(registry.find(kind, name), prefix, kind)
+        choices.append({"$ref": f"#/$defs/{prefix}"})
+    if kind is not Architecture and names:
+        choices.insert(0, {"type": "string", "enum": names})
+    definitions[kind.__name__] = {"anyOf": choices} if choices else {"type": ["object", "string"]}
+    return definitions
+
+
+def _options(component: type[Component[Any]], prefix: str, kind: type[Component[Any]]) -> Schema:
+    """The mapping that chooses one component, and the definitions it uses."""
+    schema = component.Config.model_json_schema(ref_template=f"#/$defs/{prefix}.{{model}}")
+    inner = schema.pop("$defs", {})
+    key = "architecture" if kind is Architecture else "name"
+    own = {key: {"const": component.name, "description": _summary(component)}}
+    required = [key]
+    if kind is AdversarialLoss:
+        shared = LossConfig.model_json_schema()["properties"]
+        shared["regularizers"]["items"] = {"$ref": _reference(Regularizer)}
+        own |= {field: shared[field] for field in ("regularizers", "n_critic")}
+        required = []  # the default loss may go unnamed
+    schema["properties"] = own | schema.get("properties", {})
+    schema["required"] = required
+    schema["description"] = _summary(component)
+    return {prefix: schema, **{f"{prefix}.{name}": model for name, model in inner.items()}}
+
+
+def _summary(component: type[Component[Any]]) -> str:
+    """What the component is, from its docstring and citation."""
+    first = (component.__doc__ or component.name).strip().splitlines()[0]
+    paper = getattr(component, "paper", "")
+    return f"{first} {paper}".strip()
