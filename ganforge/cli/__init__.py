@@ -1,1 +1,34 @@
-"""To be written."""
+"""The `ganforge` command line: parse, call, translate errors.
+
+Command modules import only click at the top; what they call is imported in their bodies, so that
+`ganforge --help` does not wait for torch.
+"""
+
+import click
+
+from ganforge import __version__
+from ganforge.cli._group import RootGroup
+
+_COMMANDS = {
+    "run": "ganforge.cli.run:run",
+    "generate": "ganforge.cli.models:generate",
+    "translate": "ganforge.cli.models:translate",
+    "evaluate": "ganforge.cli.models:evaluate",
+    "publish": "ganforge.cli.hub:publish",
+    "pull": "ganforge.cli.hub:pull",
+    "data": "ganforge.cli.data:data",
+    "plugins": "ganforge.cli.plugins:plugins",
+    "schema": "ganforge.cli.tools:schema",
+    "doctor": "ganforge.cli.tools:doctor",
+}
+
+
+@click.group(
+    cls=RootGroup,
+    lazy=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: ganforge run quickstart",
+)
+@click.version_option(__version__, prog_name="ganforge")
+def main() -> None:
+    """Train, measure and publish image GANs."""

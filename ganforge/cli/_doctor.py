@@ -1,0 +1,192 @@
+"""What `ganforge doctor` looks at. Each check returns findings and never raises."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from ganforge.errors import GanforgeError
+
+_PACKAGES = ("ganforge", "torch", "torchvision", "accelerate", "webdataset", "torch-fidelity",
+             "huggingface_hub", "datasets", "numpy")  # fmt: skip
+_LAUNCH_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT",
+                     "SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_PROCID", "CUDA_VISIBLE_DEVICES",
+                     "OMP_NUM_THREADS")  # fmt: skip
+_LOW_DISK_BYTES = 10 * 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    status: Literal["ok", "warn", "FAIL"]
+    topic: str
+    text: str
+
+    def to_dict(self) -> dict[str, str]:
+        """For --json."""
+        return asdict(self)
+
+
+def examine(run_dir: Path, environ: Mapping[str, str] = os.environ) -> list[Finding]:
+    """Run all checks.
+
+    Args:
+        run_dir: where runs will be written.
+        environ: environment variables.
+    """
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _versions,
+        _device,
+        _compiler,
+        lambda: _launch(environ),
+        lambda: accelerate_config(environ),
+        _plugins,
+        lambda: _disk(run_dir),
+        _inception,
+        _hub_token,
+    ]
+    return [finding for check in checks for finding in check()]
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("ok", "python", f"{platform.python_version()} ({sys.executable})")
+    for package in _PACKAGES:
+        try:
+            yield Finding("ok", package, importlib.metadata.version(package))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding("FAIL", package, f"not installed; pip install {package}")
+
+
+def _device() -> Iterator[Finding]:
+    import torch
+
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            found = torch.cuda.get_device_properties(index)
+            yield Finding(
+                "ok", "device", f"cuda:{index} {found.name}, {found.total_memory / 2**30:.0f} GiB"
+            )
+        return
+    threads = f"CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    yield Finding("warn", "device", f"{threads}; no CUDA device, so only small runs are practical")
+
+
+def _compiler() -> Iterator[Finding]:
+    """What torch.compile needs: Triton on CUDA, a C++ compiler on the CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        try:
+            version = importlib.metadata.version("triton")
+            yield Finding("ok", "compile", f"Triton {version}")
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding("warn", "compile", "no Triton: training runs uncompiled, and slower")
+        return
+    found = next(filter(None, map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))), None)
+    if found:
+        yield Finding("ok", "compile", f"C++ compiler {found}")
+    else:
+        yield Finding("warn", "compile", "no C++ compiler: training runs uncompiled; install g++")
+
+
+def _launch(environ: Mapping[str, str]) -> Iterator[Finding]:
+    found = [f"{name}={environ[name]}" for name in _LAUNCH_VARIABLES if name in environ]
+    yield Finding("ok", "launch", " ".join(found) or "one process (no launcher variables)")
+    tasks, world = int(environ.get("SLURM_NTASKS", 1)), int(environ.get("WORLD_SIZE", 1))
+    if tasks > 1 and world == 1:
+        yield Finding(
+            "warn",
+            "launch",
+            f"SLURM_NTASKS={tasks} but WORLD_SIZE is 1: each task would train alone; "
+            f"start with slurm/train.sbatch",
+        )
+
+
+def accelerate_config(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """The default file of `accelerate config`, and its environment variables."""
+    home = Path(environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    path = home / "accelerate" / "default_config.yaml"
+    for variable, kind in (
+        ("ACCELERATE_USE_FSDP", "FSDP"),
+        ("ACCELERATE_USE_DEEPSPEED", "DEEPSPEED"),
+    ):
+        if environ.get(variable, "false").lower() in ("1", "true"):
+            yield _refused(kind, f"{variable}={environ[variable]}", f"unset {variable}")
+    if not path.is_file():
+        yield Finding("ok", "accelerate config", f"none ({path})")
+        return
+    try:
+        values: Any = yaml.safe_load(path.read_text()) or {}
+        kind = str(values.get("distributed_type", "NO"))
+    except (OSError, yaml.YAMLError, AttributeError) as err:
+        yield Finding("warn", "accelerate config", f"cannot read {path}: {err}")
+        return
+    if kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
+        yield _refused(kind, str(path), "run `accelerate config` again and choose none of these")
+    else:
+        yield Finding("ok", "accelerate config", f"{path}: distributed_type {kind}")
+
+
+def _refused(kind: str, where: str, cure: str) -> Finding:
+    return Finding(
+        "FAIL",
+        "accelerate config",
+        f"{where} asks for {kind}, which ganforge refuses: it reduces gradients itself; {cure}",
+    )
+
+
+def _plugins() -> Iterator[Finding]:
+    from ganforge.registry import get_registry
+
+    try:
+        registry = get_registry()
+    except GanforgeError as err:
+        yield Finding("FAIL", "plugins", str(err))
+        return
+    for plugin in registry.plugins.values():
+        if plugin.distribution != "ganforge":
+            yield Finding("ok", "plugin", f"{plugin.name} ({plugin.distribution} {plugin.version})")
+    yield Finding("ok", "plugins", f"{len(registry.plugins)} loaded, no conflict")
+
+
+def _disk(run_dir: Path) -> Iterator[Finding]:
+    existing = next(p for p in (run_dir.absolute(), *run_dir.absolute().parents) if p.exists())
+    if not os.access(existing, os.W_OK):
+        yield Finding("FAIL", "run dir", f"{existing} is not writable; set run_dir elsewhere")
+    else:
+        yield Finding("ok", "run dir", f"{run_dir} (writable)")
+    free = shutil.disk_usage(existing).free
+    text = f"{free / 2**30:.0f} GiB free at {existing}"
+    yield Finding("ok" if free > _LOW_DISK_BYTES else "warn", "disk", text)
+
+
+def _inception() -> Iterator[Finding]:
+    """Where torch-fidelity, through torch.hub, caches the FID network."""
+    import torch
+
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    found = sorted(folder.glob("weights-inception-*.pth"))
+    if found:
+        yield Finding("ok", "inception", str(found[0]))
+    else:
+        yield Finding(
+            "warn", "inception", f"weights not cached in {folder}; the first FID downloads them"
+        )
+
+
+def _hub_token() -> Iterator[Finding]:
+    """Whether there is a token; the token itself is never shown."""
+    import huggingface_hub
+
+    if huggingface_hub.get_token():
+        yield Finding("ok", "hub token", "present")
+    else:
+        yield Finding("warn", "hub token", "none; needed only to publish: hf auth login")

@@ -1,0 +1,46 @@
+"""`ganforge schema` and `ganforge doctor`."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command(epilog="Example: ganforge schema --out pipeline.schema.json")
+@click.option("--out", type=click.Path(path_type=Path), help="Write to this file.")
+def schema(out: Path | None) -> None:
+    """Print the JSON schema of pipeline files, with the options of all installed plugins.
+
+    For completion in an editor with the YAML language server, begin a pipeline file with
+    `# yaml-language-server: $schema=pipeline.schema.json`.
+    """
+    from ganforge.pipeline_file import json_schema
+    from ganforge.registry import get_registry
+
+    text = json.dumps(json_schema(get_registry()), indent=2)
+    if out is None:
+        click.echo(text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+
+
+@click.command(epilog="Example: ganforge doctor --json")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--run-dir", default="runs", show_default=True, help="Where runs will be written.")
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool, run_dir: str) -> None:
+    """Check this machine: versions, device, compiler, plugins, disk, caches, launch settings.
+
+    Exit code 1 when something would stop a run.
+    """
+    from ganforge.cli._doctor import examine
+
+    findings = examine(Path(run_dir))
+    if as_json:
+        click.echo(json.dumps([finding.to_dict() for finding in findings], indent=2))
+    else:
+        width = max(len(finding.topic) for finding in findings)
+        for finding in findings:
+            click.echo(f"{finding.status:5} {finding.topic:{width}}  {finding.text}")
+    if any(finding.status == "FAIL" for finding in findings):
+        ctx.exit(1)
