@@ -4,6 +4,7 @@ Deviations from the paper: 4x4 kernels in place of 5x5 (even kernels tile a stri
 checkerboard), latents from a normal distribution, and any size whose halves reach a small grid.
 """
 
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -94,7 +95,7 @@ class DcganGenerator(nn.Module):
             _norm(norm, widths[0]),
             nn.ReLU(),
         ]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [
                 nn.ConvTranspose2d(before, after, 4, 2, 1, bias=norm == "none"),
                 _norm(norm, after),
@@ -120,7 +121,7 @@ class DcganDiscriminator(nn.Module):
         ]
         norm = config.discriminator_norm
         layers: list[nn.Module] = [nn.Conv2d(spec.channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [
                 nn.Conv2d(before, after, 4, 2, 1, bias=norm == "none"),
                 _norm(norm, after),

@@ -1,0 +1,182 @@
+"""Checkpoints: one directory each, written whole or not at all, without pickle.
+
+In `checkpoints/nimg-000012800/`:
+
+- `networks.safetensors`: every network, keys role.parameter
+- `ema.safetensors`: the averaged networks
+- `optimizers.safetensors`: optimizer state, keys group/parameter/name
+- `modules.safetensors`: state of regularizers and augmentation
+- `slots.safetensors`: per-slot state, keys slot/name
+- `state.json`: counters, slots, versions; `config.yaml`: the resolved pipeline file
+- `manifest.json`: the sha256 of each of the above
+"""
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from ganforge.errors import CheckpointError
+
+log = logging.getLogger(__name__)
+MANIFEST = "manifest.json"
+_FORMAT = 1
+
+
+@dataclass
+class Checkpoint:
+    """The whole state of a run in memory, as plain tensors and JSON values."""
+
+    tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    """By file: networks, ema, optimizers, modules, slots."""
+    state: dict[str, Any] = field(default_factory=dict)
+    config: str = ""
+    """The resolved pipeline file, as YAML."""
+
+
+def directory_name(nimg: int) -> str:
+    """The name of the checkpoint after `nimg` images; sorts by progress."""
+    return f"nimg-{nimg:09d}"
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint under a temporary name, flush it to disk, then rename it.
+
+    Raises:
+        CheckpointError: the disk is full or not writable; nothing half-written remains.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _write_files(partial, checkpoint)
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+        _fsync(folder.parent)
+    except (OSError, safetensors.SafetensorError) as err:
+        shutil.rmtree(partial, ignore_errors=True)
+        full = getattr(err, "errno", None) == errno.ENOSPC or "No space left" in str(err)
+        cause = "the disk is full" if full else str(err)
+        raise CheckpointError(
+            f"Cannot save the checkpoint {folder}: {cause}. Earlier checkpoints are intact. Make "
+            f"room or change run_dir, then run the same command to resume."
+        ) from err
+
+
+def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
+    for name, tensors in checkpoint.tensors.items():
+        contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+        safetensors.torch.save_file(contiguous, folder / f"{name}.safetensors")
+    state = {"format": _FORMAT, **checkpoint.state}
+    (folder / "state.json").write_text(json.dumps(state, indent=1, sort_keys=True) + "\n")
+    (folder / "config.yaml").write_text(checkpoint.config)
+    manifest = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    for path in folder.iterdir():
+        _fsync(path)
+    _fsync(folder)
+
+
+def verify(folder: Path) -> None:
+    """Check every file of a checkpoint against its manifest.
+
+    Raises:
+        CheckpointError: a file is missing, changed or unreadable; names it.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        for name, sha256 in manifest.items():
+            if _sha256(folder / name) != sha256:
+                raise CheckpointError(
+                    f"Checkpoint {folder} is damaged: {name} does not match its manifest. "
+                    f"Delete the folder to resume from the checkpoint before it."
+                )
+    except (OSError, ValueError, AttributeError) as err:
+        raise CheckpointError(
+            f"Checkpoint {folder} is damaged or incomplete: {type(err).__name__}: {err}. "
+            f"Delete the folder to resume from the checkpoint before it."
+        ) from err
+
+
+def load(folder: Path) -> Checkpoint:
+    """Read and verify a checkpoint.
+
+    Raises:
+        CheckpointError: it is damaged, or of a newer format.
+    """
+    verify(folder)
+    state = json.loads((folder / "state.json").read_text())
+    if state.get("format") != _FORMAT:
+        raise CheckpointError(
+            f"Checkpoint {folder} has format {state.get('format')}; this ganforge reads format "
+            f"{_FORMAT}. Use the ganforge that wrote it ({state.get('ganforge', 'unknown')})."
+        )
+    tensors = {
+        path.stem: safetensors.torch.load_file(path)
+        for path in sorted(folder.glob("*.safetensors"))
+    }
+    return Checkpoint(tensors, state, (folder / "config.yaml").read_text())
+
+
+def all_checkpoints(folder: Path) -> list[Path]:
+    """Complete-looking checkpoint directories in `folder`, oldest first."""
+    return sorted(path for path in folder.glob("nimg-*") if path.is_dir())
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest undamaged checkpoint in `folder`; damaged ones are named in the log.
+
+    Raises:
+        CheckpointError: there are checkpoints, and all are damaged.
+    """
+    found = all_checkpoints(folder)
+    for path in reversed(found):
+        try:
+            verify(path)
+        except CheckpointError as err:
+            log.warning("%s Trying the one before it.", err)
+        else:
+            return path
+    if found:
+        raise CheckpointError(
+            f"All {len(found)} checkpoints in {folder} are damaged; the newest is {found[-1]}. "
+            f"Restore one from a backup, or delete the folder to start again."
+        )
+    return None
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Delete all but the newest `keep` checkpoints, and what a killed save left behind."""
+    for path in all_checkpoints(folder)[:-keep]:
+        shutil.rmtree(path, ignore_errors=True)
+    for path in folder.glob(".nimg-*.partial"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def flatten(states: Mapping[str, Mapping[str, Tensor]], separator: str = ".") -> dict[str, Tensor]:
+    """Merge state dicts under prefixed keys."""
+    return {f"{p}{separator}{k}": v for p, state in states.items() for k, v in state.items()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,144 @@
+"""Where a run executes: device, ranks, precision, collectives, all through Accelerate."""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, broadcast_object_list, gather_object
+from torch import Tensor
+
+from ganforge.errors import ConfigError
+
+Precision = Literal["bf16", "fp32", "fp16"]
+_ACCELERATE_PRECISION = {"bf16": "bf16", "fp32": "no", "fp16": "fp16"}
+
+
+class Runtime:
+    """The device and the process group of this process.
+
+    Accelerate's own wrappers (`prepare`) are not used: DistributedDataParallel is silently wrong
+    for several usual GAN steps. See docs/engine.md.
+    """
+
+    def __init__(
+        self,
+        precision: Precision = "bf16",
+        trackers: Sequence[str] = (),
+        project_dir: Path | None = None,
+    ) -> None:
+        """Join the process group that the launcher describes.
+
+        Args:
+            precision: of the forward passes; parameters stay float32.
+            trackers: names of Accelerate trackers.
+            project_dir: where trackers write.
+
+        Raises:
+            ConfigError: fp16 without CUDA; FSDP or DeepSpeed asked for.
+        """
+        refuse_sharded_training()
+        use_cpu = not torch.cuda.is_available()
+        if precision == "fp16" and use_cpu:
+            raise ConfigError(
+                "train.precision=fp16 needs a CUDA device; on this CPU it would silently run in "
+                "fp32. Use bf16 (fast on CPU and GPU) or fp32."
+            )
+        self.accelerator = Accelerator(
+            mixed_precision=_ACCELERATE_PRECISION[precision],
+            cpu=use_cpu,
+            log_with=list(trackers) or None,
+            project_dir=str(project_dir) if project_dir else None,
+        )
+        if self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+            raise ConfigError(_SHARDED.format(self.accelerator.distributed_type.value))
+        self.precision = precision
+        if use_cpu:
+            torch.set_num_threads(cpu_threads())
+
+    @property
+    def device(self) -> torch.device:
+        """The device of this rank."""
+        return self.accelerator.device  # type: ignore[no-any-return]
+
+    @property
+    def rank(self) -> int:
+        """Index of this process."""
+        return self.accelerator.process_index  # type: ignore[no-any-return]
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes."""
+        return self.accelerator.num_processes  # type: ignore[no-any-return]
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is rank 0, which writes files and talks to people."""
+        return self.accelerator.is_main_process  # type: ignore[no-any-return]
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """Context in which forward passes run in the chosen precision."""
+        return self.accelerator.autocast()  # type: ignore[no-any-return]
+
+    def all_reduce_sum(self, flat: Tensor) -> Tensor:
+        """The sum of a tensor over ranks."""
+        if self.world_size == 1:
+            return flat
+        return self.accelerator.reduce(flat, reduction="sum")  # type: ignore[no-any-return]
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Concatenate equally sized tensors of all ranks along dimension 0."""
+        return self.accelerator.gather(tensor)  # type: ignore[no-any-return]
+
+    def gather_object(self, value: Any) -> list[Any]:
+        """One object per rank, in rank order, on every rank."""
+        return [value] if self.world_size == 1 else list(gather_object([value]))
+
+    def broadcast_object(self, value: Any) -> Any:
+        """Rank 0's object on every rank."""
+        return value if self.world_size == 1 else broadcast_object_list([value])[0]
+
+    def any_rank(self, flag: bool) -> bool:
+        """Whether the flag is set on any rank."""
+        return any(self.gather_object(flag))
+
+    def barrier(self) -> None:
+        """Wait for all ranks."""
+        self.accelerator.wait_for_everyone()
+
+
+_SHARDED = (
+    "The accelerate configuration asks for {}, which shards the parameters; ganforge keeps them "
+    "whole on each rank and reduces gradients itself. Run `accelerate config` again and choose "
+    "multi-GPU without it, or pass `--multi_gpu` to accelerate launch."
+)
+
+
+def refuse_sharded_training() -> None:
+    """Refuse a launcher environment that asks for FSDP or DeepSpeed.
+
+    Raises:
+        ConfigError: it does.
+    """
+    for variable, backend in (
+        ("ACCELERATE_USE_FSDP", "FSDP"),
+        ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"),
+    ):
+        if os.environ.get(variable, "false").lower() in ("1", "true", "yes"):
+            raise ConfigError(_SHARDED.format(backend))
+
+
+def cpu_threads() -> int:
+    """Threads for this process: its share of the cores it may use.
+
+    `accelerate launch` and torchrun set OMP_NUM_THREADS=1, which would leave cores idle;
+    GANFORGE_NUM_THREADS overrides this choice.
+    """
+    chosen = os.environ.get("GANFORGE_NUM_THREADS")
+    if chosen:
+        return max(1, int(chosen))
+    cores = len(os.sched_getaffinity(0))
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
