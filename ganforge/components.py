@@ -210,6 +210,8 @@ class Architecture(Component[ConfigT]):
     """Whether `generate` follows `request.truncation`."""
     generate_options: ClassVar[Mapping[str, str]] = {}
     """Further `request.options` that `generate` understands: name -> what it does, with unit."""
+    example_options: ClassVar[Mapping[str, Any]] = {}
+    """Options of a very small model: the contract checks build and train it."""
 
     def check(self, spec: ImageSpec, objective: Objective) -> None:
         """Refuse what cannot work before anything is built.

@@ -1,0 +1,167 @@
+"""Tiny runs on which the contract checks try an architecture: configuration, spec and batches."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.batch import Batch, GenerateRequest, ImageSpec
+from ganforge.components import Architecture
+from ganforge.config import LossConfig, ModelConfig, PipelineConfig, TrainConfig
+from ganforge.errors import ConfigError, PluginContractError
+from ganforge.registry import get_registry
+from ganforge.training.build import build_architecture, build_objective
+
+_SIDES = (16, 32, 64, 128, 256)
+_OBJECTIVES: tuple[Mapping[str, Any], ...] = (
+    {"name": "nonsaturating"},
+    {"name": "hinge"},
+    {"name": "wasserstein", "regularizers": ["gradient_penalty"]},
+    {"name": "least_squares"},
+)
+_CONDITIONS = ("label", "attributes", "text")
+_CLASS_NAMES = ("cat", "dog", "bird")
+_NUM_FRAMES = 3
+MICRO_BATCH = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """An architecture in a size at which it can be checked in seconds.
+
+    Attributes:
+        config: a pipeline file with the architecture's `example_options`.
+        spec: the smallest images that the architecture accepts.
+        conditions: the optional batch fields that are fed.
+    """
+
+    config: PipelineConfig
+    spec: ImageSpec
+    conditions: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The architecture's name."""
+        return self.config.model.architecture
+
+    @property
+    def label(self) -> str:
+        """Name and conditions, for reports."""
+        return "+".join((self.name, *self.conditions))
+
+    def with_slots(self, num_slots: int) -> "Case":
+        """The same with this many slots of `MICRO_BATCH` images each."""
+        train = self.config.train.model_copy(
+            update={"slots": num_slots, "batch_size": num_slots * MICRO_BATCH}
+        )
+        return replace(self, config=self.config.model_copy(update={"train": train}))
+
+
+def cases_of(name: str) -> list[Case]:
+    """The cases of an architecture: without its optional conditions, and with them.
+
+    Raises:
+        PluginNotFound: no plugin provides it.
+        PluginContractError: it refuses every size and objective that is tried.
+    """
+    architecture = get_registry().find(Architecture, name)
+    required = tuple(f for f in _CONDITIONS if f in architecture.inputs)
+    optional = tuple(f for f in _CONDITIONS if f in architecture.optional_inputs)
+    kinds = [required] if not optional else [required, required + optional]
+    return [_smallest(architecture, conditions) for conditions in kinds]
+
+
+def _smallest(architecture: type[Architecture[Any]], conditions: tuple[str, ...]) -> Case:
+    reason = ""
+    for objective, side in itertools.product(_OBJECTIVES, _SIDES):
+        case = Case(_config(architecture, objective), _spec(architecture, side, conditions), conditions)
+        try:
+            build_architecture(case.config).check(case.spec, build_objective(case.config))
+        except ConfigError as err:
+            reason = str(err)
+        else:
+            return case
+    raise PluginContractError(
+        f"Architecture '{architecture.name}' accepts no square image of {_SIDES} pixels with any "
+        f"of the losses {[o['name'] for o in _OBJECTIVES]}; the last refusal was: {reason} "
+        f"Give it `example_options` with which a small model can be built."
+    )
+
+
+def _config(architecture: type[Architecture[Any]], objective: Mapping[str, Any]) -> PipelineConfig:
+    return PipelineConfig(
+        name="contract",
+        model=ModelConfig(architecture=architecture.name, **architecture.example_options),
+        loss=LossConfig(**objective),
+        train=TrainConfig(
+            batch_size=MICRO_BATCH, slots=1, precision="fp32", compile=False, total_kimg=1.0
+        ),
+    )
+
+
+def _spec(
+    architecture: type[Architecture[Any]], side: int, conditions: Sequence[str]
+) -> ImageSpec:
+    fields = {*architecture.inputs, *architecture.optional_inputs}
+    return ImageSpec(
+        side,
+        side,
+        source_channels=3 if "source" in fields else None,
+        class_names=_CLASS_NAMES if "label" in conditions else (),
+        attribute_names=("round", "red") if "attributes" in conditions else (),
+        text_dim=5 if "text" in conditions else 0,
+        num_frames=_NUM_FRAMES if "frames" in fields else 1,
+    )
+
+
+def make_batch(case: Case, step: int, slot: int) -> Batch:
+    """Made-up data of one slot: a pure function of step and slot, smooth enough to learn."""
+    generator = torch.Generator().manual_seed(1000 * step + slot)
+    spec, fields = case.spec, {}
+    names = get_registry().find(Architecture, case.name).inputs
+    for name in (*names, *case.conditions):
+        fields[name] = _field(name, spec, generator)
+    return Batch(fields, nimg=step * case.config.train.batch_size)
+
+
+def _field(name: str, spec: ImageSpec, generator: torch.Generator) -> Tensor:
+    if name == "label":
+        index = torch.arange(MICRO_BATCH) % spec.num_classes
+        return nn.functional.one_hot(index, spec.num_classes).float()
+    if name == "attributes":
+        return torch.rand(MICRO_BATCH, len(spec.attribute_names), generator=generator).round()
+    if name == "text":
+        return torch.randn(MICRO_BATCH, spec.text_dim, generator=generator)
+    channels = spec.source_channels if name == "source" and spec.source_channels else spec.channels
+    frames = (spec.num_frames,) if spec.num_frames > 1 else ()
+    size = (MICRO_BATCH, *frames, channels, spec.height, spec.width)
+    return torch.rand(size, generator=generator) * 1.8 - 0.9
+
+
+def requests(case: Case, seeds: Sequence[int]) -> Iterator[tuple[GenerateRequest, int]]:
+    """What to ask of `generate`, and the channels of the answer: one request per direction."""
+    spec, architecture = case.spec, get_registry().find(Architecture, case.name)
+    request = GenerateRequest(seeds)
+    if "label" in case.conditions:
+        index = torch.tensor([seed % spec.num_classes for seed in seeds])
+        request.label = nn.functional.one_hot(index, spec.num_classes).float()
+    if "attributes" in case.conditions:
+        request.attributes = torch.tensor([[seed % 2, 1.0] for seed in seeds])
+    if "text" in case.conditions:
+        request.text = torch.stack([_row(seed, (spec.text_dim,)) for seed in seeds])
+    if not architecture.translates:
+        yield request, spec.channels
+    ends = [(spec.source_channels or spec.channels, spec.channels)]
+    ends.append(ends[0][::-1])
+    for direction, (before, after) in zip(architecture.translates, ends, strict=False):
+        frames = (spec.num_frames,) if spec.num_frames > 1 else ()
+        shape = (*frames, before, spec.height, spec.width)
+        source = torch.stack([_row(seed, shape).tanh() for seed in seeds])
+        yield replace(request, source=source, options={"direction": direction}), after
+
+
+def _row(seed: int, shape: tuple[int, ...]) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
