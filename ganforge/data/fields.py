@@ -1,0 +1,224 @@
+"""From stored bytes to batch tensors, one reader per kind of field.
+
+Legend: n samples in a slot, T frames, H, W, C. Images are decoded straight into an array
+[n, H, W, C], which leaves as a [n, C, H, W] tensor in channels-last memory without a copy.
+"""
+
+import io
+import json
+import struct
+import warnings
+from typing import Any, Protocol
+
+import numpy as np
+import simplejpeg
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ganforge.data.index import FieldSchema
+
+Bytes = bytes | memoryview
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+_PNG_HEADER = struct.Struct(">IIBBxxB")
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+class BadMember(Exception):
+    """The bytes of a member are not what the schema says; the text says how."""
+
+
+class FieldReader(Protocol):
+    """Reads one field of the samples of a slot."""
+
+    def allocate(self, count: int) -> Any:
+        """Where `count` values go."""
+        ...
+
+    def read(self, data: Bytes, values: Any, place: int) -> None:
+        """Decode one value.
+
+        Raises:
+            BadMember: the bytes are damaged or not what the schema says.
+        """
+        ...
+
+    def finish(self, values: Any, flips: NDArray[np.bool_] | None) -> Tensor | list[str]:
+        """The batch tensor, with the samples marked in `flips` mirrored."""
+        ...
+
+
+class ImageReader:
+    """Images and frame sequences: [n, C, H, W] or [n, T, C, H, W], uint8 or int32."""
+
+    def __init__(self, schema: FieldSchema) -> None:
+        self.is_video = schema.kind == "frames"
+        self.shape = (schema.num_frames * schema.height, schema.width, schema.channels)
+        self.frames = (schema.num_frames, schema.height, schema.width, schema.channels)
+        # uint16 tensors lack most operations.
+        self.dtype = np.uint8 if schema.bit_depth == 8 else np.int32
+        self.bit_depth = schema.bit_depth
+        self.colorspace = "GRAY" if schema.channels == 1 else "RGB"
+
+    def allocate(self, count: int) -> NDArray[Any]:
+        """[n, T * H, W, C]."""
+        return np.empty((count, *self.shape), dtype=self.dtype)
+
+    def read(self, data: Bytes, values: NDArray[Any], place: int) -> None:
+        """Decode a PNG or JPEG; its size and channels must be the schema's."""
+        if data[:2] == b"\xff\xd8":
+            self._read_jpeg(data, values[place])
+        elif data[:8] == _PNG_SIGNATURE:
+            self._read_png(data, values[place])
+        else:
+            raise BadMember(f"is neither PNG nor JPEG (it begins {bytes(data[:8])!r})")
+
+    def _read_jpeg(self, data: Bytes, out: NDArray[Any]) -> None:
+        try:
+            height, width, space, _ = simplejpeg.decode_jpeg_header(data)
+            channels = 1 if space == "Gray" else 4 if space in ("CMYK", "YCCK") else 3
+            self._check(height, width, channels, 8)
+            simplejpeg.decode_jpeg(data, colorspace=self.colorspace, buffer=out)
+        except ValueError as err:
+            raise BadMember(f"is a damaged JPEG ({err})") from err
+
+    def _read_png(self, data: Bytes, out: NDArray[Any]) -> None:
+        if len(data) < 33:
+            raise BadMember(f"is a PNG cut short after {len(data)} bytes")
+        width, height, depth, kind, interlaced = _PNG_HEADER.unpack_from(data, 16)
+        # Checked before anything is inflated, so that a forged header cannot fill the memory.
+        self._check(height, width, _PNG_CHANNELS.get(kind, 0), max(depth, 8))
+        out[...] = decode_png16(data) if depth == 16 else _decode_png8(data, out.shape)
+
+    def _check(self, height: int, width: int, channels: int, depth: int) -> None:
+        if (height, width, channels) != self.shape or depth != self.bit_depth:
+            raise BadMember(
+                f"is {height} x {width} x {channels} (height, width, channels) with {depth} bits, "
+                f"the index says {' x '.join(map(str, self.shape))} with {self.bit_depth} bits"
+            )
+
+    def finish(self, values: NDArray[Any], flips: NDArray[np.bool_] | None) -> Tensor:
+        """[n, C, H, W], or [n, T, C, H, W]."""
+        if flips is not None and flips.any():
+            values[flips] = values[flips][:, :, ::-1]
+        tensor = torch.from_numpy(values)
+        if self.is_video:
+            return tensor.view(-1, *self.frames).permute(0, 1, 4, 2, 3)
+        return tensor.permute(0, 3, 1, 2)
+
+
+def _decode_png8(data: Bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as img:
+            mode = _MODES[shape[2]]
+            return np.asarray(img if img.mode == mode else img.convert(mode)).reshape(shape)
+    except (OSError, SyntaxError, ValueError, struct.error) as err:
+        raise BadMember(f"is a damaged PNG ({err})") from err
+
+
+def decode_png16(data: Bytes) -> NDArray[np.uint16]:
+    """A 16-bit PNG, which Pillow would cut to 8 bits: [H, W, C].
+
+    Raises:
+        BadMember: it is damaged.
+    """
+    from torchvision.io import ImageReadMode, decode_png  # rarely needed; costs 100 MB
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch.frombuffer dislikes read-only buffers
+            tensor = torch.frombuffer(data, dtype=torch.uint8)
+        decoded: NDArray[np.uint16] = (
+            decode_png(tensor, ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
+        )
+    except RuntimeError as err:
+        raise BadMember(f"is a damaged PNG ({err})") from err
+    return decoded
+
+
+class LabelReader:
+    """Class numbers: int64 [n]."""
+
+    def __init__(self, schema: FieldSchema) -> None:
+        self.num_classes = schema.size
+
+    def allocate(self, count: int) -> NDArray[np.int64]:
+        """[n]."""
+        return np.empty(count, dtype=np.int64)
+
+    def read(self, data: Bytes, values: NDArray[np.int64], place: int) -> None:
+        """Parse decimal text within the number of classes."""
+        try:
+            label = int(bytes(data))
+        except ValueError as err:
+            raise BadMember(f"is not an integer: {bytes(data[:20])!r}") from err
+        if not 0 <= label < self.num_classes:
+            raise BadMember(
+                f"is the label {label}; the index has the classes 0 to {self.num_classes - 1}"
+            )
+        values[place] = label
+
+    def finish(self, values: NDArray[np.int64], flips: NDArray[np.bool_] | None) -> Tensor:
+        """int64 [n]."""
+        return torch.from_numpy(values)
+
+
+class VectorReader:
+    """Attributes (JSON) and text embeddings (npy): float32 [n, D]."""
+
+    def __init__(self, schema: FieldSchema) -> None:
+        self.size = schema.size
+        self.is_json = schema.kind == "attributes"
+
+    def allocate(self, count: int) -> NDArray[np.float32]:
+        """[n, D]."""
+        return np.empty((count, self.size), dtype=np.float32)
+
+    def read(self, data: Bytes, values: NDArray[np.float32], place: int) -> None:
+        """Parse a vector of the schema's length."""
+        try:
+            if self.is_json:
+                vector = np.asarray(json.loads(bytes(data)), dtype=np.float32)
+            else:
+                vector = np.load(io.BytesIO(data), allow_pickle=False)
+        except (ValueError, TypeError, EOFError) as err:
+            raise BadMember(f"is not a vector ({err})") from err
+        if vector.shape != (self.size,):
+            raise BadMember(f"has shape {list(vector.shape)}, the index says [{self.size}]")
+        values[place] = vector
+
+    def finish(self, values: NDArray[np.float32], flips: NDArray[np.bool_] | None) -> Tensor:
+        """float32 [n, D]."""
+        return torch.from_numpy(values)
+
+
+class CaptionReader:
+    """Captions: a list of n strings."""
+
+    def allocate(self, count: int) -> list[str]:
+        """A list of n empty strings."""
+        return [""] * count
+
+    def read(self, data: Bytes, values: list[str], place: int) -> None:
+        """Decode UTF-8."""
+        try:
+            values[place] = bytes(data).decode("utf-8")
+        except UnicodeDecodeError as err:
+            raise BadMember(f"is not UTF-8 text ({err})") from err
+
+    def finish(self, values: list[str], flips: NDArray[np.bool_] | None) -> list[str]:
+        """The strings."""
+        return values
+
+
+def field_reader(schema: FieldSchema) -> FieldReader:
+    """The reader of a kind of field."""
+    if schema.kind in ("image", "frames"):
+        return ImageReader(schema)
+    if schema.kind == "label":
+        return LabelReader(schema)
+    if schema.kind == "caption":
+        return CaptionReader()
+    return VectorReader(schema)

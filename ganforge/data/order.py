@@ -1,0 +1,174 @@
+"""The order of samples: a pure function of integers, the same on every machine and for ever.
+
+Legend: N samples, L lanes (one per slot), e epoch, p position in a lane (endless, from 0).
+
+Dealing sample after sample to the lanes in turn, position p of lane l is the global number
+g = p * L + l, so its epoch is e = g // N: no state is needed to know where a lane stands, and
+lanes never drift by more than one sample. Within an epoch the shards are permuted, their samples
+laid end to end and rotated by a hashed amount; each lane owns one contiguous segment, and inside
+it blocks of `window` samples are permuted. Every sample is therefore shown exactly once per epoch
+for any number of ranks and workers, and a lane reads few shards at a time.
+
+Permutations sort a splitmix64 hash (Steele et al. 2014, doi:10.1145/2660193.2660195), which,
+unlike a library's generator, cannot change under us.
+"""
+
+import zlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MASK = (1 << 64) - 1
+_GAMMA = 0x9E3779B97F4A7C15
+_MIX_1 = 0xBF58476D1CE4E5B9
+_MIX_2 = 0x94D049BB133111EB
+_CACHE_BYTES = 32 * 2**20
+_SHARDS, _ROTATION, _BLOCK, _FLIP = range(4)
+
+
+def splitmix64(value: int) -> int:
+    """The splitmix64 finaliser of one 64-bit integer."""
+    value &= _MASK
+    value = ((value ^ (value >> 30)) * _MIX_1) & _MASK
+    value = ((value ^ (value >> 27)) * _MIX_2) & _MASK
+    return value ^ (value >> 31)
+
+
+def hash_key(*parts: int) -> int:
+    """Fold integers into one 64-bit key; every part and its place matter."""
+    key = 0
+    for part in parts:
+        key = splitmix64(key + _GAMMA + splitmix64(part + _GAMMA))
+    return key
+
+
+def hash_range(start: int, count: int, key: int) -> NDArray[np.uint64]:
+    """Hashes of the integers start .. start + count - 1 under `key`: [count] uint64."""
+    with np.errstate(over="ignore"):
+        value = np.arange(start + 1, start + count + 1, dtype=np.uint64) * np.uint64(_GAMMA)
+        value += np.uint64(key)
+        value = (value ^ (value >> np.uint64(30))) * np.uint64(_MIX_1)
+        value = (value ^ (value >> np.uint64(27))) * np.uint64(_MIX_2)
+    return value ^ (value >> np.uint64(31))
+
+
+def permutation(count: int, key: int) -> NDArray[np.int64]:
+    """A permutation of range(count), fixed by `key`: [count] int64."""
+    return np.argsort(hash_range(0, count, key), kind="stable").astype(np.int64, copy=False)
+
+
+def epoch_of(num_samples: int, num_lanes: int, lane: int, position: int) -> int:
+    """The epoch of a lane's position."""
+    return (position * num_lanes + lane) // num_samples
+
+
+def epoch_start(num_samples: int, num_lanes: int, lane: int, epoch: int) -> int:
+    """The first position of a lane in an epoch (equal to the next epoch's if it has none)."""
+    return (epoch * num_samples + num_lanes - 1 - lane) // num_lanes
+
+
+def segment(num_samples: int, num_lanes: int, lane: int, epoch: int) -> tuple[int, int]:
+    """Where a lane's share of an epoch lies: (start, length) in the epoch's N samples."""
+    base, extra = divmod(num_samples, num_lanes)
+    first_extra = epoch * extra % num_lanes
+    # Lanes first_extra .. first_extra + extra - 1 (mod L) hold one sample more in this epoch.
+    before = max(0, min(lane, first_extra + extra) - first_extra)
+    before += max(0, min(lane, first_extra + extra - num_lanes))
+    length = base + ((lane - first_extra) % num_lanes < extra)
+    return lane * base + before, length
+
+
+@dataclass
+class StreamOrder:
+    """The endless order of one stream of samples, lane by lane.
+
+    Attributes:
+        shard_sizes: samples in each shard, in index order.
+        num_lanes: number of lanes; one per slot of the training run.
+        window: samples of a lane that are shuffled together.
+        seed: of the run.
+        stream: name of the stream; streams of one seed are independent.
+    """
+
+    shard_sizes: Sequence[int]
+    num_lanes: int
+    window: int
+    seed: int
+    stream: str = "main"
+    num_samples: int = field(init=False)
+    _stream_key: int = field(init=False)
+    _cache: "OrderedDict[tuple[int, ...], tuple[NDArray[np.int64], ...]]" = field(
+        init=False, default_factory=OrderedDict, repr=False
+    )
+    _cached_bytes: int = field(init=False, default=0, repr=False)
+
+    def __post_init__(self) -> None:
+        self.num_samples = sum(self.shard_sizes)
+        self._stream_key = zlib.crc32(self.stream.encode())
+
+    def locate(self, lane: int, position: int, count: int) -> NDArray[np.int64]:
+        """Which samples a lane shows at positions position .. position + count - 1.
+
+        Returns:
+            [count, 2] int64: shard, and sample within the shard, both in index order.
+        """
+        parts: list[NDArray[np.int64]] = []
+        while count > 0:
+            epoch = epoch_of(self.num_samples, self.num_lanes, lane, position)
+            begin = epoch_start(self.num_samples, self.num_lanes, lane, epoch)
+            start, length = segment(self.num_samples, self.num_lanes, lane, epoch)
+            block, skip = divmod(position - begin, self.window)
+            size = min(self.window, length - block * self.window)
+            chosen = self._block(epoch, lane, block, size)[skip : skip + count]
+            parts.append(self._to_shards(epoch, start + block * self.window + chosen))
+            position += len(chosen)
+            count -= len(chosen)
+        return np.concatenate(parts)
+
+    def flips(self, lane: int, position: int, count: int) -> NDArray[np.bool_]:
+        """Whether each of these positions is mirrored, with probability 1/2: [count] bool."""
+        hashes = hash_range(position, count, self._key(_FLIP, lane))
+        return (hashes >> np.uint64(63)).astype(np.bool_)
+
+    def _key(self, *parts: int) -> int:
+        return hash_key(self.seed, self._stream_key, *parts)
+
+    def _block(self, epoch: int, lane: int, block: int, size: int) -> NDArray[np.int64]:
+        name = (_BLOCK, epoch, lane, block)
+        found = self._cached(name)
+        if found is None:
+            found = self._keep(name, permutation(size, self._key(*name)))
+        return found[0]
+
+    def _to_shards(self, epoch: int, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        name = (_SHARDS, epoch)
+        found = self._cached(name)
+        if found is None:
+            order = permutation(len(self.shard_sizes), self._key(*name))
+            ends = np.cumsum(np.asarray(self.shard_sizes, dtype=np.int64)[order])
+            found = self._keep(name, order, ends)
+        order, ends = found
+        rotation = self._key(_ROTATION, epoch) % self.num_samples
+        places = (places + rotation) % self.num_samples
+        rank = np.searchsorted(ends, places, side="right")
+        begins = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
+        return np.stack([order[rank], places - begins[rank]], axis=1)
+
+    def _cached(self, name: tuple[int, ...]) -> tuple[NDArray[np.int64], ...] | None:
+        found = self._cache.get(name)
+        if found is not None:
+            self._cache.move_to_end(name)
+        return found
+
+    def _keep(
+        self, name: tuple[int, ...], *arrays: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], ...]:
+        self._cache[name] = arrays
+        self._cached_bytes += sum(a.nbytes for a in arrays)
+        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 2:
+            _, dropped = self._cache.popitem(last=False)
+            self._cached_bytes -= sum(a.nbytes for a in dropped)
+        return arrays
