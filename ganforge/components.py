@@ -326,6 +326,10 @@ class FeatureExtractor(Component[ConfigT], nn.Module):
     kind = "feature extractor"
     layers: ClassVar[Mapping[str, str]]
     """The layer each metric uses: {"fid": ..., "kid": ..., "is": ...}."""
+    resize: ClassVar[str] = "none"
+    """How images reach the network's size, in words: part of each number's provenance."""
+    precision: str = "fp32"
+    """Arithmetic of the forward pass: part of each number's provenance."""
 
     @property
     @abstractmethod
@@ -343,6 +347,19 @@ class Metric(Component[ConfigT]):
     kind = "metric"
     needs_real: ClassVar[bool] = True
     lower_is_better: ClassVar[bool] = True
+
+    def check(self, num_gen: int, num_real: int) -> None:
+        """Refuse counts that cannot work, before anything is generated.
+
+        Raises:
+            MetricError: too few images for the options; says how many are needed.
+        """
+
+    def caveats(
+        self, gen: Mapping[str, Tensor], real: Mapping[str, Tensor], layers: Mapping[str, str]
+    ) -> list[str]:
+        """What a reader of the number must know; kept in its record. Arguments as `compute`."""
+        return []
 
     @abstractmethod
     def compute(
