@@ -1,0 +1,322 @@
+"""CycleGAN: translation between two domains without pairs. Zhu et al. 2017, arXiv:1703.10593.
+
+Two translators are trained against two patch discriminators; translating there and back must
+give the image again, and an image that is already of the wanted domain should stay as it is.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.api import (
+    Architecture,
+    Batch,
+    ComponentOptions,
+    ConfigError,
+    Field,
+    GenerateRequest,
+    ImageSpec,
+    Networks,
+    Objective,
+    OptimizerConfig,
+    PenaltyInput,
+    Phase,
+    Regularizer,
+    ShapeError,
+    Terms,
+    full_precision,
+)
+from ganforge_cyclegan.networks import PatchDiscriminator, Translator, smallest_size
+from ganforge_cyclegan.pool import exchange
+
+OTHER = {"source": "target", "target": "source"}
+"""Each domain's counterpart: `generator_<domain>` translates into <domain> from the other."""
+GENERATORS = ("generator_target", "generator_source")
+DISCRIMINATORS = ("discriminator_target", "discriminator_source")
+# Two stride-2 layers halve each side of the image twice.
+MULTIPLE = 4
+
+
+class CycleganConfig(ComponentOptions):
+    """Options of CycleGAN."""
+
+    generator_width: int = Field(64, gt=0, description="Channels at full resolution.")
+    num_blocks: int | None = Field(
+        None, ge=0, description="Residual blocks. Default: 6 up to 128 pixels, 9 above."
+    )
+    discriminator_width: int = Field(64, gt=0, description="Channels of the first layer.")
+    discriminator_layers: int = Field(
+        3,
+        ge=1,
+        le=6,
+        description="Layers after the first. A logit sees 16, 34, 70, 142 ... pixels with "
+        "1, 2, 3, 4 ...",
+    )
+    cycle_weight: float = Field(10.0, ge=0, description="Lambda: there and back, mean L1.")
+    identity_weight: float = Field(
+        5.0, ge=0, description="Images already of the wanted domain, mean L1; 0 saves the work."
+    )
+    adversarial_weight: float = Field(
+        2.0,
+        gt=0,
+        description="Generators' adversarial term. 2 undoes the 1/2 in `least_squares`, which "
+        "gives the paper's balance of 1 : 10; with a loss that has no 1/2 take 1.",
+    )
+    discriminator_weight: float = Field(
+        1.0,
+        gt=0,
+        description="Discriminators' loss. `least_squares` has the paper's 1/2; with a loss "
+        "that has none take 0.5.",
+    )
+    pool_size: int = Field(
+        50, ge=0, description="Images that the discriminators' pool holds, per slot; 0: none."
+    )
+
+
+class Cyclegan(Architecture[CycleganConfig]):
+    """Unpaired image-to-image translation by cycle-consistent adversarial networks."""
+
+    name, Config = "cyclegan", CycleganConfig
+    paper = "Zhu et al. 2017, arXiv:1703.10593"
+    inputs = ("source", "target")
+    ema_roles = GENERATORS
+    optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
+    translates = ("source_to_target", "target_to_source")
+
+    def check(self, spec: ImageSpec, objective: Objective) -> None:
+        """Refuse data of one domain, sizes that do not fit, and penalties without a meaning."""
+        if spec.source_channels is None:
+            raise ConfigError(
+                "model.architecture: 'cyclegan' translates between two domains, but the data has "
+                "one. Prepare both with data.source: {name: unpaired, source: ..., target: ...}."
+            )
+        self._check_size(spec)
+        if self.config.identity_weight > 0 and spec.source_channels != spec.channels:
+            raise ConfigError(
+                f"model.identity_weight={self.config.identity_weight} feeds each translator images "
+                f"of its own domain, but the source has {spec.source_channels} channels and the "
+                f"target {spec.channels}. Set model.identity_weight: 0, or data.channels: 3."
+            )
+        for regularizer in objective.for_target("generator"):
+            raise ConfigError(
+                f"loss.regularizers: '{regularizer.name}' is made for a generator that starts from "
+                f"a latent; the translators of 'cyclegan' start from images. Remove it; penalties "
+                f"on the discriminator (r1, gradient_penalty, ...) work."
+            )
+
+    def _check_size(self, spec: ImageSpec) -> None:
+        least = smallest_size(self.config.discriminator_layers)
+        sides = (spec.height, spec.width)
+        if min(sides) < least:
+            raise ConfigError(
+                f"data.resolution: {spec.height}x{spec.width} is too small for a discriminator "
+                f"with model.discriminator_layers={self.config.discriminator_layers}, which wants "
+                f"{least} pixels or more a side. Use larger images or fewer layers."
+            )
+        if any(side % MULTIPLE for side in sides):
+            near = [max(least, round(side / MULTIPLE) * MULTIPLE) for side in sides]
+            raise ConfigError(
+                f"data.resolution: 'cyclegan' halves each side twice, so that {spec.height}x"
+                f"{spec.width} would not come back; both must be multiples of {MULTIPLE}. "
+                f"Use [{near[0]}, {near[1]}]."
+            )
+
+    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+        """Two translators and two discriminators, named after the domain they make or judge."""
+        config = self.config
+        channels = {"source": spec.source_channels or spec.channels, "target": spec.channels}
+        blocks = config.num_blocks
+        if blocks is None:
+            blocks = 6 if max(spec.height, spec.width) <= 128 else 9
+        networks: dict[str, nn.Module] = {}
+        for domain in ("target", "source"):
+            networks[f"generator_{domain}"] = Translator(
+                channels[OTHER[domain]], channels[domain], config.generator_width, blocks
+            )
+            networks[f"discriminator_{domain}"] = PatchDiscriminator(
+                channels[domain], config.discriminator_width, config.discriminator_layers
+            )
+        return networks
+
+    def phases(self, objective: Objective) -> list[Phase]:
+        """Both generators, then both discriminators, then the discriminators' lazy penalties."""
+        regularizers = objective.for_target("discriminator")
+        each_step = [r for r in regularizers if r.every == 1]
+        phases = [
+            Phase(
+                "generators",
+                GENERATORS,
+                functools.partial(self.generator_terms, objective),
+                every=objective.n_critic,
+            ),
+            Phase(
+                "discriminators",
+                DISCRIMINATORS,
+                functools.partial(self.discriminator_terms, objective, each_step),
+                after_step=functools.partial(_project, regularizers),
+            ),
+        ]
+        for lazy in (r for r in regularizers if r.every > 1):
+            loss = functools.partial(self.penalty_terms, objective, [lazy])
+            name = f"discriminators_{lazy.name}"
+            phases.append(Phase(name, DISCRIMINATORS, loss, every=lazy.every, lazy=True))
+        return phases
+
+    def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """Fool the discriminators, come back, and leave the wanted domain alone."""
+        gen_img, same_img = {}, {}
+        for domain in OTHER:
+            gen_img[domain], same_img[domain] = self._translate(nets, batch, domain)
+            batch.memory[f"gen_{domain}"] = gen_img[domain].detach()
+        terms = {}
+        for domain, other in OTHER.items():
+            logits = nets[f"discriminator_{domain}"](objective.augment(gen_img[domain]))
+            real_logits = self._real_logits(objective, nets, batch, domain)
+            adversarial = objective.loss.generator(logits, real_logits)
+            terms[f"adversarial_{domain}"] = self.config.adversarial_weight * adversarial
+            back_img = nets[f"generator_{domain}"](gen_img[other])
+            terms[f"cycle_{domain}"] = self.config.cycle_weight * _l1(back_img, batch[domain])
+            if self.config.identity_weight:
+                identity = _l1(same_img[domain], batch[domain])
+                terms[f"identity_{domain}"] = self.config.identity_weight * identity
+        return terms
+
+    def _translate(self, nets: Networks, batch: Batch, domain: str) -> tuple[Tensor, Tensor]:
+        """Translate into `domain`: images of the other domain, and images already there."""
+        translator, others = nets[f"generator_{domain}"], batch[OTHER[domain]]
+        if not self.config.identity_weight:
+            img = translator(others)
+            return img, img
+        # One pass of twice the size does the work of two; instance norm keeps the images apart.
+        gen_img, same_img = translator(torch.cat([others, batch[domain]])).chunk(2)
+        return gen_img, same_img
+
+    def _real_logits(
+        self, objective: Objective, nets: Networks, batch: Batch, domain: str
+    ) -> Tensor | None:
+        if not objective.loss.generator_needs_real:
+            return None
+        logits: Tensor = nets[f"discriminator_{domain}"](objective.augment(batch[domain]))
+        return logits
+
+    def discriminator_terms(
+        self,
+        objective: Objective,
+        regularizers: list[Regularizer[Any]],
+        nets: Networks,
+        batch: Batch,
+    ) -> Terms:
+        """Tell real images of each domain from translations, new ones and those of the pool."""
+        terms, real, gen = {}, [], []
+        for domain in OTHER:
+            new = _gen_img(nets, batch, domain)
+            shown = exchange(batch.slot_state, domain, new, self.config.pool_size)
+            both = objective.augment(torch.cat([batch[domain], shown]))
+            real_logits, gen_logits = nets[f"discriminator_{domain}"](both).chunk(2)
+            loss = objective.loss.discriminator(real_logits, gen_logits)
+            terms[f"adversarial_{domain}"] = self.config.discriminator_weight * loss
+            real.append(real_logits.detach())
+            gen.append(gen_logits.detach())
+        if objective.augmentation is not None:
+            objective.augmentation.observe(torch.cat(real))
+        batch.report("logits/real", torch.cat(real))
+        batch.report("logits/gen", torch.cat(gen))
+        if regularizers:
+            terms |= self.penalty_terms(objective, regularizers, nets, batch)
+        return terms
+
+    def penalty_terms(
+        self,
+        objective: Objective,
+        regularizers: list[Regularizer[Any]],
+        nets: Networks,
+        batch: Batch,
+    ) -> Terms:
+        """The same penalties on each discriminator, in full precision."""
+        terms = {}
+        for domain in OTHER:
+            inputs = _penalty_input(objective, nets, batch, domain)
+            with full_precision(inputs.real_img):
+                for regularizer in regularizers:
+                    penalty = regularizer.penalty(inputs)
+                    if penalty is not None:
+                        terms[f"{regularizer.name}_{domain}"] = penalty * regularizer.every
+        return terms
+
+    def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
+        """Translate `request.source`, by default from the source domain to the target.
+
+        Raises:
+            ShapeError: there is no source, or its shape does not fit.
+        """
+        self.check_request(request.truncation, request.options)
+        direction = request.options.get("direction", self.translates[0])
+        network = nets["generator_target" if direction == self.translates[0] else GENERATORS[1]]
+        source = _checked_source(request, int(getattr(network, "in_channels", 0)), direction)
+        img: Tensor = network(source)
+        return img
+
+
+def _l1(img: Tensor, wanted: Tensor) -> Tensor:
+    return (img.float() - wanted.float()).abs().mean()
+
+
+def _gen_img(nets: Networks, batch: Batch, domain: str) -> Tensor:
+    """Translations into `domain` from the generators' phase; new ones where it was not due."""
+    name = f"gen_{domain}"
+    if name not in batch.memory:
+        with torch.no_grad():
+            batch.memory[name] = nets[f"generator_{domain}"](batch[OTHER[domain]])
+    img: Tensor = batch.memory[name]
+    return img
+
+
+def _penalty_input(objective: Objective, nets: Networks, batch: Batch, domain: str) -> PenaltyInput:
+    discriminator = nets.eager(f"discriminator_{domain}")
+
+    def critic(img: Tensor) -> Tensor:
+        # The penalty sees the discriminator through the augmentation, as its loss does.
+        logits: Tensor = discriminator(objective.augment(img))
+        return logits
+
+    return PenaltyInput(
+        discriminator=discriminator,
+        generator=nets.eager(f"generator_{domain}"),
+        critic=critic,
+        real_img=batch[domain].detach(),
+        gen_img=lambda: _gen_img(nets, batch, domain),
+        synthesize=_no_latent,
+    )
+
+
+def _no_latent(num: int) -> tuple[Tensor, Tensor]:
+    raise ConfigError(
+        "loss.regularizers: a penalty asked 'cyclegan' for images from latents, but its "
+        "translators start from images. Remove that penalty."
+    )
+
+
+def _project(regularizers: list[Regularizer[Any]], nets: Networks) -> None:
+    for regularizer in regularizers:
+        for role in DISCRIMINATORS:
+            regularizer.project(nets.eager(role))
+
+
+def _checked_source(request: GenerateRequest, channels: int, direction: str) -> Tensor:
+    if request.source is None:
+        raise ShapeError(
+            "'cyclegan' translates images, but the request has no source. Give source "
+            "[N, C, H, W], one image per seed, or use `translate`."
+        )
+    shape = list(request.source.shape)
+    fits = len(shape) == 4 and shape[:2] == [request.size, channels]
+    if not fits or any(side % MULTIPLE or side < 2 * MULTIPLE for side in shape[2:]):
+        raise ShapeError(
+            f"source has shape {shape}; {direction} of 'cyclegan' wants [{request.size}, "
+            f"{channels}, H, W], one image per seed, with H and W multiples of {MULTIPLE} and at "
+            f"least {2 * MULTIPLE}. Convert, crop or resize the images."
+        )
+    return request.source.to(request.device)
