@@ -1,6 +1,7 @@
 """Where a run executes: device, ranks, precision, collectives, all through Accelerate."""
 
 import contextlib
+import datetime
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,13 +9,20 @@ from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, broadcast_object_list, gather_object
+from accelerate.utils import (
+    DistributedType,
+    InitProcessGroupKwargs,
+    broadcast_object_list,
+    gather_object,
+)
 from torch import Tensor
 
 from ganforge.errors import ConfigError
 
 Precision = Literal["bf16", "fp32", "fp16"]
-_ACCELERATE_PRECISION = {"bf16": "bf16", "fp32": "no", "fp16": "fp16"}
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Preparing data on rank 0 may take hours while the others wait.
+_TIMEOUT = datetime.timedelta(hours=12)
 
 
 class Runtime:
@@ -48,10 +56,11 @@ class Runtime:
                 "fp32. Use bf16 (fast on CPU and GPU) or fp32."
             )
         self.accelerator = Accelerator(
-            mixed_precision=_ACCELERATE_PRECISION[precision],
+            mixed_precision="no",  # autocast is ours: Accelerate's is process-wide state
             cpu=use_cpu,
             log_with=list(trackers) or None,
             project_dir=str(project_dir) if project_dir else None,
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)],
         )
         if self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
             raise ConfigError(_SHARDED.format(self.accelerator.distributed_type.value))
@@ -81,7 +90,8 @@ class Runtime:
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """Context in which forward passes run in the chosen precision."""
-        return self.accelerator.autocast()  # type: ignore[no-any-return]
+        dtype = _DTYPES.get(self.precision)
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
 
     def all_reduce_sum(self, flat: Tensor) -> Tensor:
         """The sum of a tensor over ranks."""

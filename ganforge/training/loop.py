@@ -1,0 +1,130 @@
+"""The training loop: batch, phases, average, advance, then whatever periodic task is due."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from ganforge.batch import Batch
+from ganforge.registry import get_registry
+from ganforge.training.inputs import make_batch
+from ganforge.training.meter import Meter
+from ganforge.training.progress import seed_slot
+from ganforge.training.run_state import TrainingRun
+from ganforge.training.step import Stepper
+
+log = logging.getLogger(__name__)
+
+
+class Loader(Protocol):
+    """An endless stream of global steps: one dict of fields per local slot."""
+
+    def __iter__(self) -> Iterator[list[dict[str, Tensor]]]:
+        """Iterate from the step it was made for."""
+
+    def close(self) -> None:
+        """Stop its workers."""
+
+
+class Task(Protocol):
+    """Something that runs now and then between steps, on all ranks together."""
+
+    def due(self, run: TrainingRun) -> bool:
+        """Whether the last step made it due: a pure function of progress."""
+
+    def run(self, run: TrainingRun) -> None:
+        """Do it."""
+
+
+class StopTraining(Exception):  # noqa: N818  # a signal to the loop, not a fault
+    """Raised by a task to end the run early, after a checkpoint."""
+
+
+class Rollback(Exception):  # noqa: N818  # a signal to the loop, not a fault
+    """Raised by a task after it has put back an earlier state."""
+
+
+MakeLoader = Callable[[TrainingRun], Loader]
+
+
+def train(
+    run: TrainingRun, make_loader: MakeLoader, meter: Meter, tasks: Sequence[Task]
+) -> None:
+    """Train until `total_kimg`, or until a task stops it.
+
+    Args:
+        run: networks and counters; changed in place.
+        make_loader: gives the loader that continues at the run's step.
+        meter: collects what the log task will write.
+        tasks: in the order in which they run when several are due.
+    """
+    while not run.is_finished:
+        loader = make_loader(run)
+        try:
+            _train_from(run, loader, meter, tasks)
+        except Rollback:
+            continue
+        except StopTraining as reason:
+            log.warning("Stopped at %.1f kimg: %s", run.progress.kimg, reason)
+            return
+        finally:
+            loader.close()
+
+
+def _train_from(
+    run: TrainingRun, loader: Loader, meter: Meter, tasks: Sequence[Task]
+) -> None:
+    stepper = make_stepper(run)
+    batch_size = run.config.train.batch_size
+    hooks = get_registry().manager.hook
+    stream = iter(loader)
+    while not run.is_finished:
+        waiting = time.perf_counter()
+        fields = next(stream)
+        data_wait_sec = time.perf_counter() - waiting
+        result = stepper.step(make_batches(run, fields), run.progress)
+        run.progress.advance(batch_size)
+        run.ema.update(run.progress.nimg, batch_size)
+        if run.objective.augmentation is not None:
+            run.objective.augmentation.step_end(batch_size)
+        meter.add(result, batch_size, data_wait_sec)
+        hooks.ganforge_step_end(step=run.progress.step, nimg=run.progress.nimg)
+        for task in tasks:
+            if task.due(run):
+                task.run(run)
+
+
+def make_stepper(run: TrainingRun) -> Stepper:
+    """The stepper of a run."""
+    return Stepper(
+        architecture=run.architecture,
+        phases=run.phases,
+        nets=run.nets,
+        optimizers=run.optimizers,
+        stateful=[*run.nets.modules().values(), *run.stateful_modules().values()],
+        runtime=run.runtime,
+        config=run.config.train.model_copy(update={"seed": run.seed}),
+        local_slots=run.local_slots,
+    )
+
+
+def make_batches(run: TrainingRun, fields: Sequence[dict[str, Tensor]]) -> list[Batch]:
+    """One batch per local slot, each prepared with the slot's own noise."""
+    batches = []
+    for slot, values, state in zip(run.local_slots, fields, run.slot_state, strict=True):
+        if run.config.data.flip:
+            seed_slot(run.seed, run.progress.step, "flip", slot)
+        batches.append(
+            make_batch(
+                values,
+                run.spec,
+                run.runtime.device,
+                flip=run.config.data.flip,
+                channels_last=run.config.train.channels_last,
+                nimg=run.progress.nimg,
+                slot_state=state,
+            )
+        )
+    return batches
