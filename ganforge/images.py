@@ -4,6 +4,8 @@ Shapes: N images, C channels (1 grey, 3 RGB, 4 RGBA), H height, W width. Float i
 [-1, 1]; the byte b stands for b / 127.5 - 1.
 """
 
+from typing import Literal
+
 import numpy as np
 import torch
 from PIL import Image
@@ -14,6 +16,8 @@ from ganforge.errors import ShapeError
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """PIL's mode for each number of channels."""
 WHITE = (255, 255, 255)
+Resize = Literal["crop", "pad", "stretch"]
+"""How `resize` reaches another shape."""
 
 
 def to_uint8(img: Tensor) -> Tensor:
@@ -75,6 +79,66 @@ def image_grid(img: Tensor, rows: int, cols: int) -> Image.Image:
     for index, image in enumerate(to_pil(img)):
         grid.paste(image, (index % cols * width, index // cols * height))
     return grid
+
+
+def convert_channels(img: Tensor, channels: int) -> Tensor:
+    """The same images with another number of channels; alpha is composited over white.
+
+    Args:
+        img: [N, C, H, W] float in [-1, 1], C = 1, 3 or 4.
+        channels: 1, 3 or 4. Grey is the luma of ITU-R BT.601.
+
+    Raises:
+        ShapeError: either number of channels is another one.
+    """
+    _check_batch(img)
+    if channels not in MODES:
+        raise ShapeError(f"channels={channels} is not an image format; use 1, 3 or 4.")
+    if img.shape[1] == channels:
+        return img
+    if img.shape[1] == 4:
+        alpha = img[:, 3:].add(1).div(2)
+        img = img[:, :3] * alpha + (1 - alpha)
+    if channels == 1:
+        return (img * img.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    colour = img.expand(-1, 3, -1, -1)
+    return torch.cat([colour, torch.ones_like(colour[:, :1])], 1) if channels == 4 else colour
+
+
+def resize(img: Tensor, height: int, width: int, mode: Resize) -> Tensor:
+    """Images scaled to a size: bicubic, with anti-aliasing when they shrink.
+
+    Args:
+        img: [N, C, H, W] float in [-1, 1].
+        height: wanted, in pixels.
+        width: wanted, in pixels.
+        mode: "crop" scales until the size is covered and cuts the centre, "pad" scales until the
+            image fits and adds white, "stretch" ignores the proportions.
+
+    Returns:
+        [N, C, height, width].
+    """
+    if img.shape[-2:] == (height, width):
+        return img
+    factors = height / img.shape[-2], width / img.shape[-1]
+    if mode == "stretch":
+        return _interpolate(img, height, width)
+    factor = max(factors) if mode == "crop" else min(factors)
+    scaled = _interpolate(
+        img, max(1, round(img.shape[-2] * factor)), max(1, round(img.shape[-1] * factor))
+    )
+    below, right = height - scaled.shape[-2], width - scaled.shape[-1]
+    top, left = below // 2, right // 2
+    # A negative pad cuts, so that one call serves both modes.
+    edges = (left, right - left, top, below - top)
+    return torch.nn.functional.pad(scaled, edges, value=1.0)
+
+
+def _interpolate(img: Tensor, height: int, width: int) -> Tensor:
+    scaled = torch.nn.functional.interpolate(
+        img, (height, width), mode="bicubic", antialias=True, align_corners=False
+    )
+    return scaled.clamp(-1, 1)
 
 
 def flatten_alpha(image: Image.Image, background: tuple[int, int, int] = WHITE) -> Image.Image:

@@ -1,1 +1,22 @@
-"""To be written."""
+"""Publishing: the export folder, the model card, push, pull and the ready-to-use generator."""
+
+from ganforge.hub.card import CardInfo
+from ganforge.hub.export import export_model
+from ganforge.hub.format import ModelInfo
+from ganforge.hub.pretrained import PretrainedGan
+from ganforge.hub.pull import pull
+from ganforge.hub.push import PushResult, push_folder
+from ganforge.hub.samples import sample_grid, save_images, translation_grid
+
+__all__ = [
+    "CardInfo",
+    "ModelInfo",
+    "PretrainedGan",
+    "PushResult",
+    "export_model",
+    "pull",
+    "push_folder",
+    "sample_grid",
+    "save_images",
+    "translation_grid",
+]

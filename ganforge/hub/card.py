@@ -1,0 +1,107 @@
+"""The model card: `README.md` with the metadata that the Hub indexes."""
+
+import importlib.resources
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from pydantic import Field
+
+from ganforge.config import StrictModel
+from ganforge.hub.format import CARD_FILE, SAMPLES_FILE, ModelInfo, repo_slug
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_LICENSE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+_PROVENANCE = (
+    *("split", "extractor", "extractor_sha256", "resize", "precision", "ema"),
+    *("truncation", "seed", "nimg"),
+)
+
+
+class CardInfo(StrictModel):
+    """What a model card tells that the model itself does not know."""
+
+    name: str = Field(description="Title: the name of the run, or of the repository.")
+    description: str = Field("", description="What the model makes, in a paragraph.")
+    repo_id: str | None = Field(None, description="org/name on the Hub, for the examples.")
+    license: str | None = Field(None, description="Licence of the weights, as the Hub's id.")
+    dataset: str | None = Field(None, description="A Hub data set id, or a description.")
+    num_train_images: int | None = Field(None, description="Images in the training set.")
+    tags: tuple[str, ...] = Field((), description="Further tags.")
+    training: dict[str, Any] = Field(
+        default_factory=dict, description="Rows of the training table: what -> value."
+    )
+
+
+def write_card(folder: Path, info: ModelInfo, card: CardInfo, *, has_samples: bool) -> None:
+    """Write `README.md` into an export folder."""
+    content = render_card(info, card, has_samples=has_samples)
+    (folder / CARD_FILE).write_text(content, encoding="utf-8")
+
+
+def render_card(info: ModelInfo, card: CardInfo, *, has_samples: bool) -> str:
+    """The model card as text: YAML metadata, then Markdown."""
+    source = importlib.resources.files("ganforge.hub").joinpath("model_card.md.jinja")
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False
+    )
+    rendered = environment.from_string(source.read_text(encoding="utf-8")).render(
+        card_data=_metadata(info, card).to_yaml(),
+        info=info,
+        spec=info.spec,
+        card=card,
+        metrics=[_metric_row(record) for record in info.metrics],
+        samples=SAMPLES_FILE if has_samples else None,
+        location=card.repo_id or "path/to/this/folder",
+        cell=_cell,
+    )
+    return str(ModelCard(rendered)).strip() + "\n"
+
+
+def _metadata(info: ModelInfo, card: CardInfo) -> ModelCardData:
+    is_license_id = card.license is not None and _LICENSE_ID.fullmatch(card.license)
+    is_hub_dataset = card.dataset is not None and _HUB_ID.fullmatch(card.dataset)
+    return ModelCardData(
+        library_name="ganforge",
+        tags=list(dict.fromkeys(["ganforge", "gan", info.architecture, *card.tags])),
+        pipeline_tag="image-to-image" if info.directions else "unconditional-image-generation",
+        license=(card.license if is_license_id else "other") if card.license else None,
+        license_name=None if is_license_id else card.license,
+        datasets=card.dataset if is_hub_dataset else None,
+        model_name=card.name,
+        eval_results=[_eval_result(record, card) for record in info.metrics] or None,
+    )
+
+
+def _eval_result(record: dict[str, Any], card: CardInfo) -> EvalResult:
+    dataset = card.dataset or "training data"
+    return EvalResult(
+        task_type="image-generation",
+        dataset_type=dataset if _HUB_ID.fullmatch(dataset) else repo_slug(dataset),
+        dataset_name=dataset,
+        metric_type=repo_slug(str(record.get("metric", record["name"]))),
+        metric_name=str(record["name"]),
+        metric_value=record["value"],
+        metric_args={key: record[key] for key in _known(record, ("n_gen", "n_real"))} or None,
+    )
+
+
+def _metric_row(record: dict[str, Any]) -> dict[str, Any]:
+    provenance = "; ".join(f"{key} {_short(record[key])}" for key in _known(record, _PROVENANCE))
+    return {**record, "provenance": provenance}
+
+
+def _known(record: dict[str, Any], keys: tuple[str, ...]) -> list[str]:
+    return [key for key in keys if record.get(key) is not None]
+
+
+def _short(value: Any) -> str:
+    return value[:12] if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{40,}", value) else value
+
+
+def _cell(value: Any) -> str:
+    """A value as the text of a Markdown table cell."""
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,161 @@
+"""Writes the export folder: what `from_pretrained` reads and `push_folder` uploads."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from PIL import Image
+from torch import nn
+
+import ganforge
+from ganforge.batch import ImageSpec
+from ganforge.components import Architecture
+from ganforge.errors import PublishError
+from ganforge.hub.card import CardInfo, write_card
+from ganforge.hub.format import (
+    CONFIG_FILE,
+    SAMPLES_FILE,
+    WEIGHTS_FILE,
+    ModelInfo,
+    PluginOrigin,
+    conditioning,
+    file_sha256,
+    flatten_state,
+    write_info,
+)
+from ganforge.registry import get_registry
+
+
+def export_model(
+    folder: Path,
+    *,
+    architecture: Architecture[Any],
+    networks: Mapping[str, nn.Module],
+    spec: ImageSpec,
+    nimg: int,
+    metrics: Sequence[Mapping[str, Any]] = (),
+    card: CardInfo,
+    samples: Image.Image | None = None,
+) -> Path:
+    """Write a complete export folder; an earlier one at the same place is replaced at once.
+
+    Args:
+        folder: where it goes.
+        architecture: what the networks belong to; provided by an installed plugin.
+        networks: the averaged (EMA) networks, at least the architecture's `ema_roles`.
+        spec: the images the model makes.
+        nimg: real images shown in training.
+        metrics: records with `name`, `value` and their provenance.
+        card: what the model card tells beyond that.
+        samples: a grid of samples.
+
+    Returns:
+        The folder.
+
+    Raises:
+        PublishError: a network or a metric's field is missing, or `folder` holds other things.
+    """
+    folder = Path(folder)
+    _check(folder, architecture, networks, metrics)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        partial.chmod(0o755)  # mkdtemp's is 0700, and this folder is made to be shared
+        roles = architecture.ema_roles
+        weights = partial / WEIGHTS_FILE
+        safetensors.torch.save_file(flatten_state(networks, roles), weights)
+        info = _describe(architecture, networks, spec, nimg, metrics, file_sha256(weights))
+        write_info(partial, info)
+        if samples is not None:
+            samples.save(partial / SAMPLES_FILE)
+        write_card(partial, info, card, has_samples=samples is not None)
+        _sync(partial)
+        _replace(folder, partial)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _check(
+    folder: Path,
+    architecture: Architecture[Any],
+    networks: Mapping[str, nn.Module],
+    metrics: Sequence[Mapping[str, Any]],
+) -> None:
+    missing = [role for role in architecture.ema_roles if role not in networks]
+    if missing:
+        raise PublishError(
+            f"'{architecture.name}' generates with {', '.join(architecture.ema_roles)}, but "
+            f"{', '.join(missing)} is not among the networks to export "
+            f"({', '.join(sorted(networks)) or 'none'}). Pass all of its `ema_roles`."
+        )
+    for index, record in enumerate(metrics):
+        if "name" not in record or "value" not in record:
+            raise PublishError(
+                f"metrics[{index}] has the fields {sorted(record)}; a metric needs `name` and "
+                f"`value`."
+            )
+    if folder.exists() and not (folder.is_dir() and _is_export_or_empty(folder)):
+        raise PublishError(
+            f"{folder} exists and is not an export folder, so it is left alone. "
+            f"Choose another folder, or remove it."
+        )
+
+
+def _is_export_or_empty(folder: Path) -> bool:
+    return (folder / CONFIG_FILE).is_file() or not any(folder.iterdir())
+
+
+def _describe(
+    architecture: Architecture[Any],
+    networks: Mapping[str, nn.Module],
+    spec: ImageSpec,
+    nimg: int,
+    metrics: Sequence[Mapping[str, Any]],
+    sha256: str,
+) -> ModelInfo:
+    plugin = get_registry().plugin_of(type(architecture))
+    parameter = next(networks[architecture.ema_roles[0]].parameters(), None)
+    return ModelInfo(
+        ganforge_version=ganforge.__version__,
+        architecture=architecture.name,
+        paper=getattr(architecture, "paper", ""),
+        options=architecture.config.model_dump(mode="json"),
+        plugin=PluginOrigin(distribution=plugin.distribution, version=plugin.version),
+        image_spec=spec.to_dict(),
+        conditioning=conditioning(architecture, spec),
+        directions=architecture.translates,
+        roles=architecture.ema_roles,
+        nimg=nimg,
+        metrics=tuple(dict(record) for record in metrics),
+        dtype="float32" if parameter is None else str(parameter.dtype).removeprefix("torch."),
+        weights_sha256=sha256,
+    )
+
+
+def _sync(folder: Path) -> None:
+    for path in [*folder.iterdir(), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _replace(folder: Path, partial: Path) -> None:
+    """Put `partial` where `folder` is; a failure in between leaves the old one in place."""
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    folder.rename(old)  # a rename replaces an empty directory
+    try:
+        partial.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old)

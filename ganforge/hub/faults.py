@@ -1,0 +1,87 @@
+"""Turns what `huggingface_hub` raises into one `PublishError` that says what to do."""
+
+import contextlib
+from collections.abc import Iterator
+
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from ganforge.errors import PublishError
+
+_TRANSPORT_ERROR: type[BaseException] = HfHubHTTPError.__mro__[1]
+"""Base of the HTTP client's own errors, whichever client this huggingface_hub uses."""
+
+
+@contextlib.contextmanager
+def explain_hub_faults(action: str, repo_id: str, revision: str | None = None) -> Iterator[None]:
+    """Raise a `PublishError` in place of the Hub client's errors.
+
+    Args:
+        action: what was tried, such as "download" or "push to".
+        repo_id: the repository.
+        revision: the branch, tag or commit; main when None.
+    """
+    where = f"Cannot {action} '{repo_id}'" + (f" at revision '{revision}'" if revision else "")
+    try:
+        yield
+    except (HFValidationError, LocalTokenNotFoundError) as err:
+        raise PublishError(f"{where}: {_reason(err)}") from err
+    except LocalEntryNotFoundError as err:
+        raise PublishError(f"{where}: {_not_local(err)}") from err
+    except HfHubHTTPError as err:
+        raise PublishError(f"{where}: {_refusal(err, revision)}") from err
+    except (OfflineModeIsEnabled, _TRANSPORT_ERROR, ConnectionError) as err:
+        raise PublishError(f"{where}: {_unreachable(err)}") from err
+
+
+def _reason(err: HFValidationError | LocalTokenNotFoundError) -> str:
+    if isinstance(err, LocalTokenNotFoundError):
+        return "no token. Run `hf auth login`, set HF_TOKEN, or pass a token."
+    return f"this is neither a folder nor a repository name such as 'org/name' ({err})."
+
+
+def _not_local(err: LocalEntryNotFoundError) -> str:
+    if err.__cause__ is not None:
+        return _unreachable(err.__cause__) + " It is not in the local cache either."
+    return (
+        "it is not in the local cache, or not completely, and downloading was switched off. "
+        "Leave out local_files_only, or check cache_dir and HF_HUB_OFFLINE."
+    )
+
+
+def _unreachable(err: BaseException) -> str:
+    return (
+        f"the Hub cannot be reached ({type(err).__name__}: {err}). Check the network, the proxy "
+        f"and HF_ENDPOINT, then try again."
+    )
+
+
+def _refusal(err: HfHubHTTPError, revision: str | None) -> str:
+    status = err.response.status_code
+    if isinstance(err, RevisionNotFoundError):
+        return (
+            f"the repository has no revision '{revision or 'main'}'. Name a branch, tag or commit."
+        )
+    if isinstance(err, GatedRepoError):
+        return "access must be granted by its owner. Ask on its page, then use your token."
+    if isinstance(err, RepositoryNotFoundError):
+        return (
+            "no such repository, or it is private and the token may not read it. Check the name; "
+            "for a private one pass a token or run `hf auth login`."
+        )
+    if status == 401:
+        return "the token is not valid. Make a new one in the Hub's settings and `hf auth login`."
+    if status == 403:
+        return (
+            "the token has no permission for this. Use a token with write access, of a member of "
+            "the organisation."
+        )
+    return f"the Hub answered {status} ({err.server_message or err}). Try again later."

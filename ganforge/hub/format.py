@@ -1,0 +1,177 @@
+"""The files of a published model: their names, `config.json`, and the checks on both.
+
+An export folder and a Hub repository hold the same files, so one reader serves both.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ganforge.batch import ImageSpec
+from ganforge.components import Architecture
+from ganforge.config import StrictModel
+from ganforge.errors import PublishError
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "README.md"
+SAMPLES_FILE = "samples.png"
+_CONDITIONS = {"label": "num_classes", "attributes": "attribute_names", "text": "text_dim"}
+_DISTRIBUTION_NAME = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+
+
+class PluginOrigin(StrictModel):
+    """Where the architecture comes from."""
+
+    distribution: str = Field(pattern=_DISTRIBUTION_NAME, description="What to pip install.")
+    version: str = Field(description="Its version at export.")
+
+
+class ModelInfo(StrictModel):
+    """The content of `config.json`: all that is needed to build the generator, and its history."""
+
+    format_version: int = FORMAT_VERSION
+    ganforge_version: str
+    architecture: str = Field(description="Registered name.")
+    paper: str = Field("", description="Citation of the architecture.")
+    options: dict[str, Any] = Field(description="The architecture's own options.")
+    plugin: PluginOrigin
+    image_spec: dict[str, Any] = Field(description="Size, channels, class names, ...")
+    conditioning: tuple[str, ...] = Field((), description="Fields a request may or must give.")
+    directions: tuple[str, ...] = Field((), description="Of a translation model.")
+    roles: tuple[str, ...] = Field(description="Networks in the weights file.")
+    nimg: int = Field(ge=0, description="Real images shown in training.")
+    metrics: tuple[dict[str, Any], ...] = Field((), description="Values with provenance.")
+    dtype: str = Field("float32", description="Of the parameters.")
+    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @property
+    def spec(self) -> ImageSpec:
+        """The image spec, as an object."""
+        return ImageSpec.from_dict(self.image_spec)
+
+
+def conditioning(architecture: Architecture[Any], spec: ImageSpec) -> tuple[str, ...]:
+    """The fields a request to this model can give: label, attributes, text, source."""
+    takes = {*architecture.inputs, *architecture.optional_inputs}
+    found = [name for name, of in _CONDITIONS.items() if name in takes and getattr(spec, of)]
+    return (*found, "source") if architecture.translates else tuple(found)
+
+
+def write_info(folder: Path, info: ModelInfo) -> None:
+    """Write `config.json`.
+
+    Raises:
+        PublishError: a value is not JSON, such as a metric that is NaN.
+    """
+    try:
+        text = json.dumps(info.model_dump(), indent=2, allow_nan=False)
+    except (TypeError, ValueError) as err:
+        raise PublishError(
+            f"{CONFIG_FILE} cannot hold all values: {err}. Metrics and options must be finite "
+            f"numbers, strings, booleans, lists or mappings; leave out the one that is not."
+        ) from err
+    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_info(folder: Path, source: str) -> ModelInfo:
+    """Read and check `config.json`.
+
+    Args:
+        folder: the export folder or the snapshot.
+        source: what the user calls it, for messages.
+
+    Raises:
+        PublishError: it is missing, not a ganforge model, or of a newer format.
+    """
+    try:
+        values = json.loads(require_file(folder, CONFIG_FILE, source).read_text(encoding="utf-8"))
+    except ValueError as err:
+        raise PublishError(
+            f"{CONFIG_FILE} of {source} is not JSON ({err}). Export or download the model again."
+        ) from err
+    version = values.get("format_version") if isinstance(values, dict) else None
+    if not isinstance(version, int):
+        raise PublishError(
+            f"{CONFIG_FILE} of {source} has no format_version: this is not a ganforge model. "
+            f"Check the name; ganforge models carry the tag 'ganforge' on the Hub."
+        )
+    if version > FORMAT_VERSION:
+        raise PublishError(
+            f"{source} has format {version}; this ganforge reads formats up to {FORMAT_VERSION}. "
+            f"It was exported by ganforge {values.get('ganforge_version', '?')}: "
+            f"pip install --upgrade ganforge."
+        )
+    try:
+        return ModelInfo(**values)
+    except pydantic.ValidationError as err:
+        fault = err.errors()[0]
+        raise PublishError(
+            f"{CONFIG_FILE} of {source} is not valid at "
+            f"'{'.'.join(str(part) for part in fault['loc'])}': {fault['msg']}. "
+            f"Export or download the model again."
+        ) from err
+
+
+def require_file(folder: Path, name: str, source: str) -> Path:
+    """The path of a file that must be there.
+
+    Raises:
+        PublishError: it is not.
+    """
+    path = folder / name
+    if not path.is_file():
+        found = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+        raise PublishError(
+            f"{source} has no {name}, so it is not a complete ganforge model (found: "
+            f"{', '.join(found) or 'nothing'}). Export it again, or check the name."
+        )
+    return path
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_weights(folder: Path, info: ModelInfo, source: str) -> Path:
+    """The weights file, known to be the one that was exported.
+
+    Raises:
+        PublishError: it is missing or its hash differs.
+    """
+    path = require_file(folder, WEIGHTS_FILE, source)
+    found = file_sha256(path)
+    if found != info.weights_sha256:
+        raise PublishError(
+            f"{WEIGHTS_FILE} of {source} is damaged: its sha256 is {found}, {CONFIG_FILE} says "
+            f"{info.weights_sha256}. Export it again, or delete {path} and download it again."
+        )
+    return path
+
+
+def flatten_state(networks: Mapping[str, nn.Module], roles: Iterable[str]) -> dict[str, Tensor]:
+    """Parameters and buffers of some networks as `role.name`: contiguous copies on the CPU."""
+    # Copies, because safetensors refuses tensors that share memory (tied weights).
+    return {
+        f"{role}.{name}": tensor.detach()
+        .to("cpu", copy=True)
+        .contiguous(memory_format=torch.contiguous_format)
+        for role in roles
+        for name, tensor in networks[role].state_dict().items()
+    }
+
+
+def repo_slug(text: str) -> str:
+    """Text as an identifier that the Hub accepts in metadata."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unknown"

@@ -1,0 +1,125 @@
+"""Finds the files of a published model: a folder on disk, or a repository through the cache."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+from ganforge import __version__
+from ganforge.errors import PublishError
+from ganforge.hub.faults import explain_hub_faults
+from ganforge.hub.format import (
+    CARD_FILE,
+    CONFIG_FILE,
+    SAMPLES_FILE,
+    WEIGHTS_FILE,
+    ModelInfo,
+    check_weights,
+    read_info,
+)
+
+
+@dataclass(frozen=True)
+class Location:
+    """Which model, and how to get it.
+
+    Attributes:
+        path_or_repo: a folder, or owner/name on the Hub.
+        revision: branch, tag or commit; main when None.
+        token: Hub token; the one of `hf auth login` or HF_TOKEN when None.
+        cache_dir: where downloads are kept; the Hub client's own cache when None.
+        local_files_only: use only what is in the cache.
+    """
+
+    path_or_repo: str
+    revision: str | None = None
+    token: str | None = None
+    cache_dir: str | Path | None = None
+    local_files_only: bool = False
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether this is a folder on disk, which wins over a repository of the same name."""
+        return Path(self.path_or_repo).is_dir()
+
+
+def fetch_info(location: Location) -> tuple[Path, ModelInfo]:
+    """The folder that holds the model's `config.json`, and its content.
+
+    Only this small file is downloaded, so that a model that cannot be used here costs nothing.
+
+    Raises:
+        PublishError: there is no such model, or it cannot be reached or read.
+    """
+    source = location.path_or_repo
+    if location.is_folder:
+        _refuse_revision(location)
+        return Path(source), read_info(Path(source), source)
+    if source.startswith((".", "/", "~")):
+        raise PublishError(f"There is no folder {source}. Check the path, or give owner/name.")
+    folder = _download(location, [CONFIG_FILE], location.revision)
+    return folder, read_info(folder, source)
+
+
+def fetch_weights(location: Location, folder: Path, info: ModelInfo) -> Path:
+    """The path of the model's weights, downloaded if need be and checked.
+
+    Args:
+        location: the model.
+        folder: what `fetch_info` returned; on the Hub it fixes the commit.
+        info: what `fetch_info` returned.
+
+    Raises:
+        PublishError: the weights cannot be had, or are not those that were exported.
+    """
+    if not location.is_folder:
+        # The snapshot's folder is named after its commit: both files come from the same one.
+        folder = _download(location, [WEIGHTS_FILE], folder.name)
+    return check_weights(folder, info, location.path_or_repo)
+
+
+def pull(
+    path_or_repo: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """Download a whole model and check it, without loading it.
+
+    Returns:
+        The folder with its files; the model's own folder if it is on disk.
+
+    Raises:
+        PublishError: there is no such model, or it cannot be reached, read or trusted.
+    """
+    location = Location(str(path_or_repo), revision, token, cache_dir, local_files_only)
+    folder, info = fetch_info(location)
+    fetch_weights(location, folder, info)
+    return folder if location.is_folder else _download(location, _ALL_FILES, folder.name)
+
+
+_ALL_FILES = [CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, SAMPLES_FILE]
+
+
+def _download(location: Location, names: list[str], revision: str | None) -> Path:
+    repo_id = location.path_or_repo
+    api = HfApi(token=location.token, library_name="ganforge", library_version=__version__)
+    with explain_hub_faults("download", repo_id, location.revision):
+        snapshot = api.snapshot_download(
+            repo_id,
+            revision=revision,
+            cache_dir=location.cache_dir,
+            local_files_only=location.local_files_only,
+            allow_patterns=names,
+        )
+    return Path(snapshot)
+
+
+def _refuse_revision(location: Location) -> None:
+    if location.revision is not None:
+        raise PublishError(
+            f"revision='{location.revision}' was asked for, but {location.path_or_repo} is a "
+            f"folder on disk, which has no revisions. Leave it out, or give owner/name."
+        )

@@ -1,0 +1,93 @@
+"""Uploads an export folder to the Hub, as one commit."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import RepositoryNotFoundError
+
+from ganforge.errors import PublishError
+from ganforge.hub.faults import explain_hub_faults
+from ganforge.hub.format import (
+    CARD_FILE,
+    CONFIG_FILE,
+    SAMPLES_FILE,
+    WEIGHTS_FILE,
+    check_weights,
+    read_info,
+    require_file,
+)
+
+
+@dataclass(frozen=True)
+class PushResult:
+    """Where a model was published."""
+
+    repo_id: str
+    revision: str
+    url: str
+    """Page of the repository at this revision."""
+    commit_sha: str
+
+
+def push_folder(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    revision: str | None = None,
+    private: bool = False,
+    token: str | None = None,
+    message: str | None = None,
+) -> PushResult:
+    """Upload an export folder; the repository is made if it does not exist.
+
+    Args:
+        folder: what `export_model` wrote. It is checked before anything is sent.
+        repo_id: owner/name.
+        revision: branch; made from main if it does not exist. Default: main.
+        private: visibility of a new repository; a public one is refused when this is set.
+        token: Hub token. Default: the one of `hf auth login` or HF_TOKEN.
+        message: title of the commit.
+
+    Raises:
+        PublishError: the folder is damaged or the Hub refuses; says what to do.
+    """
+    folder = Path(folder)
+    if repo_id.count("/") != 1:
+        raise PublishError(
+            f"'{repo_id}' does not name a repository and its owner. Use owner/name, e.g. "
+            f"org/{repo_id.strip('/').rpartition('/')[2] or 'name'}."
+        )
+    info = read_info(folder, str(folder))
+    check_weights(folder, info, str(folder))
+    require_file(folder, CARD_FILE, str(folder))
+    api = HfApi(token=token, library_name="ganforge", library_version=info.ganforge_version)
+    with explain_hub_faults("push to", repo_id, revision):
+        _prepare_repo(api, repo_id, revision, private)
+        commit = api.upload_folder(
+            repo_id=repo_id,
+            folder_path=folder,
+            revision=revision,
+            commit_message=message or f"Upload {info.architecture} at {info.nimg // 1000} kimg",
+            allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, SAMPLES_FILE],
+            # A grid of earlier weights must not stay beside new ones.
+            delete_patterns=None if (folder / SAMPLES_FILE).is_file() else [SAMPLES_FILE],
+        )
+    branch = revision or "main"
+    url = f"{api.endpoint}/{repo_id}" + (f"/tree/{branch}" if revision else "")
+    return PushResult(repo_id, branch, url, commit.oid)
+
+
+def _prepare_repo(api: HfApi, repo_id: str, revision: str | None, private: bool) -> None:
+    try:
+        is_public = api.repo_info(repo_id).private is False
+    except RepositoryNotFoundError:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        is_public = False
+    if private and is_public:
+        raise PublishError(
+            f"'{repo_id}' exists and is public, but private=True was asked for; nothing was sent. "
+            f"Make it private in its settings, or choose another name."
+        )
+    if revision is not None and revision != "main":
+        api.create_branch(repo_id, branch=revision, exist_ok=True)
