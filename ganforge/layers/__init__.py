@@ -1,1 +1,55 @@
-"""To be written."""
+"""Building blocks that architectures share.
+
+All state is in parameters and float buffers. All blocks run under bfloat16 autocast, in
+channels_last, through torch.compile, and can be differentiated twice.
+"""
+
+from ganforge.layers.activation import PixelNorm, ScaledLeakyReLU, pixel_norm, scaled_leaky_relu
+from ganforge.layers.attention import SelfAttention
+from ganforge.layers.conditional import ConditionalBatchNorm2d
+from ganforge.layers.equalized import EqualizedConv2d, EqualizedLinear
+from ganforge.layers.init import init_normal, init_orthogonal
+from ganforge.layers.minibatch import MinibatchDiscrimination, MinibatchStdDev
+from ganforge.layers.modulated import ModulatedConv2d, demodulation, modulated_conv2d
+from ganforge.layers.resample import (
+    BINOMIAL_TAPS,
+    ConvResampler,
+    Resample2d,
+    fir_kernel,
+    resample2d,
+    same_padding,
+)
+from ganforge.layers.residual import ResidualDownBlock, ResidualUpBlock
+from ganforge.layers.spectral import SpectralNorm, spectral_norm
+from ganforge.layers.sync_batchnorm import SyncBatchNorm, convert_sync_batchnorm, sum_over_ranks
+
+__all__ = [
+    "BINOMIAL_TAPS",
+    "ConditionalBatchNorm2d",
+    "ConvResampler",
+    "EqualizedConv2d",
+    "EqualizedLinear",
+    "MinibatchDiscrimination",
+    "MinibatchStdDev",
+    "ModulatedConv2d",
+    "PixelNorm",
+    "Resample2d",
+    "ResidualDownBlock",
+    "ResidualUpBlock",
+    "ScaledLeakyReLU",
+    "SelfAttention",
+    "SpectralNorm",
+    "SyncBatchNorm",
+    "convert_sync_batchnorm",
+    "demodulation",
+    "fir_kernel",
+    "init_normal",
+    "init_orthogonal",
+    "modulated_conv2d",
+    "pixel_norm",
+    "resample2d",
+    "same_padding",
+    "scaled_leaky_relu",
+    "spectral_norm",
+    "sum_over_ranks",
+]

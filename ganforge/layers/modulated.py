@@ -1,0 +1,115 @@
+"""Modulated convolution: a style scales the input channels, demodulation restores the variance.
+
+Source: Karras et al. 2020, arXiv:1912.04958, Sec. 2.2, Eq. 1 and 3.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.components import full_precision
+from ganforge.layers.equalized import EqualizedLinear
+from ganforge.layers.resample import BINOMIAL_TAPS, ConvResampler, ResampleMode
+
+ModulationForm = Literal["scaled", "grouped"]
+
+
+def demodulation(weight: Tensor, styles: Tensor, eps: float = 1e-8) -> Tensor:
+    """The factors [N, O] that give each modulated filter unit norm, in float32.
+
+    Args:
+        weight: [O, I, k, k].
+        styles: [N, I].
+        eps: keeps a zero filter finite.
+    """
+    with full_precision(weight):
+        energy = weight.float().square().sum(dim=(2, 3))
+        return torch.rsqrt(styles.float().square() @ energy.T + eps)
+
+
+def modulated_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    convolve: ConvResampler,
+    *,
+    demodulate: bool = True,
+    form: ModulationForm = "scaled",
+) -> Tensor:
+    """Convolve each sample with its own modulated weights.
+
+    Args:
+        x: [N, I, H, W].
+        weight: [O, I, k, k], shared.
+        styles: [N, I] factors on the input channels.
+        convolve: does the convolution, and the resampling if any.
+        demodulate: give each output channel unit expected variance.
+        form: "scaled" multiplies activations before and after one shared convolution; "grouped"
+            builds the weights of each sample, as the paper describes it, and runs them as groups.
+            Equal to rounding. Scaled was 2 to 4 times as fast on CPU, in training.
+    """
+    factors = demodulation(weight, styles) if demodulate else None
+    if form == "grouped":
+        return _grouped(x, weight, styles, factors, convolve)
+    y: Tensor = convolve(x * styles.to(x.dtype)[:, :, None, None], weight)
+    return y if factors is None else y * factors.to(y.dtype)[:, :, None, None]
+
+
+def _grouped(
+    x: Tensor, weight: Tensor, styles: Tensor, factors: Tensor | None, convolve: ConvResampler
+) -> Tensor:
+    num, channels, height, width = x.shape
+    weights = weight * styles[:, None, :, None, None]
+    if factors is not None:
+        weights = weights * factors[:, :, None, None, None]
+    weights = weights.to(x.dtype).reshape(-1, *weight.shape[1:])
+    y: Tensor = convolve(x.reshape(1, num * channels, height, width), weights, num)
+    return y.reshape(num, -1, *y.shape[2:])
+
+
+class ModulatedConv2d(nn.Module):
+    """Modulated convolution with equalised learning rate and its own style from w.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: odd side of the kernel.
+        w_dim: size of w.
+        demodulate: give each output channel unit expected variance.
+        resample: "up" doubles the size, "down" halves it.
+        taps: resampling filter of one axis.
+        form: see `modulated_conv2d`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        w_dim: int,
+        *,
+        demodulate: bool = True,
+        resample: ResampleMode | None = None,
+        taps: Sequence[float] = BINOMIAL_TAPS,
+        form: ModulationForm = "scaled",
+    ) -> None:
+        super().__init__()
+        self.affine = EqualizedLinear(w_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
+        self.weight_gain = 1.0 / math.sqrt(in_channels * kernel_size**2)
+        self.demodulate = demodulate
+        self.form: ModulationForm = form
+        self.convolve = ConvResampler(kernel_size, resample, taps)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """[N, in_channels, H, W] and [N, w_dim] -> [N, out_channels, H', W']."""
+        # Styles steer all pixels of a channel at once: bfloat16 would round them to 3 digits.
+        with full_precision(x):
+            styles = self.affine(w.float())
+        weight = self.weight * self.weight_gain
+        return modulated_conv2d(
+            x, weight, styles, self.convolve, demodulate=self.demodulate, form=self.form
+        )

@@ -1,0 +1,179 @@
+"""Resampling with FIR filters, on its own or fused with a convolution.
+
+Filters are separable and applied as depthwise convolutions, which autograd differentiates any
+number of times; in channels_last they are also the fastest form that was measured.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+BINOMIAL_TAPS = (1.0, 3.0, 3.0, 1.0)
+"""The low-pass filter of StyleGAN2 (Karras et al. 2020, arXiv:1912.04958, appendix B)."""
+
+ResampleMode = Literal["up", "down"]
+
+
+def fir_kernel(taps: Sequence[float] = BINOMIAL_TAPS) -> Tensor:
+    """Return the taps as a float32 vector whose sum is one."""
+    kernel = torch.tensor(taps, dtype=torch.float32)
+    return kernel / kernel.sum()
+
+
+def resample2d(
+    img: Tensor, kernel: Tensor, *, up: int = 1, down: int = 1, padding: tuple[int, int] = (0, 0)
+) -> Tensor:
+    """Insert zeros, pad, filter and subsample, the same way along both axes.
+
+    Each axis of length L becomes `(L * up + sum(padding) - K) // down + 1` long.
+
+    Args:
+        img: [N, C, H, W].
+        kernel: [K] filter of one axis; its gain is not changed.
+        up: each sample is followed by `up - 1` zeros.
+        down: every down-th result is kept.
+        padding: zeros before and after each axis, after the insertion; may be negative.
+    """
+    taps = kernel.to(img.dtype)
+    rows, columns = taps.reshape(1, 1, -1, 1), taps.reshape(1, 1, 1, -1)
+    if up > 1:
+        img = _insert_and_filter(_insert_and_filter(img, columns, up, padding), rows, up, padding)
+        return img[..., ::down, ::down]
+    img = functional.pad(img, (*padding, *padding))
+    return _filter(_filter(img, columns, down), rows, down)
+
+
+def _axis(kernel: Tensor) -> int:
+    return 2 if kernel.shape[3] == 1 else 3
+
+
+def _filter(img: Tensor, kernel: Tensor, down: int) -> Tensor:
+    channels = img.shape[1]
+    stride = (down, 1) if _axis(kernel) == 2 else (1, down)
+    # Convolution, as filters are defined, is correlation with the flipped kernel.
+    weight = kernel.flip((2, 3)).expand(channels, 1, *kernel.shape[2:])
+    return functional.conv2d(img, weight, stride=stride, groups=channels)
+
+
+def _insert_and_filter(img: Tensor, kernel: Tensor, up: int, padding: tuple[int, int]) -> Tensor:
+    """Filter along one axis by a transposed convolution, which never stores the zeros."""
+    channels, taps = img.shape[1], kernel.numel()
+    vertical = _axis(kernel) == 2
+    # The transposed convolution returns every position where filter and signal overlap; these
+    # margins are what padding does not ask for.
+    before, after = taps - 1 - padding[0], taps - up - padding[1]
+    inside = before if before == after and before >= 0 else 0
+    full = functional.conv_transpose2d(
+        img,
+        kernel.expand(channels, 1, *kernel.shape[2:]),
+        stride=(up, 1) if vertical else (1, up),
+        padding=(inside, 0) if vertical else (0, inside),
+        groups=channels,
+    )
+    if inside == before == after:
+        return full
+    margins = (-before, -after)
+    return functional.pad(full, (0, 0, *margins) if vertical else margins)
+
+
+def same_padding(taps: int, *, up: int = 1, down: int = 1) -> tuple[int, int]:
+    """The padding with which `resample2d` turns L samples into exactly L * up / down."""
+    if up > 1:
+        return (taps + up - 1) // 2, (taps - up) // 2
+    return (taps - down + 1) // 2, (taps - down) // 2
+
+
+class Resample2d(nn.Module):
+    """Low-pass filter with up- or downsampling that keeps the mean brightness.
+
+    Args:
+        up: factor of enlargement.
+        down: factor of reduction.
+        taps: filter of one axis, of any sum.
+        padding: zeros before and after each axis; by default [H * up / down, W * up / down] comes
+            out.
+        gain: factor along each axis; by default `up`, which makes up for the zeros inserted.
+    """
+
+    kernel: Tensor
+
+    def __init__(
+        self,
+        *,
+        up: int = 1,
+        down: int = 1,
+        taps: Sequence[float] = BINOMIAL_TAPS,
+        padding: tuple[int, int] | None = None,
+        gain: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.up, self.down = up, down
+        self.padding = same_padding(len(taps), up=up, down=down) if padding is None else padding
+        kernel = fir_kernel(taps) * (up if gain is None else gain)
+        self.register_buffer("kernel", kernel, persistent=False)
+
+    def forward(self, img: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C, H * up / down, W * up / down]."""
+        return resample2d(img, self.kernel, up=self.up, down=self.down, padding=self.padding)
+
+
+class ConvResampler(nn.Module):
+    """Convolution by a given weight, fused with a factor 2 of filtered resampling.
+
+    Up: stride-2 transposed convolution, then the filter. Down: the filter, then a stride-2
+    convolution. A 1x1 convolution is done at the lower resolution of the two.
+
+    Args:
+        kernel_size: odd side of the weights.
+        mode: "up", "down", or None for the plain convolution.
+        taps: filter of one axis.
+
+    Source: Karras et al. 2019, arXiv:1812.04948, Sec. 2; Karras et al. 2020, arXiv:1912.04958.
+    """
+
+    def __init__(
+        self,
+        kernel_size: int,
+        mode: ResampleMode | None = None,
+        taps: Sequence[float] = BINOMIAL_TAPS,
+    ) -> None:
+        super().__init__()
+        self.mode, self.margin, self.pointwise = mode, kernel_size // 2, kernel_size == 1
+        self.filter: Resample2d | None = None
+        if self.pointwise and mode is not None:
+            factor = {"up": (2, 1), "down": (1, 2)}[mode]
+            self.filter = Resample2d(up=factor[0], down=factor[1], taps=taps)
+        elif mode is not None:
+            # The filter's length and the kernel's overhang cancel to exactly twice or half.
+            pad = len(taps) + (1 - kernel_size if mode == "up" else kernel_size - 3)
+            gain = 2.0 if mode == "up" else 1.0
+            self.filter = Resample2d(taps=taps, padding=((pad + 1) // 2, pad // 2), gain=gain)
+
+    def forward(self, x: Tensor, weight: Tensor, groups: int = 1) -> Tensor:
+        """Convolve.
+
+        Args:
+            x: [N, I, H, W].
+            weight: [O, I / groups, k, k].
+            groups: as in `conv2d`.
+        """
+        if self.filter is None:
+            return functional.conv2d(x, weight, padding=self.margin, groups=groups)
+        if self.pointwise:
+            if self.mode == "down":
+                return functional.conv2d(self._filtered(x), weight, groups=groups)
+            return self._filtered(functional.conv2d(x, weight, groups=groups))
+        if self.mode == "down":
+            return functional.conv2d(self._filtered(x), weight, stride=2, groups=groups)
+        out, fan, height, width = weight.shape
+        swapped = weight.reshape(groups, out // groups, fan, height, width).transpose(1, 2)
+        swapped = swapped.reshape(groups * fan, out // groups, height, width)
+        return self._filtered(functional.conv_transpose2d(x, swapped, stride=2, groups=groups))
+
+    def _filtered(self, x: Tensor) -> Tensor:
+        assert self.filter is not None
+        y: Tensor = self.filter(x)
+        return y

@@ -1,0 +1,106 @@
+"""Residual blocks of ResNet GANs.
+
+Source: Gulrajani et al. 2017, arXiv:1704.00028, appendix F; Miyato et al. 2018, arXiv:1802.05957,
+appendix B; Brock et al. 2019, arXiv:1809.11096, appendix B.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganforge.layers.conditional import ConditionalBatchNorm2d
+from ganforge.layers.spectral import spectral_norm
+
+NormFactory = Callable[[int], nn.Module]
+"""Builds a normalisation for a number of channels."""
+
+
+def _conv(in_channels: int, out_channels: int, kernel_size: int, spectral: bool) -> nn.Conv2d:
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+    return spectral_norm(conv) if spectral else conv
+
+
+class ResidualUpBlock(nn.Module):
+    """Generator block: norm, ReLU, enlarge, 3x3, norm, ReLU, 3x3; 1x1 on the skip if needed.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        cond_dim: size of the condition of both batch normalisations; 0 for none.
+        upsample: double the size (nearest neighbour), or keep it.
+        spectral: put spectral normalisation on all weights.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        cond_dim: int = 0,
+        upsample: bool = True,
+        spectral: bool = False,
+    ) -> None:
+        super().__init__()
+        self.upsample = upsample
+        self.norm1 = ConditionalBatchNorm2d(in_channels, cond_dim, spectral=spectral)
+        self.norm2 = ConditionalBatchNorm2d(out_channels, cond_dim, spectral=spectral)
+        self.conv1 = _conv(in_channels, out_channels, 3, spectral)
+        self.conv2 = _conv(out_channels, out_channels, 3, spectral)
+        changes = upsample or in_channels != out_channels
+        self.skip = _conv(in_channels, out_channels, 1, spectral) if changes else None
+
+    def _enlarge(self, x: Tensor) -> Tensor:
+        return functional.interpolate(x, scale_factor=2.0) if self.upsample else x
+
+    def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
+        """[N, in_channels, H, W] and [N, cond_dim] -> [N, out_channels, H', W']."""
+        y = self.conv1(self._enlarge(functional.relu(self.norm1(x, cond))))
+        y = self.conv2(functional.relu(self.norm2(y, cond)))
+        # A 1x1 convolution commutes with enlarging by repetition, and is cheaper before it.
+        skip = x if self.skip is None else self.skip(x)
+        total: Tensor = y + self._enlarge(skip)
+        return total
+
+
+class ResidualDownBlock(nn.Module):
+    """Discriminator block: ReLU, 3x3, ReLU, 3x3, mean-pool; 1x1 on the skip if needed.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        downsample: halve the size, or keep it.
+        first: the block that sees the image: no ReLU before its first convolution.
+        spectral: put spectral normalisation on all weights.
+        norm: builds the normalisation before each ReLU; None for none.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        downsample: bool = True,
+        first: bool = False,
+        spectral: bool = False,
+        norm: NormFactory | None = None,
+    ) -> None:
+        super().__init__()
+        self.downsample = downsample
+        build: NormFactory = norm or (lambda channels: nn.Identity())
+        self.enter = nn.Identity() if first else nn.Sequential(build(in_channels), nn.ReLU())
+        self.conv1 = _conv(in_channels, out_channels, 3, spectral)
+        self.middle = nn.Sequential(build(out_channels), nn.ReLU())
+        self.conv2 = _conv(out_channels, out_channels, 3, spectral)
+        changes = downsample or in_channels != out_channels
+        self.skip = _conv(in_channels, out_channels, 1, spectral) if changes else None
+
+    def _shrink(self, x: Tensor) -> Tensor:
+        return functional.avg_pool2d(x, 2) if self.downsample else x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in_channels, H, W] -> [N, out_channels, H', W']."""
+        y = self.conv2(self.middle(self.conv1(self.enter(x))))
+        # Pooling and a 1x1 convolution commute; the smaller one goes last.
+        skip = self._shrink(x)
+        return self._shrink(y) + (skip if self.skip is None else self.skip(skip))

@@ -1,0 +1,94 @@
+"""Spectral normalisation: divide a weight by its largest singular value.
+
+torch's own parametrisation runs its matrix products in bfloat16 under autocast, and its estimate
+differs between training and evaluation for the same state; this one does neither.
+
+Source: Miyato et al. 2018, arXiv:1802.05957, Sec. 2.1 and appendix A.
+"""
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import parametrize
+
+from ganforge.components import full_precision
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_WARM_UP = 15
+
+
+class SpectralNorm(nn.Module):
+    """Parametrisation W -> W / sigma(W), sigma by power iteration.
+
+    The left singular vector `u` is a float buffer; each forward in training mode refines it.
+
+    Args:
+        weight: the weight to be normalised, for its shape and a first estimate.
+        dim: its output dimension.
+        num_iterations: refinements per forward.
+        eps: keeps a zero weight finite.
+    """
+
+    u: Tensor
+
+    def __init__(
+        self, weight: Tensor, *, dim: int = 0, num_iterations: int = 1, eps: float = 1e-12
+    ) -> None:
+        super().__init__()
+        self.dim, self.num_iterations, self.eps = dim, num_iterations, eps
+        start = torch.randn(weight.shape[dim], device=weight.device)
+        self.register_buffer("u", functional.normalize(start, dim=0, eps=eps))
+        self.estimate_anew(weight)
+
+    def estimate_anew(self, weight: Tensor) -> None:
+        """Fit the estimate to a weight that has just been replaced."""
+        self._refine(self._matrix(weight.detach()), _WARM_UP)
+
+    def _matrix(self, weight: Tensor) -> Tensor:
+        rows = weight.shape[self.dim]
+        return weight.float().transpose(0, self.dim).reshape(rows, -1)
+
+    @torch.no_grad()
+    def _refine(self, matrix: Tensor, times: int) -> None:
+        u = self.u
+        for _ in range(times):
+            v = functional.normalize(matrix.T @ u, dim=0, eps=self.eps)
+            u = functional.normalize(matrix @ v, dim=0, eps=self.eps)
+        self.u.copy_(u)
+
+    def sigma(self, weight: Tensor) -> Tensor:
+        """The current estimate of the largest singular value, differentiable in `weight`."""
+        matrix = self._matrix(weight)
+        # A copy: a later forward changes the buffer before this one's backward.
+        u = self.u.clone()
+        with torch.no_grad():
+            v = functional.normalize(matrix.T @ u, dim=0, eps=self.eps)
+        return torch.dot(u, matrix @ v)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Same shape as `weight`, with spectral norm about one."""
+        with full_precision(weight):
+            if self.training:
+                self._refine(self._matrix(weight.detach()), self.num_iterations)
+            return weight / self.sigma(weight).clamp_min(self.eps)
+
+
+def spectral_norm(module: ModuleT, *, num_iterations: int = 1, eps: float = 1e-12) -> ModuleT:
+    """Put spectral normalisation on `module.weight` and return the module.
+
+    Args:
+        module: a linear, embedding or (transposed) convolution layer.
+        num_iterations: power iterations per training forward.
+        eps: keeps a zero weight finite.
+    """
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    dim = 1 if isinstance(module, _TRANSPOSED) else 0
+    parametrize.register_parametrization(
+        module, "weight", SpectralNorm(weight, dim=dim, num_iterations=num_iterations, eps=eps)
+    )
+    return module

@@ -1,0 +1,31 @@
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from ganforge.layers import init_normal, init_orthogonal
+
+
+def test_init_normal_draws_weights_gains_and_zero_biases():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(16, 64, 3), nn.BatchNorm2d(4096), nn.Linear(64, 64))
+    init_normal(network, std=0.02)
+    for weight in (network[0].weight, network[2].weight):
+        assert_close(weight.std(), torch.tensor(0.02), atol=2e-3, rtol=0)
+        assert_close(weight.mean(), torch.tensor(0.0), atol=2e-3, rtol=0)
+    assert_close(network[1].weight.mean(), torch.tensor(1.0), atol=2e-3, rtol=0)
+    assert_close(network[1].weight.std(), torch.tensor(0.02), atol=2e-3, rtol=0)
+    for module in network:
+        assert not module.bias.any()
+
+
+def test_init_orthogonal_rows_are_orthonormal():
+    network = nn.Sequential(nn.Conv2d(2, 8, 3), nn.BatchNorm2d(8), nn.Embedding(4, 9))
+    init_orthogonal(network)
+    flat = network[0].weight.reshape(8, -1)
+    assert_close(flat @ flat.T, torch.eye(8), atol=1e-5, rtol=0)
+    assert_close(network[2].weight @ network[2].weight.T, torch.eye(4), atol=1e-5, rtol=0)
+    assert_close(network[1].weight, torch.ones(8))
+
+
+def test_init_normal_layers_without_bias_or_affine_are_left_in_peace():
+    init_normal(nn.Sequential(nn.Linear(2, 2, bias=False), nn.BatchNorm2d(2, affine=False)))
