@@ -330,6 +330,8 @@ class FeatureExtractor(Component[ConfigT], nn.Module):
     """How images reach the network's size, in words: part of each number's provenance."""
     precision: str = "fp32"
     """Arithmetic of the forward pass: part of each number's provenance."""
+    compiled: bool = False
+    """Whether the forward pass is compiled: the same numbers to rounding."""
 
     @property
     @abstractmethod

@@ -1,1 +1,42 @@
-"""To be written."""
+"""Measuring generators: features, FID, IS, KID, precision and recall, each with its provenance.
+
+This module is what the registry loads, so it imports no heavy library; `evaluate` comes when
+it is asked for.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ganforge.components import FeatureExtractor, Metric, hookimpl
+from ganforge.metrics.extractors import InceptionV3Compat
+from ganforge.metrics.records import MetricRecord
+from ganforge.metrics.scores import (
+    FrechetDistance,
+    InceptionScore,
+    KernelDistance,
+    PrecisionRecall,
+)
+
+if TYPE_CHECKING:
+    from ganforge.metrics.evaluation import evaluate
+
+__all__ = ["MetricRecord", "evaluate", "ganforge_feature_extractors", "ganforge_metrics"]
+
+
+@hookimpl
+def ganforge_metrics() -> list[type[Metric[Any]]]:
+    """The metrics that torch-fidelity computes from features."""
+    return [FrechetDistance, InceptionScore, KernelDistance, PrecisionRecall]
+
+
+@hookimpl
+def ganforge_feature_extractors() -> list[type[FeatureExtractor[Any]]]:
+    """The Inception network that published numbers use."""
+    return [InceptionV3Compat]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "evaluate":
+        from ganforge.metrics.evaluation import evaluate
+
+        return evaluate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,11 +2,18 @@
 
 from typing import Any
 
-from ganforge.components import Source, hookimpl
+from ganforge.api import FeatureExtractor, Source, hookimpl
+from ganforge_fashion_mnist.extractor import FashionMnistFeatures
 from ganforge_fashion_mnist.source import FashionMnist
 
 
 @hookimpl
 def ganforge_sources() -> list[type[Source[Any]]]:
-    """The data."""
+    """The images."""
     return [FashionMnist]
+
+
+@hookimpl
+def ganforge_feature_extractors() -> list[type[FeatureExtractor[Any]]]:
+    """The network that measures generators of them."""
+    return [FashionMnistFeatures]

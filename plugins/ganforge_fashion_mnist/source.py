@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from PIL import Image
 
-from ganforge.components import Sample, Source
-from ganforge.config import StrictModel
+from ganforge.api import ComponentOptions, Sample, Source
 from ganforge_fashion_mnist.idx import shipped_split
 
 CLASS_NAMES = (
@@ -22,7 +21,7 @@ CLASS_NAMES = (
 )
 
 
-class FashionMnist(Source[StrictModel]):
+class FashionMnist(Source[ComponentOptions]):
     """Fashion-MNIST's test split: 10,000 grey 28x28 images of clothing in ten even classes.
 
     Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; MIT licence.

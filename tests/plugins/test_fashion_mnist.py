@@ -11,8 +11,10 @@ from ganforge.errors import DataError
 
 
 def idx_bytes(values: np.ndarray) -> bytes:
-    return bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape) + (
-        values.tobytes()
+    return (
+        bytes([0, 0, 8, values.ndim])
+        + struct.pack(f">{values.ndim}I", *values.shape)
+        + (values.tobytes())
     )
 
 

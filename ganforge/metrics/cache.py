@@ -1,0 +1,95 @@
+"""Features of real images, kept by content: the same images seen alike are never measured twice."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ganforge.errors import MetricError
+
+log = logging.getLogger(__name__)
+_FORMAT = 1
+
+
+def default_cache_dir() -> Path:
+    """The user's cache folder for ganforge."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganforge"
+
+
+class FeatureCache:
+    """A folder with one file per set of features, named by the hash of what determines them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: Mapping[str, Any]) -> Path:
+        """The file of a key: anything that JSON can hold."""
+        return self.folder / f"features-{_digest(_canonical(key).encode())[:32]}.safetensors"
+
+    def load(self, key: Mapping[str, Any]) -> Tensor | None:
+        """Features [N, D], or None when they are not there or damaged (which is logged)."""
+        path = self.path(key)
+        if not path.exists():
+            return None
+        try:
+            return _read(path, _canonical(key))
+        except (SafetensorError, OSError, _Damaged) as err:
+            log.warning("Cached features %s are damaged (%s): computing them again.", path, err)
+            return None
+
+    def save(self, key: Mapping[str, Any], features: Tensor) -> None:
+        """Keep features [N, D]; readers see the whole file or none.
+
+        Raises:
+            MetricError: the folder cannot be written.
+        """
+        path = self.path(key)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        features = features.contiguous()
+        metadata = {"key": _canonical(key), "sha256": _tensor_digest(features)}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            save_file({"features": features}, partial, metadata=metadata)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except (OSError, SafetensorError) as err:
+            partial.unlink(missing_ok=True)
+            raise MetricError(
+                f"Features cannot be written to the cache {self.folder}: {err}. Free space there, "
+                f"or set evaluate.cache_dir to a folder that can be written."
+            ) from err
+
+
+class _Damaged(Exception):
+    """A cache file does not hold what was written; its caller computes the features again."""
+
+
+def _read(path: Path, key: str) -> Tensor:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        features: Tensor = file.get_tensor("features")
+    if metadata.get("key") != key:
+        raise _Damaged("it belongs to another key")
+    if metadata.get("sha256") != _tensor_digest(features):
+        raise _Damaged("its checksum does not match")
+    return features
+
+
+def _canonical(key: Mapping[str, Any]) -> str:
+    return json.dumps({**key, "format": _FORMAT}, sort_keys=True)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _tensor_digest(features: Tensor) -> str:
+    return _digest(features.numpy().tobytes())

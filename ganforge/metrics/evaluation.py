@@ -1,0 +1,205 @@
+"""Measure a generator: the one function that the evaluate stage and training call."""
+
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ganforge import __version__
+from ganforge.components import FeatureExtractor, Metric
+from ganforge.config import DataConfig, EvaluateConfig
+from ganforge.errors import MetricError
+from ganforge.metrics.cache import FeatureCache, default_cache_dir
+from ganforge.metrics.collective import on_main
+from ganforge.metrics.features import Extractor, extract_features, generated
+from ganforge.metrics.real import RealSet, real_features
+from ganforge.metrics.records import MetricRecord
+from ganforge.registry import get_registry
+from ganforge.training.runtime import Runtime
+
+log = logging.getLogger(__name__)
+_COMPILE_FROM = 1000
+"""Images per rank from which half a minute of compilation pays on a CPU."""
+
+
+def evaluate(
+    generate: Callable[[Sequence[int]], Tensor],
+    config: EvaluateConfig,
+    reference: str,
+    runtime: Runtime,
+    *,
+    nimg: int,
+    data: DataConfig,
+    ema: bool = True,
+    field: str | None = None,
+) -> list[MetricRecord]:
+    """Measure a generator on all ranks together.
+
+    Args:
+        generate: seeds -> images [n, C, H, W] in [-1, 1]; the same images on every rank.
+        config: metrics, extractor, numbers of images, seed.
+        reference: folder or URL of the shards of the real images.
+        runtime: device and ranks.
+        nimg: training progress of the weights, in images.
+        data: how the reference is read.
+        ema: whether the weights are the averaged ones.
+        field: image field of the reference. Default: `image`, else `target`.
+
+    Returns:
+        One record per value, the same on every rank and for any number of ranks.
+
+    Raises:
+        MetricError: it cannot be measured as asked; raised before images are generated where
+            that can be known.
+        DataError: the reference cannot be read.
+    """
+    metrics = _build_metrics(config)
+    real = RealSet(data, reference, config.num_real, field)
+    for metric in metrics:
+        metric.check(config.num_images, len(real) if metric.needs_real else config.num_images)
+    extractor = _build_extractor(config, metrics, runtime)
+    compared = [metric for metric in metrics if metric.needs_real]
+    real_found: dict[str, Tensor] = {}
+    if compared:
+        cache = FeatureCache(Path(config.cache_dir) if config.cache_dir else default_cache_dir())
+        real_layers = _layers(compared, extractor)
+        real_found = real_features(real, extractor, real_layers, cache, runtime, config.batch_size)
+    gen_found = extract_features(
+        generated(generate, config.seed, real.shape),
+        config.num_images,
+        extractor,
+        _layers(metrics, extractor),
+        runtime,
+        config.batch_size,
+    )
+    state = _State(config, extractor, len(real), real.digest, ema, nimg)
+    records = on_main(
+        runtime, lambda: [r for m in metrics for r in _score(m, gen_found, real_found, state)]
+    )
+    if runtime.is_main:
+        _announce(records)
+    return records
+
+
+@dataclass(frozen=True)
+class _State:
+    """What the records of one evaluation have in common."""
+
+    config: EvaluateConfig
+    extractor: Extractor
+    num_real: int
+    reference: str
+    ema: bool
+    nimg: int
+
+
+def _build_metrics(config: EvaluateConfig) -> list[Metric[Any]]:
+    registry = get_registry()
+    return [
+        registry.build(Metric, chosen.name, chosen.options, f"evaluate.metrics[{number}]")
+        for number, chosen in enumerate(config.metrics)
+    ]
+
+
+def _build_extractor(
+    config: EvaluateConfig, metrics: Sequence[Metric[Any]], runtime: Runtime
+) -> Extractor:
+    """The extractor on the runtime's device, after checking that it serves every metric."""
+    registry, name = get_registry(), config.extractor.name
+    component: type[Extractor] = registry.find(FeatureExtractor, name)
+    for metric in metrics:
+        if metric.name not in component.layers:
+            raise MetricError(
+                f"The feature extractor '{name}' has no layer for the metric '{metric.name}' "
+                f"(evaluate.metrics); it serves {', '.join(sorted(component.layers))}. Leave the "
+                f"metric out, or choose another evaluate.extractor."
+            )
+    options = _extractor_options(config, component, runtime)
+    made: list[Extractor] = []
+
+    def build() -> None:
+        made.append(registry.build(FeatureExtractor, name, options, "evaluate.extractor"))
+
+    # Rank 0 first: it may have to download weights, which the others then find in the cache.
+    on_main(runtime, build)
+    if not made:
+        build()
+    return made[0].to(runtime.device).eval()
+
+
+def _extractor_options(
+    config: EvaluateConfig, component: type[Extractor], runtime: Runtime
+) -> dict[str, Any]:
+    """The options in the file, with what the evaluate section implies for those left out."""
+    options = config.extractor.options
+    known = component.Config.model_fields
+    if "cache_dir" in known and config.cache_dir is not None:
+        options.setdefault("cache_dir", config.cache_dir)
+    if "compile" in known and options.get("compile", "auto") == "auto":
+        per_rank = config.num_images // runtime.world_size
+        has_compiler = any(shutil.which(name) for name in ("g++", "clang++", "c++"))
+        on_cpu = runtime.device.type == "cpu"
+        options["compile"] = on_cpu and has_compiler and per_rank >= _COMPILE_FROM
+    return options
+
+
+def _layers(metrics: Sequence[Metric[Any]], extractor: Extractor) -> list[str]:
+    return sorted({extractor.layers[metric.name] for metric in metrics})
+
+
+def _score(
+    metric: Metric[Any],
+    gen: Mapping[str, Tensor],
+    real: Mapping[str, Tensor],
+    state: _State,
+) -> list[MetricRecord]:
+    """The records of one metric. Runs on rank 0, which has the features."""
+    config, extractor = state.config, state.extractor
+    layer = extractor.layers[metric.name]
+    compared = {"generated": gen, "real": real} if metric.needs_real else {"generated": gen}
+    for what, features in compared.items():
+        if not features[layer].isfinite().all():
+            raise MetricError(
+                f"Features of {what} images are NaN or infinite in layer '{layer}' of "
+                f"'{extractor.name}' (nimg={state.nimg}). Set evaluate.extractor's precision to "
+                f"fp32, or measure an earlier checkpoint."
+            )
+    caveats = tuple(metric.caveats(gen, real, extractor.layers))
+    for caveat in caveats:
+        log.warning("%s: %s.", metric.name, caveat)
+    values = metric.compute(gen, real, extractor.layers)
+    return [
+        MetricRecord(
+            metric=metric.name,
+            name=name,
+            value=value,
+            lower_is_better=metric.lower_is_better,
+            options=metric.config.model_dump(mode="json"),
+            num_gen=config.num_images,
+            num_real=state.num_real if metric.needs_real else 0,
+            reference=state.reference if metric.needs_real else "",
+            extractor=extractor.name,
+            extractor_sha256=extractor.sha256,
+            layer=layer,
+            resize=extractor.resize,
+            precision=extractor.precision,
+            compiled=extractor.compiled,
+            ema=state.ema,
+            truncation=config.truncation,
+            seed=config.seed,
+            nimg=state.nimg,
+            caveats=caveats,
+            ganforge_version=__version__,
+        )
+        for name, value in values.items()
+    ]
+
+
+def _announce(records: Sequence[MetricRecord]) -> None:
+    hook = get_registry().manager.hook
+    for record in records:
+        hook.ganforge_metric_computed(record=record.model_dump(mode="json"))

@@ -1,0 +1,125 @@
+"""The Inception-v3 network of the original FID, through torch-fidelity's port of its weights."""
+
+import functools
+import hashlib
+import io
+import pickle
+from collections.abc import Mapping
+from typing import ClassVar, Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ganforge.components import FeatureExtractor
+from ganforge.config import StrictModel
+from ganforge.errors import MetricError
+from ganforge.metrics.weights import PUBLISHED_SHA256_PREFIX, find_weights
+
+_LAYERS = ("2048", "logits_unbiased")
+
+
+class InceptionV3Config(StrictModel):
+    """Options of the Inception extractor."""
+
+    weights: str | None = Field(
+        None, description="Weights file. Default: the cache folder, then a download to it."
+    )
+    sha256: str | None = Field(
+        PUBLISHED_SHA256_PREFIX,
+        description="What the hash of the weights file must begin with; null accepts any weights.",
+    )
+    cache_dir: str | None = Field(None, description="Default: evaluate.cache_dir.")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="bf16 is faster and moves FID a little; never compare across."
+    )
+    compile: bool | Literal["auto"] = Field(
+        "auto", description="torch.compile the network. Default: where it pays for its start-up."
+    )
+
+
+class InceptionV3Compat(FeatureExtractor[InceptionV3Config]):
+    """Inception-v3 with the TensorFlow weights and resizing of Heusel et al. 2017.
+
+    `2048` are pooled features, `logits_unbiased` the 1008 logits without bias, as in
+    torch-fidelity, to whose numbers its own are equal. Grey images are repeated to RGB.
+    """
+
+    name = "inception-v3-compat"
+    Config = InceptionV3Config
+    layers: ClassVar[Mapping[str, str]] = {
+        "fid": "2048",
+        "kid": "2048",
+        "precision_recall": "2048",
+        "is": "logits_unbiased",
+    }
+    resize = "bilinear to 299x299 as TensorFlow 1"
+
+    def __init__(self, config: InceptionV3Config) -> None:
+        """Load the network.
+
+        Raises:
+            MetricError: the weights cannot be had, or are not the published ones.
+        """
+        super().__init__(config)
+        content, where = find_weights(config.weights, config.cache_dir, config.sha256)
+        self._sha256 = hashlib.sha256(content).hexdigest()
+        self.precision = config.precision
+        self.compiled = config.compile is True
+        self.network = _load(content, where)
+        if self.compiled:
+            _fold_batch_norms(self.network)
+        self.network.to(memory_format=torch.channels_last)
+
+    @functools.cached_property
+    def _run(self) -> nn.Module:
+        # Compiled when first used: by then the module is on its device.
+        return cast(nn.Module, torch.compile(self.network)) if self.compiled else self.network
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights file."""
+        return self._sha256
+
+    def forward(self, img: Tensor) -> dict[str, Tensor]:
+        """`2048` [N, 2048] and `logits_unbiased` [N, 1008] of uint8 images.
+
+        Args:
+            img: [N, 1 or 3, H, W] uint8 of any size.
+        """
+        img = img.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(img.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            found = self._run(img)
+        return {name: out.float() for name, out in zip(_LAYERS, found, strict=True)}
+
+
+def _load(content: bytes, where: str) -> nn.Module:
+    """torch-fidelity's network with the given weights.
+
+    torch-fidelity unpickles without restriction, so the same bytes are first read by the loader
+    that admits nothing but tensors.
+    """
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    try:
+        torch.load(io.BytesIO(content), weights_only=True)
+        network = FeatureExtractorInceptionV3(
+            InceptionV3Compat.name,
+            list(_LAYERS),
+            feature_extractor_weights_path=io.BytesIO(content),
+        )
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as err:
+        raise MetricError(
+            f"{where} does not hold the weights of 'inception-v3-compat': {err} Use the file that "
+            f"torch-fidelity publishes, whose SHA-256 begins with {PUBLISHED_SHA256_PREFIX}."
+        ) from err
+    return cast(nn.Module, network.eval().requires_grad_(False))
+
+
+def _fold_batch_norms(network: nn.Module) -> None:
+    """Put each batch norm into the convolution before it: same function, to rounding."""
+    for block in network.modules():
+        conv, norm = getattr(block, "conv", None), getattr(block, "bn", None)
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            block.conv = nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
+            block.bn = nn.Identity()

@@ -1,0 +1,152 @@
+"""The real images that generated ones are compared with: batches of them, and their features."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ganforge.config import DataConfig
+from ganforge.data.index import load_index
+from ganforge.data.loader import RealImages
+from ganforge.errors import DataError, GanforgeError, MetricError
+from ganforge.metrics.cache import FeatureCache
+from ganforge.metrics.collective import on_main
+from ganforge.metrics.features import Extractor, extract_features
+from ganforge.training.runtime import Runtime
+
+PREPROCESSING = "uint8, transparency over white"
+
+
+class _Batches(Dataset[Tensor | GanforgeError]):
+    """Map-style: number of a range -> its images. Errors travel as values, text whole."""
+
+    def __init__(self, images: RealImages, plan: Sequence[range]) -> None:
+        self.images = images
+        self.plan = plan
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __getitem__(self, number: int) -> Tensor | GanforgeError:
+        try:
+            return self.images.batch(self.plan[number])
+        except GanforgeError as err:
+            return err
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+class RealSet:
+    """The first images of a reference data set, read by background workers."""
+
+    def __init__(
+        self, data: DataConfig, reference: str, num_real: int | None, field: str | None
+    ) -> None:
+        """Open the reference.
+
+        Args:
+            data: how it is read.
+            reference: folder or URL with index.json.
+            num_real: how many images; all when None.
+            field: image field; when None `image`, or `target` where there is none.
+
+        Raises:
+            DataError: it is missing or damaged, or has too few images.
+            MetricError: the field is not one of still images.
+        """
+        index = load_index(reference)
+        self.field = field or ("image" if "image" in index.fields else "target")
+        self.images = RealImages(data, reference, num_samples=num_real, field=self.field)
+        self.schema = index.fields[self.field]
+        if self.schema.kind != "image":
+            raise MetricError(
+                f"The field '{self.field}' of {reference} holds {self.schema.kind}; metrics "
+                f"compare still images. Set evaluate.reference to shards of single images."
+            )
+        self.digest = index.digest
+        self._workers = data.workers
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of its images."""
+        return self.schema.channels, self.schema.height, self.schema.width
+
+    def batches(self, plan: Sequence[range]) -> Iterator[Tensor]:
+        """The images of each range: uint8 [n, C, H, W].
+
+        Raises:
+            DataError: a sample cannot be read.
+        """
+        loader = DataLoader(
+            _Batches(self.images, plan),
+            batch_size=None,
+            num_workers=min(self._workers, len(plan)),
+            collate_fn=_same,
+        )
+        try:
+            for found in loader:
+                if isinstance(found, GanforgeError):
+                    raise found
+                yield found
+        except RuntimeError as err:
+            raise DataError(
+                f"A reader process of the reference images died ({err}). If memory ran out, "
+                f"lower data.workers (now {self._workers}) or evaluate.batch_size."
+            ) from err
+
+
+def real_features(
+    real: RealSet,
+    extractor: Extractor,
+    layers: Sequence[str],
+    cache: FeatureCache,
+    runtime: Runtime,
+    batch_size: int,
+) -> dict[str, Tensor]:
+    """Features of the real images by layer, from the cache or extracted and put there.
+
+    Returns:
+        float32 [len(real), D] by layer on rank 0; an empty mapping on the others.
+    """
+    keys = {layer: _key(real, extractor, layer) for layer in layers}
+    found: dict[str, Tensor] = {}
+
+    def look_up() -> list[str]:
+        for layer in layers:
+            features = cache.load(keys[layer])
+            if features is not None:
+                found[layer] = features
+        return [layer for layer in layers if layer not in found]
+
+    missing = on_main(runtime, look_up)
+    if not missing:
+        return found
+    extracted = extract_features(real.batches, len(real), extractor, missing, runtime, batch_size)
+
+    def keep() -> None:
+        for layer in missing:
+            cache.save(keys[layer], extracted[layer])
+
+    on_main(runtime, keep)
+    return found | extracted
+
+
+def _key(real: RealSet, extractor: Extractor, layer: str) -> dict[str, Any]:
+    """All that determines the features; no name or path of the data."""
+    return {
+        "data": real.digest,
+        "field": real.field,
+        "count": len(real),
+        "preprocessing": PREPROCESSING,
+        "extractor": extractor.name,
+        "sha256": extractor.sha256,
+        "resize": extractor.resize,
+        "precision": extractor.precision,
+        "layer": layer,
+    }

@@ -1,0 +1,75 @@
+"""A number together with everything it depends on, and the rule for comparing two of them."""
+
+from typing import Any
+
+from pydantic import Field
+
+from ganforge.config import StrictModel
+from ganforge.errors import MetricError
+
+_PROTOCOL = (
+    "metric",
+    "name",
+    "options",
+    "num_gen",
+    "num_real",
+    "reference",
+    "extractor",
+    "extractor_sha256",
+    "layer",
+    "resize",
+    "precision",
+    "ema",
+    "truncation",
+)
+
+
+class MetricRecord(StrictModel):
+    """One measured number and its provenance; `model_dump(mode="json")` is its JSON form.
+
+    Two records may be compared when they were measured alike: all fields but `value`, `seed`,
+    `nimg`, `compiled`, `caveats` and `ganforge_version` agree.
+    """
+
+    metric: str = Field(description="Registered name of the metric.")
+    name: str = Field(description="Which of the metric's values, e.g. is or is_std.")
+    value: float
+    lower_is_better: bool
+    options: dict[str, Any] = Field({}, description="The metric's own options.")
+    num_gen: int = Field(description="Generated images.")
+    num_real: int = Field(description="Real images; 0 when the metric needs none.")
+    reference: str = Field(description="Digest of the real images' index; empty when none.")
+    extractor: str = Field(description="Registered name of the feature extractor.")
+    extractor_sha256: str = Field(description="Hash of its weights.")
+    layer: str = Field(description="Its layer that was used.")
+    resize: str = Field(description="How images reach the extractor's size.")
+    precision: str = Field(description="Arithmetic of the extractor.")
+    compiled: bool = Field(False, description="Whether it was compiled: same to rounding.")
+    ema: bool = Field(description="Averaged weights (true) or the weights as trained.")
+    truncation: float | None = None
+    seed: int = Field(description="Image i came from seed + i.")
+    nimg: int = Field(description="Training progress of the weights, in images.")
+    caveats: tuple[str, ...] = ()
+    ganforge_version: str
+
+    def comparable_with(self, other: "MetricRecord") -> list[str]:
+        """Names of the fields that forbid comparing the two; empty when they are alike."""
+        return [name for name in _PROTOCOL if getattr(self, name) != getattr(other, name)]
+
+    def is_better_than(self, other: "MetricRecord") -> bool:
+        """Whether this number is the better of two that were measured alike.
+
+        Raises:
+            MetricError: they were not; names the fields that differ.
+        """
+        differing = self.comparable_with(other)
+        if differing:
+            shown = "; ".join(
+                f"{name} {getattr(self, name)!r} and {getattr(other, name)!r}" for name in differing
+            )
+            raise MetricError(
+                f"{self.metric}={self.value:.6g} at nimg={self.nimg} and "
+                f"{other.metric}={other.value:.6g} at nimg={other.nimg} were not measured alike: "
+                f"{shown}. Measure both with the same evaluate section."
+            )
+        return self.value < other.value if self.lower_is_better else self.value > other.value

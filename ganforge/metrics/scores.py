@@ -1,0 +1,193 @@
+"""The metrics, each a thin layer over torch-fidelity's own function of features.
+
+Their numbers therefore equal `torch_fidelity.calculate_metrics` on the same images. torch-fidelity
+is imported when a number is computed: it is slow to load, and the registry loads this module.
+Shapes: N generated, M real images, D features.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from ganforge.components import Metric
+from ganforge.config import StrictModel
+from ganforge.errors import MetricError
+
+Features = Mapping[str, Tensor]
+Layers = Mapping[str, str]
+_FIDELITY_SEED = 2020  # torch-fidelity's default, so that published numbers can be repeated
+
+
+class FrechetDistance(Metric[StrictModel]):
+    """Frechet (Inception) distance: two Gaussians fitted to features of real and generated images.
+
+    Source: Heusel et al. 2017, arXiv:1706.08500, Eq. 6.
+    """
+
+    name = "fid"
+
+    def check(self, num_gen: int, num_real: int) -> None:
+        """Refuse fewer than two images: they have no covariance."""
+        _at_least(2, num_gen, num_real, self.name, "a covariance needs two")
+
+    def caveats(self, gen: Features, real: Features, layers: Layers) -> list[str]:
+        """Say when a covariance cannot have full rank."""
+        notes = []
+        for what, features in (("generated", gen), ("real", real)):
+            count, dim = features[layers[self.name]].shape
+            if count <= dim:
+                notes.append(
+                    f"{count} {what} images for {dim} features: the covariance is rank-deficient "
+                    f"and the distance biased upwards; use more than {dim}"
+                )
+        return notes
+
+    def compute(self, gen: Features, real: Features, layers: Layers) -> dict[str, float]:
+        """The distance as `fid`, of features [N, D] and [M, D]."""
+        from torch_fidelity import metric_fid
+
+        layer = layers[self.name]
+        statistics = [metric_fid.fid_features_to_statistics(f[layer]) for f in (gen, real)]
+        found = metric_fid.fid_statistics_to_metric(*statistics, verbose=False)
+        return {"fid": found[metric_fid.KEY_METRIC_FID]}
+
+
+class InceptionScoreConfig(StrictModel):
+    """Options of the Inception score."""
+
+    splits: int = Field(10, gt=0, description="The score is the mean over this many parts.")
+
+
+class InceptionScore(Metric[InceptionScoreConfig]):
+    """Inception score: confident classes per image, many classes overall. Needs no real image.
+
+    Source: Salimans et al. 2016, arXiv:1606.03498, Sec. 4.
+    """
+
+    name = "is"
+    Config = InceptionScoreConfig
+    needs_real: ClassVar[bool] = False
+    lower_is_better: ClassVar[bool] = False
+
+    def check(self, num_gen: int, num_real: int) -> None:
+        """Refuse fewer images than parts: an empty part has no score."""
+        if num_gen < self.config.splits:
+            raise MetricError(
+                f"The metric 'is' cuts {num_gen} generated images into {self.config.splits} "
+                f"parts. Set evaluate.num_images to at least {self.config.splits}, or fewer "
+                f"splits: {{name: is, splits: 1}}."
+            )
+
+    def compute(self, gen: Features, real: Features, layers: Layers) -> dict[str, float]:
+        """Mean over the parts as `is`, their standard deviation as `is_std`; gen are logits."""
+        from torch_fidelity import metric_isc
+
+        found = metric_isc.isc_features_to_metric(
+            gen[layers[self.name]], self.config.splits, shuffle=True, rng_seed=_FIDELITY_SEED
+        )
+        return {
+            "is": found[metric_isc.KEY_METRIC_ISC_MEAN],
+            "is_std": found[metric_isc.KEY_METRIC_ISC_STD],
+        }
+
+
+class KernelDistanceConfig(StrictModel):
+    """Options of the kernel distance."""
+
+    subsets: int = Field(100, gt=0, description="Random subsets that are averaged.")
+    subset_size: int = Field(1000, gt=1, description="Images in each subset.")
+
+
+class KernelDistance(Metric[KernelDistanceConfig]):
+    """Kernel (Inception) distance: unbiased squared MMD with a cubic kernel; fit for few images.
+
+    Source: Binkowski et al. 2018, arXiv:1801.01401, Sec. 4.
+    """
+
+    name = "kid"
+    Config = KernelDistanceConfig
+
+    def check(self, num_gen: int, num_real: int) -> None:
+        """Refuse fewer images than a subset holds."""
+        size = self.config.subset_size
+        fewest = min(num_gen, num_real)
+        _at_least(
+            size, num_gen, num_real, self.name,
+            f"subset_size is {size}; {{name: kid, subset_size: {fewest}}} takes what there is",
+        )  # fmt: skip
+
+    def compute(self, gen: Features, real: Features, layers: Layers) -> dict[str, float]:
+        """Mean over the subsets as `kid`, their standard deviation as `kid_std`."""
+        from torch_fidelity import metric_kid
+
+        layer = layers[self.name]
+        found = metric_kid.kid_features_to_metric(
+            gen[layer],
+            real[layer],
+            kid_subsets=self.config.subsets,
+            kid_subset_size=self.config.subset_size,
+            rng_seed=_FIDELITY_SEED,
+            verbose=False,
+        )
+        return {
+            "kid": found[metric_kid.KEY_METRIC_KID_MEAN],
+            "kid_std": found[metric_kid.KEY_METRIC_KID_STD],
+        }
+
+
+class PrecisionRecallConfig(StrictModel):
+    """Options of precision and recall."""
+
+    neighbors: int = Field(3, gt=0, description="A ball reaches to this nearest neighbour.")
+
+
+class PrecisionRecall(Metric[PrecisionRecallConfig]):
+    """Parts of the generated images near real ones (precision) and the reverse (recall).
+
+    torch-fidelity measures it in VGG-16 features by default; here it uses the chosen extractor.
+
+    Source: Kynkaanniemi et al. 2019, arXiv:1904.06991, Sec. 2.
+    """
+
+    name = "precision_recall"
+    Config = PrecisionRecallConfig
+    lower_is_better: ClassVar[bool] = False
+
+    def check(self, num_gen: int, num_real: int) -> None:
+        """Refuse fewer images than neighbours."""
+        least = self.config.neighbors + 1
+        _at_least(
+            least, num_gen, num_real, self.name, f"each needs {self.config.neighbors} neighbours"
+        )
+
+    def compute(self, gen: Features, real: Features, layers: Layers) -> dict[str, float]:
+        """Parts from 0 to 1 as `precision`, `recall` and their harmonic mean `f_score`."""
+        from torch_fidelity import metric_prc
+
+        layer = layers[self.name]
+        found = metric_prc.prc_features_to_metric(
+            gen[layer],
+            real[layer],
+            prc_neighborhood=self.config.neighbors,
+            save_cpu_ram=True,  # never the whole N x M distance matrix
+            verbose=False,
+        )
+        return {
+            "precision": found[metric_prc.KEY_METRIC_PRECISION],
+            "recall": found[metric_prc.KEY_METRIC_RECALL],
+            "f_score": found[metric_prc.KEY_METRIC_F_SCORE],
+        }
+
+
+def _at_least(least: int, num_gen: int, num_real: int, metric: str, why: str) -> None:
+    for what, count, key in (
+        ("generated", num_gen, "evaluate.num_images"),
+        ("real", num_real, "evaluate.num_real"),
+    ):
+        if count < least:
+            raise MetricError(
+                f"The metric '{metric}' has {count} {what} images and needs at least {least}: "
+                f"{why}. Raise {key}."
+            )

@@ -1,0 +1,96 @@
+"""Where the Inception weights come from: a path, a cache folder, or a download with hash check."""
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import torch
+
+from ganforge.errors import MetricError
+from ganforge.metrics.cache import default_cache_dir
+
+PUBLISHED_SHA256_PREFIX = "6726825d"
+"""The published file's name ends with the first digits of its hash."""
+_TIMEOUT_SEC = 20
+_CHOICES = (
+    "set `weights` of the extractor to a copy of it, e.g. "
+    "evaluate.extractor: {name: inception-v3-compat, weights: PATH}, or choose another extractor "
+    "(`ganforge plugins list`)"
+)
+
+
+def weights_url() -> str:
+    """Where torch-fidelity publishes the weights."""
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    return str(URL_INCEPTION_V3)
+
+
+def find_weights(path: str | None, cache_dir: str | None, sha256: str | None) -> tuple[bytes, str]:
+    """The content of the weights file, and where it was found.
+
+    Args:
+        path: a file the user names, or None.
+        cache_dir: folder that is searched, and filled by a download. Default: the user's cache.
+        sha256: what its hash must begin with; None accepts any.
+
+    Raises:
+        MetricError: there is none, or its hash is another.
+    """
+    if path is not None:
+        return _read(Path(path), sha256), path
+    url = weights_url()
+    name = url.rsplit("/", 1)[-1]
+    cached = (Path(cache_dir) if cache_dir else default_cache_dir()) / name
+    for candidate in (cached, Path(torch.hub.get_dir()) / "checkpoints" / name):
+        if candidate.exists():
+            return _read(candidate, sha256), str(candidate)
+    return _download(url, cached, sha256), str(cached)
+
+
+def _read(path: Path, sha256: str | None) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as err:
+        raise MetricError(
+            f"The weights of 'inception-v3-compat' cannot be read from {path}: {err}. "
+            f"Correct `weights`, or leave it out to use the cache or a download."
+        ) from err
+    _check_hash(content, sha256, str(path))
+    return content
+
+
+def _check_hash(content: bytes, sha256: str | None, where: str) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and not found.startswith(sha256.lower()):
+        raise MetricError(
+            f"{where} has SHA-256 {found[:16]}..., expected {sha256}...: it is not the published "
+            f"Inception, or it is damaged. Delete it and get it again; to measure with other "
+            f"weights on purpose, set sha256: null on the extractor."
+        )
+
+
+def _download(url: str, target: Path, sha256: str | None) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_SEC) as response:
+            content: bytes = response.read()
+    except (urllib.error.URLError, OSError) as err:
+        raise MetricError(
+            f"The weights of 'inception-v3-compat' are neither in {target.parent} nor can they "
+            f"be downloaded ({err}). Put {url} into that folder, or {_CHOICES}."
+        ) from err
+    _check_hash(content, sha256, url)
+    partial = target.with_suffix(f".{os.getpid()}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(target)
+    except OSError as err:
+        partial.unlink(missing_ok=True)
+        raise MetricError(
+            f"The downloaded weights cannot be written to {target}: {err}. Set "
+            f"evaluate.cache_dir to a folder that can be written."
+        ) from err
+    return content

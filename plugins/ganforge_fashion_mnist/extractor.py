@@ -1,0 +1,116 @@
+"""The feature network that measures Fashion-MNIST generators: small, shipped, offline.
+
+It is a plain convolutional classifier trained by `ganforge_fashion_mnist.train_extractor` on
+9,000 of the 10,000 images that ship with this plugin; on the 1,000 it never saw it is right
+{accuracy} of the time. Its numbers rank generators of Fashion-MNIST and nothing else: they are
+not comparable with Inception's, and its reference images are mostly those it was trained on.
+"""
+
+import functools
+import hashlib
+from importlib.resources import files
+from typing import ClassVar
+
+import torch
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from ganforge.api import ComponentOptions, FeatureExtractor, MetricError
+
+WEIGHTS = "extractor.safetensors"
+FEATURES = 128
+CLASSES = 10
+
+
+def _convolution(cin: int, cout: int) -> list[nn.Module]:
+    return [nn.Conv2d(cin, cout, 3, padding=1, bias=False), nn.BatchNorm2d(cout), nn.ReLU()]
+
+
+class Classifier(nn.Module):
+    """Five 3x3 convolutions, three halvings, one hidden layer: about 270,000 parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *_convolution(1, 32),
+            nn.AvgPool2d(2),
+            *_convolution(32, 64),
+            *_convolution(64, 64),
+            nn.AvgPool2d(2),
+            *_convolution(64, 128),
+            nn.AvgPool2d(2),
+            *_convolution(128, 128),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+        self.head = nn.Linear(FEATURES, CLASSES)
+
+    def forward(self, img: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [N, 128] and logits [N, 10] of grey images [N, 1, 32, 32] in [-1, 1]."""
+        features = self.body(img)
+        return features, self.head(features)
+
+
+def as_input(img: Tensor) -> Tensor:
+    """Grey float [N, 1, 32, 32] in [-1, 1]; 28x28 gets a black border, RGB is averaged.
+
+    Args:
+        img: [N, 1 or 3, H, W] uint8, H and W both 28 or both 32.
+
+    Raises:
+        MetricError: the images are of another type or size.
+    """
+    size = tuple(img.shape[-2:])
+    fits = img.ndim == 4 and img.shape[1] in (1, 3) and size in ((28, 28), (32, 32))
+    if img.dtype != torch.uint8 or not fits:
+        raise MetricError(
+            f"The feature extractor 'fashion-mnist' got {img.dtype} images {list(img.shape)}; it "
+            f"measures uint8 [N, 1 or 3, 28, 28] or [N, 1 or 3, 32, 32]. Set data.resolution to "
+            f"28 or 32, or choose another evaluate.extractor."
+        )
+    grey = img.float().mean(1, keepdim=True)
+    if size == (28, 28):
+        grey = nn.functional.pad(grey, (2, 2, 2, 2))
+    return grey / 127.5 - 1
+
+
+@functools.cache
+def _shipped_weights() -> bytes:
+    return (files(__package__) / "data" / WEIGHTS).read_bytes()
+
+
+class FashionMnistFeatures(FeatureExtractor[ComponentOptions]):
+    """128 features and 10 logits of a small Fashion-MNIST classifier."""
+
+    name = "fashion-mnist"
+    layers: ClassVar[dict[str, str]] = {
+        "fid": "features",
+        "kid": "features",
+        "precision_recall": "features",
+        "is": "logits",
+    }
+    resize = "28x28 padded to 32x32"
+
+    def __init__(self, config: ComponentOptions) -> None:
+        super().__init__(config)
+        self.classifier = Classifier()
+        # Stored in half precision; load_state_dict widens to float32 as it copies.
+        self.classifier.load_state_dict(load(_shipped_weights()))
+        self.eval().requires_grad_(False)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the shipped weights file."""
+        return hashlib.sha256(_shipped_weights()).hexdigest()
+
+    def forward(self, img: Tensor) -> dict[str, Tensor]:
+        """`features` [N, 128] and `logits` [N, 10] of uint8 images.
+
+        Args:
+            img: [N, 1 or 3, H, W] uint8, H and W both 28 or both 32.
+
+        Raises:
+            MetricError: the images are of another type or size.
+        """
+        features, logits = self.classifier(as_input(img))
+        return {"features": features, "logits": logits}

@@ -1,0 +1,283 @@
+"""An independent judge of Fashion-MNIST generators: a classifier no training run ever sees.
+
+It is trained on the 60,000 training images, which do not ship with ganforge (Debian package
+`dataset-fashion-mnist`), so that a generator trained on the shipped 10,000 images is compared
+with images it never saw. Images are 32x32: 28x28 ones get a black border of two pixels.
+
+    python tests/benchmarks/judge_fashion_mnist.py train --cache judge/
+    python tests/benchmarks/judge_fashion_mnist.py score runs/x/export --cache judge/
+    python tests/benchmarks/judge_fashion_mnist.py score images.npy --cache judge/
+"""
+
+import json
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from ganforge_fashion_mnist.idx import read_idx
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+log = logging.getLogger("judge")
+DATA = Path("/usr/share/datasets/fashion-mnist")
+FILES = {"train": "train", "test": "t10k"}
+CLASSES = 10
+
+
+def conv(cin: int, cout: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(cin, cout, 3, padding=1, bias=False), nn.BatchNorm2d(cout), nn.ReLU(inplace=True)
+    )
+
+
+class Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(conv(width, width), conv(width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class Judge(nn.Module):
+    """A small residual network: uint8 [N, 1, 32, 32] -> (features [N, 128], logits [N, 10])."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            conv(1, 32), nn.AvgPool2d(2), conv(32, 64), Residual(64), nn.AvgPool2d(2),
+            conv(64, 128), Residual(128), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        )  # fmt: skip
+        self.head = nn.Linear(128, CLASSES)
+
+    def forward(self, img: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body(img.to(self.head.weight.dtype) / 127.5 - 1)
+        return features.float(), self.head(features).float()
+
+
+def load_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
+    """Images uint8 [N, 1, 32, 32] and labels int64 [N]."""
+    images = read_idx(folder / f"{FILES[split]}-images-idx3-ubyte.gz")
+    labels = read_idx(folder / f"{FILES[split]}-labels-idx1-ubyte.gz")
+    return as_batch(images), torch.from_numpy(labels.astype(np.int64))
+
+
+def as_batch(images: NDArray[np.uint8]) -> Tensor:
+    """uint8 [N, H, W], [N, H, W, 1 or 3] or [N, 1 or 3, H, W] -> uint8 [N, 1, 32, 32]."""
+    img = torch.from_numpy(np.array(images))
+    if img.dtype != torch.uint8:
+        raise click.ClickException(f"The images are {img.dtype}; the judge takes uint8, 0 to 255.")
+    if img.ndim == 3:
+        img = img.unsqueeze(1)
+    elif img.shape[-1] in (1, 3):
+        img = img.movedim(-1, 1)
+    if img.shape[1] == 3:
+        img = img.float().mean(1, keepdim=True).round().to(torch.uint8)
+    if img.shape[-2:] == (28, 28):
+        img = F.pad(img, (2, 2, 2, 2))
+    if img.shape[1:] != (1, 32, 32):
+        raise click.ClickException(
+            f"The images are {list(img.shape)}; the judge takes 28x28 or 32x32, grey or RGB."
+        )
+    return img
+
+
+def augmented(img: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image shifted by up to one pixel either way, and mirrored with probability 1/2."""
+    n = img.shape[0]
+    shift = torch.randint(0, 3, (2, n, 1), generator=generator)
+    mirror = torch.rand(n, 1, generator=generator) < 0.5
+    base = torch.arange(32).expand(n, 32)
+    columns = torch.where(mirror, base.flip(1), base) + shift[0]
+    rows = base + shift[1]
+    padded = F.pad(img[:, 0], (1, 1, 1, 1))
+    picked = padded[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return picked.unsqueeze(1)
+
+
+@torch.no_grad()
+def outputs(judge: nn.Module, img: Tensor) -> tuple[Tensor, Tensor]:
+    """Features [N, 128] and logits [N, 10] of uint8 [N, 1, 32, 32]."""
+    parts = [judge(chunk) for chunk in img.split(500)]
+    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+
+
+def train_judge(folder: Path, epochs: int, batch: int = 256, peak: float = 0.15) -> Judge:
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    img, label = load_split(folder, "train")
+    judge = Judge().to(memory_format=torch.channels_last)
+    decay = [p for p in judge.parameters() if p.ndim > 1]
+    rest = [p for p in judge.parameters() if p.ndim <= 1]
+    groups = [{"params": decay, "weight_decay": 5e-4}, {"params": rest}]
+    optimizer = torch.optim.SGD(groups, lr=peak, momentum=0.9, nesterov=True)
+    per_epoch = len(img) // batch
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, peak, total_steps=epochs * per_epoch, pct_start=0.25
+    )
+    compiled: Callable[[Tensor], tuple[Tensor, Tensor]] = torch.compile(judge)
+    began = time.monotonic()
+    for epoch in range(epochs):
+        order = torch.randperm(len(img), generator=generator)
+        total = 0.0
+        for chosen in order[: per_epoch * batch].split(batch):
+            shown = augmented(img[chosen], generator).contiguous(memory_format=torch.channels_last)
+            with torch.autocast("cpu", torch.bfloat16):
+                _, logits = compiled(shown)
+                loss = F.cross_entropy(logits, label[chosen], label_smoothing=0.02)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.item()
+        log.info("epoch %d loss %.4f %.0fs", epoch, total / per_epoch, time.monotonic() - began)
+    return judge.eval()
+
+
+def frechet(gen: Tensor, real: Tensor) -> float:
+    """Frechet distance of two sets of features [N, D]."""
+    stats = [fid_features_to_statistics(f) for f in (gen, real)]
+    return float(fid_statistics_to_metric(*stats, verbose=False)["frechet_inception_distance"])
+
+
+def load_judge(cache: Path) -> Judge:
+    if not (cache / "judge.safetensors").exists():
+        raise click.ClickException(f"No judge in {cache}. Run `train --cache {cache}` first.")
+    judge = Judge()
+    judge.load_state_dict(load_file(cache / "judge.safetensors"))
+    return judge.eval()
+
+
+def reference_features(cache: Path) -> dict[str, Tensor]:
+    return load_file(cache / "features.safetensors")
+
+
+def load_images(path: Path) -> NDArray[np.uint8]:
+    """uint8 images of a .npy or .npz file (key "images"), or of a folder of PNGs."""
+    if path.suffix == ".npy":
+        return np.load(path)
+    if path.suffix == ".npz":
+        return np.load(path)["images"]
+    files = sorted(path.rglob("*.png"))
+    if not files:
+        raise click.ClickException(f"{path} has neither a model nor PNG files.")
+    return np.stack([np.asarray(Image.open(file).convert("L")) for file in files])
+
+
+def generate(path: Path, count: int, seed: int) -> tuple[NDArray[np.uint8], list[int] | None]:
+    """Images of an export folder or Hub repository; class i % 10 is asked for if it takes one."""
+    import ganforge
+
+    model = ganforge.from_pretrained(str(path))
+    asked = [i % CLASSES for i in range(count)] if model.spec.num_classes else None
+    images = []
+    for start in range(0, count, 500):
+        stop = min(start + 500, count)
+        found = model.generate(
+            seeds=list(range(seed + start, seed + stop)),
+            labels=asked[start:stop] if asked else None,
+        )
+        images += [np.asarray(image.convert("L")) for image in found]
+    return np.stack(images), asked
+
+
+def report(judge: Judge, cache: Path, img: Tensor, asked: list[int] | None) -> dict[str, Any]:
+    """Every number the judge gives for images uint8 [N, 1, 32, 32]."""
+    features, logits = outputs(judge, img)
+    real = reference_features(cache)
+    confidence, found = logits.softmax(1).max(1)
+    counts = found.bincount(minlength=CLASSES)
+    marginal = counts / counts.sum()
+    entropy = -(marginal * marginal.clamp_min(1e-12).log()).sum().item()
+    out: dict[str, Any] = {
+        "num_images": len(img),
+        "frechet_vs_60k_train": frechet(features, real["train"]),
+        "frechet_vs_10k_test": frechet(features, real["test"]),
+        "frechet_per_class_vs_60k": [
+            frechet(features[found == c], real["train"][real["train_label"] == c])
+            if counts[c] > 1 else math.nan
+            for c in range(CLASSES)
+        ],
+        "histogram": counts.tolist(),
+        "effective_classes": math.exp(entropy),
+        "confidence": confidence.mean().item(),
+        "confidence_per_class": [
+            confidence[found == c].mean().item() if counts[c] else math.nan for c in range(CLASSES)
+        ],
+        "pixel_std_over_images": img.float().std(0).mean().item(),
+        "distinct_images": len(torch.unique(img.flatten(1), dim=0)),
+    }  # fmt: skip
+    if asked is not None:
+        hit = found == torch.tensor(asked)
+        out["asked_class_accuracy"] = hit.float().mean().item()
+        out["asked_class_accuracy_per_class"] = [
+            hit[torch.tensor(asked) == c].float().mean().item() for c in range(CLASSES)
+        ]
+    return out
+
+
+@click.group()
+@click.option("--threads", default=2, show_default=True)
+def main(threads: int) -> None:
+    """Train the judge once, then score generators with it."""
+    torch.set_num_threads(threads)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+
+
+@main.command()
+@click.option("--cache", type=click.Path(path_type=Path), required=True)
+@click.option("--data", type=click.Path(path_type=Path), default=DATA, show_default=True)
+@click.option("--epochs", default=7, show_default=True)
+def train(cache: Path, data: Path, epochs: int) -> None:
+    """Train the judge on the 60,000 training images and keep it, with its features, in CACHE."""
+    judge = train_judge(data, epochs)
+    cache.mkdir(parents=True, exist_ok=True)
+    save_file(judge.state_dict(), cache / "judge.safetensors")
+    real: dict[str, Tensor] = {}
+    summary: dict[str, float] = {"epochs": epochs}
+    for split in FILES:
+        img, label = load_split(data, split)
+        real[split], logits = outputs(judge, img)
+        real[f"{split}_label"] = label
+        summary[f"{split}_accuracy"] = (logits.argmax(1) == label).float().mean().item()
+    save_file(real, cache / "features.safetensors")
+    summary["frechet_test_vs_train"] = frechet(real["test"], real["train"])
+    half = real["train"][torch.randperm(60_000, generator=torch.Generator().manual_seed(0))]
+    summary["frechet_train_halves"] = frechet(half[:30_000], half[30_000:])
+    summary["frechet_10k_of_train_vs_train"] = frechet(half[:10_000], real["train"])
+    text = json.dumps(summary, indent=2)
+    (cache / "judge.json").write_text(text)
+    click.echo(text)
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--cache", type=click.Path(path_type=Path), required=True)
+@click.option("--num-images", default=10_000, show_default=True, help="For a model.")
+@click.option("--seed", default=0, show_default=True, help="For a model: image i has seed + i.")
+@click.option("--labels", type=click.Path(path_type=Path), help=".npy of the classes asked for.")
+def score(path: Path, cache: Path, num_images: int, seed: int, labels: Path | None) -> None:
+    """Score a model folder, a .npy/.npz file or a folder of PNGs; prints JSON."""
+    judge = load_judge(cache)
+    if (path / "config.json").exists():
+        images, asked = generate(path, num_images, seed)
+    else:
+        images, asked = load_images(path), None
+    if labels is not None:
+        asked = np.load(labels).tolist()
+    click.echo(json.dumps(report(judge, cache, as_batch(images), asked), indent=2))
+
+
+if __name__ == "__main__":
+    main()
