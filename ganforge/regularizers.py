@@ -264,7 +264,7 @@ class PathLength(Regularizer[PathLengthConfig]):
         lengths = path_lengths(*inputs.synthesize(num_images))
         # Linear in the lengths, so the mean over slots equals one update with all of them.
         self.mean_length.lerp_(lengths.detach().mean().to(self.mean_length), self.config.decay)
-        return self.config.weight * (lengths - self.mean_length.clone()).square().mean()
+        return self.config.weight * (lengths - self.mean_length).square().mean()
 
 
 class OrthogonalConfig(RegularizerConfig):
