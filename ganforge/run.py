@@ -1,1 +1,121 @@
-"""To be written."""
+"""Run a pipeline: `python -m ganforge.run PIPELINE.yaml [key=value ...] [--dry-run]`.
+
+This is what `accelerate launch -m ganforge.run` and the Slurm scripts start on every rank.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.logging import RichHandler
+
+from ganforge.components import RunContext, Stage
+from ganforge.config import PipelineConfig, StrictModel
+from ganforge.errors import ConfigError, GanforgeError
+from ganforge.pipeline_file import dump_config, load_pipeline, validate_components
+from ganforge.registry import get_registry
+from ganforge.training.runtime import refuse_sharded_training
+
+log = logging.getLogger(__name__)
+_USAGE = "usage: python -m ganforge.run PIPELINE.yaml [key=value ...] [--dry-run]"
+
+
+def run_pipeline(
+    path_or_name: str, overrides: Sequence[str] = (), *, dry_run: bool = False
+) -> RunContext:
+    """Run the stages of a pipeline file; finished stages are skipped.
+
+    Args:
+        path_or_name: a pipeline file, or the name of a packaged one.
+        overrides: `section.key=value` settings that win over the file.
+        dry_run: print the resolved file and the plan, and change nothing.
+
+    Returns:
+        The run's configuration and directory.
+
+    Raises:
+        GanforgeError: the file, the data or a stage is at fault; says what to do.
+    """
+    config = load_pipeline(path_or_name, overrides)
+    validate_components(config, get_registry())
+    refuse_sharded_training()
+    context = RunContext(config, Path(config.run_dir or Path("runs") / config.name))
+    stages = build_stages(config)
+    if dry_run:
+        sys.stdout.write(describe_plan(context, stages))
+        return context
+    _write_config(context)
+    for stage in stages:
+        if stage.is_done(context):
+            log.info("Stage %s: already done.", stage.name)
+        else:
+            log.info("Stage %s: %s.", stage.name, stage.plan(context))
+            stage.run(context)
+    return context
+
+
+def build_stages(config: PipelineConfig) -> list[Stage[StrictModel]]:
+    """The stages that the pipeline file lists, in order."""
+    registry = get_registry()
+    return [
+        registry.build(Stage, name, {}, f"stages[{index}]")
+        for index, name in enumerate(config.stages)
+    ]
+
+
+def describe_plan(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> str:
+    """The resolved pipeline file, then what each stage would do."""
+    lines = [dump_config(context.config), f"# run directory: {context.run_dir}"]
+    lines += [f"# {stage.name}: {stage.plan(context)}" for stage in stages]
+    return "\n".join(lines) + "\n"
+
+
+def _write_config(context: RunContext) -> None:
+    try:
+        context.run_dir.mkdir(parents=True, exist_ok=True)
+        partial = context.run_dir / f".config.{id(context)}.partial"
+        partial.write_text(dump_config(context.config))
+        partial.replace(context.run_dir / "config.yaml")
+    except OSError as err:
+        raise ConfigError(
+            f"Cannot write to the run directory {context.run_dir}: {err.strerror}. Choose another "
+            f"with run_dir=PATH, or correct its permissions."
+        ) from err
+
+
+def set_up_logging() -> None:
+    """Readable log lines on standard error; ranks beyond 0 speak only of problems."""
+    from accelerate import PartialState
+
+    rank = PartialState().process_index if "accelerate" in sys.modules else 0
+    logging.basicConfig(
+        level=logging.INFO if rank == 0 else logging.WARNING,
+        format="%(message)s",
+        datefmt="[%X]",
+        handlers=[RichHandler(show_path=False, rich_tracebacks=False)],
+        force=True,
+    )
+    for noisy in ("httpx", "urllib3", "torch.distributed", "datasets"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of one rank. Returns the exit code: 0, or 2 after a user's error."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    dry_run = "--dry-run" in given
+    given = [argument for argument in given if argument != "--dry-run"]
+    if not given or given[0].startswith("-"):
+        sys.stderr.write(f"{_USAGE}\n")
+        return 0 if given[:1] in (["-h"], ["--help"]) else 2
+    set_up_logging()
+    try:
+        run_pipeline(given[0], given[1:], dry_run=dry_run)
+    except GanforgeError as err:
+        sys.stderr.write(f"Error: {err}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

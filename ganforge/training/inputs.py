@@ -17,7 +17,6 @@ def make_batch(
     spec: ImageSpec,
     device: torch.device,
     *,
-    flip: bool = False,
     channels_last: bool = True,
     nimg: int = 0,
     slot_state: dict[str, Tensor] | None = None,
@@ -29,19 +28,12 @@ def make_batch(
             float32 vectors [N, D]; other values are dropped.
         spec: gives the number of classes.
         device: where the batch goes.
-        flip: mirror each sample left-right with probability 1/2, from torch's global generator.
         channels_last: memory format of images.
         nimg: progress, for the architecture.
         slot_state: the slot's persistent tensors.
     """
     tensors = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
     ready = {name: _prepare(t, spec, device, channels_last) for name, t in tensors.items()}
-    if flip:
-        images = [name for name, tensor in ready.items() if tensor.ndim >= 4]
-        mirrored = torch.rand(ready[images[0]].shape[0], device=device) < 0.5
-        for name in images:
-            mask = mirrored.view(-1, *[1] * (ready[name].ndim - 1))
-            ready[name] = torch.where(mask, ready[name].flip(-1), ready[name])
     return Batch(ready, nimg=nimg, slot_state={} if slot_state is None else slot_state)
 
 

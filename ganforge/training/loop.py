@@ -11,7 +11,6 @@ from ganforge.batch import Batch
 from ganforge.registry import get_registry
 from ganforge.training.inputs import make_batch
 from ganforge.training.meter import Meter
-from ganforge.training.progress import seed_slot
 from ganforge.training.run_state import TrainingRun
 from ganforge.training.step import Stepper
 
@@ -111,20 +110,15 @@ def make_stepper(run: TrainingRun) -> Stepper:
 
 
 def make_batches(run: TrainingRun, fields: Sequence[dict[str, Tensor]]) -> list[Batch]:
-    """One batch per local slot, each prepared with the slot's own noise."""
-    batches = []
-    for slot, values, state in zip(run.local_slots, fields, run.slot_state, strict=True):
-        if run.config.data.flip:
-            seed_slot(run.seed, run.progress.step, "flip", slot)
-        batches.append(
-            make_batch(
-                values,
-                run.spec,
-                run.runtime.device,
-                flip=run.config.data.flip,
-                channels_last=run.config.train.channels_last,
-                nimg=run.progress.nimg,
-                slot_state=state,
-            )
+    """One batch per local slot."""
+    return [
+        make_batch(
+            values,
+            run.spec,
+            run.runtime.device,
+            channels_last=run.config.train.channels_last,
+            nimg=run.progress.nimg,
+            slot_state=state,
         )
-    return batches
+        for values, state in zip(fields, run.slot_state, strict=True)
+    ]

@@ -182,7 +182,7 @@ class StopTask:
 class EvaluateTask:
     """Calls back into the evaluate stage; comes after the checkpoint, so a fault costs nothing."""
 
-    evaluate: Callable[[TrainingRun], None]
+    evaluate: Callable[[TrainingRun], object]
     every_kimg: float
 
     def due(self, run: TrainingRun) -> bool:

@@ -1,0 +1,138 @@
+"""The `evaluate` stage: numbers for the newest checkpoint, with their provenance."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ganforge.batch import GenerateRequest, ImageSpec
+from ganforge.components import Architecture, RunContext, Stage
+from ganforge.config import StrictModel
+from ganforge.data.loader import RealImages
+from ganforge.images import from_uint8
+from ganforge.metrics import MetricRecord
+from ganforge.metrics.evaluation import evaluate
+from ganforge.stages.load import load_trained, newest_nimg
+from ganforge.stages.session import runtime_of, shards_location
+from ganforge.training.logs import JsonLines
+from ganforge.training.run_state import TrainingRun
+from ganforge.training.runtime import Runtime
+from ganforge.training.samples import generate
+
+log = logging.getLogger(__name__)
+
+
+class Evaluate(Stage[StrictModel]):
+    """Measure the newest checkpoint."""
+
+    name = "evaluate"
+
+    def is_done(self, context: RunContext) -> bool:
+        """Whether the newest checkpoint has been measured as the pipeline file asks."""
+        nimg = newest_nimg(context)
+        wanted = {metric.name for metric in context.config.evaluate.metrics}
+        measured = {
+            record.metric
+            for record in read_records(context.run_dir)
+            if record.nimg == nimg and _as_asked(record, context)
+        }
+        return wanted <= measured
+
+    def plan(self, context: RunContext) -> str:
+        """Which metrics, on how many images."""
+        config = context.config.evaluate
+        names = ", ".join(metric.name for metric in config.metrics)
+        return f"measure {names} on {config.num_images} images with {config.extractor.name}"
+
+    def run(self, context: RunContext) -> None:
+        """Measure on all ranks together."""
+        runtime = runtime_of(context)
+        model = load_trained(context, runtime.device)
+        _measure(context, runtime, model.architecture, model.networks, model.spec, model.nimg)
+
+
+def evaluate_run(context: RunContext, run: TrainingRun) -> list[MetricRecord]:
+    """Measure a run in the middle of training."""
+    return _measure(
+        context,
+        run.runtime,
+        run.architecture,
+        run.ema.networks,
+        run.spec,
+        run.progress.nimg,
+    )
+
+
+def _measure(
+    context: RunContext,
+    runtime: Runtime,
+    architecture: Architecture[Any],
+    networks: Mapping[str, nn.Module],
+    spec: ImageSpec,
+    nimg: int,
+) -> list[MetricRecord]:
+    config = context.config
+    reference = config.evaluate.reference or shards_location(context)
+    make = image_maker(context, runtime, architecture, networks, spec, reference)
+    records = evaluate(
+        make, config.evaluate, reference, runtime, nimg=nimg, data=config.data
+    )
+    if runtime.is_main:
+        lines = JsonLines(context.run_dir / "metrics.jsonl")
+        for record in records:
+            lines.append(record.model_dump(mode="json"))
+            if runtime.accelerator.trackers:
+                runtime.accelerator.log({f"metric/{record.name}": record.value}, step=nimg)
+    return records
+
+
+def image_maker(
+    context: RunContext,
+    runtime: Runtime,
+    architecture: Architecture[Any],
+    networks: Mapping[str, nn.Module],
+    spec: ImageSpec,
+    reference: str,
+) -> Callable[[Sequence[int]], Tensor]:
+    """The function that metrics call: seeds -> images [n, C, H, W] in [-1, 1].
+
+    A translator is measured in its first direction, on the reference's source images in turn.
+    """
+    truncation = context.config.evaluate.truncation
+    direction = architecture.translates[0] if architecture.translates else None
+    sources = None
+    if direction is not None:
+        field = direction.split("_to_")[0]
+        sources = RealImages(context.config.data, reference, field=field)
+
+    def make(seeds: Sequence[int]) -> Tensor:
+        request = GenerateRequest(seeds, runtime.device, truncation=truncation)
+        if sources is not None:
+            numbers = [seed % len(sources) for seed in seeds]
+            request.source = from_uint8(sources.batch(numbers)).to(runtime.device)
+            request.options = {"direction": direction}
+        with runtime.autocast():
+            return generate(architecture, networks, spec, request)
+
+    return make
+
+
+def read_records(run_dir: Path) -> list[MetricRecord]:
+    """All records of a run, oldest first; none when nothing was measured."""
+    path = run_dir / "metrics.jsonl"
+    if not path.exists():
+        return []
+    return [MetricRecord.model_validate(json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def _as_asked(record: MetricRecord, context: RunContext) -> bool:
+    config = context.config.evaluate
+    return (
+        record.num_gen == config.num_images
+        and record.extractor == config.extractor.name
+        and record.seed == config.seed
+        and record.truncation == config.truncation
+    )

@@ -1,0 +1,71 @@
+"""The averaged networks of a run's newest checkpoint, ready to generate."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganforge.batch import ImageSpec
+from ganforge.components import Architecture, RunContext
+from ganforge.errors import CheckpointError
+from ganforge.stages.session import checkpoints_dir
+from ganforge.training import checkpoint as checkpoints
+from ganforge.training.build import build_architecture
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What a run has trained so far."""
+
+    architecture: Architecture[Any]
+    networks: dict[str, nn.Module]
+    """Averaged networks by role, in eval mode, without gradients."""
+    spec: ImageSpec
+    nimg: int
+
+
+def newest_nimg(context: RunContext) -> int:
+    """Progress of the newest whole checkpoint.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    found = checkpoints.latest(checkpoints_dir(context))
+    if found is None:
+        raise CheckpointError(
+            f"There is no checkpoint in {checkpoints_dir(context)}. Run the train stage first."
+        )
+    return int(found.name.removeprefix("nimg-"))
+
+
+def load_trained(context: RunContext, device: torch.device) -> TrainedModel:
+    """Load the averaged networks of the newest checkpoint.
+
+    Raises:
+        CheckpointError: there is none, or it does not fit the pipeline file's model.
+    """
+    folder = checkpoints_dir(context) / checkpoints.directory_name(newest_nimg(context))
+    saved = checkpoints.load(folder)
+    architecture = build_architecture(context.config)
+    spec = ImageSpec.from_dict(saved.state["spec"])
+    built = architecture.networks(spec)
+    networks = {role: built[role] for role in architecture.ema_roles}
+    for role, network in networks.items():
+        prefix = f"{role}."
+        state = {
+            key.removeprefix(prefix): tensor
+            for key, tensor in saved.tensors["ema"].items()
+            if key.startswith(prefix)
+        }
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as err:
+            raise CheckpointError(
+                f"Checkpoint {folder} does not fit the model section: {err} Restore the pipeline "
+                f"file that trained it; a copy is {folder / 'config.yaml'}."
+            ) from err
+        if context.config.train.channels_last:
+            network.to(memory_format=torch.channels_last)
+        network.to(device).eval().requires_grad_(False)
+    return TrainedModel(architecture, networks, spec, int(saved.state["nimg"]))

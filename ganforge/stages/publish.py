@@ -1,0 +1,117 @@
+"""The `publish` stage: the export folder, and the Hub when a repository is named."""
+
+import logging
+
+import torch
+from PIL import Image
+
+from ganforge.batch import GenerateRequest
+from ganforge.components import RunContext, Stage
+from ganforge.config import StrictModel
+from ganforge.data.index import load_index
+from ganforge.errors import DataError, PublishError
+from ganforge.hub import CardInfo, export_model, push_folder
+from ganforge.hub.format import read_info
+from ganforge.images import image_grid
+from ganforge.stages.evaluate import read_records
+from ganforge.stages.load import TrainedModel, load_trained, newest_nimg
+from ganforge.stages.session import runtime_of, shards_location
+from ganforge.training.samples import generate, grid_labels
+
+log = logging.getLogger(__name__)
+
+
+class Publish(Stage[StrictModel]):
+    """Write the export folder; push it when publish.repo_id is set."""
+
+    name = "publish"
+
+    def is_done(self, context: RunContext) -> bool:
+        """Whether the export is of the newest checkpoint with all its metrics, and not to push."""
+        folder = context.run_dir / "export"
+        if context.config.publish.repo_id is not None or not folder.exists():
+            return False
+        try:
+            info = read_info(folder, str(folder))
+        except PublishError:
+            return False
+        return info.nimg == newest_nimg(context) and len(info.metrics) == len(_metrics(context))
+
+    def plan(self, context: RunContext) -> str:
+        """Where it goes."""
+        repo_id = context.config.publish.repo_id
+        return f"export to {context.run_dir / 'export'}" + (
+            f" and push to {repo_id}" if repo_id else ", push nowhere (publish.repo_id is not set)"
+        )
+
+    def run(self, context: RunContext) -> None:
+        """Export on rank 0."""
+        runtime = runtime_of(context)
+        if runtime.is_main:
+            self._export(context, load_trained(context, runtime.device))
+        runtime.barrier()
+
+    def _export(self, context: RunContext, model: TrainedModel) -> None:
+        config = context.config
+        card = CardInfo(
+            name=config.name,
+            description=config.description,
+            repo_id=config.publish.repo_id,
+            license=config.publish.license,
+            dataset=config.publish.dataset,
+            num_train_images=_num_images(context),
+            tags=config.publish.tags,
+            training={
+                "kimg": model.nimg / 1000,
+                "batch size": config.train.batch_size,
+                "loss": config.loss.name,
+                "regularizers": ", ".join(r.name for r in config.loss.regularizers) or "none",
+                "seed": config.train.seed,
+                "precision": config.train.precision,
+            },
+        )
+        folder = export_model(
+            context.run_dir / "export",
+            architecture=model.architecture,
+            networks=model.networks,
+            spec=model.spec,
+            nimg=model.nimg,
+            metrics=_metrics(context),
+            card=card,
+            samples=_picture(context, model),
+        )
+        log.info("Exported to %s.", folder)
+        if config.publish.repo_id is not None:
+            pushed = push_folder(
+                folder, config.publish.repo_id, private=config.publish.private
+            )
+            log.info("Published at %s.", pushed.url)
+
+
+def _metrics(context: RunContext) -> list[dict[str, object]]:
+    nimg = newest_nimg(context)
+    newest = {
+        (r.name, r.extractor): r for r in read_records(context.run_dir) if r.nimg == nimg
+    }
+    return [record.model_dump(mode="json") for record in newest.values()]
+
+
+def _num_images(context: RunContext) -> int | None:
+    try:
+        return load_index(shards_location(context)).num_samples()
+    except DataError:
+        return None  # the shards may be gone by the time a model is published
+
+
+def _picture(context: RunContext, model: TrainedModel) -> Image.Image | None:
+    """The sample picture of the card: new samples, or the newest picture of a translator."""
+    rows, columns = context.config.train.sample_grid
+    if model.architecture.translates:
+        pictures = sorted((context.run_dir / "samples").glob("kimg-*.png"))
+        return Image.open(pictures[-1]) if pictures else None
+    device = next(next(iter(model.networks.values())).parameters()).device
+    labels = grid_labels(rows * columns, columns, model.spec.num_classes, device)
+    request = GenerateRequest(range(rows * columns), device, label=labels)
+    with torch.autocast(device.type, enabled=False):
+        img = generate(model.architecture, model.networks, model.spec, request)
+    return image_grid(img, rows, columns)

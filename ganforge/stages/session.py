@@ -1,0 +1,28 @@
+"""What the stages of one pipeline share: the runtime, and where things lie in a run directory."""
+
+import functools
+from pathlib import Path
+
+from ganforge.components import RunContext
+from ganforge.training.runtime import Precision, Runtime
+
+
+def shards_location(context: RunContext) -> str:
+    """Where the training shards are, or will be written by `prepare`."""
+    return context.config.data.shards or str(context.run_dir / "shards")
+
+
+def checkpoints_dir(context: RunContext) -> Path:
+    """Where checkpoints are kept."""
+    return context.run_dir / "checkpoints"
+
+
+def runtime_of(context: RunContext) -> Runtime:
+    """The runtime of this process for this run; made once."""
+    train = context.config.train
+    return _runtime(train.precision, train.trackers, context.run_dir)
+
+
+@functools.lru_cache(maxsize=1)
+def _runtime(precision: Precision, trackers: tuple[str, ...], run_dir: Path) -> Runtime:
+    return Runtime(precision, trackers, run_dir)

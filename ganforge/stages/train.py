@@ -1,0 +1,137 @@
+"""The `train` stage: from shards to checkpoints."""
+
+import functools
+import logging
+
+from ganforge.components import RunContext, Stage
+from ganforge.config import StrictModel
+from ganforge.data.index import load_index
+from ganforge.images import image_grid
+from ganforge.stages.evaluate import evaluate_run
+from ganforge.stages.session import checkpoints_dir, runtime_of, shards_location
+from ganforge.training import checkpoint as checkpoints
+from ganforge.training.build import build_architecture, build_run
+from ganforge.training.data import choose_fields, fixed_batch, make_loader, model_spec
+from ganforge.training.health import HealthMonitor, diversity
+from ganforge.training.logs import Display, JsonLines
+from ganforge.training.loop import Task, train
+from ganforge.training.meter import Meter
+from ganforge.training.resume import check_resumable
+from ganforge.training.run_state import TrainingRun
+from ganforge.training.tasks import (
+    CheckpointTask,
+    EvaluateTask,
+    LogTask,
+    SampleTask,
+    StopTask,
+    make_recovery,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Train(Stage[StrictModel]):
+    """Train the networks, resuming from the newest checkpoint."""
+
+    name = "train"
+
+    def is_done(self, context: RunContext) -> bool:
+        """Whether there is a whole checkpoint of the full length."""
+        newest = checkpoints.latest(checkpoints_dir(context))
+        total = round(context.config.train.total_kimg * 1000)
+        return newest is not None and int(newest.name.removeprefix("nimg-")) >= total
+
+    def plan(self, context: RunContext) -> str:
+        """How long it trains."""
+        config = context.config.train
+        steps = -(-round(config.total_kimg * 1000) // config.batch_size)
+        return f"train for {config.total_kimg:g} kimg: {steps} steps of {config.batch_size} images"
+
+    def run(self, context: RunContext) -> None:
+        """Train to the end, or to a signal."""
+        location = shards_location(context)
+        run, fields = open_run(context, location)
+        self._train(context, run, location, fields)
+
+    def _train(
+        self, context: RunContext, run: TrainingRun, location: str, fields: tuple[str, ...]
+    ) -> None:
+        samples = context.run_dir / "samples"
+        samples.mkdir(parents=True, exist_ok=True)
+        config = context.config.train
+        rows, columns = config.sample_grid
+        fixed = fixed_batch(run, location, fields, rows * columns)
+        if run.runtime.is_main and "image" in fields:
+            image_grid(fixed.image, rows, columns).save(samples / "real.png")
+        monitor = HealthMonitor(config.health, diversity(fixed[_shown(fields)]))
+        if "health" in run.extra:
+            monitor.load_state_dict(run.extra["health"])
+        lines = JsonLines(context.run_dir / "log.jsonl")
+        if run.runtime.is_main:
+            lines.drop_after(run.progress.nimg)
+        _start_trackers(run)
+        meter = Meter(run.runtime)
+        save = CheckpointTask(checkpoints_dir(context))
+        with (
+            Display(config.total_kimg, run.runtime.is_main) as display,
+            StopTask(save) as stop,
+        ):
+            tasks: list[Task] = [
+                LogTask(meter, display, lines, monitor),
+                SampleTask(
+                    samples,
+                    fixed if run.architecture.translates else None,
+                    lines,
+                    monitor,
+                    make_recovery(save.folder, lines),
+                ),
+                save,
+                *_evaluation(context),
+                stop,
+            ]
+            train(run, lambda r: make_loader(r, location, fields), meter, tasks)
+        run.runtime.accelerator.end_training()
+
+
+def _shown(fields: tuple[str, ...]) -> str:
+    return "image" if "image" in fields else "target"
+
+
+def _start_trackers(run: TrainingRun) -> None:
+    if run.config.train.trackers:
+        run.runtime.accelerator.init_trackers("tensorboard")
+
+
+def _evaluation(context: RunContext) -> list[Task]:
+    every = context.config.evaluate.every_kimg
+    if every is None:
+        return []
+    return [EvaluateTask(functools.partial(evaluate_run, context), every)]
+
+
+def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str, ...]]:
+    """Build the run of a pipeline and restore its newest checkpoint, if there is one.
+
+    Returns:
+        The run, and the fields that it reads from the shards.
+
+    Raises:
+        CheckpointError: the checkpoint belongs to another configuration or other data.
+    """
+    config, runtime = context.config, runtime_of(context)
+    index = load_index(location)
+    architecture = build_architecture(config)
+    fields = choose_fields(config, architecture, index)
+    newest = runtime.broadcast_object(checkpoints.latest(checkpoints_dir(context)))
+    saved = None if newest is None else checkpoints.load(newest)
+    if saved is not None and newest is not None:
+        check_resumable(saved, config, index.digest, newest)
+    num_slots = None if saved is None else int(saved.state["num_slots"])
+    run = build_run(config, model_spec(config, index, fields), runtime, num_slots)
+    run.data_digest = index.digest
+    if saved is not None and newest is not None:
+        run.restore(saved, str(newest))
+        log.info("Resumed from %s at %.1f kimg.", newest, run.progress.kimg)
+    return run, fields
+
+

@@ -1,0 +1,120 @@
+"""What a run reads: which fields, what the model is told of them, and where the loader starts."""
+
+import logging
+from typing import Any
+
+import torch
+
+from ganforge.batch import Batch, ImageSpec
+from ganforge.components import Architecture
+from ganforge.config import PipelineConfig
+from ganforge.data.index import DatasetIndex
+from ganforge.data.loader import SlotLoader
+from ganforge.errors import ConfigError, DataError
+from ganforge.training.inputs import make_batch
+from ganforge.training.run_state import TrainingRun
+
+log = logging.getLogger(__name__)
+# What an architecture calls its input, and where a data set of single images keeps it.
+_CONDITIONS = ("label", "attributes", "text")
+
+
+def choose_fields(
+    config: PipelineConfig, architecture: Architecture[Any], index: DatasetIndex
+) -> tuple[str, ...]:
+    """The fields to read: all that the architecture needs, and what it can use of the rest.
+
+    Raises:
+        ConfigError: labels are asked for and the architecture takes none.
+        DataError: a needed field is not in the data.
+    """
+    has, wanted = index.fields.keys(), [*architecture.inputs]
+    takes_label = "label" in (*architecture.inputs, *architecture.optional_inputs)
+    use_labels = config.data.use_labels
+    if use_labels and not takes_label:
+        raise ConfigError(
+            f"data.use_labels is true, but '{architecture.name}' takes no labels. Remove it, or "
+            f"choose a class-conditional architecture."
+        )
+    for name in architecture.optional_inputs:
+        if name in has and not (name == "label" and use_labels is False):
+            wanted.append(name)
+    if use_labels and "label" not in wanted:
+        wanted.append("label")
+    missing = [name for name in wanted if name not in has]
+    if missing:
+        raise DataError(
+            f"'{architecture.name}' needs the fields {', '.join(missing)}, which the data set does "
+            f"not have; it has {', '.join(sorted(has))}. Prepare it from a source with them "
+            f"(labels: a folder per class), or choose another architecture."
+        )
+    unused = [name for name in _CONDITIONS if name in has and name not in wanted]
+    if unused:
+        log.info("The data set has %s, which this run does not use.", " and ".join(unused))
+    return tuple(wanted)
+
+
+def model_spec(config: PipelineConfig, index: DatasetIndex, fields: tuple[str, ...]) -> ImageSpec:
+    """What the networks are built for: the data's images with the conditions that are used.
+
+    Raises:
+        ConfigError: resolution or channels differ from the pipeline file's.
+    """
+    spec = index.image_spec
+    asked, has = config.data.height_width, (spec.height, spec.width)
+    if asked is not None and asked != has:
+        raise ConfigError(
+            f"data.resolution is {asked[0]}x{asked[1]}, but the shards hold {has[0]}x{has[1]} "
+            f"images. Prepare them again at that size (another data.shards or run name), or "
+            f"correct data.resolution."
+        )
+    if config.data.channels not in (None, spec.channels):
+        raise ConfigError(
+            f"data.channels is {config.data.channels}, but the shards hold {spec.channels} "
+            f"channels. Prepare them again, or correct data.channels."
+        )
+    used = set(fields)
+    return ImageSpec(
+        height=spec.height,
+        width=spec.width,
+        channels=spec.channels,
+        source_channels=spec.source_channels if "source" in used else None,
+        class_names=spec.class_names if "label" in used else (),
+        attribute_names=spec.attribute_names if "attributes" in used else (),
+        text_dim=spec.text_dim if "text" in used else 0,
+        num_frames=spec.num_frames,
+    )
+
+
+def make_loader(run: TrainingRun, location: str, fields: tuple[str, ...]) -> SlotLoader:
+    """The loader that continues where the run is."""
+    return SlotLoader(
+        run.config.data,
+        location,
+        fields=fields,
+        seed=run.seed,
+        num_slots=run.num_slots,
+        local_slots=run.local_slots,
+        micro_batch=run.config.train.batch_size // run.num_slots,
+        start_step=run.progress.step,
+        pin_memory=run.runtime.device.type == "cuda",
+    )
+
+
+def fixed_batch(run: TrainingRun, location: str, fields: tuple[str, ...], count: int) -> Batch:
+    """`count` real samples (fewer in a tiny data set): the same ones whenever it is called."""
+    config = run.config.data.model_copy(update={"workers": 0})
+    loader = SlotLoader(
+        config,
+        location,
+        fields=fields,
+        seed=run.config.train.seed,
+        num_slots=1,
+        local_slots=range(1),
+        micro_batch=count,
+    )
+    try:
+        values = next(iter(loader))[0]
+    finally:
+        loader.close()
+    return make_batch(values, run.spec, run.runtime.device or torch.device("cpu"))

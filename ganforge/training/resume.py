@@ -1,0 +1,78 @@
+"""Whether a run may go on from a checkpoint with this pipeline file and this data."""
+
+from pathlib import Path
+
+import yaml
+
+from ganforge.config import PipelineConfig
+from ganforge.errors import CheckpointError
+from ganforge.pipeline_file import config_diff
+from ganforge.training.checkpoint import Checkpoint
+
+# Changes of these change no image, loss or weight of the run.
+_HARMLESS = (
+    "name",
+    "description",
+    "run_dir",
+    "stages",
+    "evaluate",
+    "publish",
+    "data.source",
+    "data.shards",
+    "data.workers",
+    "data.cache_dir",
+    "data.cache_bytes",
+    "data.samples_per_shard",
+    "data.on_bad_sample",
+    "data.max_bad_samples",
+    "train.slots",
+    "train.log_every_kimg",
+    "train.sample_every_kimg",
+    "train.sample_grid",
+    "train.checkpoint_every_kimg",
+    "train.keep_checkpoints",
+    "train.trackers",
+    "train.health",
+    "train.compile",
+)
+
+
+def check_resumable(
+    checkpoint: Checkpoint, config: PipelineConfig, data_digest: str, where: Path
+) -> None:
+    """Refuse to go on when something that shapes the run has changed, and show what.
+
+    Raises:
+        CheckpointError: it has.
+    """
+    before = PipelineConfig.model_validate(yaml.safe_load(checkpoint.config))
+    changes = [line for line in config_diff(before, config) if not _is_harmless(line, config)]
+    if changes:
+        listed = "\n  ".join(changes)
+        raise CheckpointError(
+            f"The pipeline file has changed since checkpoint {where}:\n  {listed}\n"
+            f"Resuming would mix two runs. Undo the change, or give the changed run another name "
+            f"or run_dir."
+        )
+    if checkpoint.state["data_digest"] != data_digest:
+        raise CheckpointError(
+            f"The training shards have changed since checkpoint {where}: their content was "
+            f"{checkpoint.state['data_digest'][:12]} and is {data_digest[:12]}. Restore them, or "
+            f"give this run another name or run_dir."
+        )
+    slots = config.train.slots
+    if slots not in (None, checkpoint.state["num_slots"]):
+        raise CheckpointError(
+            f"train.slots is {slots}, but checkpoint {where} has "
+            f"{checkpoint.state['num_slots']} slots, which are fixed for the life of a run. "
+            f"Restore train.slots, or give this run another name or run_dir."
+        )
+
+
+def _is_harmless(line: str, config: PipelineConfig) -> bool:
+    path = line.split(":", 1)[0]
+    if path == "train.total_kimg":
+        # Training longer is common; it changes the past only of a schedule that ends there.
+        schedule = config.train.schedule
+        return schedule.name == "constant" or schedule.decay_end_kimg is not None
+    return any(path == known or path.startswith(f"{known}.") for known in _HARMLESS)
