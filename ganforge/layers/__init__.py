@@ -10,11 +10,17 @@ from ganforge.layers.conditional import ConditionalBatchNorm2d
 from ganforge.layers.equalized import EqualizedConv2d, EqualizedLinear
 from ganforge.layers.init import init_normal, init_orthogonal
 from ganforge.layers.minibatch import MinibatchDiscrimination, MinibatchStdDev
-from ganforge.layers.modulated import ModulatedConv2d, demodulation, modulated_conv2d
+from ganforge.layers.modulated import (
+    ModulatedConv2d,
+    ModulationForm,
+    demodulation,
+    modulated_conv2d,
+)
 from ganforge.layers.resample import (
     BINOMIAL_TAPS,
     ConvResampler,
     Resample2d,
+    ResampleMode,
     fir_kernel,
     resample2d,
     same_padding,
@@ -32,8 +38,10 @@ __all__ = [
     "MinibatchDiscrimination",
     "MinibatchStdDev",
     "ModulatedConv2d",
+    "ModulationForm",
     "PixelNorm",
     "Resample2d",
+    "ResampleMode",
     "ResidualDownBlock",
     "ResidualUpBlock",
     "ScaledLeakyReLU",

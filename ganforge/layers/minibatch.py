@@ -14,13 +14,13 @@ class MinibatchStdDev(nn.Module):
     """Append the standard deviation within groups of samples as constant feature maps.
 
     Args:
-        group_size: samples per group; a smaller batch is one group.
+        group_size: samples per group; a smaller batch is one group, and None makes each batch one.
         num_channels: maps to append; the features are split into as many parts.
 
     Source: Karras et al. 2018, arXiv:1710.10196, Sec. 3.
     """
 
-    def __init__(self, group_size: int = 4, num_channels: int = 1) -> None:
+    def __init__(self, group_size: int | None = 4, num_channels: int = 1) -> None:
         super().__init__()
         self.group_size, self.num_channels = group_size, num_channels
 
@@ -31,7 +31,8 @@ class MinibatchStdDev(nn.Module):
             ShapeError: the groups do not fill the batch, or the parts the channels.
         """
         num, channels, height, width = x.shape
-        group, parts = min(self.group_size, num), self.num_channels
+        group = num if self.group_size is None else min(self.group_size, num)
+        parts = self.num_channels
         if num % group:
             raise ShapeError(
                 f"Minibatch standard deviation cannot cut a batch of {num} into groups of {group}. "

@@ -36,11 +36,12 @@ def test_equalized_linear_step_along_the_gradient_scales_with_lr_mult():
 
 
 def test_equalized_conv_matches_a_plain_convolution_by_scaled_weights():
-    layer = EqualizedConv2d(3, 5, 3)
+    layer = EqualizedConv2d(3, 5, 3, lr_mult=0.1)
     with torch.no_grad():
         layer.bias.normal_()
     x = torch.randn(2, 3, 6, 8)
-    expected = functional.conv2d(x, layer.weight / math.sqrt(27), layer.bias, padding=1)
+    gain = 0.1 / math.sqrt(27)
+    expected = functional.conv2d(x, layer.weight * gain, layer.bias * 0.1, padding=1)
     assert_close(layer(x), expected)
 
 

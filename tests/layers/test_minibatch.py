@@ -23,6 +23,11 @@ def test_minibatch_stddev_groups_see_only_their_own_samples():
     assert_close(out[:, 1, 0, 0], torch.tensor([1.0, 1e-4, 1.0, 1e-4]))
 
 
+def test_minibatch_stddev_without_group_size_takes_the_whole_batch():
+    x = torch.randn(6, 2, 2, 2)
+    assert_close(MinibatchStdDev(group_size=None)(x), MinibatchStdDev(group_size=6)(x))
+
+
 def test_minibatch_stddev_several_channels_describe_parts_of_the_features():
     x = torch.zeros(2, 4, 1, 1)
     x[0, 2:] = 2.0

@@ -64,6 +64,13 @@ def test_modulated_module_demodulated_output_has_unit_variance(form):
     assert_close(out[..., 1:-1, 1:-1].var(), torch.tensor(1.0), atol=0.1, rtol=0)
 
 
+def test_modulated_module_zero_w_leaves_the_channels_as_they_are():
+    layer = ModulatedConv2d(4, 3, 1, 6, demodulate=False)
+    x = torch.randn(2, 4, 3, 3)
+    expected = torch.einsum("oi,nihw->nohw", layer.weight[:, :, 0, 0] / 2, x)
+    assert_close(layer(x, torch.zeros(2, 6)), expected)
+
+
 def test_modulated_module_has_second_derivatives():
     torch.manual_seed(0)
     layer = ModulatedConv2d(2, 2, 3, 3, resample="up").double()

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from ganforge.layers import init_orthogonal, spectral_norm
+from ganforge.layers import init_normal, init_orthogonal, spectral_norm
 
 
 def top_singular_value(matrix):
@@ -77,3 +77,11 @@ def test_init_orthogonal_behind_spectral_norm_reaches_the_parameter_and_the_esti
     original = wrapped.parametrizations.weight.original
     assert_close(original @ original.T, 25 * torch.eye(3), atol=1e-4, rtol=0)
     assert_close(top_singular_value(wrapped.eval().weight), torch.tensor(1.0), atol=1e-4, rtol=0)
+
+
+def test_init_normal_behind_spectral_norm_renews_the_estimate():
+    torch.manual_seed(0)
+    wrapped = spectral_norm(nn.Linear(3, 3)).eval()
+    init_normal(wrapped)
+    original = wrapped.parametrizations.weight.original
+    assert_close(wrapped.weight, original / top_singular_value(original), atol=1e-2, rtol=0.05)

@@ -1,0 +1,105 @@
+"""StyleGAN2's discriminator. Source: Karras et al. 2020, arXiv:1912.04958, appendix B.
+
+Labels enter by projection through a mapping network, as in Karras et al. 2020,
+arXiv:2006.06676, after Miyato and Koyama 2018, arXiv:1802.05637.
+"""
+
+import math
+from typing import Any
+
+from torch import Tensor, nn
+
+from ganforge.api import ImageSpec, full_precision
+from ganforge.layers import EqualizedConv2d, EqualizedLinear, MinibatchStdDev, scaled_leaky_relu
+from ganforge_stylegan.config import Stylegan2Config, base_grid
+from ganforge_stylegan.generator import Mapping
+
+
+class ConvLayer(nn.Module):
+    """Equalised convolution, bias, leaky ReLU.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: odd side of the kernel.
+        clamp: limit of the activations, or None.
+        options: for `EqualizedConv2d`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        clamp: float | None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.conv = EqualizedConv2d(in_channels, out_channels, kernel_size, **options)
+        self.clamp = clamp
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in_channels, H, W] -> [N, out_channels, H', W']."""
+        y = scaled_leaky_relu(self.conv(x))
+        return y if self.clamp is None else y.clamp(-self.clamp, self.clamp)
+
+
+class DiscriminatorBlock(nn.Module):
+    """Two 3x3 layers, the second halves the size; a filtered 1x1 skip round them if residual."""
+
+    def __init__(self, in_channels: int, out_channels: int, config: Stylegan2Config) -> None:
+        super().__init__()
+        clamp = config.conv_clamp
+        self.conv0 = ConvLayer(in_channels, in_channels, 3, clamp)
+        self.conv1 = ConvLayer(in_channels, out_channels, 3, clamp, resample="down")
+        self.skip: EqualizedConv2d | None = None
+        if config.discriminator == "residual":
+            self.skip = EqualizedConv2d(in_channels, out_channels, 1, bias=False, resample="down")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in_channels, H, W] -> [N, out_channels, H / 2, W / 2]."""
+        y: Tensor = self.conv1(self.conv0(x))
+        if self.skip is None:
+            return y
+        # The sum of two unit variances is brought back to one.
+        total: Tensor = (y + self.skip(x)) * math.sqrt(0.5)
+        return total
+
+
+class Stylegan2Discriminator(nn.Module):
+    """img [N, C, H, W], c [N, c_dim] -> logits [N] float32."""
+
+    def __init__(self, config: Stylegan2Config, spec: ImageSpec) -> None:
+        super().__init__()
+        height, width, doublings = base_grid(spec)
+        widths = [config.channels(level) for level in reversed(range(doublings + 1))]
+        last = widths[-1]
+        self.from_image = ConvLayer(spec.channels, widths[0], 1, config.conv_clamp)
+        self.blocks = nn.Sequential(
+            *(DiscriminatorBlock(widths[i], widths[i + 1], config) for i in range(doublings))
+        )
+        self.deviation: MinibatchStdDev | None = None
+        if config.mbstd_channels:
+            self.deviation = MinibatchStdDev(config.mbstd_group, config.mbstd_channels)
+        self.conv = ConvLayer(last + config.mbstd_channels, last, 3, config.conv_clamp)
+        self.hidden = EqualizedLinear(last * height * width, last)
+        self.out = EqualizedLinear(last, last if spec.num_classes else 1)
+        self.mapping: Mapping | None = None
+        if spec.num_classes:
+            self.mapping = Mapping(
+                0, spec.num_classes, last, config.mapping_layers, config.mapping_lr_mult
+            )
+
+    def forward(self, img: Tensor, c: Tensor) -> Tensor:
+        """Score."""
+        x = self.blocks(self.from_image(img))
+        if self.deviation is not None:
+            x = self.deviation(x)
+        x = self.conv(x)
+        with full_precision(x):
+            logits: Tensor = self.out(scaled_leaky_relu(self.hidden(x.float().flatten(1))))
+            if self.mapping is None:
+                return logits.flatten()
+            match = self.mapping(c.new_zeros(c.shape[0], 0), c)
+            projected: Tensor = (logits * match).sum(dim=1) / math.sqrt(match.shape[1])
+            return projected
