@@ -17,6 +17,7 @@ class Origins:
     def __init__(self) -> None:
         # Parts are kept as text: YAML may read a key as a number.
         self._places: dict[tuple[str, ...], str] = {}
+        self._mappings: set[tuple[str, ...]] = set()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Origins)
@@ -24,13 +25,16 @@ class Origins:
     def __hash__(self) -> int:
         return 0
 
-    def put(self, path: KeyPath, place: str) -> None:
-        """Record that `path` was written at `place`."""
-        self._places[tuple(map(str, path))] = place
+    def put(self, path: KeyPath, place: str, *, is_mapping: bool = False) -> None:
+        """Record that `path` was written at `place`; mappings merge, other values replace."""
+        parts = tuple(map(str, path))
+        self._places[parts] = place
+        if is_mapping:
+            self._mappings.add(parts)
 
     def put_value(self, path: KeyPath, value: object, place: str) -> None:
         """Record `place` for `path` and for everything inside `value`."""
-        self.put(path, place)
+        self.put(path, place, is_mapping=isinstance(value, dict))
         if isinstance(value, dict):
             for key, inner in value.items():
                 self.put_value((*path, key), inner, place)
@@ -40,7 +44,13 @@ class Origins:
 
     def update(self, other: "Origins") -> None:
         """Take the places of `other`, which was merged over this."""
-        self._places |= other._places
+        replaced = other._places.keys() - other._mappings
+        self._places = {
+            parts: place
+            for parts, place in self._places.items()
+            if not any(parts[:length] in replaced for length in range(len(parts)))
+        } | other._places
+        self._mappings |= other._mappings
 
     def find(self, path: Sequence[str | int]) -> str | None:
         """The place of `path`, or of the nearest key round it; None when nothing is known."""
@@ -59,7 +69,7 @@ def yaml_origins(root: yaml.MappingNode, file: str) -> Origins:
         ConfigError: an anchor contains itself.
     """
     origins = Origins()
-    origins.put((), file)
+    origins.put((), file, is_mapping=True)
     _collect(root, (), file, origins, ())
     return origins
 
@@ -75,7 +85,9 @@ def _collect(
     above = (*above, node)
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            origins.put((*path, index), f"{file}:{item.start_mark.line + 1}")
+            line = item.start_mark.line + 1
+            is_mapping = isinstance(item, yaml.MappingNode)
+            origins.put((*path, index), f"{file}:{line}", is_mapping=is_mapping)
             _collect(item, (*path, index), file, origins, above)
     elif isinstance(node, yaml.MappingNode):
         # Merged keys first: keys written out replace them.
@@ -85,5 +97,9 @@ def _collect(
                 for part in reversed(merged):
                     _collect(part, path, file, origins, above)
                 continue
-            origins.put((*path, key.value), f"{file}:{key.start_mark.line + 1}")
+            origins.put(
+                (*path, key.value),
+                f"{file}:{key.start_mark.line + 1}",
+                is_mapping=isinstance(value, yaml.MappingNode),
+            )
             _collect(value, (*path, key.value), file, origins, above)

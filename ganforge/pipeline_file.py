@@ -286,7 +286,9 @@ def _apply(config: DictConfig, origins: Origins, override: str) -> None:
             f"Override {override!r} cannot be applied: {reason}. Check the key against "
             f"the pipeline file, and quote the value for the shell if it has spaces or brackets."
         ) from err
-    origins.put_value(path, written, f"override {override!r}")
+    own = Origins()
+    own.put_value(path, written, f"override {override!r}")
+    origins.update(own)
 
 
 def _set(config: DictConfig, path: KeyPath, value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge.batch import Batch, GenerateRequest, ImageSpec
+from ganforge.batch import GenerateRequest, ImageSpec
 from ganforge.components import Architecture
 from ganforge.config import LossConfig, ModelConfig, PipelineConfig, TrainConfig
 from ganforge.errors import ConfigError, PluginContractError
@@ -77,7 +77,9 @@ def cases_of(name: str) -> list[Case]:
 def _smallest(architecture: type[Architecture[Any]], conditions: tuple[str, ...]) -> Case:
     reason = ""
     for objective, side in itertools.product(_OBJECTIVES, _SIDES):
-        case = Case(_config(architecture, objective), _spec(architecture, side, conditions), conditions)
+        case = Case(
+            _config(architecture, objective), _spec(architecture, side, conditions), conditions
+        )
         try:
             build_architecture(case.config).check(case.spec, build_objective(case.config))
         except ConfigError as err:
@@ -102,9 +104,7 @@ def _config(architecture: type[Architecture[Any]], objective: Mapping[str, Any])
     )
 
 
-def _spec(
-    architecture: type[Architecture[Any]], side: int, conditions: Sequence[str]
-) -> ImageSpec:
+def _spec(architecture: type[Architecture[Any]], side: int, conditions: Sequence[str]) -> ImageSpec:
     fields = {*architecture.inputs, *architecture.optional_inputs}
     return ImageSpec(
         side,
@@ -117,20 +117,37 @@ def _spec(
     )
 
 
-def make_batch(case: Case, step: int, slot: int) -> Batch:
-    """Made-up data of one slot: a pure function of step and slot, smooth enough to learn."""
+class MadeUpLoader:
+    """An endless stream of made-up data: a pure function of step and slot.
+
+    Args:
+        case: gives fields and sizes.
+        start_step: where the stream continues.
+        slots: this rank's slots.
+    """
+
+    def __init__(self, case: Case, start_step: int, slots: range) -> None:
+        self._case, self._start_step, self._slots = case, start_step, slots
+
+    def __iter__(self) -> Iterator[list[dict[str, Tensor]]]:
+        for step in itertools.count(self._start_step):
+            yield [make_fields(self._case, step, slot) for slot in self._slots]
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+
+def make_fields(case: Case, step: int, slot: int) -> dict[str, Tensor]:
+    """One slot's fields at one step, as a loader yields them."""
     generator = torch.Generator().manual_seed(1000 * step + slot)
-    spec, fields = case.spec, {}
-    names = get_registry().find(Architecture, case.name).inputs
-    for name in (*names, *case.conditions):
-        fields[name] = _field(name, spec, generator)
-    return Batch(fields, nimg=step * case.config.train.batch_size)
+    architecture = get_registry().find(Architecture, case.name)
+    names = dict.fromkeys((*architecture.inputs, *case.conditions))
+    return {name: _field(name, case.spec, generator) for name in names}
 
 
 def _field(name: str, spec: ImageSpec, generator: torch.Generator) -> Tensor:
     if name == "label":
-        index = torch.arange(MICRO_BATCH) % spec.num_classes
-        return nn.functional.one_hot(index, spec.num_classes).float()
+        return torch.arange(MICRO_BATCH) % spec.num_classes
     if name == "attributes":
         return torch.rand(MICRO_BATCH, len(spec.attribute_names), generator=generator).round()
     if name == "text":
@@ -138,7 +155,7 @@ def _field(name: str, spec: ImageSpec, generator: torch.Generator) -> Tensor:
     channels = spec.source_channels if name == "source" and spec.source_channels else spec.channels
     frames = (spec.num_frames,) if spec.num_frames > 1 else ()
     size = (MICRO_BATCH, *frames, channels, spec.height, spec.width)
-    return torch.rand(size, generator=generator) * 1.8 - 0.9
+    return torch.randint(256, size, generator=generator, dtype=torch.uint8)
 
 
 def requests(case: Case, seeds: Sequence[int]) -> Iterator[tuple[GenerateRequest, int]]:

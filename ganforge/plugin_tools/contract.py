@@ -1,0 +1,253 @@
+"""The contract that every architecture keeps, as functions: each raises where it is broken.
+
+`ganforge plugins check` and the test suite run the same functions.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.batch import Batch, Networks
+from ganforge.components import Phase, Terms
+from ganforge.errors import PluginContractError
+from ganforge.plugin_tools.cases import Case, MadeUpLoader, make_fields, requests
+from ganforge.training import checkpoint
+from ganforge.training.build import build_run, check_phases
+from ganforge.training.loop import make_batches, make_stepper, train
+from ganforge.training.meter import Meter
+from ganforge.training.run_state import TrainingRun
+from ganforge.training.runtime import Runtime
+
+Check = Callable[[Case], None]
+_GRADIENT_STEPS = 3
+_RANGE_TOLERANCE = 1e-3
+_BATCH_TOLERANCE = 2e-4
+
+
+def start(case: Case, num_steps: int = 1) -> TrainingRun:
+    """A fresh run of a case that ends after `num_steps` steps."""
+    total_kimg = num_steps * case.config.train.batch_size / 1000
+    settings = case.config.train.model_copy(update={"total_kimg": total_kimg})
+    config = case.config.model_copy(update={"train": settings})
+    return build_run(config, case.spec, Runtime(precision="fp32"))
+
+
+def train_case(case: Case, run: TrainingRun) -> TrainingRun:
+    """Train to the run's end on made-up data."""
+    train(run, lambda r: MadeUpLoader(case, r.progress.step, r.local_slots), Meter(run.runtime), ())
+    return run
+
+
+def _broken(case: Case, fault: str, cure: str) -> PluginContractError:
+    return PluginContractError(f"Architecture '{case.label}': {fault} {cure}")
+
+
+def check_builds(case: Case) -> None:
+    """networks() and phases() fit together, and every network is trained by some phase."""
+    run = start(case)
+    check_phases(run.architecture, run.phases, run.nets.modules())
+    missing = [role for role in run.architecture.ema_roles if role not in run.nets]
+    if missing:
+        raise _broken(case, f"ema_roles names {missing}.", "Return them from networks().")
+    trained = {role for phase in run.phases for role in phase.trains}
+    for role, module in run.nets.modules().items():
+        if role not in trained and any(True for _ in module.parameters()):
+            raise _broken(case, f"no phase trains '{role}'.", "Add it to a phase's `trains`.")
+    if not getattr(run.architecture, "paper", ""):
+        raise _broken(case, "it has no `paper`.", "Cite what it implements: authors, year, arXiv.")
+
+
+def check_weights_follow_seed(case: Case) -> None:
+    """The initial weights depend on the seed alone."""
+    first, second = start(case), start(case)
+    differing = _first_difference(_parameters(first.nets), _parameters(second.nets))
+    if differing:
+        raise _broken(
+            case,
+            f"two builds from one seed differ in {differing}.",
+            "Draw initial weights from torch's global generator only.",
+        )
+
+
+def check_phases_train_what_they_name(case: Case) -> None:
+    """Each phase changes all the networks it names, and no other."""
+    run = start(case)
+    seen: dict[str, set[str]] = {}
+    run.phases = [_watched(phase, seen) for phase in run.phases]
+    _one_step(case, run)
+    for phase in run.phases:
+        changed, named = seen[phase.name], set(phase.trains)
+        if changed != named:
+            raise _broken(
+                case,
+                f"phase '{phase.name}' names {sorted(named)} but changes {sorted(changed)}.",
+                "`trains` must list exactly the networks that its loss reaches, and its "
+                "`after_step` may touch no other.",
+            )
+
+
+def _watched(phase: Phase, seen: dict[str, set[str]]) -> Phase:
+    """The phase, due at every step, with the roles it changes recorded in `seen`."""
+    before: dict[str, Tensor] = {}
+
+    def loss(nets: Networks, batch: Batch) -> Terms:
+        if not before:
+            before.update(_parameters(nets))
+        return phase.loss(nets, batch)
+
+    def after_step(nets: Networks) -> None:
+        if phase.after_step is not None:
+            phase.after_step(nets)
+        after = _parameters(nets)
+        seen.setdefault(phase.name, set()).update(
+            name.partition(".")[0] for name in after if not torch.equal(after[name], before[name])
+        )
+        before.clear()
+
+    return replace(phase, loss=loss, every=1, after_step=after_step)
+
+
+def check_gradients_reach_all_parameters(case: Case) -> None:
+    """Every trainable parameter has a non-zero gradient within three steps.
+
+    Three, because a branch that starts at zero (a zero-initialised scale) passes none at first.
+    """
+    run = start(case)
+    reached: set[str] = set()
+    waiting = {
+        f"{role}.{name}": parameter
+        for role, module in run.nets.modules().items()
+        for name, parameter in module.named_parameters()
+    }
+    hooks = [
+        parameter.requires_grad_(True).register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
+            partial(_note_gradient, name, reached)
+        )
+        for name, parameter in waiting.items()
+    ]
+    run.phases = [replace(phase, every=1) for phase in run.phases]
+    for _ in range(_GRADIENT_STEPS):
+        _one_step(case, run)
+    for hook in hooks:
+        hook.remove()
+    unreached = sorted(waiting.keys() - reached)
+    if unreached:
+        raise _broken(
+            case,
+            f"no gradient reaches {', '.join(unreached[:5])} ({len(unreached)} parameters).",
+            "Use the parameter in a loss, or make it a buffer.",
+        )
+
+
+def _note_gradient(name: str, reached: set[str], parameter: Tensor) -> None:
+    if parameter.grad is not None and bool(parameter.grad.any()):
+        reached.add(name)
+
+
+def check_output(case: Case) -> None:
+    """generate() gives one finite image per seed, of the right shape, in [-1, 1]."""
+    run = train_case(case, start(case))
+    for request, channels in requests(case, (0, 1, 2)):
+        img = generate(run, request)
+        shape = [3, channels, case.spec.height, case.spec.width]
+        if case.spec.num_frames > 1:
+            shape.insert(1, case.spec.num_frames)
+        if list(img.shape) != shape or not img.is_floating_point():
+            raise _broken(
+                case,
+                f"generate() gives {list(img.shape)} {img.dtype}, not {shape} float.",
+                "Return one image per seed in the size and channels of the image spec.",
+            )
+        low, high = float(img.min()), float(img.max())
+        if not (-1 - _RANGE_TOLERANCE <= low and high <= 1 + _RANGE_TOLERANCE):
+            raise _broken(
+                case,
+                f"generate() gives values from {low:.3g} to {high:.3g}.",
+                "Images are finite and in [-1, 1]; clamp them if the paper has no tanh.",
+            )
+
+
+def check_generate_is_batch_independent(case: Case) -> None:
+    """A seed gives one image, whatever the other seeds and the global generator."""
+    run = train_case(case, start(case))
+    seeds = (5, 3, 8)
+    torch.manual_seed(1)
+    together = [generate(run, request) for request, _ in requests(case, seeds)]
+    for position, seed in enumerate(seeds):
+        torch.manual_seed(2 + position)
+        for whole, (request, _) in zip(together, requests(case, (seed,)), strict=True):
+            gap = float((generate(run, request)[0] - whole[position]).abs().max())
+            if gap > _BATCH_TOLERANCE:
+                raise _broken(
+                    case,
+                    f"seed {seed} gives another image alone than among {seeds} (by {gap:.3g}).",
+                    "Draw all noise through request.noise and keep batch statistics out of eval.",
+                )
+
+
+@torch.no_grad()
+def generate(run: TrainingRun, request: Any) -> Tensor:
+    """Generate with the averaged networks, as samples and metrics do."""
+    return run.architecture.generate(run.ema.networks, request)
+
+
+def check_resume_is_exact(case: Case) -> None:
+    """Two steps, a checkpoint and a third step equal three steps, bit for bit."""
+    whole = train_case(case, start(case, 3)).snapshot()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / checkpoint.directory_name(0)
+        checkpoint.save(path, train_case(case, start(case, 2)).snapshot())
+        resumed = start(case, 3)
+        torch.manual_seed(99)
+        resumed.restore(checkpoint.load(path), str(path))
+        again = train_case(case, resumed).snapshot()
+    for kind, tensors in whole.tensors.items():
+        differing = _first_difference(tensors, again.tensors[kind])
+        if differing:
+            raise _broken(
+                case,
+                f"after a resume, {kind} differ from an uninterrupted run in {differing}.",
+                "Keep state in parameters, float buffers or batch.slot_state; draw noise from "
+                "torch's global generator.",
+            )
+
+
+def _one_step(case: Case, run: TrainingRun) -> None:
+    fields = [make_fields(case, run.progress.step, slot) for slot in run.local_slots]
+    make_stepper(run).step(make_batches(run, fields), run.progress)
+    run.progress.advance(case.config.train.batch_size)
+
+
+def _parameters(nets: Networks) -> dict[str, Tensor]:
+    modules: dict[str, nn.Module] = nets.modules()
+    return {
+        f"{role}.{name}": parameter.detach().clone()
+        for role, module in modules.items()
+        for name, parameter in module.named_parameters()
+    }
+
+
+def _first_difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str:
+    """The first key at which two sets of tensors differ; empty when they are equal."""
+    for name in sorted(one.keys() | other.keys()):
+        if name not in one or name not in other or not torch.equal(one[name], other[name]):
+            return name
+    return ""
+
+
+CHECKS: Mapping[str, Check] = {
+    "builds": check_builds,
+    "weights follow the seed": check_weights_follow_seed,
+    "phases train what they name": check_phases_train_what_they_name,
+    "gradients reach all parameters": check_gradients_reach_all_parameters,
+    "output": check_output,
+    "generate is batch-independent": check_generate_is_batch_independent,
+    "resume is exact": check_resume_is_exact,
+}
+"""What is checked for each case, in one process."""
