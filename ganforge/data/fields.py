@@ -7,7 +7,6 @@ Legend: n samples in a slot, T frames, H, W, C. Images are decoded straight into
 import io
 import json
 import struct
-import warnings
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,17 +16,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from ganforge.data.codec import (
+    JPEG_SIGNATURE,
+    MODES,
+    PNG_SIGNATURE,
+    Bytes,
+    Undecodable,
+    decode_png16,
+    png_header,
+)
 from ganforge.data.index import FieldSchema
-
-Bytes = bytes | memoryview
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
-_PNG_HEADER = struct.Struct(">IIBBxxB")
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-
-
-class BadMember(Exception):
-    """The bytes of a member are not what the schema says; the text says how."""
 
 
 class FieldReader(Protocol):
@@ -41,7 +39,7 @@ class FieldReader(Protocol):
         """Decode one value.
 
         Raises:
-            BadMember: the bytes are damaged or not what the schema says.
+            Undecodable: the bytes are damaged or not what the schema says.
         """
         ...
 
@@ -68,12 +66,12 @@ class ImageReader:
 
     def read(self, data: Bytes, values: NDArray[Any], place: int) -> None:
         """Decode a PNG or JPEG; its size and channels must be the schema's."""
-        if data[:2] == b"\xff\xd8":
+        if data[:2] == JPEG_SIGNATURE:
             self._read_jpeg(data, values[place])
-        elif data[:8] == _PNG_SIGNATURE:
+        elif data[:8] == PNG_SIGNATURE:
             self._read_png(data, values[place])
         else:
-            raise BadMember(f"is neither PNG nor JPEG (it begins {bytes(data[:8])!r})")
+            raise Undecodable(f"is neither PNG nor JPEG (it begins {bytes(data[:8])!r})")
 
     def _read_jpeg(self, data: Bytes, out: NDArray[Any]) -> None:
         try:
@@ -82,19 +80,17 @@ class ImageReader:
             self._check(height, width, channels, 8)
             simplejpeg.decode_jpeg(data, colorspace=self.colorspace, buffer=out)
         except ValueError as err:
-            raise BadMember(f"is a damaged JPEG ({err})") from err
+            raise Undecodable(f"is a damaged JPEG ({err})") from err
 
     def _read_png(self, data: Bytes, out: NDArray[Any]) -> None:
-        if len(data) < 33:
-            raise BadMember(f"is a PNG cut short after {len(data)} bytes")
-        width, height, depth, kind, interlaced = _PNG_HEADER.unpack_from(data, 16)
+        height, width, channels, depth, _ = png_header(data)
         # Checked before anything is inflated, so that a forged header cannot fill the memory.
-        self._check(height, width, _PNG_CHANNELS.get(kind, 0), max(depth, 8))
+        self._check(height, width, channels, max(depth, 8))
         out[...] = decode_png16(data) if depth == 16 else _decode_png8(data, out.shape)
 
     def _check(self, height: int, width: int, channels: int, depth: int) -> None:
         if (height, width, channels) != self.shape or depth != self.bit_depth:
-            raise BadMember(
+            raise Undecodable(
                 f"is {height} x {width} x {channels} (height, width, channels) with {depth} bits, "
                 f"the index says {' x '.join(map(str, self.shape))} with {self.bit_depth} bits"
             )
@@ -112,30 +108,10 @@ class ImageReader:
 def _decode_png8(data: Bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as img:
-            mode = _MODES[shape[2]]
+            mode = MODES[shape[2]]
             return np.asarray(img if img.mode == mode else img.convert(mode)).reshape(shape)
     except (OSError, SyntaxError, ValueError, struct.error) as err:
-        raise BadMember(f"is a damaged PNG ({err})") from err
-
-
-def decode_png16(data: Bytes) -> NDArray[np.uint16]:
-    """A 16-bit PNG, which Pillow would cut to 8 bits: [H, W, C].
-
-    Raises:
-        BadMember: it is damaged.
-    """
-    from torchvision.io import ImageReadMode, decode_png  # rarely needed; costs 100 MB
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch.frombuffer dislikes read-only buffers
-            tensor = torch.frombuffer(data, dtype=torch.uint8)
-        decoded: NDArray[np.uint16] = (
-            decode_png(tensor, ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
-        )
-    except RuntimeError as err:
-        raise BadMember(f"is a damaged PNG ({err})") from err
-    return decoded
+        raise Undecodable(f"is a damaged PNG ({err})") from err
 
 
 class LabelReader:
@@ -153,9 +129,9 @@ class LabelReader:
         try:
             label = int(bytes(data))
         except ValueError as err:
-            raise BadMember(f"is not an integer: {bytes(data[:20])!r}") from err
+            raise Undecodable(f"is not an integer: {bytes(data[:20])!r}") from err
         if not 0 <= label < self.num_classes:
-            raise BadMember(
+            raise Undecodable(
                 f"is the label {label}; the index has the classes 0 to {self.num_classes - 1}"
             )
         values[place] = label
@@ -184,9 +160,9 @@ class VectorReader:
             else:
                 vector = np.load(io.BytesIO(data), allow_pickle=False)
         except (ValueError, TypeError, EOFError) as err:
-            raise BadMember(f"is not a vector ({err})") from err
+            raise Undecodable(f"is not a vector ({err})") from err
         if vector.shape != (self.size,):
-            raise BadMember(f"has shape {list(vector.shape)}, the index says [{self.size}]")
+            raise Undecodable(f"has shape {list(vector.shape)}, the index says [{self.size}]")
         values[place] = vector
 
     def finish(self, values: NDArray[np.float32], flips: NDArray[np.bool_] | None) -> Tensor:
@@ -206,7 +182,7 @@ class CaptionReader:
         try:
             values[place] = bytes(data).decode("utf-8")
         except UnicodeDecodeError as err:
-            raise BadMember(f"is not UTF-8 text ({err})") from err
+            raise Undecodable(f"is not UTF-8 text ({err})") from err
 
     def finish(self, values: list[str], flips: NDArray[np.bool_] | None) -> list[str]:
         """The strings."""

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganforge.config import DataConfig
-from ganforge.data.fields import BadMember, FieldReader, field_reader
+from ganforge.data.codec import Undecodable
+from ganforge.data.fields import FieldReader, field_reader
 from ganforge.data.index import DatasetIndex, ShardInfo
 from ganforge.data.members import REBUILD, TAR_BLOCK, load_members
 from ganforge.data.storage import ShardCache, default_cache_dir, is_remote, join_location
@@ -160,7 +161,7 @@ class SampleReader:
             try:
                 self._read(stream, shard, place, chosen, values, row)
                 return
-            except BadMember as err:
+            except Undecodable as err:
                 message = self._describe(stream, shard, place, err)
                 if self.config.on_bad_sample == "error":
                     raise ShardError(
@@ -187,13 +188,13 @@ class SampleReader:
             size = int(opened.size[sample, column])
             data = os.pread(opened.fd, size, int(opened.offset[sample, column]))
             if len(data) != size or zlib.crc32(data) != opened.crc[sample, column]:
-                raise BadMember(f"field '{name}' has changed since the shard was written")
+                raise Undecodable(f"field '{name}' has changed since the shard was written")
             try:
                 reader.read(data, value, row)
-            except BadMember as err:
-                raise BadMember(f"field '{name}' {err}") from err
+            except Undecodable as err:
+                raise Undecodable(f"field '{name}' {err}") from err
 
-    def _describe(self, stream: str, shard: int, sample: int, err: BadMember) -> str:
+    def _describe(self, stream: str, shard: int, sample: int, err: Undecodable) -> str:
         opened = self._opened(stream, shard)
         header = os.pread(opened.fd, TAR_BLOCK, int(opened.offset[sample].min()) - TAR_BLOCK)
         name = header[:100].split(b"\0", 1)[0].decode("utf-8", "replace")

@@ -1,0 +1,213 @@
+"""Image files to pixels and back, for `prepare`: any format in, exact PNG (or the JPEG kept) out.
+
+Pixels are arrays [H, W, C], uint8 or uint16, with C = 1 grey, 3 RGB or 4 RGBA.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import simplejpeg
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+Bytes = bytes | memoryview
+Pixels = NDArray[Any]
+MAX_PIXELS = 2**27
+"""Images larger than this are refused before they are unpacked."""
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+JPEG_SIGNATURE = b"\xff\xd8"
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_PNG_HEADER = struct.Struct(">IIBBxxB")
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+_PNG_COLOURS = {1: 0, 3: 2, 4: 6}
+_PALETTE = 3
+# Pillow can run external programs for some formats (EPS), so the list is closed.
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+_EXIF_ORIENTATION = 0x0112
+
+
+class Undecodable(Exception):
+    """Bytes are damaged or not what they should be; the text goes on after "The image ..."."""
+
+
+def png_header(data: Bytes) -> tuple[int, int, int, int, bool]:
+    """(height, width, channels, bits, interlaced) of a PNG, without unpacking it.
+
+    Raises:
+        Undecodable: it is too short.
+    """
+    if len(data) < 33:
+        raise Undecodable(f"is a PNG cut short after {len(data)} bytes")
+    width, height, depth, colour, interlaced = _PNG_HEADER.unpack_from(data, 16)
+    return height, width, _PNG_CHANNELS.get(colour, 0), depth, bool(interlaced)
+
+
+def decode_png16(data: Bytes) -> NDArray[np.uint16]:
+    """A 16-bit PNG, which Pillow would cut to 8 bits: [H, W, C].
+
+    Raises:
+        Undecodable: it is damaged.
+    """
+    from torchvision.io import ImageReadMode, decode_png  # rarely needed; costs 100 MB
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch.frombuffer dislikes read-only buffers
+            tensor = torch.frombuffer(data, dtype=torch.uint8)
+        decoded: NDArray[np.uint16] = (
+            decode_png(tensor, ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
+        )
+    except RuntimeError as err:
+        raise Undecodable(f"is a damaged PNG ({err})") from err
+    return decoded
+
+
+def decode_image(value: Bytes | Path | Image.Image | NDArray[Any]) -> Pixels:
+    """Pixels of an image file, a Pillow image or an array, upright, with C = 1, 3 or 4.
+
+    Raises:
+        Undecodable: it is damaged, too large, or of a kind that has no 8- or 16-bit form.
+    """
+    if isinstance(value, np.ndarray):
+        return _from_array(value)
+    if isinstance(value, Image.Image):
+        return _from_pillow(value)
+    data = read_image_file(value) if isinstance(value, Path) else value
+    if data[:8] == PNG_SIGNATURE:
+        height, width, _, depth, _ = png_header(data)
+        _check_size(height, width)
+        if depth == 16:
+            return _spread_grey_alpha(decode_png16(data))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as img:
+                return _from_pillow(img)
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as err:
+        raise Undecodable(f"cannot be decoded ({err})") from err
+
+
+def read_image_file(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        Undecodable: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as err:
+        raise Undecodable(f"cannot be read ({err})") from err
+
+
+def _check_size(height: int, width: int) -> None:
+    if height * width > MAX_PIXELS:
+        raise Undecodable(
+            f"has {height} x {width} pixels, more than the limit of {MAX_PIXELS} "
+            f"(it may be a decompression bomb; scale it down first if it is not)"
+        )
+
+
+def _from_pillow(img: Image.Image) -> Pixels:
+    _check_size(img.height, img.width)
+    if img.getexif().get(_EXIF_ORIENTATION, 1) != 1:
+        img = ImageOps.exif_transpose(img)
+    if img.mode.startswith("I"):
+        return _from_wide(np.asarray(img))
+    if img.mode == "F":
+        raise Undecodable("holds 32-bit floats; convert it to 8 or 16 bits first")
+    if img.mode in ("LA", "La", "PA", "RGBa") or "transparency" in img.info:
+        img = img.convert("RGBA")
+    elif img.mode in ("1", "L"):
+        img = img.convert("L")
+    elif img.mode != "RGBA":
+        img = img.convert("RGB")
+    pixels = np.asarray(img)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _from_wide(values: NDArray[Any]) -> Pixels:
+    if values.min() < 0 or values.max() > 65535:
+        raise Undecodable(
+            f"holds integers from {values.min()} to {values.max()}; convert it to 8 or 16 bits"
+        )
+    return values.astype(np.uint16)[..., None]
+
+
+def _from_array(values: NDArray[Any]) -> Pixels:
+    pixels = values[..., None] if values.ndim == 2 else values
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
+        raise Undecodable(f"is an array of shape {list(values.shape)}; use [H, W] or [H, W, C]")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise Undecodable(f"is an array of {pixels.dtype}; use uint8 or uint16")
+    return _spread_grey_alpha(pixels)
+
+
+def _spread_grey_alpha(pixels: Pixels) -> Pixels:
+    return pixels[..., [0, 0, 0, 1]] if pixels.shape[2] == 2 else pixels
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """A PNG of exactly these pixels."""
+    if pixels.dtype == np.uint16:
+        return _encode_png16(pixels)
+    buffer = io.BytesIO()
+    img = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    img.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _encode_png16(pixels: NDArray[np.uint16]) -> bytes:
+    """Pillow and torchvision write no 16-bit RGB. Rows use the Sub filter of the PNG standard."""
+    height, width, channels = pixels.shape
+    raw = np.ascontiguousarray(pixels, dtype=">u2").view(np.uint8).reshape(height, -1)
+    step = 2 * channels
+    rows = np.empty((height, 1 + raw.shape[1]), dtype=np.uint8)
+    rows[:, 0] = 1
+    rows[:, 1 : 1 + step] = raw[:, :step]
+    rows[:, 1 + step :] = raw[:, step:] - raw[:, :-step]
+    header = struct.pack(">IIBBBBB", width, height, 16, _PNG_COLOURS[channels], 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
+    return PNG_SIGNATURE + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+
+
+def storable_as_is(data: Bytes, pixels: Pixels) -> str | None:
+    """The extension under which these bytes may be stored unchanged, or None.
+
+    Args:
+        data: an image file.
+        pixels: what is to be stored.
+    """
+    if pixels.dtype != np.uint8:
+        return None
+    if data[:8] == PNG_SIGNATURE:
+        height, width, channels, depth, interlaced = png_header(data)
+        odd = data[25] == _PALETTE or b"tRNS" in bytes(data) or b"eXIf" in bytes(data)
+        plain = depth == 8 and not interlaced and not odd
+        return "png" if plain and (height, width, channels) == pixels.shape else None
+    if data[:2] == JPEG_SIGNATURE and pixels.shape[2] != 4:
+        return "jpg" if _is_sound_jpeg(data, pixels) else None
+    return None
+
+
+def _is_sound_jpeg(data: Bytes, pixels: Pixels) -> bool:
+    """Whether the strict decoder of training reads it, and to the upright size it should have."""
+    colourspace = "GRAY" if pixels.shape[2] == 1 else "RGB"
+    try:
+        *_, space, _ = simplejpeg.decode_jpeg_header(data)
+        decoded = simplejpeg.decode_jpeg(data, colorspace=colourspace)
+    except ValueError:
+        return False
+    if space not in (("Gray",) if colourspace == "GRAY" else ("YCbCr", "RGB")):
+        return False
+    # A rotated photo has other pixels than its bytes, even when it is square.
+    near = np.abs(decoded.astype(np.int16) - pixels) <= 16
+    return decoded.shape == pixels.shape and bool(near.mean() > 0.9)

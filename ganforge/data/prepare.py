@@ -1,0 +1,362 @@
+"""Raw images to shards: decode, bring to one form, encode, shuffle, write, index."""
+
+import concurrent.futures
+import contextlib
+import itertools
+import logging
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from ganforge import __version__
+from ganforge.batch import ImageSpec
+from ganforge.components import Sample, Source
+from ganforge.config import DataConfig
+from ganforge.data.encode import PROBED, Encoded, SampleEncoder, chunked, probe_schema
+from ganforge.data.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo, load_index
+from ganforge.data.order import hash_key, permutation
+from ganforge.data.reader import check_shards_present
+from ganforge.data.spool import Spool
+from ganforge.data.storage import is_remote
+from ganforge.data.writer import write_stream
+from ganforge.errors import DataError
+from ganforge.registry import get_registry
+
+logger = logging.getLogger(__name__)
+_CHUNK = 32
+_AHEAD = 4
+"""Chunks per worker in flight: enough to keep it busy, few enough to bound memory."""
+_RECIPE_FIELDS = ("source", "resolution", "channels", "resize", "background", "samples_per_shard")
+
+
+@dataclass
+class _Tally:
+    """What is learnt of the samples while they are encoded."""
+
+    source: Source[Any]
+    config: DataConfig
+    counts: dict[int, int] = field(default_factory=dict)
+    max_values: dict[str, int] = field(default_factory=dict)
+    num_bad: int = 0
+
+    def add(self, encoded: Encoded) -> bool:
+        """Whether the sample is to be kept.
+
+        Raises:
+            DataError: it is bad and may not be skipped, or its label has no class.
+        """
+        if encoded.fault:
+            self._count_bad(encoded.fault)
+            return False
+        if encoded.label is not None:
+            if encoded.label not in self.counts:
+                self._check_label(encoded.label, encoded.sample.key)
+            self.counts[encoded.label] = self.counts.get(encoded.label, 0) + 1
+        for name, value in encoded.max_values.items():
+            self.max_values[name] = max(value, self.max_values.get(name, 0))
+        return True
+
+    def _count_bad(self, fault: str) -> None:
+        self.num_bad += 1
+        if self.config.on_bad_sample == "error":
+            raise DataError(f"{fault}. Repair or remove it, or set data.on_bad_sample: skip.")
+        logger.warning("Left out: %s", fault)
+        if self.num_bad > self.config.max_bad_samples:
+            raise DataError(
+                f"More than data.max_bad_samples={self.config.max_bad_samples} samples are bad; "
+                f"the last: {fault}. Check the source with `ganforge data inspect`."
+            )
+
+    def _check_label(self, label: int, key: str) -> None:
+        names = self.source.class_names()
+        if not 0 <= label < len(names):
+            raise DataError(
+                f"Sample '{key}' of source '{self.source.name}' has the label {label}, but there "
+                f"are {len(names)} classes (labels 0 to {len(names) - 1}). Correct the label, or "
+                f"name all classes in data.source."
+            )
+
+
+def build_source(config: DataConfig) -> Source[Any]:
+    """The source that `data.source` names.
+
+    Raises:
+        DataError: the file names none.
+        PluginNotFound, ConfigError: it is unknown, or its options do not fit.
+    """
+    if config.source is None:
+        raise DataError(
+            "data.source is not set, so there is nothing to prepare. Set it, e.g. "
+            "{name: folder, path: photos}, or set data.shards to an existing data set."
+        )
+    return get_registry().build(Source, config.source.name, config.source.options, "data.source")
+
+
+def recipe(config: DataConfig, seed: int) -> dict[str, Any]:
+    """What decides the content of the shards, as it is kept in the index."""
+    values = config.model_dump(mode="json", include=set(_RECIPE_FIELDS))
+    return {**values, "seed": seed}
+
+
+def is_prepared(config: DataConfig, out: Path | str, seed: int = 0) -> bool:
+    """Whether `out` holds the whole result of `prepare` for this configuration."""
+    try:
+        index = load_index(str(out))
+        check_shards_present(str(out), index)
+    except DataError:
+        return False
+    made = {name: value for name, value in index.recipe.items() if name != "ganforge"}
+    return made == recipe(config, seed)
+
+
+def prepare(
+    config: DataConfig,
+    out: Path,
+    *,
+    workers: int = 1,
+    seed: int = 0,
+    progress: bool = True,
+    overwrite: bool = False,
+) -> DatasetIndex:
+    """Write a source as shards.
+
+    Samples are shuffled over the whole data set, because sources are often sorted by class. The
+    encoded samples lie on disk twice while this happens. Nothing is at `out` before all is.
+
+    Args:
+        config: source, form of the images, samples per shard, what to do with bad samples.
+        out: folder to write; must not exist, or be empty.
+        workers: processes that decode and encode; 0 works in this one.
+        seed: of the shuffle.
+        progress: show a bar.
+        overwrite: replace a data set that is already there.
+
+    Returns:
+        the index that was written.
+
+    Raises:
+        DataError: no source, no samples, bad samples, or `out` cannot be written.
+    """
+    if is_remote(str(out)):
+        raise DataError(
+            f"Shards are written to a local folder, not to {out}. Prepare into a folder, then "
+            f"copy it with your storage's own tool."
+        )
+    source = build_source(config)
+    out = Path(out)
+    _check_free(out, overwrite)
+    partial = out.parent / f".{out.name}.partial"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        index = _write(config, source, partial, workers, seed, progress)
+        (partial / INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
+        _put_in_place(partial, out)
+    except OSError as err:
+        raise DataError(
+            f"Shards cannot be written to {out} ({type(err).__name__}: {err}). Choose a writable "
+            f"folder with enough room in data.shards."
+        ) from err
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return index
+
+
+def _check_free(out: Path, overwrite: bool) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if overwrite and (out / INDEX_NAME).is_file():
+        return
+    raise DataError(
+        f"{out} already exists and is not empty. Delete it, choose another folder, or ask to "
+        f"overwrite it (only a folder with an {INDEX_NAME} is ever overwritten)."
+    )
+
+
+def _put_in_place(partial: Path, out: Path) -> None:
+    if out.exists() and any(out.iterdir()):
+        old = out.parent / f".{out.name}.old"
+        shutil.rmtree(old, ignore_errors=True)
+        out.rename(old)
+        partial.rename(out)
+        shutil.rmtree(old)
+    else:
+        partial.replace(out)
+
+
+def _write(
+    config: DataConfig, source: Source[Any], folder: Path, workers: int, seed: int, progress: bool
+) -> DatasetIndex:
+    tally = _Tally(source, config)
+    streams: dict[str, tuple[ShardInfo, ...]] = {}
+    fields: dict[str, FieldSchema] = {}
+    with _progress_bar(len(source), progress) as advance:
+        for stream in source.streams():
+            schema, streams[stream] = _write_stream(
+                config, tally, folder, stream, workers, seed, advance
+            )
+            twice = set(schema) & set(fields)
+            if twice:
+                raise DataError(
+                    f"Source '{source.name}' has the field '{min(twice)}' in two streams. Give "
+                    f"the fields of each stream their own names."
+                )
+            fields |= schema
+    class_names = tuple(source.class_names()) if "label" in fields else ()
+    fields = _with_learnt(fields, tally, len(class_names))
+    return DatasetIndex.build(
+        _image_spec(fields, class_names, tuple(source.attribute_names())),
+        streams,
+        fields,
+        tuple(tally.counts.get(label, 0) for label in range(len(class_names))),
+        {**recipe(config, seed), "ganforge": __version__},
+    )
+
+
+def _write_stream(
+    config: DataConfig,
+    tally: _Tally,
+    folder: Path,
+    stream: str,
+    workers: int,
+    seed: int,
+    advance: Callable[[int], None],
+) -> tuple[dict[str, FieldSchema], tuple[ShardInfo, ...]]:
+    where = f"source '{tally.source.name}'" + (f", stream '{stream}'" if stream != "main" else "")
+    samples = iter(tally.source.samples(stream))
+    first = list(itertools.islice(samples, PROBED))
+    if not first:
+        raise DataError(f"{where} has no samples. Check its path and options in data.source.")
+    schema = probe_schema(config, stream, first, where)
+    encoder = SampleEncoder(config, schema, where)
+    chunks = chunked(itertools.chain(first, samples), _CHUNK)
+    with Spool(folder / f"{stream}.spool") as spool:
+        for done in _encode_chunks(encoder, chunks, workers):
+            for encoded in done:
+                if tally.add(encoded):
+                    spool.append(encoded.sample)
+            advance(len(done))
+        _check_spool(spool, where)
+        places = permutation(len(spool), hash_key(seed, len(spool)))
+        shards = write_stream(
+            folder,
+            stream,
+            (spool.read(number) for number in places.tolist()),
+            sorted(schema),
+            config.samples_per_shard,
+        )
+    return schema, shards
+
+
+def _check_spool(spool: Spool, where: str) -> None:
+    if not len(spool):
+        raise DataError(f"{where} has no readable samples. Check it with `ganforge data inspect`.")
+    twice = spool.duplicate_key()
+    if twice is not None:
+        raise DataError(
+            f"{where} gives the key '{twice}' to two samples. Keys must be unique: rename one of "
+            f"the files."
+        )
+
+
+def _encode_chunks(
+    encoder: SampleEncoder, chunks: Iterator[list[Sample]], workers: int
+) -> Iterator[list[Encoded]]:
+    """Encoded chunks in order, with a bounded number in flight."""
+    if workers == 0:
+        yield from map(encoder.encode_all, chunks)
+        return
+    pending: deque[concurrent.futures.Future[list[Encoded]]] = deque()
+    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
+        try:
+            for chunk in chunks:
+                pending.append(pool.submit(encoder.encode_all, chunk))
+                if len(pending) >= workers * _AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        except BrokenProcessPool as err:
+            raise DataError(
+                f"A worker process of prepare died ({err}); memory may have run out. Use fewer "
+                f"than {workers} workers."
+            ) from err
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+@contextlib.contextmanager
+def _progress_bar(total: int, show: bool) -> Iterator[Callable[[int], None]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=not show) as bar:
+        task = bar.add_task("Preparing images", total=total or None)
+        yield lambda count: bar.advance(task, count)
+
+
+def _with_learnt(
+    fields: Mapping[str, FieldSchema], tally: _Tally, num_classes: int
+) -> dict[str, FieldSchema]:
+    learnt: dict[str, FieldSchema] = {}
+    for name, schema in fields.items():
+        update: dict[str, Any] = {}
+        if schema.kind == "label":
+            update["size"] = num_classes
+        elif name in tally.max_values:
+            update["max_value"] = tally.max_values[name]
+        learnt[name] = schema.model_copy(update=update)
+    return learnt
+
+
+def _image_spec(
+    fields: Mapping[str, FieldSchema], class_names: tuple[str, ...], attributes: tuple[str, ...]
+) -> ImageSpec:
+    """The spec of the images to be generated: `image`, else `target`, else the first there is."""
+    images = {name: f for name, f in fields.items() if f.kind in ("image", "frames")}
+    if not images:
+        raise DataError(
+            f"The samples hold no image, only {', '.join(sorted(fields))}. Check data.source."
+        )
+    name = next((n for n in ("image", "target", "frames") if n in images), min(images))
+    main, source = images[name], images.get("source")
+    if source is not None and (source.height, source.width) != (main.height, main.width):
+        raise DataError(
+            f"'source' images are {source.height} x {source.width}, '{name}' images are "
+            f"{main.height} x {main.width}. Set data.resolution to bring both to one size."
+        )
+    if "attributes" in fields and len(attributes) != fields["attributes"].size:
+        raise DataError(
+            f"The samples have {fields['attributes'].size} attributes, the source names "
+            f"{len(attributes)}. Name each attribute in data.source."
+        )
+    return ImageSpec(
+        main.height,
+        main.width,
+        main.channels,
+        source.channels if source is not None and name != "source" else None,
+        class_names,
+        attributes if "attributes" in fields else (),
+        fields["text"].size if "text" in fields else 0,
+        main.num_frames,
+    )
+
+
+__all__ = ["build_source", "is_prepared", "prepare", "recipe"]

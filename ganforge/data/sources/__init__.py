@@ -1,0 +1,39 @@
+"""Built-in data sources, registered through the same hook as anybody's."""
+
+from typing import Any
+
+from ganforge.components import Source, hookimpl
+from ganforge.data.sources.folders import FolderSource, FramesSource, PairsSource, UnpairedSource
+from ganforge.data.sources.hf import HfSource
+from ganforge.data.sources.idx import IdxSource
+from ganforge.data.sources.manifest import ManifestSource
+from ganforge.data.sources.tars import WebDatasetSource
+from ganforge.data.sources.zips import ZipSource
+
+__all__ = [
+    "FolderSource",
+    "FramesSource",
+    "HfSource",
+    "IdxSource",
+    "ManifestSource",
+    "PairsSource",
+    "UnpairedSource",
+    "WebDatasetSource",
+    "ZipSource",
+]
+
+
+@hookimpl
+def ganforge_sources() -> list[type[Source[Any]]]:
+    """The sources that come with ganforge."""
+    return [
+        FolderSource,
+        FramesSource,
+        HfSource,
+        IdxSource,
+        ManifestSource,
+        PairsSource,
+        UnpairedSource,
+        WebDatasetSource,
+        ZipSource,
+    ]

@@ -1,0 +1,245 @@
+"""Sources that are folders of image files: classes, pairs, unpaired domains, frame sequences."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+
+from ganforge.components import Sample, Source
+from ganforge.config import StrictModel
+from ganforge.errors import DataError
+
+logger = logging.getLogger(__name__)
+EXTENSIONS = frozenset(
+    {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm"}
+)
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """A sort key under which `img2` comes before `img10`."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def image_files(folder: Path, option: str) -> list[str]:
+    """Names of all image files below a folder, relative to it, in natural order.
+
+    Raises:
+        DataError: there is no such folder, or it holds no image.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{option}={str(folder)!r} is not a folder. Correct the path.")
+    found: list[str] = []
+    for base, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inside = Path(base).relative_to(folder)
+        found += [
+            str(inside / name)
+            for name in files
+            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
+        ]
+    if not found:
+        raise DataError(
+            f"{option}={str(folder)!r} holds no images ({', '.join(sorted(EXTENSIONS))}). Correct "
+            f"the path, or convert the images."
+        )
+    return sorted(found, key=natural_order)
+
+
+def key_of(name: str) -> str:
+    """A sample key made of a relative file name: no dots, slashes or unprintable characters."""
+    return "".join("_" if c in "./\\" or not c.isprintable() else c for c in name)
+
+
+def classes_of(files: Sequence[str], labels: bool | None, where: str) -> tuple[str, ...]:
+    """Class names from the first folder of each relative file name.
+
+    Args:
+        files: relative file names.
+        labels: True asks for classes, False for none, None takes them where they are plain to see.
+        where: for messages.
+
+    Raises:
+        DataError: classes are asked for, but images lie outside of class folders.
+    """
+    tops = {Path(name).parts[0] if len(Path(name).parts) > 1 else "" for name in files}
+    if labels is False or tops == {""}:
+        if labels:
+            raise DataError(
+                f"Labels are asked for, but {where} has no class sub-folders. Make one folder per "
+                f"class, or set labels: false."
+            )
+        return ()
+    if "" in tops:
+        if labels:
+            loose = next(name for name in files if len(Path(name).parts) == 1)
+            raise DataError(
+                f"Labels are asked for, but '{loose}' in {where} lies outside of the class "
+                f"sub-folders. Move it into one, or set labels: false."
+            )
+        return ()
+    if labels is None and len(tops) == 1:
+        logger.warning(
+            "All images of %s lie in the one sub-folder '%s', so there are no classes. If they "
+            "are one level deeper, point `path` there.",
+            where,
+            next(iter(tops)),
+        )
+        return ()
+    return tuple(sorted(tops, key=natural_order))
+
+
+class FolderConfig(StrictModel):
+    """Options of the `folder` source."""
+
+    path: str = Field(description="Folder of images, sub-folders included.")
+    labels: bool | None = Field(
+        None, description="Sub-folders are classes. Default: when all images lie in two or more."
+    )
+
+
+class FolderSource(Source[FolderConfig]):
+    """Images in a folder; sub-folders become class labels."""
+
+    name = "folder"
+    Config = FolderConfig
+
+    @cached_property
+    def _files(self) -> list[str]:
+        return image_files(Path(self.config.path), "path")
+
+    @cached_property
+    def _classes(self) -> tuple[str, ...]:
+        return classes_of(self._files, self.config.labels, self.config.path)
+
+    def class_names(self) -> Sequence[str]:
+        """Names of the sub-folders."""
+        return self._classes
+
+    def samples(self, stream: str = "main") -> Iterator[Sample]:
+        """Fields image and, with classes, label."""
+        number = {name: label for label, name in enumerate(self._classes)}
+        for name in self._files:
+            fields: dict[str, object] = {"image": Path(self.config.path) / name}
+            if number:
+                fields["label"] = number[Path(name).parts[0]]
+            yield Sample(key_of(name), fields)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+class TwoFoldersConfig(StrictModel):
+    """Options of the sources made of two folders."""
+
+    source: str = Field(description="Folder of the images to translate.")
+    target: str = Field(description="Folder of what they are translated to.")
+
+
+class UnpairedSource(Source[TwoFoldersConfig]):
+    """Two domains without pairs: two streams, each with its own order."""
+
+    name = "unpaired"
+    Config = TwoFoldersConfig
+
+    @cached_property
+    def _files(self) -> dict[str, list[str]]:
+        return {
+            stream: image_files(Path(getattr(self.config, stream)), stream)
+            for stream in self.streams()
+        }
+
+    def streams(self) -> Sequence[str]:
+        """The domains."""
+        return ("source", "target")
+
+    def samples(self, stream: str = "main") -> Iterator[Sample]:
+        """One field, named like the stream."""
+        folder = Path(getattr(self.config, stream))
+        for name in self._files[stream]:
+            yield Sample(key_of(name), {stream: folder / name})
+
+    def __len__(self) -> int:
+        return sum(map(len, self._files.values()))
+
+
+class PairsSource(Source[TwoFoldersConfig]):
+    """Pairs of images with equal names in two folders; the extensions may differ."""
+
+    name = "pairs"
+    Config = TwoFoldersConfig
+
+    @cached_property
+    def _pairs(self) -> list[tuple[str, Path, Path]]:
+        source, target = (self._by_stem(option) for option in ("source", "target"))
+        alone = sorted(set(source) ^ set(target), key=natural_order)
+        if alone:
+            side, other = ("source", "target") if alone[0] in source else ("target", "source")
+            raise DataError(
+                f"{len(alone)} images have no partner; the first is '{alone[0]}' in {side}="
+                f"{getattr(self.config, side)!r}, which {other}={getattr(self.config, other)!r} "
+                f"lacks. Give partners equal names, or use the source 'unpaired'."
+            )
+        return [(stem, path, target[stem]) for stem, path in source.items()]
+
+    def _by_stem(self, option: str) -> dict[str, Path]:
+        folder = Path(getattr(self.config, option))
+        found: dict[str, Path] = {}
+        for name in image_files(folder, option):
+            stem = str(Path(name).with_suffix(""))
+            if stem in found:
+                raise DataError(
+                    f"{option}={str(folder)!r} has two images named '{stem}' ({found[stem].name} "
+                    f"and {Path(name).name}). Keep one."
+                )
+            found[stem] = folder / name
+        return found
+
+    def samples(self, stream: str = "main") -> Iterator[Sample]:
+        """Fields source and target."""
+        for stem, source, target in self._pairs:
+            yield Sample(key_of(stem), {"source": source, "target": target})
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+
+class FramesConfig(StrictModel):
+    """Options of the `frames` source."""
+
+    path: str = Field(description="Folder with one sub-folder of frame images per clip.")
+    num_frames: int = Field(gt=0, description="Frames per sample.")
+    stride: int = Field(1, gt=0, description="Take each this many frames of a clip.")
+    step: int | None = Field(
+        None, gt=0, description="Frames between the beginnings of samples. Default: no overlap."
+    )
+
+
+class FramesSource(Source[FramesConfig]):
+    """Frame sequences cut from clips, each a sub-folder of images in natural order."""
+
+    name = "frames"
+    Config = FramesConfig
+
+    @cached_property
+    def _clips(self) -> dict[str, list[str]]:
+        clips: dict[str, list[str]] = {}
+        for name in image_files(Path(self.config.path), "path"):
+            clips.setdefault(str(Path(name).parent), []).append(name)
+        return clips
+
+    def samples(self, stream: str = "main") -> Iterator[Sample]:
+        """Field frames: a list of files."""
+        folder, count = Path(self.config.path), self.config.num_frames
+        step = self.config.step or count * self.config.stride
+        for clip, names in self._clips.items():
+            span = (count - 1) * self.config.stride + 1
+            for begin in range(0, len(names) - span + 1, step):
+                chosen = names[begin : begin + span : self.config.stride]
+                yield Sample(
+                    key_of(f"{clip}_{begin:06d}"), {"frames": [folder / n for n in chosen]}
+                )

@@ -1,0 +1,105 @@
+"""The IDX files of MNIST and its kin, gzipped or not."""
+
+import gzip
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ganforge.components import Sample, Source
+from ganforge.config import StrictModel
+from ganforge.errors import DataError
+
+_GZIP = b"\x1f\x8b"
+_UNSIGNED_BYTE = 0x08
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """The array of an IDX file of unsigned bytes.
+
+    Raises:
+        DataError: it is missing, damaged, or holds something else.
+
+    Source: LeCun et al., "The MNIST database", file format section.
+    """
+    try:
+        data = path.read_bytes()
+        data = gzip.decompress(data) if data[:2] == _GZIP else data
+    except (OSError, EOFError, zlib.error) as err:
+        raise DataError(f"IDX file {path} cannot be read ({err}). Fetch it again.") from err
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _UNSIGNED_BYTE:
+        raise DataError(
+            f"{path} is not an IDX file of unsigned bytes (it begins {data[:4]!r}). Use files like "
+            f"train-images-idx3-ubyte.gz."
+        )
+    begin = 4 + 4 * data[3]
+    if len(data) < begin:
+        raise DataError(f"IDX file {path} is cut short after {len(data)} bytes. Fetch it again.")
+    shape = struct.unpack(f">{data[3]}I", data[4:begin])
+    expected = int(np.prod(shape, dtype=np.int64))
+    if len(data) - begin != expected:
+        raise DataError(
+            f"IDX file {path} has {len(data) - begin} values, its header says {expected} "
+            f"({' x '.join(map(str, shape))}). Fetch it again."
+        )
+    return np.frombuffer(data, dtype=np.uint8, offset=begin).reshape(shape)
+
+
+class IdxConfig(StrictModel):
+    """Options of the `idx` source."""
+
+    images: str = Field(description="File of images, e.g. train-images-idx3-ubyte.gz.")
+    labels: str | None = Field(None, description="File of labels, e.g. train-labels-idx1-ubyte.gz.")
+    class_names: tuple[str, ...] = Field((), description="Default: the numbers.")
+
+
+class IdxSource(Source[IdxConfig]):
+    """Grey images, and labels, in IDX files."""
+
+    name = "idx"
+    Config = IdxConfig
+
+    @cached_property
+    def _images(self) -> NDArray[np.uint8]:
+        images = read_idx(Path(self.config.images))
+        if images.ndim not in (3, 4):
+            raise DataError(
+                f"images={self.config.images!r} has {images.ndim} dimensions, not 3 (number, "
+                f"height, width). Are images and labels exchanged?"
+            )
+        return images
+
+    @cached_property
+    def _labels(self) -> NDArray[np.uint8] | None:
+        if self.config.labels is None:
+            return None
+        labels = read_idx(Path(self.config.labels))
+        if labels.shape != self._images.shape[:1]:
+            raise DataError(
+                f"labels={self.config.labels!r} has shape {list(labels.shape)}, but there are "
+                f"{len(self._images)} images in {self.config.images!r}. Use files of one split."
+            )
+        return labels
+
+    def class_names(self) -> Sequence[str]:
+        """The names given, or the numbers."""
+        if self._labels is None:
+            return ()
+        return self.config.class_names or [str(n) for n in range(int(self._labels.max()) + 1)]
+
+    def samples(self, stream: str = "main") -> Iterator[Sample]:
+        """Fields image and, with a label file, label."""
+        for number, image in enumerate(self._images):
+            fields: dict[str, Any] = {"image": image}
+            if self._labels is not None:
+                fields["label"] = int(self._labels[number])
+            yield Sample(f"{number:07d}", fields)
+
+    def __len__(self) -> int:
+        return len(self._images)

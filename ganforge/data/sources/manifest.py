@@ -1,0 +1,178 @@
+"""A CSV or JSON-lines file that names an image, and what is known of it, in each row."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ganforge.components import Sample, Source
+from ganforge.config import StrictModel
+from ganforge.data.sources.folders import key_of, natural_order
+from ganforge.errors import DataError, suggest
+
+_FILE_FIELDS = ("image", "source", "target")
+Row = dict[str, Any]
+
+
+class ManifestConfig(StrictModel):
+    """Options of the `manifest` source."""
+
+    path: str = Field(description="Manifest: .csv (with a header), .jsonl or .ndjson.")
+    root: str | None = Field(
+        None, description="Folder of the images. Default: that of the manifest."
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Column of each field where they differ, e.g. {image: file_name}. Fields: "
+        "image, source, target, label, caption, text (a .npy file), attributes.",
+    )
+    attributes: tuple[str, ...] = Field(
+        (), description="Numeric columns that together are the attributes, e.g. [Smiling, Male]."
+    )
+    class_names: tuple[str, ...] = Field(
+        (), description="In label order. Default: the labels that occur, sorted."
+    )
+
+
+class ManifestSource(Source[ManifestConfig]):
+    """Rows of a CSV or JSON-lines file: images with label, caption, attributes, embedding."""
+
+    name = "manifest"
+    Config = ManifestConfig
+
+    @cached_property
+    def _rows(self) -> list[Row]:
+        path = Path(self.config.path)
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as stream:
+                if path.suffix.lower() == ".csv":
+                    rows: list[Row] = list(csv.DictReader(stream))
+                elif path.suffix.lower() in (".jsonl", ".ndjson"):
+                    rows = [json.loads(line) for line in stream if line.strip()]
+                else:
+                    raise DataError(
+                        f"path={str(path)!r} is not .csv, .jsonl or .ndjson. Rename it."
+                    )
+        except (OSError, ValueError, csv.Error) as err:
+            raise DataError(f"Manifest {path} cannot be read ({err}). Correct it.") from err
+        if not rows:
+            raise DataError(f"Manifest {path} has no rows. Give it one row per image.")
+        for line, row in enumerate(rows, 1):
+            if not isinstance(row, dict) or set(row) != set(rows[0]):
+                raise DataError(
+                    f"Row {line} of {path} has other columns than row 1 ({', '.join(rows[0])}). "
+                    f"Give each row the same columns."
+                )
+        return rows
+
+    def _column(self, field: str) -> str | None:
+        """The column of a field, or None when the manifest does not have it."""
+        given = self.config.columns.get(field)
+        if given is not None and given not in self._rows[0]:
+            raise DataError(
+                f"columns names the column '{given}' for '{field}', but {self.config.path} has no "
+                f"such column. {suggest(given, map(str, self._rows[0]))}"
+            )
+        return given or (field if field in self._rows[0] else None)
+
+    @cached_property
+    def _classes(self) -> tuple[str, ...]:
+        column = self._column("label")
+        if column is None:
+            return ()
+        if self.config.class_names:
+            return self.config.class_names
+        values = {str(row[column]) for row in self._rows}
+        if all(value.isdecimal() for value in values):
+            return tuple(str(n) for n in range(max(map(int, values)) + 1))
+        return tuple(sorted(values, key=natural_order))
+
+    def class_names(self) -> Sequence[str]:
+        """The names given, else those that occur."""
+        return self._classes
+
+    @cached_property
+    def _attributes(self) -> tuple[str, ...]:
+        if self.config.attributes:
+            lacking = [name for name in self.config.attributes if name not in self._rows[0]]
+            if lacking:
+                raise DataError(
+                    f"attributes names the column '{lacking[0]}', which {self.config.path} lacks. "
+                    f"{suggest(lacking[0], map(str, self._rows[0]))}"
+                )
+            return self.config.attributes
+        column = self._column("attributes")
+        value = self._rows[0][column] if column else ()
+        if isinstance(value, Mapping):
+            return tuple(map(str, value))
+        return tuple(str(n) for n in range(len(value)))
+
+    def attribute_names(self) -> Sequence[str]:
+        """The columns given, or the names in the first row."""
+        return self._attributes
+
+    def samples(self, stream: str = "main") -> Iterator[Sample]:
+        """The fields that the manifest has columns for."""
+        columns = {
+            field: column
+            for field in (*_FILE_FIELDS, "label", "caption", "text", "attributes")
+            if (column := self._column(field)) is not None
+        }
+        if not set(columns) & set(_FILE_FIELDS):
+            raise DataError(
+                f"Manifest {self.config.path} has no column 'image' (or source and target); it has "
+                f"{', '.join(map(str, self._rows[0]))}. Name it: columns: {{image: COLUMN}}."
+            )
+        if self.config.attributes:
+            columns["attributes"] = ""
+        root = Path(self.config.root or Path(self.config.path).parent)
+        for line, row in enumerate(self._rows, 1):
+            fields = {
+                field: self._value(field, row, column, root, line)
+                for field, column in columns.items()
+            }
+            image = next(f for f in _FILE_FIELDS if f in columns)
+            yield Sample(key_of(str(row[columns[image]])), fields)
+
+    def _value(self, field: str, row: Row, column: str, root: Path, line: int) -> Any:
+        value = row[column] if column else None
+        try:
+            if field in _FILE_FIELDS:
+                return root / str(value)
+            if field == "label":
+                return self._label(str(value), line)
+            if field == "text":
+                return _load_vector(root / str(value))
+            if field == "attributes":
+                if isinstance(value, Mapping):
+                    return [float(value[name]) for name in self._attributes]
+                values: Any = value if column else [row[name] for name in self._attributes]
+                return [float(v) for v in values]
+        except (ValueError, TypeError, KeyError, OSError) as err:
+            raise DataError(
+                f"Row {line} of {self.config.path}: '{field}' cannot be read ({err!r}). Correct it."
+            ) from err
+        return str(value)
+
+    def _label(self, value: str, line: int) -> int:
+        if value in self._classes:
+            return self._classes.index(value)
+        if self.config.class_names and value.isdecimal():
+            return int(value)
+        raise DataError(
+            f"Row {line} of {self.config.path} has the label '{value}', which class_names lacks. "
+            f"{suggest(value, self._classes)}"
+        )
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def _load_vector(path: Path) -> NDArray[np.float32]:
+    return np.asarray(np.load(path, allow_pickle=False), dtype=np.float32)

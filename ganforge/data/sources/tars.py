@@ -1,0 +1,94 @@
+"""Existing webdataset shards, on disk or anywhere webdataset can read."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import webdataset
+from pydantic import Field
+
+from ganforge.components import Sample, Source
+from ganforge.config import StrictModel
+from ganforge.data.sources.folders import EXTENSIONS, key_of
+from ganforge.errors import DataError, suggest
+
+_IMAGES = ";".join(sorted(extension[1:] for extension in EXTENSIONS))
+Urls = Iterator[dict[str, Any]]
+
+
+def _all_urls(urls: Urls) -> Urls:
+    """Webdataset asks how to split shards over nodes; `prepare` reads all of them once."""
+    return urls
+
+
+class WebDatasetConfig(StrictModel):
+    """Options of the `webdataset` source."""
+
+    urls: str | tuple[str, ...] = Field(
+        description="Shards, with braces: photos-{000000..000099}.tar, a URL or pipe:COMMAND."
+    )
+    image: str = Field(_IMAGES, description="Extensions of the image; the first found is used.")
+    label: str | None = Field("cls", description="Extension of the class number, if there.")
+    caption: str | None = Field("txt", description="Extension of the caption, if there.")
+    class_names: tuple[str, ...] = Field((), description="In label order. Default: the numbers.")
+
+
+class WebDatasetSource(Source[WebDatasetConfig]):
+    """Samples of existing webdataset shards."""
+
+    name = "webdataset"
+    Config = WebDatasetConfig
+
+    def __init__(self, config: WebDatasetConfig) -> None:
+        super().__init__(config)
+        self._num_classes = 0
+
+    def class_names(self) -> Sequence[str]:
+        """The names given, else the numbers read so far."""
+        return self.config.class_names or [str(n) for n in range(self._num_classes)]
+
+    def samples(self, stream: str = "main") -> Iterator[Sample]:
+        """Fields image and, where there, label and caption."""
+        urls = self.config.urls
+        dataset = webdataset.WebDataset(
+            urls if isinstance(urls, str) else list(urls),
+            shardshuffle=False,
+            nodesplitter=_all_urls,
+            workersplitter=_all_urls,
+            empty_check=False,
+        )
+        try:
+            for raw in dataset:
+                yield self._sample(raw)
+        except (OSError, ValueError, EOFError) as err:
+            raise DataError(
+                f"urls={urls!r} cannot be read ({err}). Correct or fetch them."
+            ) from err
+
+    def _sample(self, raw: dict[str, Any]) -> Sample:
+        # Shards may use the same keys again.
+        shard = PurePosixPath(str(raw["__url__"])).name
+        key = key_of(f"{shard}_{raw['__key__']}")
+        extension = next((e for e in self.config.image.split(";") if e in raw), None)
+        if extension is None:
+            there = sorted(name for name in raw if not name.startswith("__"))
+            raise DataError(
+                f"Sample '{raw['__key__']}' of {raw['__url__']} has no image ({self.config.image})."
+                f" {suggest(self.config.image, there)} Set `image` in data.source."
+            )
+        fields: dict[str, Any] = {"image": raw[extension]}
+        readers: tuple[tuple[str, str | None, Callable[[bytes], Any]], ...] = (
+            ("label", self.config.label, int),
+            ("caption", self.config.caption, bytes.decode),
+        )
+        for field, name, read in readers:
+            if name is not None and name in raw:
+                try:
+                    fields[field] = read(raw[name])
+                except ValueError as err:
+                    raise DataError(
+                        f"Sample '{raw['__key__']}' of {raw['__url__']}: '{name}' is not a {field} "
+                        f"({err}). Set `{field}` in data.source to another extension, or to null."
+                    ) from err
+        self._num_classes = max(self._num_classes, fields.get("label", -1) + 1)
+        return Sample(key, fields, {"image": extension})
