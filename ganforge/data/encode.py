@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ganforge.components import Sample
 from ganforge.config import DataConfig
@@ -112,13 +111,14 @@ def _probe_field(
 def _shape(value: Any) -> tuple[int, int, int, int] | None:
     """(height, width, channels, bits) of an image or of the first frame; None when undecodable."""
     try:
-        pixels = decode_image(next(iter(_frames(value))))
+        pixels = decode_image(next(iter(frames_of(value))))
     except Undecodable:
         return None
     return (*pixels.shape, 8 * pixels.dtype.itemsize)
 
 
-def _frames(value: Any) -> Iterator[Any]:
+def frames_of(value: Any) -> Iterator[Any]:
+    """The images of a value: its frames, or itself."""
     if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim == 4):
         return iter(value)
     return iter((value,))
@@ -190,7 +190,7 @@ class SampleEncoder:
                 pixels = form.apply(decode_image(data))
                 kept = storable_as_is(data, pixels) if isinstance(data, bytes) else None
             else:
-                frames = [form.apply(decode_image(frame)) for frame in _frames(value)]
+                frames = [form.apply(decode_image(frame)) for frame in frames_of(value)]
                 if len(frames) != schema.num_frames:
                     raise Undecodable(f"has {len(frames)} frames, not {schema.num_frames}")
                 pixels, data, kept = np.concatenate(frames), b"", None
@@ -228,15 +228,3 @@ def chunked(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
     """Cut an iterator in lists of at most `size`."""
     while chunk := list(itertools.islice(samples, size)):
         yield chunk
-
-
-def open_image(value: Any) -> Image.Image:
-    """A Pillow image to look at, RGB or grey, from anything a source may give.
-
-    Raises:
-        Undecodable: it cannot be decoded.
-    """
-    pixels = decode_image(next(iter(_frames(value))))
-    if pixels.dtype == np.uint16:
-        pixels = (pixels.astype(np.float32) * (255 / _max_value(pixels))).astype(np.uint8)
-    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)

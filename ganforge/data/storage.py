@@ -111,7 +111,7 @@ class ShardCache:
             handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
             try:
                 with os.fdopen(handle, "wb") as target:
-                    fault = _copy_checked(url, target, sha256, num_bytes)
+                    fault = copy_checked(url, target, sha256, num_bytes)
                 if not fault:
                     os.replace(temporary, path)
                     return
@@ -134,7 +134,7 @@ class ShardCache:
                     name.unlink(missing_ok=True)
 
 
-def _copy_checked(url: str, target: BinaryIO, sha256: str, num_bytes: int) -> str:
+def copy_checked(url: str, target: BinaryIO, sha256: str, num_bytes: int) -> str:
     """Copy a URL to a file; return what is wrong with it, or nothing."""
     digest, size = hashlib.sha256(), 0
     try:
