@@ -1,0 +1,310 @@
+import math
+
+import pytest
+import torch
+from ganforge_stylegan import Stylegan2
+from ganforge_stylegan.config import Stylegan2Config, base_grid
+from torch.testing import assert_close
+
+from ganforge.api import Batch, ConfigError, GenerateRequest, ImageSpec, Networks, Objective
+from ganforge.losses import NonSaturating
+from ganforge.registry import get_registry
+from ganforge.regularizers import R1, PathLength
+
+GREY = ImageSpec(16, 16, 1)
+LABELLED = ImageSpec(16, 16, 3, class_names=("a", "b", "c"))
+
+
+def tiny(**options):
+    return Stylegan2(Stylegan2Config(**{**Stylegan2.example_options, **options}))
+
+
+def built(spec=GREY, **options):
+    torch.manual_seed(0)
+    return tiny(**options).networks(spec)
+
+
+def no_label(num):
+    return torch.zeros(num, 0)
+
+
+def num_parameters(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_stylegan2_plugin_is_registered():
+    from ganforge.api import Architecture
+
+    assert get_registry().find(Architecture, "stylegan2") is Stylegan2
+
+
+@pytest.mark.parametrize(
+    "size, options, generator, discriminator",
+    [
+        # Counted by hand from the layer sizes of the paper's table for these resolutions.
+        (64, {"channel_base": 16384}, 23_819_544, 23_407_361),
+        (1024, {}, 30_370_060, 29_012_513),
+    ],
+)
+def test_stylegan2_config_f_has_the_published_number_of_parameters(
+    size, options, generator, discriminator
+):
+    with torch.device("meta"):
+        networks = Stylegan2(Stylegan2Config(**options)).networks(ImageSpec(size, size, 3))
+    assert num_parameters(networks["generator"]) == generator
+    assert num_parameters(networks["discriminator"]) == discriminator
+
+
+def test_stylegan2_level_arithmetic_matches_the_network():
+    """Recount the 16x16 generator term by term: w = 8, channels 8, 8 and 4."""
+    networks = built(channel_base=64, channel_max=8)
+    affine = lambda inputs: 8 * inputs + inputs  # noqa: E731
+    styled = lambda i, o: i * o * 9 + o + 1 + affine(i)  # noqa: E731
+    to_image = lambda i: i + 1 + affine(i)  # noqa: E731
+    mapping = 2 * (8 * 8 + 8)
+    layers = styled(8, 8) + styled(8, 8) * 2 + styled(8, 4) + styled(4, 4)
+    expected = mapping + 8 * 16 + layers + to_image(8) * 2 + to_image(4)
+    assert num_parameters(networks["generator"]) == expected
+
+
+@pytest.mark.parametrize(
+    "height, width, expected",
+    [(64, 64, (4, 4, 4)), (28, 28, (7, 7, 2)), (24, 40, (6, 10, 2)), (1024, 256, (16, 4, 6))],
+)
+def test_base_grid_reachable_sizes_split_exactly(height, width, expected):
+    assert base_grid(ImageSpec(height, width)) == expected
+
+
+@pytest.mark.parametrize("height, width", [(30, 30), (4, 4), (64, 50), (2, 2), (33, 33)])
+def test_base_grid_unreachable_size_says_what_to_set(height, width):
+    message = rf"data\.resolution: 'stylegan2' cannot build {height}x{width}.*e\.g\. 64.*resize"
+    with pytest.raises(ConfigError, match=message):
+        tiny().check(ImageSpec(height, width), Objective(NonSaturating(NonSaturating.Config())))
+
+
+@pytest.mark.parametrize(
+    "spec", [GREY, ImageSpec(24, 40, 3), ImageSpec(32, 16, 4), LABELLED], ids=str
+)
+@pytest.mark.parametrize("kind", ["residual", "plain"])
+def test_stylegan2_any_image_spec_gives_images_and_logits(spec, kind):
+    networks = built(spec, discriminator=kind)
+    c = torch.eye(3)[:2] if spec.num_classes else no_label(2)
+    img = networks["generator"](torch.randn(2, 8), c)
+    assert img.shape == (2, spec.channels, spec.height, spec.width)
+    assert networks["discriminator"](img, c).shape == (2,)
+
+
+def test_stylegan2_labels_change_image_and_logit():
+    networks = built(LABELLED)
+    networks["generator"].eval()
+    z, classes = torch.randn(1, 8), torch.eye(3)
+    images = [networks["generator"](z, classes[k : k + 1]) for k in range(2)]
+    assert (images[0] - images[1]).abs().max() > 1e-2
+    logits = [networks["discriminator"](images[0], classes[k : k + 1]) for k in range(2)]
+    assert (logits[0] - logits[1]).abs() > 1e-4
+
+
+def test_stylegan2_projection_equals_the_scaled_inner_product():
+    disc = built(LABELLED)["discriminator"]
+    img, c = torch.randn(3, 3, 16, 16), torch.eye(3)
+    features = {}
+    disc.out.register_forward_hook(lambda module, args, out: features.update(out=out))
+    logits = disc(img, c)
+    match = disc.mapping(torch.zeros(3, 0), c)
+    assert_close(logits, (features["out"] * match).sum(1) / math.sqrt(8))
+
+
+def test_stylegan2_mapping_ignores_the_scale_of_z():
+    mapping = built()["generator"].mapping
+    z = torch.randn(4, 8)
+    assert_close(mapping(z, no_label(4)), mapping(z * 7, no_label(4)), atol=1e-5, rtol=1e-4)
+
+
+def test_stylegan2_both_modulation_forms_make_the_same_images():
+    scaled = built(modulation="scaled")["generator"].eval()
+    grouped = built(modulation="grouped")["generator"].eval()
+    grouped.load_state_dict(scaled.state_dict())
+    z = torch.randn(2, 8)
+    assert_close(scaled(z, no_label(2)), grouped(z, no_label(2)), atol=1e-5, rtol=1e-4)
+
+
+def test_stylegan2_w_avg_follows_the_mean_w_in_training_only():
+    gen = built(w_avg_decay=0.75)["generator"]
+    z = torch.randn(6, 8)
+    w = gen.mapping(z, no_label(6)).detach()
+    gen.eval()(z, no_label(6))
+    assert not gen.w_avg.any()
+    gen.train()(z, no_label(6))
+    assert_close(gen.w_avg, 0.25 * w.mean(0))
+
+
+def test_stylegan2_style_mixing_swaps_a_tail_of_layers():
+    gen = built(style_mixing=1.0)["generator"]
+    z = torch.randn(64, 8)
+    w, ws = gen.mapping(z, no_label(64))[:, None], gen.styles(z, no_label(64))
+    own = (ws == w).all(dim=2)
+    assert own[:, 0].all() and not own[:, -1].any()
+    # Once another latent takes over, it stays to the last layer; all crossovers occur.
+    assert (own.int().diff(dim=1) <= 0).all()
+    assert own.sum(dim=1).unique().tolist() == list(range(1, gen.synthesis.num_ws))
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3])
+def test_stylegan2_style_mixing_probability_is_the_part_of_mixed_images(probability):
+    gen = built(style_mixing=probability)["generator"]
+    z = torch.randn(2000, 8)
+    ws = gen.styles(z, no_label(2000))
+    mixed = (ws[:, 0] != ws[:, -1]).any(dim=1).float().mean()
+    assert_close(mixed, torch.tensor(probability), atol=0.03, rtol=0)
+
+
+def test_stylegan2_evaluation_is_deterministic_and_unmixed():
+    gen = built(style_mixing=1.0)["generator"].eval()
+    ws = gen.styles(torch.randn(3, 8), no_label(3))
+    assert (ws == ws[:, :1]).all()
+
+
+def make_noisy(gen):
+    with torch.no_grad():
+        for layer in gen.synthesis.layers:
+            layer.noise_strength.fill_(0.5)
+    return gen.eval()
+
+
+def test_stylegan2_generate_seed_fixes_the_image_in_any_batch():
+    nets = {"generator": make_noisy(built()["generator"])}
+    architecture = tiny()
+    together = architecture.generate(nets, GenerateRequest([5, 6, 7]))
+    alone = architecture.generate(nets, GenerateRequest([6]))
+    assert_close(together[1:2], alone, atol=1e-5, rtol=1e-4)
+    assert (together[0] - together[1]).abs().max() > 1e-2
+    assert together.abs().max() <= 1
+
+
+def test_stylegan2_generate_noise_option_chooses_where_noise_comes_from():
+    gen = make_noisy(built()["generator"])
+    images = {}
+    for noise in ("random", "const", "none"):
+        request = GenerateRequest([3], options={"noise": noise})
+        images[noise] = tiny().generate({"generator": gen}, request)
+    w = gen.mapping(GenerateRequest([3]).noise(8), no_label(1))
+    plain = gen.synthesis(gen.truncated(w, 1.0)).clamp(-1, 1)
+    assert_close(images["const"], plain)
+    with torch.no_grad():
+        for layer in gen.synthesis.layers:
+            layer.noise_strength.zero_()
+    assert_close(images["none"], gen.synthesis(gen.truncated(w, 1.0)).clamp(-1, 1))
+    assert (images["random"] - images["none"]).abs().max() > 1e-2
+    assert (images["random"] - images["const"]).abs().max() > 1e-2
+
+
+def test_stylegan2_truncation_moves_the_first_layers_to_the_mean():
+    gen = built()["generator"]
+    gen.w_avg.fill_(3.0)
+    w = torch.ones(2, 8)
+    assert_close(gen.truncated(w, 1.0), torch.ones(2, gen.synthesis.num_ws, 8))
+    assert_close(gen.truncated(w, 0.5)[0, :, 0], torch.full((gen.synthesis.num_ws,), 2.0))
+    cut = gen.truncated(w, 0.0, cutoff=2)[1, :, 3]
+    assert_close(cut, torch.tensor([3.0, 3.0] + [1.0] * (gen.synthesis.num_ws - 2)))
+
+
+def test_stylegan2_truncation_zero_gives_one_image_for_all_seeds():
+    nets = {"generator": built()["generator"].eval()}
+    request = GenerateRequest([1, 2], truncation=0.0, options={"noise": "const"})
+    images = tiny().generate(nets, request)
+    assert_close(images[0], images[1])
+
+
+def test_stylegan2_generate_without_label_draws_one_from_the_seed():
+    nets = {"generator": built(LABELLED)["generator"].eval()}
+    drawn = GenerateRequest([4]).random_label(3)
+    free = tiny().generate(nets, GenerateRequest([4]))
+    assert_close(free, tiny().generate(nets, GenerateRequest([4], label=drawn)))
+
+
+@pytest.mark.parametrize(
+    "truncation, options, message",
+    [
+        (None, {"noise": "loud"}, r"'noise' of 'stylegan2' is 'loud'; use random, const or none"),
+        (0.5, {"truncation_cutoff": -1}, r"'truncation_cutoff'.*is -1; give a number of layers"),
+        (0.5, {"truncation_cutoff": "x"}, r"'truncation_cutoff'.*is 'x'; give a number of layers"),
+        (None, {"truncation_cutoff": 2}, r"truncation_cutoff=2 has no effect.*Set truncation"),
+        (None, {"nois": "const"}, r"'stylegan2' has no generation option 'nois'.*'noise'"),
+    ],
+)
+def test_stylegan2_request_not_understood_says_what_is_valid(truncation, options, message):
+    with pytest.raises(ConfigError, match=message):
+        tiny().check_request(truncation, options)
+
+
+def test_stylegan2_phases_with_r1_and_path_length_reach_every_parameter():
+    architecture, networks = tiny(style_mixing=0.9), built()
+    regularizers = (R1(R1.Config(every=16)), PathLength(PathLength.Config(every=4)))
+    objective = Objective(NonSaturating(NonSaturating.Config()), regularizers)
+    batch = Batch({"image": torch.rand(4, 1, 16, 16) * 2 - 1})
+    phases = architecture.phases(objective)
+    assert [p.name for p in phases] == [
+        "generator", "generator_path_length", "discriminator", "discriminator_r1",
+    ]  # fmt: skip
+    for phase in phases:
+        for network in networks.values():
+            network.zero_grad()
+        terms = phase.loss(Networks(networks), batch)
+        sum(terms.values()).backward()
+        trained = dict(networks[phase.trains[0]].named_parameters())
+        without = {n for n, p in trained.items() if p.grad is None or not p.grad.isfinite().all()}
+        # A constant added to image or logits has no gradient in these penalties.
+        if "path_length" in phase.name:
+            assert all("to_image" in n and "bias" in n for n in without), without
+        elif "r1" in phase.name:
+            assert without <= {"out.bias"}
+        else:
+            assert not without
+
+
+def test_stylegan2_r1_in_float32_matches_a_numerical_gradient():
+    disc = built(mbstd_channels=0)["discriminator"]
+    img = torch.randn(1, 1, 16, 16, requires_grad=True)
+    (grad,) = torch.autograd.grad(disc(img, no_label(1)).sum(), img)
+    direction = torch.randn_like(img)
+    step = 1e-2 * direction
+    with torch.no_grad():
+        ahead, behind = disc(img + step, no_label(1)), disc(img - step, no_label(1))
+    assert_close((grad * direction).sum()[None], (ahead - behind) / 2e-2, atol=5e-3, rtol=0.02)
+
+
+def test_stylegan2_under_bf16_autocast_stays_near_float32():
+    networks = built(channel_max=32, channel_base=512, conv_clamp=256.0)
+    gen, disc = networks["generator"].eval(), networks["discriminator"]
+    z = torch.randn(4, 8)
+    img = gen(z, no_label(4))
+    logits = disc(img, no_label(4))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        img_bf16 = gen(z, no_label(4))
+        logits_bf16 = disc(img, no_label(4))
+    assert img_bf16.dtype == logits_bf16.dtype == torch.float32
+    assert_close(img_bf16, img, atol=0.1, rtol=0.05)
+    assert_close(logits_bf16, logits, atol=0.1, rtol=0.05)
+
+
+def test_stylegan2_clamp_limits_activations():
+    gen = built(conv_clamp=0.01)["generator"].eval()
+    img = gen(torch.randn(2, 8), no_label(2))
+    assert img.abs().max() <= 0.01 * 3 + 1e-6
+
+
+def test_stylegan2_networks_compile_in_one_graph():
+    networks = built()
+    gen, disc = networks["generator"].eval(), networks["discriminator"]
+    z = torch.randn(2, 8)
+
+    def score(latent):
+        return disc(gen(latent, no_label(2)), no_label(2))
+
+    compiled = torch.compile(score, backend="aot_eager", fullgraph=True)
+    assert_close(compiled(z), score(z), atol=1e-5, rtol=1e-4)
+
+
+def test_stylegan2_state_is_float():
+    for network in built(LABELLED).values():
+        assert all(t.is_floating_point() for t in network.state_dict().values())
