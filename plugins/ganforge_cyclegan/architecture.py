@@ -84,6 +84,12 @@ class Cyclegan(Architecture[CycleganConfig]):
     inputs = ("source", "target")
     ema_roles = GENERATORS
     optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
+    example_options = {
+        "generator_width": 4,
+        "num_blocks": 1,
+        "discriminator_width": 4,
+        "discriminator_layers": 1,
+    }
     translates = ("source_to_target", "target_to_source")
 
     def check(self, spec: ImageSpec, objective: Objective) -> None:

@@ -142,6 +142,7 @@ class Dcgan(NoiseToImage[DcganConfig]):
     name, Config = "dcgan", DcganConfig
     paper = "Radford et al. 2016, arXiv:1511.06434"
     optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
+    example_options = {"z_dim": 8, "base_channels": 8}
 
     @property
     def z_dim(self) -> int:
