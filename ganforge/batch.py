@@ -70,7 +70,8 @@ class Networks(Mapping[str, nn.Module]):
         self._compiled = dict(compiled or {})
 
     def __getitem__(self, role: str) -> nn.Module:
-        return self._compiled.get(role) or self._modules[role]
+        # Not `or`: the truth value of a compiled module asks for its length, which raises.
+        return self._compiled[role] if role in self._compiled else self._modules[role]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._modules)

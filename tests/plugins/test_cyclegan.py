@@ -493,3 +493,26 @@ def test_penalty_that_asks_for_latents_is_refused():
     phase = architecture.phases(objective(LeastSquares, component(Latent)))[1]
     with pytest.raises(ConfigError, match="loss.regularizers: .*latents.*Remove that penalty"):
         phase.loss(nets, make_batch())
+
+
+# Compiled networks -----------------------------------------------------------------------------
+
+
+def test_networks_compiled_form_is_given_by_role_and_the_plain_one_by_eager():
+    _, nets = make()
+    plain = nets.modules()
+    compiled = {role: torch.compile(plain[role], backend="eager") for role in ROLES[:2]}
+    both = Networks(plain, compiled)
+    for role in ROLES:
+        assert both[role] is (compiled[role] if role in compiled else plain[role])
+        assert both.eager(role) is plain[role]
+
+
+def test_phases_compiled_networks_give_the_eager_losses():
+    architecture, nets = make()
+    plain = nets.modules()
+    compiled = {role: torch.compile(net, backend="aot_eager") for role, net in plain.items()}
+    batch, other = make_batch(), make_batch()
+    for phase in architecture.phases(objective()):
+        terms = run_phase(phase, Networks(plain, compiled), batch)
+        assert terms == pytest.approx(run_phase(phase, nets, other), rel=1e-5)
