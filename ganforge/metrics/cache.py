@@ -1,5 +1,6 @@
 """Features of real images, kept by content: the same images seen alike are never measured twice."""
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -11,8 +12,6 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-
-from ganforge.errors import MetricError
 
 log = logging.getLogger(__name__)
 _FORMAT = 1
@@ -47,8 +46,7 @@ class FeatureCache:
     def save(self, key: Mapping[str, Any], features: Tensor) -> None:
         """Keep features [N, D]; readers see the whole file or none.
 
-        Raises:
-            MetricError: the folder cannot be written.
+        A folder that cannot be written is logged: the numbers do not depend on it.
         """
         path = self.path(key)
         partial = path.with_suffix(f".{os.getpid()}.partial")
@@ -61,11 +59,14 @@ class FeatureCache:
                 os.fsync(file.fileno())
             partial.replace(path)
         except (OSError, SafetensorError) as err:
-            partial.unlink(missing_ok=True)
-            raise MetricError(
-                f"Features cannot be written to the cache {self.folder}: {err}. Free space there, "
-                f"or set evaluate.cache_dir to a folder that can be written."
-            ) from err
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            log.warning(
+                "Features of the real images cannot be kept in %s (%s), so the next evaluation "
+                "computes them again. Set evaluate.cache_dir to a folder that can be written.",
+                self.folder,
+                err,
+            )
 
 
 class _Damaged(Exception):

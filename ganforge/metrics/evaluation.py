@@ -1,6 +1,7 @@
 """Measure a generator: the one function that the evaluate stage and training call."""
 
 import logging
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -172,6 +173,13 @@ def _score(
     for caveat in caveats:
         log.warning("%s: %s.", metric.name, caveat)
     values = metric.compute(gen, real, extractor.layers)
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise MetricError(
+                f"{metric.name} came out as {name}={value} (nimg={state.nimg}, extractor "
+                f"'{extractor.name}'): its features are degenerate. Look at the samples, and "
+                f"use more images."
+            )
     return [
         MetricRecord(
             metric=metric.name,

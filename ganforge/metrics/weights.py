@@ -1,5 +1,6 @@
 """Where the Inception weights come from: a path, a cache folder, or a download with hash check."""
 
+import contextlib
 import hashlib
 import os
 import urllib.error
@@ -88,7 +89,8 @@ def _download(url: str, target: Path, sha256: str | None) -> bytes:
         partial.write_bytes(content)
         partial.replace(target)
     except OSError as err:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise MetricError(
             f"The downloaded weights cannot be written to {target}: {err}. Set "
             f"evaluate.cache_dir to a folder that can be written."

@@ -1,0 +1,303 @@
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pydantic
+import pytest
+import torch
+from ganforge_fashion_mnist.extractor import FashionMnistFeatures
+from metrics.tiny import TinyExtractor, fake_generator, images, png, write_shards
+
+from ganforge import __version__
+from ganforge.components import hookimpl
+from ganforge.config import DataConfig, EvaluateConfig
+from ganforge.data.index import load_index
+from ganforge.data.loader import RealImages
+from ganforge.errors import ConfigError, DataError, MetricError, PluginNotFound
+from ganforge.metrics import evaluate
+from ganforge.metrics.features import generated
+
+KID = {"name": "kid", "subsets": 5, "subset_size": 8}
+ALL = ("fid", {"name": "is", "splits": 2}, KID, "precision_recall")
+
+
+def configured(tmp_path, **changes) -> EvaluateConfig:
+    values = {
+        "metrics": ALL, "extractor": "tiny", "num_images": 12, "batch_size": 5,
+        "cache_dir": str(tmp_path / "cache"), "seed": 3,
+    }  # fmt: skip
+    return EvaluateConfig(**(values | changes))
+
+
+def measure(runtime, shards, config, generate=None, **options):
+    data = DataConfig(workers=0)
+    generate = generate or fake_generator()
+    return evaluate(generate, config, shards, runtime, nimg=5000, data=data, **options)
+
+
+def values(records):
+    return {record.name: record.value for record in records}
+
+
+def test_evaluate_gives_one_record_per_value_with_its_provenance(
+    tmp_path, runtime, shards, registry
+):
+    records = measure(runtime, shards, configured(tmp_path, truncation=0.7, num_real=15), ema=False)
+    names = ["fid", "is", "is_std", "kid", "kid_std", "precision", "recall", "f_score"]
+    assert [record.name for record in records] == names
+    fid, score = records[0], records[1]
+    assert (fid.metric, fid.num_gen, fid.num_real, fid.seed, fid.nimg) == ("fid", 12, 15, 3, 5000)
+    assert (fid.extractor, fid.extractor_sha256, fid.layer) == ("tiny", "0" * 64, "halves")
+    assert (fid.resize, fid.precision, fid.compiled) == ("none", "fp32", False)
+    assert (fid.ema, fid.truncation, fid.ganforge_version) == (False, 0.7, __version__)
+    assert fid.reference == load_index(shards).digest
+    assert (score.num_real, score.reference, score.layer) == (0, "", "logits")
+    assert score.options == {"splits": 2}
+    assert not score.lower_is_better
+
+
+def test_evaluate_announces_each_record_through_the_hook(tmp_path, runtime, shards, registry):
+    records = measure(runtime, shards, configured(tmp_path))
+    assert registry.reported == [record.model_dump(mode="json") for record in records]
+
+
+@pytest.mark.parametrize("batch_size", [1, 12, 64])
+def test_evaluate_batch_size_does_not_change_the_numbers(
+    tmp_path, runtime, shards, registry, batch_size
+):
+    expected = values(measure(runtime, shards, configured(tmp_path)))
+    config = configured(tmp_path, batch_size=batch_size, cache_dir=str(tmp_path / "other"))
+    assert values(measure(runtime, shards, config)) == pytest.approx(expected, rel=1e-5, abs=1e-7)
+
+
+def test_evaluate_equals_torch_fidelity_on_the_same_pngs(tmp_path, runtime, registry):
+    """28x28 images through the shipped extractor, registered with torch-fidelity as its own."""
+    import torch_fidelity
+    from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+
+    extractor = FashionMnistFeatures(FashionMnistFeatures.Config())
+
+    class Registered(FeatureExtractorBase):
+        def __init__(self, name, features_list, **kwargs):
+            super().__init__(name, features_list)
+
+        @staticmethod
+        def get_provided_features_list():
+            return "features", "logits"
+
+        @staticmethod
+        def get_default_feature_layer_for_metric(metric):
+            return "logits" if metric == "isc" else "features"
+
+        def forward(self, img):
+            found = extractor(img)
+            return tuple(found[name] for name in self.features_list)
+
+    plugin = type(sys)("fashion")
+    plugin.ganforge_feature_extractors = hookimpl(lambda: [FashionMnistFeatures])
+    registry.manager.register(plugin)
+    registry._add(FashionMnistFeatures.__mro__[1], FashionMnistFeatures, registry.plugins["tiny"])
+    real, generate = images(150, 1, side=28), fake_generator(side=28)
+    shards = write_shards(tmp_path / "large", real, per_shard=64)
+    (made,) = generated(generate, 3, (1, 28, 28))([range(140)])
+    for folder, img in (("gen", made), ("real", real)):
+        (tmp_path / folder).mkdir()
+        for number, one in enumerate(img):
+            (tmp_path / folder / f"{number:04d}.png").write_bytes(png(one))
+    torch_fidelity.register_feature_extractor("shipped", Registered)
+    theirs = torch_fidelity.calculate_metrics(
+        input1=str(tmp_path / "gen"), input2=str(tmp_path / "real"), cuda=False, isc=True, fid=True,
+        kid=True, prc=True, feature_extractor="shipped", kid_subset_size=50, kid_subsets=10,
+        isc_splits=10, cache=False, verbose=False, save_cpu_ram=True,
+    )  # fmt: skip
+    kid = {"name": "kid", "subset_size": 50, "subsets": 10}
+    config = configured(
+        tmp_path, metrics=("fid", "is", kid, "precision_recall"), extractor="fashion-mnist",
+        num_images=140, batch_size=64,
+    )  # fmt: skip
+    ours = values(measure(runtime, shards, config, generate))
+    for name, key in {
+        "fid": torch_fidelity.KEY_METRIC_FID,
+        "is": torch_fidelity.KEY_METRIC_ISC_MEAN,
+        "is_std": torch_fidelity.KEY_METRIC_ISC_STD,
+        "kid": torch_fidelity.KEY_METRIC_KID_MEAN,
+        "kid_std": torch_fidelity.KEY_METRIC_KID_STD,
+        "precision": torch_fidelity.KEY_METRIC_PRECISION,
+        "recall": torch_fidelity.KEY_METRIC_RECALL,
+    }.items():
+        assert ours[name] == pytest.approx(theirs[key], rel=1e-6, abs=1e-6), name
+    assert ours["fid"] > 0.1
+
+
+def test_evaluate_real_features_are_read_from_the_cache_the_second_time(
+    tmp_path, runtime, shards, registry, monkeypatch
+):
+    expected = measure(runtime, shards, configured(tmp_path))
+    monkeypatch.setattr(RealImages, "batch", lambda self, numbers: pytest.fail("read again"))
+    assert measure(runtime, shards, configured(tmp_path)) == expected
+
+
+def test_evaluate_cache_knows_other_images_of_the_same_folder_name(tmp_path, runtime, registry):
+    config = configured(tmp_path, metrics=("fid",))
+    first = write_shards(tmp_path / "a" / "set", images(20, 1))
+    second = write_shards(tmp_path / "b" / "set", images(20, 2) // 2)
+    far = measure(runtime, second, config)[0].value
+    near = measure(runtime, first, config)[0].value
+    assert abs(far - near) > 1e-3
+
+
+@pytest.mark.parametrize("change", [{"num_real": 19}, {"sha256": "1" * 64}, {"precision": "bf16"}])
+def test_evaluate_cache_is_not_used_for_features_seen_otherwise(
+    tmp_path, runtime, shards, registry, monkeypatch, change
+):
+    config = configured(tmp_path, metrics=("fid",))
+    measure(runtime, shards, config)
+    for name in ("sha256", "precision"):
+        if name in change:
+            monkeypatch.setattr(TinyExtractor, name, change[name])
+    reads = []
+    original = RealImages.batch
+    monkeypatch.setattr(
+        RealImages, "batch", lambda self, numbers: reads.append(1) or original(self, numbers)
+    )
+    measure(runtime, shards, configured(tmp_path, metrics=("fid",), **{
+        name: value for name, value in change.items() if name == "num_real"
+    }))  # fmt: skip
+    assert reads
+
+
+def test_evaluate_damaged_cache_is_computed_again(tmp_path, runtime, shards, registry, caplog):
+    expected = measure(runtime, shards, configured(tmp_path))
+    for path in (tmp_path / "cache").iterdir():
+        path.write_bytes(path.read_bytes()[:-3])
+    with caplog.at_level(logging.WARNING):
+        assert measure(runtime, shards, configured(tmp_path)) == expected
+    assert "damaged" in caplog.text
+
+
+def test_evaluate_target_of_pairs_is_the_reference_where_there_is_no_image(
+    tmp_path, runtime, registry
+):
+    shards = write_shards(tmp_path / "pairs", images(20, 1), field="target")
+    expected = write_shards(tmp_path / "plain", images(20, 1))
+    config = configured(tmp_path, metrics=("fid",))
+    assert measure(runtime, shards, config)[0].value == pytest.approx(
+        measure(runtime, expected, config)[0].value
+    )
+
+
+def test_evaluate_background_workers_read_the_same_images(tmp_path, runtime, shards, registry):
+    expected = values(measure(runtime, shards, configured(tmp_path)))
+    config = configured(tmp_path, cache_dir=str(tmp_path / "other"))
+    records = evaluate(
+        fake_generator(), config, shards, runtime, nimg=0, data=DataConfig(workers=2)
+    )
+    assert values(records) == expected
+
+
+def test_evaluate_rank_deficiency_is_in_the_record_and_the_log(
+    tmp_path, runtime, shards, registry, caplog
+):
+    config = configured(tmp_path, metrics=("fid",), num_images=4)
+    (record,) = measure(runtime, shards, config)
+    assert "4 generated images for 4 features" in record.caveats[0]
+    assert record.caveats[0] in caplog.text
+
+
+def test_evaluate_metric_the_extractor_does_not_serve_is_refused(
+    tmp_path, runtime, shards, registry, monkeypatch
+):
+    monkeypatch.setattr(TinyExtractor, "layers", {"fid": "halves"})
+    with pytest.raises(MetricError, match=r"'tiny' has no layer.*'is' \(evaluate.metrics\).*fid\."):
+        measure(runtime, shards, configured(tmp_path), generate=lambda s: pytest.fail("generated"))
+
+
+def test_evaluate_too_few_images_is_refused_before_generating(tmp_path, runtime, shards, registry):
+    config = configured(tmp_path, metrics=({"name": "kid", "subset_size": 13},))
+    with pytest.raises(MetricError, match="12 generated images and needs at least 13.*num_images"):
+        measure(runtime, shards, config, generate=lambda s: pytest.fail("generated"))
+
+
+def test_evaluate_one_image_is_refused_by_the_file():
+    with pytest.raises(pydantic.ValidationError, match="num_images"):
+        EvaluateConfig(num_images=1)
+
+
+def test_evaluate_more_real_images_than_there_are_is_refused(tmp_path, runtime, shards, registry):
+    with pytest.raises(DataError, match="has 20. Set evaluate.num_real to at most 20"):
+        measure(runtime, shards, configured(tmp_path, num_real=21))
+
+
+def test_evaluate_images_of_another_size_are_refused(tmp_path, runtime, shards, registry):
+    with pytest.raises(MetricError, match="1 channels of 8x8 pixels.*Prepare evaluate.reference"):
+        measure(runtime, shards, configured(tmp_path), generate=fake_generator(side=9))
+
+
+def test_evaluate_nan_features_name_layer_and_progress(
+    tmp_path, runtime, shards, registry, monkeypatch
+):
+    def broken(self, img):
+        return {"halves": torch.full((len(img), 4), torch.nan)}
+
+    monkeypatch.setattr(TinyExtractor, "forward", broken)
+    config = configured(tmp_path, metrics=("fid",))
+    with pytest.raises(MetricError, match="layer 'halves' of 'tiny' .nimg=5000.*fp32"):
+        measure(runtime, shards, config)
+
+
+def test_evaluate_value_that_is_not_finite_is_an_error(
+    tmp_path, runtime, shards, registry, monkeypatch
+):
+    certain = torch.tensor([[1e4, 0.0, 0.0]])
+    monkeypatch.setattr(
+        TinyExtractor, "forward", lambda self, img: {"logits": certain.repeat(len(img), 1)}
+    )
+    config = configured(tmp_path, metrics=({"name": "is", "splits": 1},))
+    with pytest.raises(MetricError, match="is=nan.*nimg=5000.*degenerate.*Look at the samples"):
+        measure(runtime, shards, config)
+
+
+def test_evaluate_unknown_names_and_options_are_refused(tmp_path, runtime, shards, registry):
+    with pytest.raises(PluginNotFound, match="Unknown metric 'fidd'. Did you mean 'fid'"):
+        measure(runtime, shards, configured(tmp_path, metrics=("fidd",)))
+    with pytest.raises(PluginNotFound, match="feature extractor 'tyny'. Did you mean 'tiny'"):
+        measure(runtime, shards, configured(tmp_path, extractor="tyny"))
+    with pytest.raises(ConfigError, match=r"evaluate.metrics\[0\].split.*Did you mean 'splits'"):
+        measure(runtime, shards, configured(tmp_path, metrics=({"name": "is", "split": 2},)))
+
+
+def test_evaluate_video_reference_is_refused(tmp_path, runtime, shards, registry):
+    index = json.loads((Path(shards) / "index.json").read_text())
+    index["fields"]["image"]["kind"] = "frames"
+    changed = load_index(shards).model_copy(
+        update={"fields": type(load_index(shards)).model_validate(index).fields}
+    )
+    changed = changed.model_copy(update={"digest": changed.content_digest()})
+    (Path(shards) / "index.json").write_text(changed.to_json())
+    with pytest.raises(MetricError, match="'image' of .* holds frames.*evaluate.reference"):
+        measure(runtime, shards, configured(tmp_path))
+
+
+@pytest.mark.dist
+def test_evaluate_two_ranks_equal_one(tmp_path, shards):
+    worker = Path(__file__).with_name("evaluate_worker.py")
+    tests = Path(__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": str(tests), "GANFORGE_NUM_THREADS": "1"}
+    results = []
+    for ranks in (1, 2):
+        subprocess.run(
+            [
+                sys.executable, "-m", "torch.distributed.run", "--standalone",
+                f"--nproc-per-node={ranks}", str(worker), shards, str(tmp_path / f"of_{ranks}"),
+            ],
+            check=True, env=environment, timeout=180,
+        )  # fmt: skip
+        parts = [tmp_path / f"of_{ranks}" / f"rank{rank}.json" for rank in range(ranks)]
+        results += [json.loads(part.read_text()) for part in parts]
+    alone, first, second = results
+    assert alone == first == second
+    assert alone["error"].startswith("Cached on rank 0 only")
+    assert len(alone["records"]) == 8
