@@ -101,6 +101,8 @@ class MiniHub:
     lfs: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     """Each request as "METHOD /path", in order."""
+    is_overloaded: bool = False
+    """Answer 503 to everything."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def create(self, repo_id: str, *, kind: str = "models", private: bool = False) -> Repo:
@@ -412,6 +414,8 @@ def _resolve(request: Request) -> Response:
 
 
 def _answer(request: Request, path: str) -> Response:
+    if request.hub.is_overloaded:
+        return Response({"error": "overloaded"}, status=503)
     for method, pattern, function in _ROUTES:
         found = pattern.fullmatch(path)
         if found and method == request.method:
