@@ -28,7 +28,7 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _PNG_COLOURS = {1: 0, 3: 2, 4: 6}
 _PALETTE = 3
 # Pillow can run external programs for some formats (EPS), so the list is closed.
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -208,6 +208,8 @@ def _is_sound_jpeg(data: Bytes, pixels: Pixels) -> bool:
         return False
     if space not in (("Gray",) if colourspace == "GRAY" else ("YCbCr", "RGB")):
         return False
+    if decoded.shape != pixels.shape:
+        return False
     # A rotated photo has other pixels than its bytes, even when it is square.
     near = np.abs(decoded.astype(np.int16) - pixels) <= 16
-    return decoded.shape == pixels.shape and bool(near.mean() > 0.9)
+    return bool(near.mean() > 0.9)

@@ -1,7 +1,7 @@
 """What training and metrics read: batches by slot, and the first images of a data set."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,14 @@ class _SlotResult:
     values: FieldValues
     bad: list[str]
     error: GanforgeError | None = None
+
+    def pin_memory(self) -> "_SlotResult":
+        """Called by the DataLoader's pinning thread."""
+        values = {
+            name: value.pin_memory() if isinstance(value, Tensor) else value
+            for name, value in self.values.items()
+        }
+        return _SlotResult(values, self.bad, self.error)
 
 
 class _SlotDataset(Dataset[_SlotResult]):
@@ -144,10 +152,15 @@ class SlotLoader:
         self._start_step = start_step
         self._pin_memory = pin_memory
         self._bad: set[str] = set()
-        self._iterators: list[Iterator[_SlotResult]] = []
+        self._running: list[Generator[list[SlotBatch], None, None]] = []
 
     def __iter__(self) -> Iterator[list[SlotBatch]]:
         """Endless; element k of each item belongs to local_slots[k]. Begins at start_step."""
+        steps = self._steps()
+        self._running.append(steps)
+        return steps
+
+    def _steps(self) -> Generator[list[SlotBatch], None, None]:
         workers = self._config.workers
         loader = DataLoader(
             self._dataset,
@@ -158,9 +171,10 @@ class SlotLoader:
             prefetch_factor=max(2, -(-2 * len(self._local_slots) // workers)) if workers else None,
             collate_fn=_same,
             pin_memory=self._pin_memory,
+            # Without its own generator it would draw from, and so change, the global one.
+            generator=torch.Generator(),
         )
         results = iter(loader)
-        self._iterators.append(results)
         while True:
             yield [self._next(results) for _ in self._local_slots]
 
@@ -168,6 +182,8 @@ class SlotLoader:
         try:
             result = next(results)
         except RuntimeError as err:
+            if "DataLoader worker" not in str(err):
+                raise
             raise DataError(
                 f"A reader process of {self._location} died ({err}). If memory ran out, lower "
                 f"data.workers (now {self._config.workers}) or train.batch_size."
@@ -196,7 +212,9 @@ class SlotLoader:
 
     def close(self) -> None:
         """Stop the workers and close all files."""
-        self._iterators.clear()
+        for steps in self._running:
+            steps.close()
+        self._running.clear()
         self._reader.close()
 
 
@@ -272,7 +290,9 @@ class RealImages(Dataset[Tensor]):
         shard = torch.searchsorted(self._ends, places, right=True)
         begin = torch.cat([self._ends.new_zeros(1), self._ends])[shard]
         rows = torch.stack([shard, places - begin], dim=1).numpy()
-        values, _ = self._reader.batch(self.stream, rows, [field])
+        values, bad = self._reader.batch(self.stream, rows, [field])
+        for message in bad:
+            logger.warning("A neighbour stands in for a bad sample: %s", message)
         found = values[field]
         if not isinstance(found, Tensor):
             raise DataError(f"The field '{field}' holds text, not images. Choose an image field.")

@@ -168,11 +168,7 @@ class SampleReader:
                         f"{message}. {REBUILD} Or set data.on_bad_sample: skip."
                     ) from err
                 bad.append(message)
-                if len(bad) > self.config.max_bad_samples:
-                    break
-        raise ShardError(
-            f"{bad[-1]}, and so are the samples after it ({len(bad)} in a row). {REBUILD}"
-        )
+        raise ShardError(f"{bad[-1]}, and so are all samples of this shard. {REBUILD}")
 
     def _read(
         self,

@@ -125,8 +125,9 @@ def test_flips_are_fair_and_independent_of_pieces():
     order = StreamOrder((100,), 2, 10, seed=5)
     flips = order.flips(0, 0, 4000)
     np.testing.assert_allclose(flips.mean(), 0.5, atol=0.03)
-    np.testing.assert_array_equal(np.concatenate([order.flips(0, 0, 7), order.flips(0, 7, 3)]),
-                                  flips[:10])
+    np.testing.assert_array_equal(
+        np.concatenate([order.flips(0, 0, 7), order.flips(0, 7, 3)]), flips[:10]
+    )
     assert (flips != order.flips(1, 0, 4000)).any()
 
 

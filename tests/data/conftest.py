@@ -1,0 +1,87 @@
+"""Small data sets for all tests of the data layer."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganforge.batch import ImageSpec
+from ganforge.data.index import DatasetIndex, FieldSchema
+from ganforge.data.writer import EncodedSample, write_stream
+
+
+def file_bytes(pixels, extension="png", **options):
+    """An image file of these pixels."""
+    buffer = io.BytesIO()
+    kinds = {"jpg": "JPEG", "tif": "TIFF"}
+    img = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    img.save(buffer, kinds.get(extension, extension.upper()), **options)
+    return buffer.getvalue()
+
+
+def numbered_image(number, size=8):
+    """An RGB image that tells its number and is not its own mirror image."""
+    pixels = np.zeros((size, size, 3), dtype=np.uint8)
+    pixels[..., 0] = number % 256
+    pixels[..., 1] = number // 256
+    pixels[:, : size // 2, 2] = 255
+    return pixels
+
+
+def number_of(batch):
+    """Numbers of a batch [n, 3, H, W] of numbered images."""
+    return (batch[:, 0, 0, 0].int() + 256 * batch[:, 1, 0, 0].int()).tolist()
+
+
+def write_dataset(folder, count=20, per_shard=8, classes=4, size=8, extension="png"):
+    """Shards of numbered images with labels number % classes, in order, and their index."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def sample(number):
+        members = {f"image.{extension}": file_bytes(numbered_image(number, size), extension)}
+        if classes:
+            members["label.cls"] = str(number % classes).encode()
+        return EncodedSample(f"{number:05d}", members)
+
+    schema = {"image": FieldSchema(kind="image", height=size, width=size, channels=3)}
+    if classes:
+        schema["label"] = FieldSchema(kind="label", size=classes)
+    shards = write_stream(folder, "main", map(sample, range(count)), sorted(schema), per_shard)
+    names = tuple(f"class{n}" for n in range(classes))
+    index = DatasetIndex.build(
+        ImageSpec(size, size, 3, class_names=names), {"main": shards}, schema
+    )
+    (folder / "index.json").write_text(index.to_json())
+    return str(folder)
+
+
+def rewrite_index(location, **changes):
+    """Change fields of an index and sign it again."""
+    from ganforge.data.index import load_index
+
+    index = load_index(location).model_copy(update=changes)
+    index = index.model_copy(update={"digest": index.content_digest()})
+    (Path(location) / "index.json").write_text(index.to_json())
+
+
+@pytest.fixture
+def helpers():
+    """The functions of this file, for tests that need several."""
+    import types
+
+    return types.SimpleNamespace(
+        file_bytes=file_bytes,
+        numbered_image=numbered_image,
+        number_of=number_of,
+        write_dataset=write_dataset,
+        rewrite_index=rewrite_index,
+    )
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """20 labelled 8 x 8 images in 3 shards."""
+    return write_dataset(tmp_path / "shards")
