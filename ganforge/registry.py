@@ -110,6 +110,11 @@ class Registry:
         """Sorted names of one kind."""
         return sorted(name for k, name in self._components if k is kind)
 
+    def components(self) -> list[type[Component[Any]]]:
+        """All components of all plugins, sorted by kind and name."""
+        found = [component for component, _ in self._components.values()]
+        return sorted(found, key=lambda c: (c.kind, c.name))
+
     def find(self, kind: type[ComponentT], name: str) -> type[ComponentT]:
         """The class of a component.
 

@@ -1,0 +1,56 @@
+"""`ganforge publish` and `pull`: to and from the Hub."""
+
+import json
+import shutil
+from pathlib import Path
+
+import click
+
+
+@click.command(epilog="Example: ganforge publish runs/quickstart/export org/name --private")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("repo_id")
+@click.option("--revision", help="Branch; made from main if it is new. Default: main.")
+@click.option("--private", is_flag=True, help="Make a new repository private.")
+@click.option("--message", help="Title of the commit.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def publish(
+    folder: Path,
+    repo_id: str,
+    revision: str | None,
+    private: bool,
+    message: str | None,
+    as_json: bool,
+) -> None:
+    """Upload the export FOLDER to the Hub as REPO_ID (owner/name).
+
+    FOLDER may also be a run's folder with an `export` in it. The token is that of `hf auth
+    login` or HF_TOKEN.
+    """
+    from ganforge.hub import push_folder
+
+    export = folder / "export" if (folder / "export").is_dir() else folder
+    pushed = push_folder(export, repo_id, revision=revision, private=private, message=message)
+    if as_json:
+        click.echo(json.dumps({"url": pushed.url, "commit": pushed.commit_sha}))
+    else:
+        click.echo(f"Published at {pushed.url} ({pushed.commit_sha[:12]}).")
+
+
+@click.command(epilog="Example: ganforge pull org/name --out models/name")
+@click.argument("repo_id")
+@click.option("--out", type=click.Path(path_type=Path), help="Copy the files here as well.")
+@click.option("--revision", help="Branch, tag or commit. Default: main.")
+@click.option("--offline", is_flag=True, help="Use only what is in the local cache.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def pull(
+    repo_id: str, out: Path | None, revision: str | None, offline: bool, as_json: bool
+) -> None:
+    """Download the model REPO_ID and check it. Prints the folder that holds it."""
+    from ganforge.hub import pull as pull_model
+
+    folder = pull_model(repo_id, revision=revision, local_files_only=offline)
+    if out is not None:
+        shutil.copytree(folder, out, dirs_exist_ok=True)
+        folder = out
+    click.echo(json.dumps({"path": str(folder)}) if as_json else str(folder))

@@ -1,0 +1,117 @@
+"""`ganforge generate`, `translate` and `evaluate`: use a published model."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ganforge.hub import PretrainedGan
+
+_model = click.argument("model")
+_revision = click.option("--revision", help="Branch, tag or commit on the Hub.")
+_device = click.option("--device", help="E.g. cpu or cuda:1. Default: the GPU if there is one.")
+_offline = click.option("--offline", is_flag=True, help="Use only what is in the local cache.")
+_batch_size = click.option("--batch-size", default=16, show_default=True, help="Images at a time.")
+_option = click.option(
+    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
+    help="An option of the architecture's generate; repeatable.",
+)  # fmt: skip
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.command(
+    epilog="Example: ganforge generate runs/quickstart/export --num 16 --seed 100 --out samples"
+)
+@_model
+@click.option("--num", "-n", type=click.IntRange(min=1), help="How many. Default: 1.")
+@click.option("--seed", default=0, show_default=True, help="Of the first image; others follow.")
+@click.option("--seeds", help="Instead: single seeds and ranges, e.g. 3,10-19.")
+@click.option("--label", "labels", multiple=True, help="Class, by name or index; repeatable.")
+@click.option("--truncation", type=float, help="Truncation, where the architecture has it.")
+@click.option("--out", default="samples", show_default=True, type=click.Path(path_type=Path))
+@_batch_size
+@_device
+@_revision
+@_offline
+@_option
+@_json
+def generate(model: str, **arguments: Any) -> None:
+    """Make images with MODEL, an export folder or owner/name on the Hub, and write PNG files.
+
+    A seed gives the same image in any batch. One --label holds for all images; several are dealt
+    to the images in turn. Without it each seed draws its class.
+    """
+    from ganforge.cli._generate import generate_files
+
+    _report(generate_files(_load(model, arguments), arguments), arguments["as_json"])
+
+
+@click.command(epilog="Example: ganforge translate org/horse2zebra photos/ --out zebras")
+@_model
+@click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--direction", help="Of a model with several. Default: the first.")
+@click.option("--resize", type=click.Choice(["crop", "pad", "stretch"]), default="crop")
+@click.option("--out", default="translated", show_default=True, type=click.Path(path_type=Path))
+@_batch_size
+@_device
+@_revision
+@_offline
+@_option
+@_json
+def translate(model: str, images: tuple[Path, ...], **arguments: Any) -> None:
+    """Translate IMAGES (files or folders) with MODEL and write PNG files of the same names."""
+    from ganforge.cli._generate import translate_files
+
+    _report(translate_files(_load(model, arguments), images, arguments), arguments["as_json"])
+
+
+@click.command(
+    epilog="Example: ganforge evaluate org/name --reference shards -m fid -m is --num-images 10000"
+)
+@_model
+@click.option("--reference", required=True, help="Shards of the real images: folder or URL.")
+@click.option("--metric", "-m", "metrics", multiple=True, default=("fid",), show_default=True)
+@click.option("--extractor", default="inception-v3-compat", show_default=True)
+@click.option("--num-images", default=50000, show_default=True, help="Generated images.")
+@click.option("--num-real", type=int, help="Real images. Default: all.")
+@click.option("--seed", default=0, show_default=True, help="Of the first generated image.")
+@click.option("--truncation", type=float)
+@click.option("--batch-size", default=64, show_default=True, help="Images at a time on each rank.")
+@_revision
+@_offline
+@_json
+def evaluate(model: str, **arguments: Any) -> None:
+    """Measure MODEL against real images. Each number comes with its provenance (--json).
+
+    On several processes: accelerate launch -m ganforge evaluate MODEL ...
+    """
+    from ganforge.cli._generate import measure
+
+    records = measure(_load(model, arguments), arguments)
+    if arguments["as_json"]:
+        click.echo(json.dumps(records, indent=2))
+        return
+    for record in records:
+        counts = f"{record['num_gen']} generated, {record['num_real']} real"
+        click.echo(f"{record['name']} {record['value']:.6g}  ({counts}, {record['extractor']})")
+
+
+def _load(model: str, arguments: dict[str, Any]) -> "PretrainedGan":
+    from ganforge.hub import PretrainedGan
+
+    return PretrainedGan.from_pretrained(
+        model,
+        revision=arguments["revision"],
+        device=arguments.get("device"),
+        local_files_only=arguments["offline"],
+    )
+
+
+def _report(files: list[dict[str, Any]], as_json: bool) -> None:
+    """Say what was written."""
+    if as_json:
+        click.echo(json.dumps(files, indent=2))
+    else:
+        click.echo(f"Wrote {len(files)} images to {Path(files[0]['path']).parent}.")
