@@ -45,7 +45,7 @@ def slot_seed(seed: int, step: int, purpose: str, slot: int) -> int:
     Seeding from these integers alone makes resume exact without generator state, and a run
     independent of how slots are spread over ranks.
     """
-    state = seed & _MASK
+    state = _mix(seed & _MASK)
     for value in (step, zlib.crc32(purpose.encode()), slot):
         state = _mix((state + value + 0x9E3779B97F4A7C15) & _MASK)
     return state >> 1
