@@ -66,13 +66,22 @@ def _metadata(info: ModelInfo, card: CardInfo) -> ModelCardData:
     return ModelCardData(
         library_name="ganforge",
         tags=list(dict.fromkeys(["ganforge", "gan", info.architecture, *card.tags])),
-        pipeline_tag="image-to-image" if info.directions else "unconditional-image-generation",
+        pipeline_tag=_pipeline_tag(info),
         license=(card.license if is_license_id else "other") if card.license else None,
         license_name=None if is_license_id else card.license,
         datasets=card.dataset if is_hub_dataset else None,
         model_name=card.name,
         eval_results=[_eval_result(record, card) for record in info.metrics] or None,
     )
+
+
+def _pipeline_tag(info: ModelInfo) -> str | None:
+    if info.directions:
+        return "image-to-image"
+    if "text" in info.conditioning:
+        return "text-to-image"
+    # The Hub has no tag for images by class or by attributes.
+    return None if info.conditioning else "unconditional-image-generation"
 
 
 def _eval_result(record: dict[str, Any], card: CardInfo) -> EvalResult:

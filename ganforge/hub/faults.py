@@ -21,15 +21,19 @@ _TRANSPORT_ERROR: type[BaseException] = HfHubHTTPError.__mro__[1]
 
 
 @contextlib.contextmanager
-def explain_hub_faults(action: str, repo_id: str, revision: str | None = None) -> Iterator[None]:
+def explain_hub_faults(
+    action: str, repo_id: str, revision: str | None = None, note: str = ""
+) -> Iterator[None]:
     """Raise a `PublishError` in place of the Hub client's errors.
 
     Args:
         action: what was tried, such as "download" or "push to".
         repo_id: the repository.
         revision: the branch, tag or commit; main when None.
+        note: what else to know about the name.
     """
     where = f"Cannot {action} '{repo_id}'" + (f" at revision '{revision}'" if revision else "")
+    where += f" ({note})" if note else ""
     try:
         yield
     except (HFValidationError, LocalTokenNotFoundError) as err:

@@ -69,7 +69,7 @@ class PretrainedGan:
         """Load a published model. No code from the Hub is run.
 
         Args:
-            path_or_repo: an export folder, or owner/name on the Hub.
+            path_or_repo: an export or a run's folder, or owner/name on the Hub.
             revision: branch, tag or commit of the repository. Default: main.
             token: Hub token. Default: the one of `hf auth login` or HF_TOKEN.
             device: where to put it. Default: the GPU if there is one.
@@ -162,6 +162,18 @@ class PretrainedGan:
         request = self._request(resolve_seeds(num_images, seeds), labels, truncation, options)
         return self._run(request, batch_size, output_type)
 
+    @overload
+    def translate(
+        self, images: Images, *, output_type: Literal["pt"], **request: Any
+    ) -> Tensor: ...
+    @overload
+    def translate(
+        self, images: Images, *, output_type: Literal["np"], **request: Any
+    ) -> NDArray[np.uint8]: ...
+    @overload
+    def translate(
+        self, images: Images, *, output_type: Literal["pil"] = ..., **request: Any
+    ) -> list[Image.Image]: ...
     def translate(
         self,
         images: Images,

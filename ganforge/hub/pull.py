@@ -24,7 +24,7 @@ class Location:
     """Which model, and how to get it.
 
     Attributes:
-        path_or_repo: a folder, or owner/name on the Hub.
+        path_or_repo: an export or a run's folder, or owner/name on the Hub.
         revision: branch, tag or commit; main when None.
         token: Hub token; the one of `hf auth login` or HF_TOKEN when None.
         cache_dir: where downloads are kept; the Hub client's own cache when None.
@@ -54,7 +54,8 @@ def fetch_info(location: Location) -> tuple[Path, ModelInfo]:
     source = location.path_or_repo
     if location.is_folder:
         _refuse_revision(location)
-        return Path(source), read_info(Path(source), source)
+        folder = _export_in(Path(source))
+        return folder, read_info(folder, source)
     if source.startswith((".", "/", "~")):
         raise PublishError(f"There is no folder {source}. Check the path, or give owner/name.")
     folder = _download(location, [CONFIG_FILE], location.revision)
@@ -106,7 +107,7 @@ _ALL_FILES = [CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, SAMPLES_FILE]
 def _download(location: Location, names: list[str], revision: str | None) -> Path:
     repo_id = location.path_or_repo
     api = HfApi(token=location.token, library_name="ganforge", library_version=__version__)
-    with explain_hub_faults("download", repo_id, location.revision):
+    with explain_hub_faults("download", repo_id, location.revision, "no folder has this name"):
         snapshot = api.snapshot_download(
             repo_id,
             revision=revision,
@@ -115,6 +116,13 @@ def _download(location: Location, names: list[str], revision: str | None) -> Pat
             allow_patterns=names,
         )
     return Path(snapshot)
+
+
+def _export_in(folder: Path) -> Path:
+    """The folder itself, or its `export` when it is a run's folder."""
+    inner = folder / "export"
+    is_run = not (folder / CONFIG_FILE).exists() and (inner / CONFIG_FILE).is_file()
+    return inner if is_run else folder
 
 
 def _refuse_revision(location: Location) -> None:

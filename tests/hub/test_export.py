@@ -108,7 +108,7 @@ def test_card_metadata_is_what_the_hub_indexes(exported):
     data = ModelCard.load(exported / "README.md").data
     assert data.library_name == "ganforge"
     assert {"ganforge", "gan", "tiny"} <= set(data.tags)
-    assert data.pipeline_tag == "unconditional-image-generation"
+    assert data.pipeline_tag is None, "the Hub has no tag for images by class"
     assert (data.license, data.datasets) == ("mit", "org/clothes")
     (result,) = data.eval_results
     assert (result.metric_type, result.metric_value) == ("fid", 12.34567)
@@ -147,6 +147,7 @@ def test_card_without_optional_facts_is_honest(exported_plain):
     assert "labels=" not in text
     data = ModelCard.load(exported_plain / "README.md").data
     assert data.license is None
+    assert data.pipeline_tag == "unconditional-image-generation"
     assert data.eval_results is None
 
 

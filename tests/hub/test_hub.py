@@ -181,20 +181,25 @@ def test_from_pretrained_private_repo_wants_a_valid_token(hub, exported, monkeyp
     push_folder(exported, "org/secret", private=True)
     ganforge.from_pretrained("org/secret", token=READ_TOKEN)
     shutil.rmtree(huggingface_hub.constants.HF_HUB_CACHE)
-    with pytest.raises(PublishError, match="'org/secret': the token is not valid.*hf auth login"):
+    with pytest.raises(
+        PublishError, match="'org/secret' .*: the token is not valid.*hf auth login"
+    ):
         ganforge.from_pretrained("org/secret", token="hf_wrong")
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(PublishError, match="'org/secret': no such repository, or it is private"):
+    with pytest.raises(PublishError, match="'org/secret' .*: no such repository, or it is private"):
         ganforge.from_pretrained("org/secret")
 
 
 def test_from_pretrained_unknown_repo_says_so(hub):
-    with pytest.raises(PublishError, match="Cannot download 'org/nothing': no such repository"):
+    with pytest.raises(
+        PublishError,
+        match="Cannot download 'org/nothing' .no folder has this name.: no such repository",
+    ):
         ganforge.from_pretrained("org/nothing")
 
 
 def test_from_pretrained_unknown_revision_is_named(hub, pushed):
-    with pytest.raises(PublishError, match="at revision 'v9': .*no revision 'v9'. Name a branch"):
+    with pytest.raises(PublishError, match="at revision 'v9' .*no revision 'v9'. Name a branch"):
         ganforge.from_pretrained("org/tiny", revision="v9")
 
 
@@ -242,7 +247,7 @@ def test_from_pretrained_code_in_the_repo_is_not_even_downloaded(hub, pushed):
 
 def test_overloaded_hub_is_told_from_a_missing_model(hub, exported):
     hub.is_overloaded = True
-    with pytest.raises(PublishError, match="'org/tiny': the Hub cannot be reached .*503"):
+    with pytest.raises(PublishError, match="'org/tiny' .*: the Hub cannot be reached .*503"):
         ganforge.from_pretrained("org/tiny")
     with pytest.raises(
         PublishError, match="Cannot push to 'org/tiny': the Hub answered 503.*later"

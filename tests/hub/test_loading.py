@@ -174,3 +174,7 @@ def test_load_missing_folder_says_so(tmp_path):
 def test_load_revision_of_a_folder_is_refused(exported):
     with pytest.raises(PublishError, match="revision='v1'.*is a folder on disk"):
         load(exported, revision="v1")
+
+
+def test_load_run_folder_uses_its_export(exported):
+    assert load(exported.parent).info == load(exported).info

@@ -7,10 +7,11 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from ganforge.batch import GenerateRequest
+from ganforge.batch import GenerateRequest, ImageSpec
 from ganforge.errors import ConfigError, PluginContractError, ShapeError
 from ganforge.hub import PretrainedGan
 from ganforge.hub.inference import run_request
+from ganforge.hub.requests import resolve_labels
 from ganforge.images import to_uint8
 
 
@@ -58,6 +59,11 @@ def test_generate_one_label_serves_all_images(model):
     one = model.generate(3, labels="boot", output_type="pt")
     assert_close(one, model.generate(3, labels=[1, 1, 1], output_type="pt"))
     assert_close(one, model.generate(3, labels=torch.tensor([1, 1, 1]), output_type="pt"))
+
+
+def test_resolve_labels_class_name_wins_over_the_index_it_spells():
+    spec = ImageSpec(8, 8, class_names=("5", "3", "0"))
+    assert resolve_labels(["3", 0, "1"], spec, True, 3).argmax(1).tolist() == [1, 0, 1]
 
 
 def test_generate_without_seeds_counts_from_zero(model):
@@ -179,6 +185,9 @@ def test_translate_each_direction_takes_its_own_channels(translator):
     assert_close(colour, torch.full((3, 3, 6, 8), 0.25))
     grey = translator.translate(colour, direction="back", output_type="pt")
     assert_close(grey, torch.zeros(3, 1, 6, 8))
+    red = torch.tensor([0.5, 0.0, -0.2]).view(3, 1, 1).expand(3, 6, 8)
+    grey = translator.translate(red, direction="back", output_type="pt")
+    assert_close(grey, torch.full((1, 1, 6, 8), 0.1 - 0.25))
 
 
 def test_translate_mixed_images_of_any_size_reach_the_spec(translator):
