@@ -13,7 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ganforge.component_check import validate_components
-from ganforge.config import LossConfig, PipelineConfig
+from ganforge.config import DataConfig, LossConfig, PipelineConfig
 from ganforge.errors import ConfigError
 from ganforge.faults import describe_faults, dotted, raise_faults
 from ganforge.origins import KeyPath, Origins, yaml_origins
@@ -21,6 +21,7 @@ from ganforge.pipeline_schema import json_schema
 
 __all__ = [
     "config_diff",
+    "data_section",
     "dump_config",
     "find_pipeline",
     "json_schema",
@@ -55,7 +56,21 @@ def load_pipeline(path_or_name: str, overrides: Sequence[str] = ()) -> PipelineC
         ConfigError: the file is missing, is not YAML, or is not a valid pipeline; all faults are
             listed, each with file and line.
     """
-    merged, origins = _read(find_pipeline(path_or_name), ())
+    return _finish(*_read(find_pipeline(path_or_name), ()), overrides)
+
+
+def data_section(settings: Sequence[str]) -> DataConfig:
+    """The data section that settings such as "source.name=folder" make, without a file.
+
+    Raises:
+        ConfigError: a setting is not of that form, unknown, or of the wrong type.
+    """
+    rest = OmegaConf.create({"name": "data", "model": {"architecture": "none"}})
+    return _finish(rest, Origins(), [f"data.{setting}" for setting in settings]).data
+
+
+def _finish(merged: DictConfig, origins: Origins, overrides: Sequence[str]) -> PipelineConfig:
+    """Apply overrides, fill in interpolations, validate."""
     for override in sorted(overrides, key=_names_no_component):
         _apply(merged, origins, override)
     data = _resolve(merged, origins)

@@ -10,6 +10,7 @@ from ganforge.config import ComponentConfig, PipelineConfig
 from ganforge.errors import ConfigError, PluginNotFound
 from ganforge.pipeline_file import (
     config_diff,
+    data_section,
     dump_config,
     find_pipeline,
     json_schema,
@@ -232,6 +233,18 @@ def test_list_that_replaces_a_list_is_located_where_it_was_written(write):
     write("a.yaml", "extends: base.yaml\nloss:\n  regularizers:\n    - gamma: 3")
 
     assert "loss.regularizers.0.name (a.yaml:4): is missing" in fault("a.yaml")
+
+
+def test_data_section_is_made_of_settings():
+    config = data_section(["source.path=photos", "source.name=folder", "resolution=64"])
+
+    assert config.source == ComponentConfig(name="folder", path="photos")
+    assert config.height_width == (64, 64)
+
+
+def test_data_section_unknown_setting_is_named():
+    with pytest.raises(ConfigError, match=r"data\.resolutoin \(override .*'resolution'"):
+        data_section(["resolutoin=64"])
 
 
 # Faults ----------------------------------------------------------------------------------------

@@ -1,0 +1,122 @@
+"""`ganforge data prepare | inspect | verify`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ganforge.data.inspect import DatasetReport
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(epilog="Example: ganforge data inspect photos")
+def data() -> None:
+    """Turn images into shards, look at them, check them."""
+
+
+@data.command(
+    epilog="Example: ganforge data prepare shards source.name=folder source.path=photos "
+    "resolution=64 channels=3"
+)
+@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("settings", nargs=-1, required=True)
+@click.option("--workers", default=1, show_default=True, help="Processes; 0 works in this one.")
+@click.option("--seed", default=0, show_default=True, help="Of the shuffle.")
+@click.option("--overwrite", is_flag=True, help="Replace a data set that is already there.")
+@_json
+def prepare(
+    out: Path, settings: tuple[str, ...], workers: int, seed: int, overwrite: bool, as_json: bool
+) -> None:
+    """Write a source of images as shards into the folder OUT.
+
+    SETTINGS are the keys of a pipeline file's data section; `ganforge plugins list` shows the
+    sources. A pipeline file does the same with: ganforge run FILE stages=[prepare]
+    """
+    from ganforge.data.prepare import prepare as prepare_shards
+    from ganforge.pipeline_file import data_section
+
+    index = prepare_shards(
+        data_section(settings),
+        out,
+        workers=workers,
+        seed=seed,
+        progress=not as_json,
+        overwrite=overwrite,
+    )
+    counts = {stream: index.num_samples(stream) for stream in index.streams}
+    if as_json:
+        click.echo(json.dumps({"path": str(out), "num_samples": counts, "digest": index.digest}))
+    else:
+        click.echo(f"Wrote {sum(counts.values())} samples to {out}.")
+
+
+@data.command(epilog="Example: ganforge data inspect photos --contact-sheet sheet.png")
+@click.argument("location")
+@click.option("--contact-sheet", type=click.Path(path_type=Path), help="PNG of the first images.")
+@click.option("--max-samples", type=click.IntRange(min=1), help="Of each stream. Default: all.")
+@_json
+def inspect(
+    location: str, contact_sheet: Path | None, max_samples: int | None, as_json: bool
+) -> None:
+    """Report sizes, classes and damage of LOCATION, before a run finds out.
+
+    LOCATION is a folder or URL with shards, a raw folder, zip or manifest, or a pipeline file,
+    whose source is looked at.
+    """
+    from ganforge.data.inspect import inspect as inspect_data
+    from ganforge.pipeline_file import load_pipeline
+
+    is_pipeline = Path(location).suffix in (".yaml", ".yml")
+    report = inspect_data(
+        load_pipeline(location).data if is_pipeline else location,
+        contact_sheet=contact_sheet,
+        max_samples=max_samples,
+    )
+    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else _describe(report))
+
+
+@data.command(epilog="Example: ganforge data verify shards")
+@click.argument("location")
+@click.option("--hashes/--no-hashes", default=True, show_default=True, help="Read every byte.")
+@_json
+@click.pass_context
+def verify(ctx: click.Context, location: str, hashes: bool, as_json: bool) -> None:
+    """Check the shards at LOCATION against their index. Exit code 1 when one is damaged."""
+    from dataclasses import asdict
+
+    from ganforge.data.verify import verify_shards
+
+    report = verify_shards(location, hashes=hashes)
+    if as_json:
+        click.echo(json.dumps({**asdict(report), "is_sound": report.is_sound}, indent=2))
+    else:
+        for name in report.repaired:
+            click.echo(f"Repaired {name}.")
+        for problem in report.problems:
+            click.echo(f"Damaged: {problem}")
+        sound = report.num_shards - len(report.problems)
+        click.echo(
+            f"{sound} of {report.num_shards} shards are sound: {report.num_samples} samples."
+        )
+    if not report.is_sound:
+        ctx.exit(1)
+
+
+def _describe(report: "DatasetReport") -> str:
+    """The report for people."""
+    lines = [f"data set  {report.location}"]
+    lines += [f"samples   {count} ({stream})" for stream, count in report.num_samples.items()]
+    lines += [f"size      {size}: {count} images" for size, count in report.sizes.items()]
+    lines += [f"class     {name}: {count}" for name, count in report.class_counts.items()]
+    if report.label_entropy is not None:
+        lines.append(f"labels    entropy {report.label_entropy:.3f} of the possible")
+    if report.digest:
+        lines.append(f"digest    {report.digest}")
+    if report.contact_sheet:
+        lines.append(f"picture   {report.contact_sheet}")
+    lines += [f"BAD       {fault}" for fault in report.bad]
+    lines += [f"WARNING   {warning}" for warning in report.warnings]
+    return "\n".join(lines)
