@@ -280,8 +280,9 @@ class Sample:
 
     Attributes:
         key: unique name, without dots or slashes.
-        fields: by field name: image bytes (with their file extension in `formats`), PIL images,
-            numpy arrays, integers (label), strings (caption) or lists of floats.
+        fields: by field name: image bytes (with their file extension in `formats`), a `Path` that
+            is read in the worker, PIL images, numpy arrays (a list, or [T, H, W, C], is a frame
+            sequence), integers (label), strings (caption) or lists of floats.
         formats: file extension of each field given as bytes, e.g. {"image": "png"}.
     """
 

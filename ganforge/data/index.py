@@ -73,11 +73,11 @@ class DatasetIndex(StrictModel):
         """An index with its digest."""
         draft = cls(
             version=INDEX_VERSION,
-            spec=spec.to_dict(),
+            spec=_as_json(spec.to_dict()),
             streams=dict(streams),
             fields=dict(fields),
             class_counts=class_counts,
-            recipe=dict(recipe or {}),
+            recipe=_as_json(dict(recipe or {})),
             digest="",
         )
         return draft.model_copy(update={"digest": draft.content_digest()})
@@ -115,6 +115,12 @@ class DatasetIndex(StrictModel):
         return self.model_dump_json(indent=1) + "\n"
 
 
+def _as_json(values: dict[str, Any]) -> dict[str, Any]:
+    """The mapping as it will be when read back: lists instead of tuples."""
+    found: dict[str, Any] = json.loads(json.dumps(values))
+    return found
+
+
 def parse_index(text: bytes, where: str) -> DatasetIndex:
     """Read and check the text of an index.
 
@@ -131,7 +137,13 @@ def parse_index(text: bytes, where: str) -> DatasetIndex:
             )
         index = DatasetIndex.model_validate(values)
         digest = index.content_digest()
-    except (ValueError, TypeError, pydantic.ValidationError) as err:
+    except pydantic.ValidationError as err:
+        fault = err.errors()[0]
+        raise DataError(
+            f"{where} is damaged: {'.'.join(map(str, fault['loc']))}: {fault['msg']}. Restore it, "
+            f"or run `ganforge data prepare` again."
+        ) from err
+    except (ValueError, TypeError) as err:
         raise DataError(
             f"{where} is damaged: {err}. Restore it, or run `ganforge data prepare` again."
         ) from err

@@ -124,7 +124,7 @@ def is_prepared(config: DataConfig, out: Path | str, seed: int = 0) -> bool:
 
 def prepare(
     config: DataConfig,
-    out: Path,
+    out: Path | str,
     *,
     workers: int = 1,
     seed: int = 0,
@@ -357,6 +357,3 @@ def _image_spec(
         fields["text"].size if "text" in fields else 0,
         main.num_frames,
     )
-
-
-__all__ = ["build_source", "is_prepared", "prepare", "recipe"]

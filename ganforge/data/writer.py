@@ -10,9 +10,11 @@ The key ends at the first dot, as webdataset has it, so plain `webdataset` reads
 The bytes of a shard depend on its samples alone: no time, user or machine is stored.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import webdataset
 
@@ -48,24 +50,19 @@ def write_stream(
         ShardError: a sample lacks a field, or two in one shard have the same key.
     """
     shards: list[ShardInfo] = []
-
-    def finish(name: str) -> None:
-        table, info = scan_shard(Path(name), fields)
-        save_members(Path(name), table)
+    rest = iter(samples)
+    for first in rest:
+        path = folder / f"{stream}-{len(shards):06d}.tar"
+        with path.open("wb") as file, _tar_writer(file) as writer:
+            for sample in itertools.chain([first], itertools.islice(rest, samples_per_shard - 1)):
+                writer.write({"__key__": sample.key, **sample.members})
+        table, info = scan_shard(path, fields)
+        save_members(path, table)
         shards.append(info)
-
-    with webdataset.ShardWriter(
-        str(folder / f"{stream}-%06d.tar"),
-        maxcount=samples_per_shard,
-        maxsize=float("inf"),
-        post=finish,
-        verbose=0,
-        encoder=False,
-        mtime=0,
-        user="",
-        group="",
-        format="PAX_FORMAT",
-    ) as writer:
-        for sample in samples:
-            writer.write({"__key__": sample.key, **sample.members})
     return tuple(shards)
+
+
+def _tar_writer(file: BinaryIO) -> webdataset.TarWriter:
+    return webdataset.TarWriter(
+        file, encoder=False, mtime=0, user="", group="", format="PAX_FORMAT"
+    )

@@ -150,7 +150,10 @@ def test_storable_as_is_refuses_what_the_loader_could_not_read(helpers):
     assert storable_as_is(jpeg, decoded.astype(np.uint16)) is None
     assert storable_as_is(jpeg[:-20], decoded) is None
     palette = Image.fromarray(pixels).quantize(4)
-    assert storable_as_is(helpers.file_bytes(palette, "png"), np.asarray(palette.convert("RGB"))) is None
+    assert (
+        storable_as_is(helpers.file_bytes(palette, "png"), np.asarray(palette.convert("RGB")))
+        is None
+    )
     cmyk = helpers.file_bytes(Image.fromarray(pixels).convert("CMYK"), "jpg")
     assert storable_as_is(cmyk, decode_image(cmyk)) is None
 

@@ -25,7 +25,8 @@ def test_pad_of_28_to_32_keeps_every_pixel_between_background(dtype):
 
 
 @pytest.mark.parametrize(
-    ("resize", "shape"), [("crop", (6, 12)), ("fit", (6, 12)), ("stretch", (6, 12)), ("pad", (6, 7))]
+    ("resize", "shape"),
+    [("crop", (6, 12)), ("fit", (6, 12)), ("stretch", (6, 12)), ("pad", (6, 7))],
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 3, 4])

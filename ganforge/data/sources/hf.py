@@ -52,7 +52,7 @@ class HfSource(Source[HfConfig]):
             # FileNotFoundError and the Hub's errors are OSErrors.
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as err:
             raise DataError(
-                f"Data set path={config.path!r} (split {config.split!r}) cannot be loaded: {err} "
+                f"Data set path={config.path!r} (split {config.split!r}) cannot be loaded: {err}. "
                 f"Check path, name, split and the connection."
             ) from err
         if data.features is None:

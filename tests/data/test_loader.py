@@ -1,0 +1,472 @@
+import itertools
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ganforge.batch import ImageSpec
+from ganforge.config import DataConfig
+from ganforge.data.index import DatasetIndex, FieldSchema
+from ganforge.data.loader import RealImages, SlotLoader
+from ganforge.data.writer import EncodedSample, write_stream
+from ganforge.errors import DataError, ShardError
+
+
+def load(location, steps, *, config=None, **options):
+    settings = {
+        "fields": ["image", "label"],
+        "seed": 0,
+        "num_slots": 2,
+        "local_slots": range(2),
+        "micro_batch": 3,
+    } | options
+    loader = SlotLoader(config or DataConfig(workers=0), location, **settings)
+    found = list(itertools.islice(iter(loader), steps))
+    loader.close()
+    return found
+
+
+def assert_same(first, second):
+    assert len(first) == len(second)
+    for a, b in zip(first, second, strict=True):
+        for slot_a, slot_b in zip(a, b, strict=True):
+            assert slot_a.keys() == slot_b.keys()
+            for name in slot_a:
+                assert torch.equal(slot_a[name], slot_b[name])
+
+
+def test_loader_gives_tensors_of_the_contract(dataset):
+    batch = load(dataset, 1)[0][0]
+    assert batch["image"].shape == (3, 3, 8, 8)
+    assert batch["image"].dtype == torch.uint8
+    assert batch["image"].is_contiguous(memory_format=torch.channels_last)
+    assert batch["label"].shape == (3,)
+    assert batch["label"].dtype == torch.int64
+
+
+def test_loader_pixels_and_labels_belong_together(dataset, helpers):
+    for step in load(dataset, 7):
+        for batch in step:
+            numbers = helpers.number_of(batch["image"])
+            assert batch["label"].tolist() == [n % 4 for n in numbers]
+            expected = np.stack([helpers.numbered_image(n) for n in numbers])
+            np.testing.assert_array_equal(batch["image"].permute(0, 2, 3, 1), expected)
+
+
+def test_loader_shows_each_sample_once_per_epoch(dataset, helpers):
+    steps = load(dataset, 4, num_slots=4, local_slots=range(4), micro_batch=5)
+    for step in steps:
+        shown = sorted(n for batch in step for n in helpers.number_of(batch["image"]))
+        assert shown == list(range(20))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_loader_with_any_number_of_workers_gives_the_same_batches(dataset, workers):
+    config = DataConfig(workers=workers, flip=True)
+    assert_same(
+        load(dataset, 6, config=config), load(dataset, 6, config=DataConfig(workers=0, flip=True))
+    )
+
+
+@pytest.mark.parametrize("start", [1, 4, 11, 1000])
+def test_loader_resumed_at_any_step_continues_the_run(dataset, start):
+    reader = DataConfig(workers=0, flip=True, shuffle_window=4)
+    if start < 100:
+        whole = load(dataset, start + 3, config=reader)[start:]
+    else:
+        whole = load(dataset, 4, config=reader, start_step=start - 1)[1:]
+    assert_same(load(dataset, 3, config=reader, start_step=start), whole)
+
+
+def test_loader_split_over_ranks_gives_the_same_slots(dataset):
+    whole = load(dataset, 5, num_slots=4, local_slots=range(4))
+    for ranks in (2, 4):
+        share = 4 // ranks
+        for rank in range(ranks):
+            slots = range(rank * share, (rank + 1) * share)
+            part = load(dataset, 5, num_slots=4, local_slots=slots)
+            assert_same(part, [step[slots.start : slots.stop] for step in whole])
+
+
+def test_loader_with_another_seed_gives_another_order(dataset, helpers):
+    def numbers(seed):
+        return [helpers.number_of(b["image"]) for step in load(dataset, 3, seed=seed) for b in step]
+
+    assert numbers(0) != numbers(1)
+
+
+def test_loader_flips_half_of_the_images_and_nothing_else(dataset, helpers):
+    plain = load(dataset, 60)
+    flipped = load(dataset, 60, config=DataConfig(workers=0, flip=True))
+    count = total = 0
+    for step, other in zip(plain, flipped, strict=True):
+        for batch, mirrored in zip(step, other, strict=True):
+            assert torch.equal(batch["label"], mirrored["label"])
+            for a, b in zip(batch["image"], mirrored["image"], strict=True):
+                assert torch.equal(b, a) or torch.equal(b, a.flip(-1))
+                count += not torch.equal(b, a)
+                total += 1
+    assert 0.4 < count / total < 0.6
+
+
+def test_loader_leaves_the_global_random_state_alone(dataset):
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    load(dataset, 2)
+    load(dataset, 2, config=DataConfig(workers=1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_loader_started_twice_begins_again(dataset):
+    loader = SlotLoader(
+        DataConfig(workers=0),
+        dataset,
+        fields=["image"],
+        seed=0,
+        num_slots=1,
+        local_slots=range(1),
+        micro_batch=2,
+    )
+    assert_same([next(iter(loader))], [next(iter(loader))])
+    loader.close()
+
+
+def test_loader_close_stops_the_workers(dataset):
+    import multiprocessing
+
+    loader = SlotLoader(
+        DataConfig(workers=2),
+        dataset,
+        fields=["image"],
+        seed=0,
+        num_slots=1,
+        local_slots=range(1),
+        micro_batch=2,
+    )
+    steps = iter(loader)
+    next(steps)
+    assert len(multiprocessing.active_children()) == 2
+    loader.close()
+    assert not multiprocessing.active_children()
+
+
+def test_loader_of_labels_that_are_absent_says_so_at_once(tmp_path, helpers):
+    location = helpers.write_dataset(tmp_path / "plain", classes=0)
+    with pytest.raises(DataError, match=r"Labels are asked for.*plain has none.*use_labels: false"):
+        load(location, 1)
+
+
+def test_loader_of_an_unknown_field_lists_the_known(dataset):
+    with pytest.raises(DataError, match="'images' is asked for.*Did you mean 'image'"):
+        load(dataset, 1, fields=["images"])
+
+
+def test_loader_with_more_slots_than_samples_is_refused(dataset):
+    with pytest.raises(DataError, match="has 20 samples in stream 'main', fewer than the 21 slots"):
+        load(dataset, 1, num_slots=21, local_slots=range(1))
+
+
+def test_loader_of_missing_shards_counts_and_names_them(dataset):
+    (Path(dataset) / "main-000001.tar").unlink()
+    with pytest.raises(ShardError, match="1 of 3 shards are missing at .*main-000001.tar"):
+        load(dataset, 1)
+
+
+@pytest.mark.parametrize("change", [lambda d: d[:-512], lambda d: d + b"\0" * 512, lambda d: b""])
+def test_loader_of_a_shard_of_another_length_is_refused(dataset, change):
+    path = Path(dataset) / "main-000002.tar"
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(ShardError, match=r"main-000002.tar has \d+ bytes, the index says \d+"):
+        load(dataset, 1)
+
+
+def damage(location, number, text=b"\xff" * 8):
+    """Overwrite part of the image data of a sample; returns the shard's path."""
+    path = Path(location) / f"main-{number // 8:06d}.tar"
+    data = bytearray(path.read_bytes())
+    begin = data.index(f"{number:05d}.image.png".encode()) + 512 + 40
+    data[begin : begin + len(text)] = text
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loader_of_changed_bytes_names_shard_key_and_remedy(dataset, workers):
+    damage(dataset, 10)
+    with pytest.raises(
+        ShardError,
+        match=r"^Sample '00010' \(number 2\) of shard .*main-000001.tar: field 'image' has changed "
+        r"since the shard was written.*on_bad_sample: skip",
+    ):
+        load(dataset, 4, config=DataConfig(workers=workers))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_loader_that_skips_takes_the_neighbour_and_counts(dataset, workers, helpers, caplog):
+    damage(dataset, 10)
+    loader = SlotLoader(
+        DataConfig(workers=workers, on_bad_sample="skip"),
+        dataset,
+        fields=["image", "label"],
+        seed=0,
+        num_slots=1,
+        local_slots=range(1),
+        micro_batch=20,
+    )
+    for (batch,) in itertools.islice(iter(loader), 3):
+        numbers = helpers.number_of(batch["image"])
+        assert sorted(numbers) == [*range(10), 11, *range(11, 20)]
+        assert batch["label"].tolist() == [n % 4 for n in numbers]
+    assert loader.num_bad_samples == 1
+    assert caplog.text.count("Skipped bad sample") == 1
+    loader.close()
+
+
+def test_loader_that_skips_stops_at_the_cap(dataset):
+    for number in (3, 10, 17):
+        damage(dataset, number)
+    config = DataConfig(workers=0, on_bad_sample="skip", max_bad_samples=2)
+    with pytest.raises(DataError, match="More than data.max_bad_samples=2.*ganforge data verify"):
+        load(dataset, 20, config=config)
+
+
+def test_loader_of_a_wholly_bad_shard_stops(tmp_path, helpers):
+    location = helpers.write_dataset(tmp_path / "shards", count=4, per_shard=2)
+    for path in (Path(location) / "main-000001.tar",):
+        data = path.read_bytes()
+        path.write_bytes(data.replace(b"IDAT", b"iDAT"))
+    with pytest.raises(ShardError, match="and so are all samples of this shard"):
+        load(location, 4, config=DataConfig(workers=0, on_bad_sample="skip"))
+
+
+def write_custom(folder, members, schema, spec=None):
+    """A one-stream data set of these members, whatever the schema says."""
+    folder.mkdir(exist_ok=True)
+    samples = [EncodedSample(f"{n:03d}", m) for n, m in enumerate(members)]
+    shards = write_stream(folder, "main", samples, sorted(schema), 100)
+    index = DatasetIndex.build(spec or ImageSpec(8, 8, 3), {"main": shards}, schema)
+    (folder / "index.json").write_text(index.to_json())
+    return str(folder)
+
+
+IMAGE = FieldSchema(kind="image", height=8, width=8, channels=3)
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg"])
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [((8, 9, 3), "is 8 x 9 x 3"), ((8, 8), "is 8 x 8 x 1")],
+)
+def test_loader_of_an_image_unlike_the_index_says_both(tmp_path, helpers, extension, shape, text):
+    data = helpers.file_bytes(np.zeros(shape, np.uint8), extension)
+    location = write_custom(tmp_path / "s", [{f"image.{extension}": data}], {"image": IMAGE})
+    with pytest.raises(ShardError, match=f"Sample '000' .*'image' {text}.*says 8 x 8 x 3 with 8"):
+        load(location, 1, fields=["image"], num_slots=1, local_slots=range(1))
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg"])
+@pytest.mark.parametrize("keep", [10, 0.6])
+def test_loader_of_a_truncated_image_names_it(tmp_path, helpers, extension, keep):
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    data = helpers.file_bytes(pixels, extension)
+    cut = data[: keep if keep > 1 else int(len(data) * keep)]
+    location = write_custom(tmp_path / "s", [{f"image.{extension}": cut}], {"image": IMAGE})
+    with pytest.raises(
+        ShardError, match=r"Sample '000' .*'image' is a (damaged (JPEG|PNG)|PNG cut)"
+    ):
+        load(location, 1, fields=["image"], num_slots=1, local_slots=range(1))
+
+
+def test_loader_of_bytes_that_are_no_image_says_so(tmp_path):
+    location = write_custom(tmp_path / "s", [{"image.png": b"hello world"}], {"image": IMAGE})
+    with pytest.raises(ShardError, match="is neither PNG nor JPEG"):
+        load(location, 1, fields=["image"], num_slots=1, local_slots=range(1))
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [(b"4", "is the label 4; .*0 to 3"), (b"-1", "label -1"), (b"cat", "not an integer: b'cat'")],
+)
+def test_loader_of_a_label_out_of_range_names_it(tmp_path, helpers, label, text):
+    image = helpers.file_bytes(helpers.numbered_image(0))
+    schema = {"image": IMAGE, "label": FieldSchema(kind="label", size=4)}
+    location = write_custom(tmp_path / "s", [{"image.png": image, "label.cls": label}], schema)
+    with pytest.raises(
+        ShardError, match=f"Sample '000' .*s/main-000000.tar: field 'label' .*{text}"
+    ):
+        load(location, 1, num_slots=1, local_slots=range(1))
+
+
+def npy(values):
+    import io
+
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(values, dtype=np.float32))
+    return buffer.getvalue()
+
+
+VECTORS = {
+    "attributes": FieldSchema(kind="attributes", size=2),
+    "text": FieldSchema(kind="text", size=3),
+    "caption": FieldSchema(kind="caption"),
+}
+
+
+def vector_members(**changes):
+    return {
+        "attributes.json": json.dumps([1, -0.5]).encode(),
+        "text.npy": npy([1, 2, 3]),
+        "caption.txt": "ein Häuschen".encode(),
+    } | changes
+
+
+def test_loader_gives_attributes_text_and_captions(tmp_path):
+    location = write_custom(tmp_path / "s", [vector_members()] * 2, VECTORS)
+    batch = load(
+        location, 1, fields=list(VECTORS), num_slots=1, local_slots=range(1), micro_batch=2
+    )[0][0]
+    torch.testing.assert_close(batch["attributes"], torch.tensor([[1, -0.5]] * 2))
+    torch.testing.assert_close(batch["text"], torch.tensor([[1.0, 2, 3]] * 2))
+    assert batch["caption"] == ["ein Häuschen"] * 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"attributes.json": b"[1]"}, r"'attributes' has shape \[1\], the index says \[2\]"),
+        ({"attributes.json": b"[1,"}, "'attributes' is not a vector"),
+        ({"text.npy": b"xx"}, "'text' is not a vector"),
+        ({"text.npy": npy([1])}, r"'text' has shape \[1\], the index says \[3\]"),
+        ({"caption.txt": b"\xff\xfe"}, "'caption' is not UTF-8"),
+    ],
+)
+def test_loader_of_a_bad_vector_or_caption_names_it(tmp_path, changes, text):
+    location = write_custom(tmp_path / "s", [vector_members(**changes)], VECTORS)
+    with pytest.raises(ShardError, match=f"Sample '000' .*{text}"):
+        load(location, 1, fields=list(VECTORS), num_slots=1, local_slots=range(1))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_loader_gives_16_bit_images_as_int32(tmp_path, channels):
+    from ganforge.data.codec import encode_png
+
+    pixels = np.random.default_rng(0).integers(0, 65536, (8, 8, channels), dtype=np.uint16)
+    schema = {
+        "image": FieldSchema(
+            kind="image", height=8, width=8, channels=channels, bit_depth=16, max_value=65535
+        )
+    }
+    location = write_custom(tmp_path / "s", [{"image.png": encode_png(pixels)}], schema)
+    image = load(location, 1, fields=["image"], num_slots=1, local_slots=range(1))[0][0]["image"]
+    assert image.dtype == torch.int32
+    np.testing.assert_array_equal(image[0].permute(1, 2, 0), pixels)
+    real = RealImages(DataConfig(), location)[0]
+    assert real.dtype == torch.uint8
+    np.testing.assert_array_equal(real.permute(1, 2, 0), np.rint(pixels / 257).astype(np.uint8))
+
+
+def test_loader_gives_frames_and_flips_a_sequence_as_one(tmp_path, helpers):
+    frames = np.concatenate([helpers.numbered_image(n) for n in range(3)])
+    schema = {"frames": FieldSchema(kind="frames", height=8, width=8, channels=3, num_frames=3)}
+    location = write_custom(tmp_path / "s", [{"frames.png": helpers.file_bytes(frames)}], schema)
+    config = DataConfig(workers=0, flip=True)
+    options = {"fields": ["frames"], "num_slots": 1, "local_slots": range(1), "micro_batch": 8}
+    batch = load(location, 1, config=config, **options)[0][0]["frames"]
+    assert batch.shape == (8, 3, 3, 8, 8)
+    assert batch[0, :, 0, 0, 0].tolist() == [0, 1, 2]
+    left = (batch[:, :, 2, 0, 0] == 255).tolist()
+    assert all(len(set(sample)) == 1 for sample in left)
+    assert {sample[0] for sample in left} == {True, False}
+
+
+def write_unpaired(folder, helpers, counts):
+    folder.mkdir()
+    schema, streams = {}, {}
+    for stream, count in counts.items():
+        samples = (
+            EncodedSample(
+                f"{n:03d}", {f"{stream}.png": helpers.file_bytes(helpers.numbered_image(n))}
+            )
+            for n in range(count)
+        )
+        streams[stream] = write_stream(folder, stream, samples, (stream,), 4)
+        schema[stream] = IMAGE.model_copy(update={"stream": stream})
+    index = DatasetIndex.build(ImageSpec(8, 8, 3, source_channels=3), streams, schema)
+    (folder / "index.json").write_text(index.to_json())
+    return str(folder)
+
+
+def test_loader_merges_unpaired_streams_each_with_its_own_order(tmp_path, helpers):
+    location = write_unpaired(tmp_path / "s", helpers, {"source": 12, "target": 12})
+    steps = load(
+        location, 4, fields=["source", "target"], num_slots=1, local_slots=range(1), micro_batch=12
+    )
+    for (batch,) in steps:
+        source, target = (helpers.number_of(batch[name]) for name in ("source", "target"))
+        assert sorted(source) == sorted(target) == list(range(12))
+        assert source != target
+
+
+def test_loader_of_unequal_streams_counts_each_by_itself(tmp_path, helpers):
+    location = write_unpaired(tmp_path / "s", helpers, {"source": 4, "target": 8})
+    (batch,) = load(
+        location, 1, fields=["source", "target"], num_slots=1, local_slots=range(1), micro_batch=8
+    )[0]
+    assert sorted(helpers.number_of(batch["source"])) == sorted([*range(4)] * 2)
+    assert sorted(helpers.number_of(batch["target"])) == list(range(8))
+
+
+def test_loader_when_a_worker_dies_says_what_to_do(dataset, monkeypatch):
+    import os
+
+    from ganforge.data import reader
+
+    monkeypatch.setattr(reader.SampleReader, "batch", lambda *args: os._exit(3))
+    with pytest.raises(DataError, match="reader process .* died .*data.workers"):
+        load(dataset, 1, config=DataConfig(workers=1))
+
+
+def test_real_images_are_the_first_in_index_order(dataset, helpers):
+    real = RealImages(DataConfig(), dataset, num_samples=12)
+    assert len(real) == 12
+    assert real[0].shape == (3, 8, 8)
+    assert real[0].dtype == torch.uint8
+    assert helpers.number_of(real.batch(range(12))) == list(range(12))
+    assert helpers.number_of(real[11][None]) == [11]
+    assert real.labels([0, 5, 9]).tolist() == [0, 1, 1]
+    with pytest.raises(IndexError):
+        real[12]
+    assert len(pickle.loads(pickle.dumps(real))) == 12
+    real.close()
+
+
+def test_real_images_are_not_flipped(dataset, helpers):
+    real = RealImages(DataConfig(flip=True), dataset)
+    for number in range(20):
+        np.testing.assert_array_equal(real[number].permute(1, 2, 0), helpers.numbered_image(number))
+
+
+def test_more_real_images_than_there_are_is_refused(dataset):
+    with pytest.raises(DataError, match="21 real images are asked for.*has 20.*evaluate.num_real"):
+        RealImages(DataConfig(), dataset, num_samples=21)
+
+
+def test_real_images_without_labels_say_so(tmp_path, helpers):
+    real = RealImages(DataConfig(), helpers.write_dataset(tmp_path / "s", classes=0))
+    with pytest.raises(DataError, match="Labels are asked for"):
+        real.labels([0])
+
+
+def test_real_images_of_a_text_field_are_refused(tmp_path):
+    location = write_custom(tmp_path / "s", [vector_members()], VECTORS)
+    with pytest.raises(DataError, match="'caption' holds text, not images"):
+        RealImages(DataConfig(), location, field="caption")[0]
+
+
+def test_real_images_with_a_bad_sample_warn_when_skipping(dataset, caplog):
+    damage(dataset, 0)
+    RealImages(DataConfig(on_bad_sample="skip"), dataset)[0]
+    assert "A neighbour stands in for a bad sample: Sample '00000'" in caplog.text

@@ -1,0 +1,429 @@
+import gzip
+import json
+import struct
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganforge.components import Source
+from ganforge.data.codec import decode_image
+from ganforge.data.sources.folders import key_of, natural_order
+from ganforge.errors import ConfigError, DataError
+from ganforge.registry import get_registry
+
+RNG = np.random.default_rng(0)
+
+
+def source(name, **options):
+    return get_registry().build(Source, name, options, "data.source")
+
+
+def paint(path, value=0, size=(4, 4)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (value, 0, 0)).save(path)
+    return path
+
+
+def reds(samples, field="image"):
+    return [int(decode_image(s.fields[field])[0, 0, 0]) for s in samples]
+
+
+def test_every_built_in_source_is_registered_and_documented():
+    names = {"folder", "frames", "hf", "idx", "manifest", "pairs", "unpaired", "webdataset", "zip"}
+    assert names <= set(get_registry().names(Source))
+    for name in names:
+        found = get_registry().find(Source, name)
+        assert found.__doc__
+        assert all(
+            f.description or f.default is not None for f in found.Config.model_fields.values()
+        )
+
+
+def test_unknown_option_of_a_source_lists_near_names():
+    with pytest.raises(ConfigError, match="data.source.pth.*Did you mean 'path'"):
+        source("folder", pth="x")
+
+
+# folder ---------------------------------------------------------------------------------------
+
+
+def test_folder_without_sub_folders_has_no_labels_and_natural_order(tmp_path):
+    for number in (10, 2, 1):
+        paint(tmp_path / f"img{number}.png", number)
+    (tmp_path / "notes.txt").touch()
+    paint(tmp_path / ".hidden.png")
+    found = source("folder", path=str(tmp_path))
+    samples = list(found.samples())
+    assert reds(samples) == [1, 2, 10]
+    assert [s.key for s in samples] == ["img1_png", "img2_png", "img10_png"]
+    assert len(found) == 3
+    assert found.class_names() == ()
+
+
+def test_folder_with_sub_folders_takes_them_as_classes(tmp_path):
+    paint(tmp_path / "dog" / "x" / "1.png", 7)
+    paint(tmp_path / "cat" / "1.jpg", 0)
+    found = source("folder", path=str(tmp_path))
+    assert found.class_names() == ("cat", "dog")
+    assert [s.fields["label"] for s in found.samples()] == [0, 1]
+    assert [s.key for s in found.samples()] == ["cat_1_jpg", "dog_x_1_png"]
+    assert source("folder", path=str(tmp_path), labels=False).class_names() == ()
+
+
+def test_folder_one_level_too_high_warns_and_gives_no_labels(tmp_path, caplog):
+    paint(tmp_path / "images" / "a" / "1.png")
+    paint(tmp_path / "images" / "b" / "1.png")
+    found = source("folder", path=str(tmp_path))
+    assert found.class_names() == ()
+    assert "one sub-folder 'images'" in caplog.text
+    assert "label" not in next(found.samples()).fields
+
+
+def test_folder_of_loose_and_nested_images_has_no_labels(tmp_path):
+    paint(tmp_path / "a" / "1.png")
+    paint(tmp_path / "2.png")
+    assert source("folder", path=str(tmp_path)).class_names() == ()
+    with pytest.raises(DataError, match="'2.png' in .* lies outside of the class sub-folders"):
+        source("folder", path=str(tmp_path), labels=True).class_names()
+
+
+def test_folder_asked_for_labels_it_lacks_says_so(tmp_path):
+    paint(tmp_path / "1.png")
+    with pytest.raises(DataError, match="has no class sub-folders.*labels: false"):
+        source("folder", path=str(tmp_path), labels=True).class_names()
+
+
+def test_folder_that_is_missing_or_empty_names_the_option(tmp_path):
+    with pytest.raises(DataError, match="path='.*nowhere' is not a folder. Correct the path"):
+        list(source("folder", path=str(tmp_path / "nowhere")).samples())
+    with pytest.raises(DataError, match="holds no images .*.png"):
+        list(source("folder", path=str(tmp_path)).samples())
+
+
+def test_keys_have_no_dots_slashes_or_unprintable_characters():
+    assert key_of("a/b.c\\d\n.png") == "a_b_c_d__png"
+
+
+def test_natural_order_sorts_numbers_by_value():
+    names = ["b", "a10", "a9", "10", "9", "a"]
+    assert sorted(names, key=natural_order) == ["9", "10", "a", "a9", "a10", "b"]
+
+
+# two folders, frames --------------------------------------------------------------------------
+
+
+def test_unpaired_has_two_streams(tmp_path):
+    for name, count in (("photo", 2), ("painting", 3)):
+        for number in range(count):
+            paint(tmp_path / name / f"{number}.png", number)
+    found = source("unpaired", source=str(tmp_path / "photo"), target=str(tmp_path / "painting"))
+    assert found.streams() == ("source", "target")
+    assert reds(found.samples("source"), "source") == [0, 1]
+    assert reds(found.samples("target"), "target") == [0, 1, 2]
+    assert len(found) == 5
+
+
+def test_pairs_join_by_name_whatever_the_extension(tmp_path):
+    for number in range(3):
+        paint(tmp_path / "edges" / f"{number}.png", number)
+        paint(tmp_path / "photos" / f"{number}.bmp", 100 + number)
+    found = source("pairs", source=str(tmp_path / "edges"), target=str(tmp_path / "photos"))
+    samples = list(found.samples())
+    assert reds(samples, "source") == [0, 1, 2]
+    assert reds(samples, "target") == [100, 101, 102]
+    assert len(found) == 3
+
+
+def test_pairs_without_a_partner_are_named(tmp_path):
+    paint(tmp_path / "a" / "1.png")
+    paint(tmp_path / "b" / "1.png")
+    paint(tmp_path / "b" / "2.png")
+    with pytest.raises(DataError, match="'2' in target='.*b', which source='.*a' lacks.*unpaired"):
+        list(source("pairs", source=str(tmp_path / "a"), target=str(tmp_path / "b")).samples())
+
+
+def test_pairs_with_two_images_of_one_name_are_named(tmp_path):
+    paint(tmp_path / "a" / "1.png")
+    paint(tmp_path / "a" / "1.bmp")
+    with pytest.raises(DataError, match="source='.*a' has two images named '1'.*Keep one"):
+        list(source("pairs", source=str(tmp_path / "a"), target=str(tmp_path / "a")).samples())
+
+
+def test_frames_are_cut_from_clips(tmp_path):
+    for clip, count in (("a", 7), ("b", 3)):
+        for number in range(count):
+            paint(tmp_path / clip / f"{number}.png", number + (100 if clip == "b" else 0))
+    samples = list(source("frames", path=str(tmp_path), num_frames=3).samples())
+    values = [[int(decode_image(f)[0, 0, 0]) for f in s.fields["frames"]] for s in samples]
+    assert values == [[0, 1, 2], [3, 4, 5], [100, 101, 102]]
+    assert len({s.key for s in samples}) == 3
+    spread = list(source("frames", path=str(tmp_path), num_frames=2, stride=3, step=2).samples())
+    values = [[int(decode_image(f)[0, 0, 0]) for f in s.fields["frames"]] for s in spread]
+    assert values == [[0, 3], [2, 5]]
+
+
+# idx ------------------------------------------------------------------------------------------
+
+
+def idx_bytes(values):
+    head = b"\0\0\x08" + bytes([values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
+    return head + values.tobytes()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_idx_gives_images_and_labels(tmp_path, pack):
+    images = RNG.integers(0, 256, (5, 28, 28), dtype=np.uint8)
+    labels = np.array([1, 0, 2, 2, 1], dtype=np.uint8)
+    (tmp_path / "images").write_bytes(pack(idx_bytes(images)))
+    (tmp_path / "labels").write_bytes(pack(idx_bytes(labels)))
+    found = source("idx", images=str(tmp_path / "images"), labels=str(tmp_path / "labels"))
+    samples = list(found.samples())
+    np.testing.assert_array_equal([s.fields["image"] for s in samples], images)
+    assert [s.fields["label"] for s in samples] == labels.tolist()
+    assert list(found.class_names()) == ["0", "1", "2"]
+    assert len(found) == 5
+    plain = source("idx", images=str(tmp_path / "images"))
+    assert plain.class_names() == ()
+    assert "label" not in next(plain.samples()).fields
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (None, "cannot be read"),
+        (b"\x1f\x8bgarbage", "cannot be read"),
+        (b"PNG", "is not an IDX file"),
+        (b"\0\0\x08\x03\0\0", "cut short after 6 bytes"),
+        (idx_bytes(np.zeros((2, 3, 3), np.uint8))[:-1], r"has 17 values, .* 18 \(2 x 3 x 3\)"),
+        (idx_bytes(np.zeros(2, np.uint8)), "has 1 dimensions, not 3.*exchanged"),
+    ],
+)
+def test_idx_that_is_damaged_says_how(tmp_path, content, text):
+    if content is not None:
+        (tmp_path / "images").write_bytes(content)
+    with pytest.raises(DataError, match=text):
+        list(source("idx", images=str(tmp_path / "images")).samples())
+
+
+def test_idx_with_labels_of_another_split_says_so(tmp_path):
+    (tmp_path / "images").write_bytes(idx_bytes(np.zeros((2, 3, 3), np.uint8)))
+    (tmp_path / "labels").write_bytes(idx_bytes(np.zeros(3, np.uint8)))
+    with pytest.raises(DataError, match=r"has shape \[3\], but there are 2 images"):
+        source(
+            "idx", images=str(tmp_path / "images"), labels=str(tmp_path / "labels")
+        ).class_names()
+
+
+# zip ------------------------------------------------------------------------------------------
+
+
+def zip_of(path, files):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return str(path)
+
+
+def test_zip_takes_folders_as_classes(tmp_path, helpers):
+    data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
+    path = zip_of(tmp_path / "a.zip", {"b/1.png": data, "a/1.png": data, "__MACOSX/._1.png": b""})
+    found = source("zip", path=path)
+    assert found.class_names() == ("a", "b")
+    assert [(s.key, s.fields["label"], s.formats) for s in found.samples()] == [
+        ("a_1_png", 0, {"image": "png"}),
+        ("b_1_png", 1, {"image": "png"}),
+    ]
+    assert len(found) == 2
+    assert "label" not in next(source("zip", path=path, labels=False).samples()).fields
+
+
+def test_zip_takes_labels_of_dataset_json(tmp_path, helpers):
+    data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
+    labels = json.dumps({"labels": [["0/1.png", 2], ["0/2.png", 0]]})
+    path = zip_of(tmp_path / "a.zip", {"0/1.png": data, "0/2.png": data, "dataset.json": labels})
+    found = source("zip", path=path)
+    assert list(found.class_names()) == ["0", "1", "2"]
+    assert [s.fields["label"] for s in found.samples()] == [2, 0]
+
+
+def test_zip_faults_are_named(tmp_path, helpers, monkeypatch):
+    data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "no.zip").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="no.zip' is not a readable zip archive"):
+        list(source("zip", path=str(tmp_path / "no.zip")).samples())
+    empty = zip_of(tmp_path / "empty.zip", {"readme.txt": b""})
+    with pytest.raises(DataError, match="empty.zip' holds no images"):
+        list(source("zip", path=empty).samples())
+    lacking = zip_of(
+        tmp_path / "l.zip", {"1.png": data, "dataset.json": '{"labels": [["2.png", 0]]}'}
+    )
+    with pytest.raises(DataError, match="has no label for '1.png'. Add it"):
+        list(source("zip", path=lacking).samples())
+    wrong = zip_of(tmp_path / "w.zip", {"1.png": data, "dataset.json": "[1]"})
+    with pytest.raises(DataError, match="is not a mapping with 'labels'"):
+        list(source("zip", path=wrong).samples())
+    monkeypatch.setattr("ganforge.data.sources.zips.MAX_FILE_BYTES", 10)
+    bomb = zip_of(tmp_path / "bomb.zip", {"1.png": data})
+    with pytest.raises(DataError, match="'1.png' in .* unpacks to .*decompression bomb"):
+        list(source("zip", path=bomb).samples())
+
+
+def test_zip_with_a_damaged_member_names_it(tmp_path, helpers):
+    data = helpers.file_bytes(RNG.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+    path = Path(zip_of(tmp_path / "a.zip", {"1.png": data}))
+    content = bytearray(path.read_bytes())
+    content[100] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="'1.png' in .* cannot be unpacked"):
+        list(source("zip", path=str(path)).samples())
+
+
+# manifest -------------------------------------------------------------------------------------
+
+
+def test_manifest_csv_with_renamed_columns_and_attribute_columns(tmp_path):
+    paint(tmp_path / "img" / "a.png", 1)
+    paint(tmp_path / "img" / "b.png", 2)
+    (tmp_path / "list.csv").write_text("file,kind,Smiling,Male\na.png,dog,1,-1\nb.png,cat,-1,0.5\n")
+    found = source(
+        "manifest",
+        path=str(tmp_path / "list.csv"),
+        root=str(tmp_path / "img"),
+        columns={"image": "file", "label": "kind"},
+        attributes=["Male", "Smiling"],
+    )
+    samples = list(found.samples())
+    assert reds(samples) == [1, 2]
+    assert [s.fields["label"] for s in samples] == [1, 0]
+    assert found.class_names() == ("cat", "dog")
+    assert [s.fields["attributes"] for s in samples] == [[-1, 1], [0.5, -1]]
+    assert found.attribute_names() == ("Male", "Smiling")
+    assert len(found) == 2
+
+
+def test_manifest_jsonl_with_everything(tmp_path):
+    paint(tmp_path / "a.png", 1)
+    np.save(tmp_path / "a.npy", np.arange(3.0))
+    row = {"image": "a.png", "label": 2, "caption": "a cat", "text": "a.npy"}
+    row["attributes"] = {"soft": 1, "old": 0}
+    (tmp_path / "list.jsonl").write_text(json.dumps(row) + "\n\n")
+    found = source("manifest", path=str(tmp_path / "list.jsonl"))
+    (sample,) = found.samples()
+    assert sample.fields["caption"] == "a cat"
+    assert sample.fields["label"] == 2
+    assert list(found.class_names()) == ["0", "1", "2"]
+    assert sample.fields["attributes"] == [1, 0]
+    assert found.attribute_names() == ("soft", "old")
+    assert sample.fields["text"].dtype == np.float32
+    assert sample.fields["text"].tolist() == [0, 1, 2]
+
+
+def test_manifest_of_pairs_has_source_and_target(tmp_path):
+    (tmp_path / "list.jsonl").write_text('{"source": "a/1.png", "target": "b/1.png"}')
+    (sample,) = source("manifest", path=str(tmp_path / "list.jsonl")).samples()
+    assert sample.fields == {"source": tmp_path / "a/1.png", "target": tmp_path / "b/1.png"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options", "message"),
+    [
+        ("m.csv", None, {}, "cannot be read"),
+        ("m.txt", "image\na.png\n", {}, "is not .csv, .jsonl or .ndjson"),
+        ("m.csv", "image\n", {}, "has no rows"),
+        ("m.jsonl", "{oops", {}, "cannot be read"),
+        ("m.jsonl", '{"image": "a"}\n{"label": 1}', {}, "Row 2 of .* has other columns than row 1"),
+        ("m.csv", "file\na.png\n", {}, "has no column 'image'.*it has file.*columns:"),
+        ("m.csv", "file\na\n", {"columns": {"image": "flie"}}, "'flie'.*Did you mean 'file'"),
+        ("m.csv", "image\na\n", {"attributes": ["Smile"]}, "'Smile', which .* lacks"),
+        ("m.csv", "image,label\na,cta\n", {"class_names": ["cat"]}, "Row 1 .* label 'cta'.*'cat'"),
+        ("m.csv", "image,age\na,old\n", {"attributes": ["age"]}, "Row 1 .*'attributes' cannot be"),
+        ("m.csv", "image,text\na,gone.npy\n", {}, "Row 1 .*'text' cannot be read"),
+    ],
+)
+def test_manifest_faults_are_named(tmp_path, name, text, options, message):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=message):
+        list(source("manifest", path=str(tmp_path / name), **options).samples())
+
+
+# webdataset -----------------------------------------------------------------------------------
+
+
+def wds_tar(path, samples):
+    import io
+
+    with tarfile.open(path, "w") as tar:
+        for name, data in samples:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def test_webdataset_with_braces_gives_image_label_and_caption(tmp_path, helpers):
+    for shard in range(2):
+        data = helpers.file_bytes(np.full((4, 4, 3), shard, np.uint8), "png")
+        wds_tar(
+            tmp_path / f"x-{shard}.tar",
+            [("1.cls", str(2 * shard).encode()), ("1.png", data), ("1.txt", b"hello")],
+        )
+    found = source("webdataset", urls=str(tmp_path / "x-{0..1}.tar"))
+    samples = list(found.samples())
+    assert reds(samples) == [0, 1]
+    assert [s.fields["label"] for s in samples] == [0, 2]
+    assert [s.fields["caption"] for s in samples] == ["hello"] * 2
+    assert list(found.class_names()) == ["0", "1", "2"]
+    assert [s.key for s in samples] == ["x-0_tar_1", "x-1_tar_1"]
+
+
+def test_webdataset_faults_are_named(tmp_path):
+    with pytest.raises(DataError, match="urls='.*gone.tar' cannot be read"):
+        list(source("webdataset", urls=str(tmp_path / "gone.tar")).samples())
+    wds_tar(tmp_path / "a.tar", [("1.cls", b"0")])
+    with pytest.raises(DataError, match="Sample '1' of .*a.tar has no image"):
+        list(source("webdataset", urls=str(tmp_path / "a.tar")).samples())
+    wds_tar(tmp_path / "b.tar", [("1.png", b"0"), ("1.cls", b"cat")])
+    with pytest.raises(DataError, match="'cls' is not a label .*to null"):
+        list(source("webdataset", urls=str(tmp_path / "b.tar")).samples())
+
+
+# hf -------------------------------------------------------------------------------------------
+
+
+def test_hf_loads_an_image_folder_with_classes(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    for label, name in enumerate(("cat", "dog")):
+        for number in range(2):
+            paint(tmp_path / "data" / name / f"{number}.png", 10 * label + number)
+    found = source("hf", path="imagefolder", data_dir=str(tmp_path / "data"))
+    samples = list(found.samples())
+    assert found.class_names() == ("cat", "dog")
+    assert [s.fields["label"] for s in samples] == [0, 0, 1, 1]
+    assert reds(samples) == [0, 1, 10, 11]
+    assert len(found) == 4
+
+
+def test_hf_loads_parquet_with_a_caption_and_keeps_bytes(tmp_path, helpers):
+    import datasets
+
+    data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
+    table = datasets.Dataset.from_dict(
+        {"pic": [{"bytes": data, "path": None}], "words": ["a cat"], "kind": [3]}
+    ).cast_column("pic", datasets.Image())
+    table.to_parquet(str(tmp_path / "t.parquet"))
+    options = {"path": "parquet", "data_files": str(tmp_path / "t.parquet")}
+    found = source("hf", caption="words", label="kind", **options)
+    (sample,) = found.samples()
+    assert sample.fields == {"image": data, "caption": "a cat", "label": 3}
+    assert list(found.class_names()) == ["0", "1", "2", "3"]
+    with pytest.raises(DataError, match="label='knid' is not a column.*Did you mean 'kind'"):
+        list(source("hf", label="knid", **options).samples())
+
+
+def test_hf_data_set_that_is_missing_names_the_options(tmp_path):
+    with pytest.raises(DataError, match=r"path='imagefolder' \(split 'train'\) cannot be loaded"):
+        list(source("hf", path="imagefolder", data_dir=str(tmp_path / "gone")).samples())
