@@ -77,7 +77,7 @@ class Train(Stage[StrictModel]):
             StopTask(save) as stop,
         ):
             tasks: list[Task] = [
-                LogTask(meter, display, lines, monitor),
+                LogTask(meter, display, lines, monitor, run.progress.nimg),
                 SampleTask(
                     samples,
                     fixed if run.architecture.translates else None,

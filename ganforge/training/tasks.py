@@ -37,7 +37,7 @@ class LogTask:
     display: Display
     lines: JsonLines
     monitor: HealthMonitor
-    _last_nimg: int = -1
+    last_nimg: int
     _start: float = field(default_factory=time.time)
 
     def due(self, run: TrainingRun) -> bool:
@@ -53,8 +53,8 @@ class LogTask:
             for name, value in run.objective.augmentation.named_buffers():
                 if value.ndim == 0:
                     record[f"augment/{name}"] = float(value)
-        since = (run.progress.nimg - max(self._last_nimg, 0)) / 1000
-        self._last_nimg = run.progress.nimg
+        since = (run.progress.nimg - self.last_nimg) / 1000
+        self.last_nimg = run.progress.nimg
         alarms = self.monitor.observe_log(record, since)
         run.extra["health"] = self.monitor.state_dict()
         if not run.runtime.is_main:
