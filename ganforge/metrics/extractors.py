@@ -110,8 +110,9 @@ def _load(content: bytes, where: str) -> nn.Module:
         )
     except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as err:
         raise MetricError(
-            f"{where} does not hold the weights of 'inception-v3-compat': {err} Use the file that "
-            f"torch-fidelity publishes, whose SHA-256 begins with {PUBLISHED_SHA256_PREFIX}."
+            f"{where} does not hold the weights of 'inception-v3-compat': it is damaged, of "
+            f"another network, or holds code. Use the file that torch-fidelity publishes, "
+            f"whose SHA-256 begins with {PUBLISHED_SHA256_PREFIX}."
         ) from err
     return cast(nn.Module, network.eval().requires_grad_(False))
 

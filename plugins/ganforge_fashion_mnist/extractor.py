@@ -2,7 +2,7 @@
 
 It is a plain convolutional classifier trained by `ganforge_fashion_mnist.train_extractor` on
 9,000 of the 10,000 images that ship with this plugin; on the 1,000 it never saw it is right
-{accuracy} of the time. Its numbers rank generators of Fashion-MNIST and nothing else: they are
+91.6 % of the time. Its numbers rank generators of Fashion-MNIST and nothing else: they are
 not comparable with Inception's, and its reference images are mostly those it was trained on.
 """
 

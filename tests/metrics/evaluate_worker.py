@@ -18,7 +18,7 @@ from ganforge.training.runtime import Runtime
 
 
 def fail() -> None:
-    raise MetricError("Cached on rank 0 only: all ranks must hear of it.")
+    raise MetricError("only rank 0 saw this")
 
 
 def main(shards: str, out: Path) -> None:

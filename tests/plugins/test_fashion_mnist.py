@@ -1,13 +1,22 @@
 import gzip
+import hashlib
 import struct
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from click.testing import CliRunner
+from ganforge_fashion_mnist.extractor import WEIGHTS, Classifier, FashionMnistFeatures
 from ganforge_fashion_mnist.idx import read_idx
 from ganforge_fashion_mnist.source import FashionMnist
+from ganforge_fashion_mnist.train_extractor import accuracy, main, split, vary
+from safetensors.torch import load_file
+from torch.testing import assert_close
 
-from ganforge.config import StrictModel
-from ganforge.errors import DataError
+from ganforge.api import ComponentOptions, DataError, FeatureExtractor, MetricError
+from ganforge.registry import get_registry
 
 
 def idx_bytes(values: np.ndarray) -> bytes:
@@ -19,7 +28,7 @@ def idx_bytes(values: np.ndarray) -> bytes:
 
 
 def test_source_first_and_last_samples_are_those_of_the_original_file():
-    source = FashionMnist(StrictModel())
+    source = FashionMnist(ComponentOptions())
     samples = list(source.samples())
     assert len(samples) == len(source) == 10_000
     assert [s.fields["label"] for s in samples[:5]] == [9, 2, 1, 1, 6]
@@ -29,7 +38,7 @@ def test_source_first_and_last_samples_are_those_of_the_original_file():
 
 
 def test_source_classes_are_even_and_named():
-    source = FashionMnist(StrictModel())
+    source = FashionMnist(ComponentOptions())
     labels = [sample.fields["label"] for sample in source.samples()]
     assert np.bincount(labels).tolist() == [1000] * 10
     assert len(source.class_names()) == 10
@@ -58,3 +67,82 @@ def test_read_idx_damaged_file_says_which_and_what_to_do(tmp_path, content, faul
         file.write_bytes(content)
     with pytest.raises(DataError, match=f"a.gz.*{fault}.*Reinstall ganforge"):
         read_idx(file)
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return FashionMnistFeatures(ComponentOptions())
+
+
+def test_extractor_is_found_by_name_and_serves_the_metrics():
+    found = get_registry().find(FeatureExtractor, "fashion-mnist")
+    assert found is FashionMnistFeatures
+    assert set(found.layers) >= {"fid", "kid", "is"}
+
+
+def test_extractor_is_right_on_held_out_images_as_often_as_documented(extractor):
+    found = accuracy(extractor.classifier)
+    documented = (Path(__file__).parents[2] / "docs" / "extractors.md").read_text()
+    assert f"{found:.1%}".replace("%", " %") in documented
+    assert found > 0.88
+
+
+def test_extractor_layers_have_their_sizes_and_no_gradient(extractor):
+    img = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
+    found = extractor(img)
+    assert found["features"].shape == (3, 128)
+    assert found["logits"].shape == (3, 10)
+    assert not any(value.requires_grad for value in found.values())
+
+
+def test_extractor_pads_28_pixels_and_takes_rgb(extractor):
+    img = torch.randint(0, 256, (2, 1, 28, 28), dtype=torch.uint8)
+    expected = extractor(img)
+    padded = torch.nn.functional.pad(img, (2, 2, 2, 2))
+    assert_close(extractor(padded), expected)
+    assert_close(extractor(img.repeat(1, 3, 1, 1)), expected)
+
+
+@pytest.mark.parametrize(
+    "img",
+    [
+        torch.zeros(1, 1, 32, 32),
+        torch.zeros(1, 4, 32, 32, dtype=torch.uint8),
+        torch.zeros(1, 1, 64, 64, dtype=torch.uint8),
+        torch.zeros(1, 1, 28, 32, dtype=torch.uint8),
+        torch.zeros(1, 28, 28, dtype=torch.uint8),
+    ],
+)
+def test_extractor_other_images_say_what_it_measures(extractor, img):
+    with pytest.raises(MetricError, match=r"'fashion-mnist' got .*28, 28.*Set data.resolution"):
+        extractor(img)
+
+
+def test_extractor_weights_are_small_and_hashed(extractor):
+    path = files("ganforge_fashion_mnist") / "data" / WEIGHTS
+    content = path.read_bytes()
+    assert len(content) < 1_500_000
+    assert extractor.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_training_images_vary_by_shift_and_mirror_only():
+    (img, _), (held_out, _) = split()
+    assert (len(img), len(held_out)) == (9000, 1000)
+    shown = vary(img[:50], torch.Generator().manual_seed(0))
+    assert shown.shape == (50, 1, 32, 32)
+    # A shift of at most two pixels loses nothing of a 28x28 image inside a border of two.
+    assert_close(shown.sum((1, 2, 3)), img[:50].sum((1, 2, 3)), rtol=1e-4, atol=1e-2)
+    assert not torch.equal(shown, img[:50])
+
+
+def test_training_for_a_moment_learns_and_its_file_loads(tmp_path, monkeypatch):
+    (img, label), (held_img, held_label) = split()
+    few, held_out = (img[:200], label[:200]), (held_img[:50], held_label[:50])
+    monkeypatch.setattr("ganforge_fashion_mnist.train_extractor.split", lambda: (few, held_out))
+    out = tmp_path / "weights.safetensors"
+    result = CliRunner().invoke(main, [str(out), "--epochs", "2", "--no-compile"])
+    assert result.exit_code == 0, result.output
+    assert "of 1000 held-out images" in result.output
+    again = Classifier()
+    again.load_state_dict(load_file(out))
+    assert out.stat().st_size < 1_500_000

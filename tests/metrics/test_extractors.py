@@ -1,0 +1,175 @@
+import hashlib
+import io
+import time
+import urllib.error
+
+import pytest
+import torch
+from metrics.inception import random_inception_weights
+from metrics.tiny import images, png
+from torch.testing import assert_close
+
+from ganforge.errors import MetricError
+from ganforge.metrics.extractors import InceptionV3Compat, InceptionV3Config
+from ganforge.metrics.scores import (
+    InceptionScore,
+    InceptionScoreConfig,
+    KernelDistance,
+    KernelDistanceConfig,
+)
+from ganforge.metrics.weights import PUBLISHED_SHA256_PREFIX, find_weights, weights_url
+
+URLOPEN = "ganforge.metrics.weights.urllib.request.urlopen"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return str(random_inception_weights(tmp_path_factory.mktemp("inception") / "random.pth"))
+
+
+@pytest.fixture(scope="module")
+def inception(weights):
+    return InceptionV3Compat(InceptionV3Config(weights=weights, sha256=None)).eval()
+
+
+@pytest.fixture
+def empty_caches(monkeypatch, tmp_path):
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    return tmp_path
+
+
+def test_inception_numbers_equal_torch_fidelity_on_the_same_pngs(weights, inception, tmp_path):
+    import torch_fidelity
+
+    gen, real = images(3, 0, channels=3, side=16), images(3, 1, channels=3, side=16)
+    for folder, img in (("gen", gen), ("real", real)):
+        (tmp_path / folder).mkdir()
+        for number, one in enumerate(img):
+            (tmp_path / folder / f"{number}.png").write_bytes(png(one))
+    expected = torch_fidelity.calculate_metrics(
+        input1=str(tmp_path / "gen"), input2=str(tmp_path / "real"), cuda=False, isc=True,
+        kid=True, feature_extractor_weights_path=weights, kid_subset_size=2, kid_subsets=4,
+        isc_splits=1, cache=False, verbose=False, save_cpu_ram=True,
+    )  # fmt: skip
+    with torch.no_grad():
+        gen_features, real_features = inception(gen), inception(real)
+    kid = KernelDistance(KernelDistanceConfig(subset_size=2, subsets=4))
+    score = InceptionScore(InceptionScoreConfig(splits=1))
+    found = kid.compute(gen_features, real_features, inception.layers)
+    found |= score.compute(gen_features, {}, inception.layers)
+    assert found["kid"] == pytest.approx(expected[torch_fidelity.KEY_METRIC_KID_MEAN], rel=1e-5)
+    assert found["is"] == pytest.approx(expected[torch_fidelity.KEY_METRIC_ISC_MEAN], rel=1e-5)
+    assert gen_features["2048"].std() > 0.1
+
+
+def test_inception_grey_is_repeated_to_rgb(inception):
+    grey = images(1, 0, channels=1, side=16)
+    with torch.no_grad():
+        assert_close(inception(grey)["2048"], inception(grey.repeat(1, 3, 1, 1))["2048"])
+
+
+def test_inception_folded_norms_and_bf16_stay_close(weights, inception, monkeypatch):
+    monkeypatch.setattr("torch.compile", lambda module: module)
+    img = images(1, 0, channels=3, side=16)
+    folded = InceptionV3Compat(InceptionV3Config(weights=weights, sha256=None, compile=True))
+    coarse = InceptionV3Compat(InceptionV3Config(weights=weights, sha256=None, precision="bf16"))
+    assert (folded.compiled, folded.precision) == (True, "fp32")
+    assert (coarse.compiled, coarse.precision) == (False, "bf16")
+    with torch.no_grad():
+        expected = inception(img)["2048"]
+        assert_close(folded.eval()(img)["2048"], expected, rtol=1e-4, atol=1e-4)
+        distance = (coarse.eval()(img)["2048"] - expected).norm() / expected.norm()
+    assert 1e-5 < distance < 0.05
+
+
+def test_inception_hash_is_that_of_the_file(weights, inception):
+    with open(weights, "rb") as file:
+        assert inception.sha256 == hashlib.sha256(file.read()).hexdigest()
+
+
+def test_weights_of_another_hash_are_refused(weights):
+    with pytest.raises(MetricError, match=r"random.pth has SHA-256 .*6726825d.*sha256: null"):
+        InceptionV3Compat(InceptionV3Config(weights=weights))
+
+
+def test_weights_path_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(MetricError, match=r"cannot be read from .*none.pth.*Correct `weights`"):
+        find_weights(str(tmp_path / "none.pth"), None, None)
+
+
+@pytest.mark.parametrize("content", [b"garbage", b""])
+def test_weights_that_are_no_weights_are_refused(tmp_path, content):
+    path = tmp_path / "bad.pth"
+    path.write_bytes(content)
+    with pytest.raises(MetricError, match="bad.pth does not hold the weights.*6726825d"):
+        InceptionV3Compat(InceptionV3Config(weights=str(path), sha256=None))
+
+
+class Evil:
+    def __reduce__(self):
+        return pytest.fail, ("code in the weights file was run",)
+
+
+def test_weights_that_run_code_are_refused(tmp_path):
+    torch.save({"x": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(MetricError, match="evil.pth does not hold the weights"):
+        InceptionV3Compat(InceptionV3Config(weights=str(tmp_path / "evil.pth"), sha256=None))
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    torch.save({"x": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(MetricError, match="other.pth does not hold the weights.*Use the file"):
+        InceptionV3Compat(InceptionV3Config(weights=str(tmp_path / "other.pth"), sha256=None))
+
+
+def test_weights_without_network_say_what_to_do_at_once(empty_caches, monkeypatch):
+    def refuse(url, timeout):
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr(URLOPEN, refuse)
+    began = time.monotonic()
+    with pytest.raises(MetricError) as caught:
+        InceptionV3Compat(InceptionV3Config(cache_dir=str(empty_caches / "cache")))
+    message = str(caught.value)
+    assert f"neither in {empty_caches / 'cache'}" in message
+    assert "Name or service not known" in message
+    assert weights_url() in message
+    assert "weights: PATH" in message and "choose another extractor" in message
+    assert time.monotonic() - began < 5
+
+
+def test_weights_are_taken_from_the_cache_folders(empty_caches):
+    name = weights_url().rsplit("/", 1)[-1]
+    assert PUBLISHED_SHA256_PREFIX in name
+    hub = empty_caches / "hub" / "checkpoints" / name
+    hub.parent.mkdir(parents=True)
+    hub.write_bytes(b"from the hub")
+    assert find_weights(None, None, None) == (b"from the hub", str(hub))
+    own = empty_caches / "xdg" / "ganforge" / name
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"from the cache")
+    assert find_weights(None, None, None) == (b"from the cache", str(own))
+
+
+def test_weights_download_is_kept_when_its_hash_is_right(empty_caches, monkeypatch):
+    content = b"downloaded"
+    monkeypatch.setattr(URLOPEN, lambda url, timeout: io.BytesIO(content))
+    digest = hashlib.sha256(content).hexdigest()
+    folder = empty_caches / "cache"
+    assert find_weights(None, str(folder), digest[:8])[0] == content
+    assert [path.read_bytes() for path in folder.iterdir()] == [content]
+
+
+def test_weights_download_of_another_hash_is_not_kept(empty_caches, monkeypatch):
+    monkeypatch.setattr(URLOPEN, lambda url, timeout: io.BytesIO(b"tampered"))
+    with pytest.raises(MetricError, match=f"{weights_url()} has SHA-256 .*expected 6726825d"):
+        find_weights(None, str(empty_caches / "cache"), PUBLISHED_SHA256_PREFIX)
+    assert not (empty_caches / "cache").exists()
+
+
+def test_weights_download_to_an_unwritable_folder_says_what_to_set(empty_caches, monkeypatch):
+    monkeypatch.setattr(URLOPEN, lambda url, timeout: io.BytesIO(b"x"))
+    (empty_caches / "file").write_text("")
+    with pytest.raises(MetricError, match=r"cannot be written to .*file.*evaluate\.cache_dir"):
+        find_weights(None, str(empty_caches / "file" / "cache"), None)
