@@ -2,9 +2,9 @@
 
 import functools
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
 import pluggy
@@ -70,20 +70,22 @@ class Registry:
 
         Raises:
             PluginConflict: another plugin provides a component of the same kind and name.
-            PluginContractError: a hook is unknown, or does not return components of its kind.
+            PluginContractError: a hook is unknown or not marked, or does not return components
+                of its kind.
+            PluginError: a hook raises.
         """
+        _check_marks(module, plugin)
         try:
             self.manager.register(module, plugin.name)
             self.manager.check_pending()
         except pluggy.PluginValidationError as err:
             raise PluginContractError(
                 f"Plugin '{plugin.name}' ({plugin.distribution} {plugin.version}) does not fit "
-                f"ganforge's hooks: {err} See docs/hooks for names and arguments."
+                f"ganforge's hooks: {err} See docs/hooks.md for names and arguments."
             ) from err
         self.plugins[plugin.name] = plugin
         for kind, hook in _HOOKS.items():
-            implementation = getattr(module, hook, None)
-            for component in implementation() if implementation else ():
+            for component in _call(module, hook, plugin):
                 self._add(kind, component, plugin)
 
     def _add(self, kind: type[Component[Any]], component: Any, plugin: Plugin) -> None:
@@ -158,9 +160,44 @@ class Registry:
         return component(config)
 
 
-def _describe(
-    err: pydantic.ValidationError, component: type[Component[Any]], where: str
-) -> str:
+def _check_marks(module: ModuleType, plugin: Plugin) -> None:
+    """Refuse functions that look like hooks but would be ignored, or fit no hook."""
+    hooks = [name for name in dir(hookspecs) if name.startswith("ganforge_")]
+    for name, value in vars(module).items():
+        if not (name.startswith("ganforge_") and isinstance(value, FunctionType)):
+            continue
+        if name not in hooks:
+            raise PluginContractError(
+                f"Plugin '{plugin.name}' ({plugin.distribution} {plugin.version}) implements the "
+                f"unknown hook '{name}'. {suggest(name, hooks)}"
+            )
+        if not hasattr(value, "ganforge_impl"):
+            raise PluginContractError(
+                f"Plugin '{plugin.name}' defines {name} without marking it, so it would never be "
+                f"called. Write @hookimpl above it (from ganforge.api import hookimpl)."
+            )
+
+
+def _call(module: ModuleType, hook: str, plugin: Plugin) -> Sequence[Any]:
+    """What a plugin's hook returns; nothing where it does not implement it."""
+    implementation = getattr(module, hook, None)
+    if implementation is None:
+        return ()
+    try:
+        found = implementation()
+    except Exception as err:  # noqa: BLE001  # a plugin may fail in any way; name it
+        raise PluginError(
+            f"{hook} of plugin '{plugin.name}' ({plugin.distribution} {plugin.version}) raises "
+            f"{type(err).__name__}: {err}. Fix or uninstall {plugin.distribution}."
+        ) from err
+    if not isinstance(found, list | tuple):
+        raise PluginContractError(
+            f"{hook} of plugin '{plugin.name}' returns {found!r}; return a list of classes."
+        )
+    return found
+
+
+def _describe(err: pydantic.ValidationError, component: type[Component[Any]], where: str) -> str:
     lines = []
     for fault in err.errors():
         path = ".".join([where, *(str(part) for part in fault["loc"])])
