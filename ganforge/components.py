@@ -398,6 +398,13 @@ class Stage(Component[ConfigT]):
     def run(self, context: RunContext) -> None:
         """Do the work, on all ranks together."""
 
+    def check(self, context: RunContext) -> None:
+        """Refuse what cannot work, before any stage runs: a fault should not cost a training.
+
+        Raises:
+            GanforgeError: says what, where, and what to do.
+        """
+
     def plan(self, context: RunContext) -> str:
         """One line for `--dry-run`: what it would do."""
         return type(self).__doc__ or self.name

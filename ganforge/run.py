@@ -42,6 +42,8 @@ def run_pipeline(
     refuse_sharded_training()
     context = RunContext(config, Path(config.run_dir or Path("runs") / config.name))
     stages = build_stages(config)
+    for stage in stages:
+        stage.check(context)
     if dry_run:
         sys.stdout.write(describe_plan(context, stages))
         return context
@@ -52,6 +54,7 @@ def run_pipeline(
         else:
             log.info("Stage %s: %s.", stage.name, stage.plan(context))
             stage.run(context)
+    log.info("%s", describe_result(context))
     return context
 
 
@@ -69,6 +72,29 @@ def describe_plan(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> 
     lines = [dump_config(context.config), f"# run directory: {context.run_dir}"]
     lines += [f"# {stage.name}: {stage.plan(context)}" for stage in stages]
     return "\n".join(lines) + "\n"
+
+
+def describe_result(context: RunContext) -> str:
+    """Where everything is, and what people want to do next."""
+    folder = context.run_dir
+    places = {
+        "samples": "pictures over time",
+        "checkpoints": "to resume: run the same command",
+        "log.jsonl": "losses, speed and memory",
+        "tensorboard": f"tensorboard --logdir {folder / 'tensorboard'}",
+        "metrics.jsonl": "numbers with their provenance",
+        "export": "the generator, ready to share",
+    }
+    lines = [f"All in {folder}:"]
+    lines += [f"  {name:<14} {what}" for name, what in places.items() if (folder / name).exists()]
+    if (folder / "export").exists():
+        lines += [
+            "Next:",
+            f"  ganforge generate {folder / 'export'} --num-images 16",
+            f"  ganforge publish {folder} --repo-id YOU/{context.config.name}",
+            "  ganforge plugins list",
+        ]
+    return "\n".join(lines)
 
 
 def _write_config(context: RunContext) -> None:

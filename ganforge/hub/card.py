@@ -15,7 +15,7 @@ from ganforge.hub.format import CARD_FILE, SAMPLES_FILE, ModelInfo, repo_slug
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _LICENSE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 _PROVENANCE = (
-    *("split", "extractor", "extractor_sha256", "resize", "precision", "ema"),
+    *("split", "reference", "extractor", "extractor_sha256", "resize", "precision", "ema"),
     *("truncation", "seed", "nimg"),
 )
 
@@ -93,7 +93,7 @@ def _eval_result(record: dict[str, Any], card: CardInfo) -> EvalResult:
         metric_type=repo_slug(str(record.get("metric", record["name"]))),
         metric_name=str(record["name"]),
         metric_value=record["value"],
-        metric_args={key: record[key] for key in _known(record, ("n_gen", "n_real"))} or None,
+        metric_args={key: record[key] for key in _known(record, ("num_gen", "num_real"))} or None,
     )
 
 
