@@ -94,7 +94,7 @@ def evaluate(model: str, **arguments: Any) -> None:
         click.echo(json.dumps(records, indent=2))
         return
     for record in records:
-        counts = f"{record['num_gen']} generated, {record['num_real']} real"
+        counts = f"{record['n_gen']} generated, {record['n_real']} real"
         click.echo(f"{record['name']} {record['value']:.6g}  ({counts}, {record['extractor']})")
 
 

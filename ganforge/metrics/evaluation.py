@@ -77,7 +77,7 @@ def evaluate(
         runtime,
         config.batch_size,
     )
-    state = _State(config, extractor, len(real), real.digest, ema, nimg)
+    state = _State(config, extractor, real, ema, nimg)
     records = on_main(
         runtime, lambda: [r for m in metrics for r in _score(m, gen_found, real_found, state)]
     )
@@ -92,8 +92,7 @@ class _State:
 
     config: EvaluateConfig
     extractor: Extractor
-    num_real: int
-    reference: str
+    real: RealSet
     ema: bool
     nimg: int
 
@@ -187,9 +186,10 @@ def _score(
             value=value,
             lower_is_better=metric.lower_is_better,
             options=metric.config.model_dump(mode="json"),
-            num_gen=config.num_images,
-            num_real=state.num_real if metric.needs_real else 0,
-            reference=state.reference if metric.needs_real else "",
+            n_gen=config.num_images,
+            n_real=len(state.real) if metric.needs_real else 0,
+            reference=state.real.digest if metric.needs_real else "",
+            split=state.real.split if metric.needs_real else "",
             extractor=extractor.name,
             extractor_sha256=extractor.sha256,
             layer=layer,

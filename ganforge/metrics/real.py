@@ -77,6 +77,11 @@ class RealSet:
         """(C, H, W) of its images."""
         return self.schema.channels, self.schema.height, self.schema.width
 
+    @property
+    def split(self) -> str:
+        """Which part of the data set it is: stream and field."""
+        return f"{self.schema.stream}.{self.field}"
+
     def batches(self, plan: Sequence[range]) -> Iterator[Tensor]:
         """The images of each range: uint8 [n, C, H, W].
 

@@ -11,9 +11,10 @@ _PROTOCOL = (
     "metric",
     "name",
     "options",
-    "num_gen",
-    "num_real",
+    "n_gen",
+    "n_real",
     "reference",
+    "split",
     "extractor",
     "extractor_sha256",
     "layer",
@@ -36,9 +37,10 @@ class MetricRecord(StrictModel):
     value: float
     lower_is_better: bool
     options: dict[str, Any] = Field({}, description="The metric's own options.")
-    num_gen: int = Field(description="Generated images.")
-    num_real: int = Field(description="Real images; 0 when the metric needs none.")
+    n_gen: int = Field(description="Generated images.")
+    n_real: int = Field(description="Real images; 0 when the metric needs none.")
     reference: str = Field(description="Digest of the real images' index; empty when none.")
+    split: str = Field("", description="Stream and field of the real images: main.image.")
     extractor: str = Field(description="Registered name of the feature extractor.")
     extractor_sha256: str = Field(description="Hash of its weights.")
     layer: str = Field(description="Its layer that was used.")

@@ -131,7 +131,7 @@ def read_records(run_dir: Path) -> list[MetricRecord]:
 def _as_asked(record: MetricRecord, context: RunContext) -> bool:
     config = context.config.evaluate
     return (
-        record.num_gen == config.num_images
+        record.n_gen == config.num_images
         and record.extractor == config.extractor.name
         and record.seed == config.seed
         and record.truncation == config.truncation

@@ -50,12 +50,13 @@ def test_evaluate_gives_one_record_per_value_with_its_provenance(
     names = ["fid", "is", "is_std", "kid", "kid_std", "precision", "recall", "f_score"]
     assert [record.name for record in records] == names
     fid, score = records[0], records[1]
-    assert (fid.metric, fid.num_gen, fid.num_real, fid.seed, fid.nimg) == ("fid", 12, 15, 3, 5000)
+    assert (fid.metric, fid.n_gen, fid.n_real, fid.seed, fid.nimg) == ("fid", 12, 15, 3, 5000)
     assert (fid.extractor, fid.extractor_sha256, fid.layer) == ("tiny", "0" * 64, "halves")
     assert (fid.resize, fid.precision, fid.compiled) == ("none", "fp32", False)
     assert (fid.ema, fid.truncation, fid.ganforge_version) == (False, 0.7, __version__)
-    assert fid.reference == load_index(shards).digest
-    assert (score.num_real, score.reference, score.layer) == (0, "", "logits")
+    assert (fid.reference, fid.split) == (load_index(shards).digest, "main.image")
+    assert (score.n_real, score.reference, score.split) == (0, "", "")
+    assert score.layer == "logits"
     assert score.options == {"splits": 2}
     assert not score.lower_is_better
 

@@ -9,7 +9,7 @@ from ganforge.metrics import MetricRecord
 def record(**changes) -> MetricRecord:
     values = {
         "metric": "fid", "name": "fid", "value": 10.0, "lower_is_better": True,
-        "num_gen": 50, "num_real": 60, "reference": "abc", "extractor": "tiny",
+        "n_gen": 50, "n_real": 60, "reference": "abc", "extractor": "tiny",
         "extractor_sha256": "0", "layer": "f", "resize": "none", "precision": "fp32",
         "ema": True, "seed": 0, "nimg": 1000, "ganforge_version": "0",
     }  # fmt: skip
@@ -35,10 +35,10 @@ def test_record_other_progress_and_seed_may_be_compared():
 @pytest.mark.parametrize(
     "change",
     [
-        {"metric": "kid"}, {"name": "other"}, {"options": {"splits": 1}}, {"num_gen": 51},
-        {"num_real": 61}, {"reference": "abd"}, {"extractor": "other"}, {"layer": "g"},
+        {"metric": "kid"}, {"name": "other"}, {"options": {"splits": 1}}, {"n_gen": 51},
+        {"n_real": 61}, {"reference": "abd"}, {"extractor": "other"}, {"layer": "g"},
         {"extractor_sha256": "1"}, {"resize": "bicubic"}, {"precision": "bf16"}, {"ema": False},
-        {"truncation": 0.7},
+        {"truncation": 0.7}, {"split": "main.target"},
     ],
 )  # fmt: skip
 def test_record_measured_unlike_is_refused_and_names_the_field(change):
