@@ -18,7 +18,7 @@ from ganforge.components import Phase, Terms
 from ganforge.errors import PluginContractError
 from ganforge.plugin_tools.cases import Case, MadeUpLoader, make_fields, requests
 from ganforge.training import checkpoint
-from ganforge.training.build import build_run, check_phases
+from ganforge.training.build import build_architecture, build_run
 from ganforge.training.loop import make_batches, make_stepper, train
 from ganforge.training.meter import Meter
 from ganforge.training.run_state import TrainingRun
@@ -50,11 +50,12 @@ def _broken(case: Case, fault: str, cure: str) -> PluginContractError:
 
 def check_builds(case: Case) -> None:
     """networks() and phases() fit together, and every network is trained by some phase."""
-    run = start(case)
-    check_phases(run.architecture, run.phases, run.nets.modules())
-    missing = [role for role in run.architecture.ema_roles if role not in run.nets]
+    architecture = build_architecture(case.config)
+    networks = architecture.networks(case.spec)
+    missing = [role for role in architecture.ema_roles if role not in networks]
     if missing:
         raise _broken(case, f"ema_roles names {missing}.", "Return them from networks().")
+    run = start(case)
     trained = {role for phase in run.phases for role in phase.trains}
     for role, module in run.nets.modules().items():
         if role not in trained and any(True for _ in module.parameters()):
