@@ -190,12 +190,12 @@ class Architecture(Component[ConfigT]):
     kind = "architecture"
     paper: ClassVar[str]
     """Citation: authors, year, arXiv number."""
-    inputs: ClassVar[tuple[str, ...]] = ("image",)
-    """Batch fields it must have."""
+    inputs: tuple[str, ...] = ("image",)
+    """Batch fields it must have; an instance may set its own, where an option decides."""
     optional_inputs: ClassVar[tuple[str, ...]] = ()
     """Batch fields it uses when the data has them."""
-    ema_roles: ClassVar[tuple[str, ...]] = ("generator",)
-    """Networks that generate: averaged over training, measured, exported."""
+    ema_roles: tuple[str, ...] = ("generator",)
+    """Networks that generate: averaged over training, measured, exported; as for `inputs`."""
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig()
     """The paper's optimizer; `train.optimizer` in the pipeline file overrides its fields."""
     optimizers: ClassVar[Mapping[str, OptimizerConfig]] = {}

@@ -46,6 +46,10 @@ class NoiseToImage(Architecture[ConfigT]):
         """Draw z [num, z_dim] for training, standard normal unless a paper says otherwise."""
         return torch.randn(num, self.z_dim, device=like.device)
 
+    def condition(self, batch: Batch) -> Tensor:
+        """What both networks are told of each image, c [N, c_dim]: its one-hot label."""
+        return batch.label
+
     def request_latent(self, request: GenerateRequest) -> Tensor:
         """Draw z [N, z_dim] for generation from the request's seeds, as `latent` does."""
         return request.noise(self.z_dim)
@@ -113,7 +117,7 @@ class NoiseToImage(Architecture[ConfigT]):
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """The generator's adversarial term; keeps the images for the discriminator's phase."""
-        c = batch.label
+        c = self.condition(batch)
         gen_img = nets["generator"](self.latent(batch.size, c), c)
         if self.reuses_fakes:
             batch.memory["gen_img"] = gen_img.detach()
@@ -125,7 +129,7 @@ class NoiseToImage(Architecture[ConfigT]):
 
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """The discriminator's adversarial term on real and generated images, kept separate."""
-        c = batch.label
+        c = self.condition(batch)
         real_logits = nets["discriminator"](objective.augment(batch.image), c)
         gen_img = self.gen_img(nets["generator"], batch)
         gen_logits = nets["discriminator"](objective.augment(gen_img), c)
@@ -140,8 +144,9 @@ class NoiseToImage(Architecture[ConfigT]):
     def gen_img(self, generator: nn.Module, batch: Batch) -> Tensor:
         """Generated images without gradient: those of the generator phase, or new ones."""
         if "gen_img" not in batch.memory:
+            c = self.condition(batch)
             with torch.no_grad():
-                gen_img = generator(self.latent(batch.size, batch.label), batch.label)
+                gen_img = generator(self.latent(batch.size, c), c)
             if not self.reuses_fakes:
                 return gen_img  # type: ignore[no-any-return]  # modules are untyped
             batch.memory["gen_img"] = gen_img
@@ -158,7 +163,7 @@ def _penalty_input(
     architecture: NoiseToImage[ConfigT], objective: Objective, nets: Networks, batch: Batch
 ) -> PenaltyInput:
     generator, discriminator = nets.eager("generator"), nets.eager("discriminator")
-    c = batch.label
+    c = architecture.condition(batch)
 
     def critic(img: Tensor) -> Tensor:
         # The penalty sees the discriminator through the augmentation, as its loss does.

@@ -179,6 +179,7 @@ class GradientPenalty(Regularizer[GradientPenaltyConfig]):
     name = "gradient_penalty"
     Config = GradientPenaltyConfig
     target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
+    forbids_batchnorm: ClassVar[bool] = True
 
     def penalty(self, inputs: PenaltyInput) -> Tensor:
         """Weighted mean of (gradient norm - 1)^2 between real and generated images."""
@@ -202,6 +203,7 @@ class Dragan(Regularizer[DraganConfig]):
     name = "dragan"
     Config = DraganConfig
     target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
+    forbids_batchnorm: ClassVar[bool] = True
 
     def penalty(self, inputs: PenaltyInput) -> Tensor:
         """Weighted mean of (gradient norm - 1)^2 near real images."""
