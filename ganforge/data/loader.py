@@ -1,6 +1,7 @@
 """What training and metrics read: batches by slot, and the first images of a data set."""
 
 import logging
+import weakref
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -152,12 +153,13 @@ class SlotLoader:
         self._start_step = start_step
         self._pin_memory = pin_memory
         self._bad: set[str] = set()
-        self._running: list[Generator[list[SlotBatch], None, None]] = []
+        # Weak, so that workers end with the iterator when the caller drops it.
+        self._running: weakref.WeakSet[Generator[list[SlotBatch], None, None]] = weakref.WeakSet()
 
     def __iter__(self) -> Iterator[list[SlotBatch]]:
         """Endless; element k of each item belongs to local_slots[k]. Begins at start_step."""
         steps = self._steps()
-        self._running.append(steps)
+        self._running.add(steps)
         return steps
 
     def _steps(self) -> Generator[list[SlotBatch], None, None]:
@@ -212,9 +214,8 @@ class SlotLoader:
 
     def close(self) -> None:
         """Stop the workers and close all files."""
-        for steps in self._running:
+        for steps in list(self._running):
             steps.close()
-        self._running.clear()
         self._reader.close()
 
 

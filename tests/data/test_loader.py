@@ -153,6 +153,26 @@ def test_loader_close_stops_the_workers(dataset):
     assert not multiprocessing.active_children()
 
 
+def test_loader_dropped_without_close_stops_the_workers(dataset):
+    import multiprocessing
+
+    steps = iter(
+        SlotLoader(
+            DataConfig(workers=1),
+            dataset,
+            fields=["image"],
+            seed=0,
+            num_slots=1,
+            local_slots=range(1),
+            micro_batch=2,
+        )
+    )
+    next(steps)
+    assert multiprocessing.active_children()
+    del steps
+    assert not multiprocessing.active_children()
+
+
 def test_loader_of_labels_that_are_absent_says_so_at_once(tmp_path, helpers):
     location = helpers.write_dataset(tmp_path / "plain", classes=0)
     with pytest.raises(DataError, match=r"Labels are asked for.*plain has none.*use_labels: false"):
