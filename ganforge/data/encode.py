@@ -1,7 +1,6 @@
 """From a source's samples to stored samples: schema from the first ones, then one by one."""
 
 import io
-import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -222,9 +221,3 @@ def _as_vector(name: str, value: Any, size: int) -> np.ndarray[Any, np.dtype[np.
     if vector.shape != (size,) or not np.isfinite(vector).all():
         raise Undecodable(f"field '{name}' must hold {size} finite numbers, as before")
     return vector
-
-
-def chunked(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
-    """Cut an iterator in lists of at most `size`."""
-    while chunk := list(itertools.islice(samples, size)):
-        yield chunk

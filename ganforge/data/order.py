@@ -148,13 +148,13 @@ class StreamOrder:
         found = self._cached(name)
         if found is None:
             order = permutation(len(self.shard_sizes), self._key(*name))
-            ends = np.cumsum(np.asarray(self.shard_sizes, dtype=np.int64)[order])
-            found = self._keep(name, order, ends)
-        order, ends = found
+            sizes = np.asarray(self.shard_sizes, dtype=np.int64)[order]
+            ends = np.cumsum(sizes)
+            found = self._keep(name, order, ends, ends - sizes)
+        order, ends, begins = found
         rotation = self._key(_ROTATION, epoch) % self.num_samples
         places = (places + rotation) % self.num_samples
         rank = np.searchsorted(ends, places, side="right")
-        begins = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
         return np.stack([order[rank], places - begins[rank]], axis=1)
 
     def _cached(self, name: tuple[int, ...]) -> tuple[NDArray[np.int64], ...] | None:

@@ -1,33 +1,21 @@
 """Raw images to shards: decode, bring to one form, encode, shuffle, write, index."""
 
-import concurrent.futures
-import contextlib
 import itertools
 import logging
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from ganforge import __version__
 from ganforge.batch import ImageSpec
-from ganforge.components import Sample, Source
+from ganforge.components import Source
 from ganforge.config import DataConfig
-from ganforge.data.encode import PROBED, Encoded, SampleEncoder, chunked, probe_schema
+from ganforge.data.encode import PROBED, Encoded, SampleEncoder, probe_schema
 from ganforge.data.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo, load_index
 from ganforge.data.order import hash_key, permutation
+from ganforge.data.pool import encode_chunks, progress_bar
 from ganforge.data.reader import check_shards_present
 from ganforge.data.spool import Spool
 from ganforge.data.storage import is_remote
@@ -36,9 +24,6 @@ from ganforge.errors import DataError
 from ganforge.registry import get_registry
 
 logger = logging.getLogger(__name__)
-_CHUNK = 32
-_AHEAD = 4
-"""Chunks per worker in flight: enough to keep it busy, few enough to bound memory."""
 _RECIPE_FIELDS = ("source", "resolution", "channels", "resize", "background", "samples_per_shard")
 
 
@@ -203,7 +188,7 @@ def _write(
     tally = _Tally(source, config)
     streams: dict[str, tuple[ShardInfo, ...]] = {}
     fields: dict[str, FieldSchema] = {}
-    with _progress_bar(len(source), progress) as advance:
+    with progress_bar(len(source), progress) as advance:
         for stream in source.streams():
             schema, streams[stream] = _write_stream(
                 config, tally, folder, stream, workers, seed, advance
@@ -242,9 +227,8 @@ def _write_stream(
         raise DataError(f"{where} has no samples. Check its path and options in data.source.")
     schema = probe_schema(config, stream, first, where)
     encoder = SampleEncoder(config, schema, where)
-    chunks = chunked(itertools.chain(first, samples), _CHUNK)
     with Spool(folder / f"{stream}.spool") as spool:
-        for done in _encode_chunks(encoder, chunks, workers):
+        for done in encode_chunks(encoder, itertools.chain(first, samples), workers):
             for encoded in done:
                 if tally.add(encoded):
                     spool.append(encoded.sample)
@@ -270,46 +254,6 @@ def _check_spool(spool: Spool, where: str) -> None:
             f"{where} gives the key '{twice}' to two samples. Keys must be unique: rename one of "
             f"the files."
         )
-
-
-def _encode_chunks(
-    encoder: SampleEncoder, chunks: Iterator[list[Sample]], workers: int
-) -> Iterator[list[Encoded]]:
-    """Encoded chunks in order, with a bounded number in flight."""
-    if workers == 0:
-        yield from map(encoder.encode_all, chunks)
-        return
-    pending: deque[concurrent.futures.Future[list[Encoded]]] = deque()
-    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
-        try:
-            for chunk in chunks:
-                pending.append(pool.submit(encoder.encode_all, chunk))
-                if len(pending) >= workers * _AHEAD:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        except BrokenProcessPool as err:
-            raise DataError(
-                f"A worker process of prepare died ({err}); memory may have run out. Use fewer "
-                f"than {workers} workers."
-            ) from err
-        finally:
-            for future in pending:
-                future.cancel()
-
-
-@contextlib.contextmanager
-def _progress_bar(total: int, show: bool) -> Iterator[Callable[[int], None]]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, disable=not show) as bar:
-        task = bar.add_task("Preparing images", total=total or None)
-        yield lambda count: bar.advance(task, count)
 
 
 def _with_learnt(

@@ -15,6 +15,7 @@ from ganforge.data import prepare as module
 from ganforge.data.encode import Encoded, SampleEncoder, probe_schema
 from ganforge.data.index import load_index
 from ganforge.data.loader import RealImages, SlotLoader
+from ganforge.data.pool import AHEAD, CHUNK, encode_chunks
 from ganforge.data.prepare import is_prepared, prepare
 from ganforge.data.verify import verify_shards
 from ganforge.errors import DataError
@@ -465,19 +466,19 @@ def test_prepare_when_a_worker_dies_says_what_to_do(photos, tmp_path, monkeypatc
         prepare(config(photos), tmp_path / "out", workers=1, progress=False)
 
 
-def test_bounded_number_of_chunks_is_in_flight(monkeypatch):
+def test_prepare_reads_ahead_only_a_bounded_number_of_samples():
     taken = []
 
-    def chunks():
-        for number in range(100):
+    def samples():
+        for number in range(10000):
             taken.append(number)
-            yield [Sample(str(number), {"image": IMAGE})]
+            yield Sample(str(number), {"image": IMAGE})
 
     schema = probe_schema(DataConfig(), "main", [Sample("a", {"image": IMAGE})], "test")
     encoder = SampleEncoder(DataConfig(), schema, "test")
-    encoded = module._encode_chunks(encoder, chunks(), 1)
+    encoded = encode_chunks(encoder, samples(), 1)
     assert isinstance(next(encoded)[0], Encoded)
-    assert len(taken) <= module._AHEAD
+    assert len(taken) <= AHEAD * CHUNK
     encoded.close()
 
 

@@ -1,0 +1,81 @@
+"""Worker processes that encode samples while the main process reads and writes."""
+
+import concurrent.futures
+import contextlib
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from ganforge.components import Sample
+from ganforge.data.encode import Encoded, SampleEncoder
+from ganforge.errors import DataError
+
+CHUNK = 32
+AHEAD = 4
+"""Chunks per worker in flight: enough to keep it busy, few enough to bound memory."""
+
+
+def _chunked(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
+    while chunk := list(itertools.islice(samples, CHUNK)):
+        yield chunk
+
+
+def encode_chunks(
+    encoder: SampleEncoder, samples: Iterator[Sample], workers: int
+) -> Iterator[list[Encoded]]:
+    """Encode samples in order, with a bounded number in flight.
+
+    Args:
+        encoder: what the workers run.
+        samples: read in this process.
+        workers: processes; 0 encodes in this one.
+
+    Raises:
+        DataError: a worker died.
+    """
+    chunks = _chunked(samples)
+    if workers == 0:
+        yield from map(encoder.encode_all, chunks)
+        return
+    pending: deque[concurrent.futures.Future[list[Encoded]]] = deque()
+    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
+        try:
+            for chunk in chunks:
+                pending.append(pool.submit(encoder.encode_all, chunk))
+                if len(pending) >= workers * AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        except BrokenProcessPool as err:
+            raise DataError(
+                f"A worker process of prepare died ({err}); memory may have run out. Use fewer "
+                f"than {workers} workers."
+            ) from err
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+@contextlib.contextmanager
+def progress_bar(total: int, show: bool) -> Iterator[Callable[[int], None]]:
+    """Shows progress while open; yields the function that advances it."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=not show) as bar:
+        task = bar.add_task("Preparing images", total=total or None)
+        yield lambda count: bar.advance(task, count)
