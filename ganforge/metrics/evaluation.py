@@ -1,5 +1,7 @@
 """Measure a generator: the one function that the evaluate stage and training call."""
 
+import functools
+import json
 import logging
 import math
 import shutil
@@ -8,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ganforge import __version__
@@ -118,17 +121,23 @@ def _build_extractor(
                 f"(evaluate.metrics); it serves {', '.join(sorted(component.layers))}. Leave the "
                 f"metric out, or choose another evaluate.extractor."
             )
-    options = _extractor_options(config, component, runtime)
-    made: list[Extractor] = []
+    options = json.dumps(_extractor_options(config, component, runtime), sort_keys=True)
 
     def build() -> None:
-        made.append(registry.build(FeatureExtractor, name, options, "evaluate.extractor"))
+        _extractor(component, options, runtime.device)
 
     # Rank 0 first: it may have to download weights, which the others then find in the cache.
     on_main(runtime, build)
-    if not made:
-        build()
-    return made[0].to(runtime.device).eval()
+    return _extractor(component, options, runtime.device)
+
+
+# Kept between evaluations during training: loading and compiling Inception takes half a minute.
+@functools.lru_cache(maxsize=1)
+def _extractor(component: type[Extractor], options: str, device: torch.device) -> Extractor:
+    made = get_registry().build(
+        FeatureExtractor, component.name, json.loads(options), "evaluate.extractor"
+    )
+    return made.to(device).eval()
 
 
 def _extractor_options(

@@ -19,6 +19,7 @@ from ganforge.data.index import load_index
 from ganforge.data.loader import RealImages
 from ganforge.errors import ConfigError, DataError, MetricError, PluginNotFound
 from ganforge.metrics import evaluate
+from ganforge.metrics.evaluation import _extractor
 from ganforge.metrics.features import generated
 
 KID = {"name": "kid", "subsets": 5, "subset_size": 8}
@@ -281,6 +282,20 @@ def test_evaluate_video_reference_is_refused(tmp_path, runtime, shards, registry
     (Path(shards) / "index.json").write_text(changed.to_json())
     with pytest.raises(MetricError, match="'image' of .* holds frames.*evaluate.reference"):
         measure(runtime, shards, configured(tmp_path))
+
+
+def test_evaluate_again_builds_no_second_extractor(
+    tmp_path, runtime, shards, registry, monkeypatch
+):
+    built = []
+    original = TinyExtractor.__init__
+    monkeypatch.setattr(
+        TinyExtractor, "__init__", lambda self, config: built.append(1) or original(self, config)
+    )
+    _extractor.cache_clear()
+    measure(runtime, shards, configured(tmp_path, metrics=("fid",)))
+    measure(runtime, shards, configured(tmp_path, metrics=("fid",), seed=9))
+    assert len(built) == 1
 
 
 @pytest.mark.dist
