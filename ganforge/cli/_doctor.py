@@ -100,12 +100,12 @@ def _compiler() -> Iterator[Finding]:
 def _launch(environ: Mapping[str, str]) -> Iterator[Finding]:
     found = [f"{name}={environ[name]}" for name in _LAUNCH_VARIABLES if name in environ]
     yield Finding("ok", "launch", " ".join(found) or "one process (no launcher variables)")
-    tasks, world = int(environ.get("SLURM_NTASKS", 1)), int(environ.get("WORLD_SIZE", 1))
-    if tasks > 1 and world == 1:
+    tasks = environ.get("SLURM_NTASKS", "1")
+    if "SLURM_PROCID" in environ and tasks != "1" and environ.get("WORLD_SIZE", "1") == "1":
         yield Finding(
             "warn",
             "launch",
-            f"SLURM_NTASKS={tasks} but WORLD_SIZE is 1: each task would train alone; "
+            f"SLURM_NTASKS={tasks} but WORLD_SIZE is not set: each task would train alone; "
             f"start with slurm/train.sbatch",
         )
 
@@ -169,16 +169,20 @@ def _disk(run_dir: Path) -> Iterator[Finding]:
 
 
 def _inception() -> Iterator[Finding]:
-    """Where torch-fidelity, through torch.hub, caches the FID network."""
+    """Where the weights of the FID network are looked for."""
     import torch
 
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    found = sorted(folder.glob("weights-inception-*.pth"))
+    from ganforge.metrics.cache import default_cache_dir
+    from ganforge.metrics.weights import weights_url
+
+    name = weights_url().rpartition("/")[2]
+    folders = (default_cache_dir(), Path(torch.hub.get_dir()) / "checkpoints")
+    found = [folder / name for folder in folders if (folder / name).is_file()]
     if found:
         yield Finding("ok", "inception", str(found[0]))
     else:
         yield Finding(
-            "warn", "inception", f"weights not cached in {folder}; the first FID downloads them"
+            "warn", "inception", f"weights not cached in {folders[0]}; the first FID downloads them"
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ganforge.edge import explain
-from ganforge.errors import GanforgeError, PluginConflict, suggest
+from ganforge.errors import GanforgeError, PluginConflict, RunStopped, suggest
 
 
 class ErrorGroup(click.Group):
@@ -19,6 +19,9 @@ class ErrorGroup(click.Group):
         """Run the command; errors that a user can fix lose their traceback."""
         try:
             return super().invoke(ctx)
+        except RunStopped as stop:
+            click.echo(str(stop), err=True)
+            ctx.exit(stop.exit_code)
         except (GanforgeError, OSError) as err:
             message = explain(err)
             if message is None:

@@ -1,0 +1,76 @@
+import logging
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from ganforge.batch import ImageSpec
+from ganforge.cli import main
+from ganforge.components import Architecture
+from ganforge.hub import CardInfo, export_model
+from ganforge.registry import get_registry
+
+
+@pytest.fixture
+def ganforge(tmp_path, monkeypatch):
+    """Run the command line in an empty folder; checks the exit code."""
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+
+    def _ganforge(*arguments, code=0):
+        result = CliRunner().invoke(main, [str(a) for a in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result
+
+    yield _ganforge
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def export(folder, name, spec):
+    """An export folder of an untrained architecture of example size."""
+    component = get_registry().find(Architecture, name)
+    architecture = component(component.Config(**component.example_options))
+    torch.manual_seed(0)
+    return export_model(
+        folder / name,
+        architecture=architecture,
+        networks=architecture.networks(spec),
+        spec=spec,
+        nimg=8000,
+        card=CardInfo(name=name),
+    )
+
+
+@pytest.fixture(scope="session")
+def dcgan(tmp_path_factory):
+    return export(tmp_path_factory.mktemp("models"), "dcgan", ImageSpec(16, 16, 3))
+
+
+@pytest.fixture(scope="session")
+def stylegan(tmp_path_factory):
+    spec = ImageSpec(16, 16, 3, class_names=("cat", "dog"))
+    return export(tmp_path_factory.mktemp("models"), "stylegan2", spec)
+
+
+@pytest.fixture(scope="session")
+def cyclegan(tmp_path_factory):
+    spec = ImageSpec(16, 16, 3, source_channels=3)
+    return export(tmp_path_factory.mktemp("models"), "cyclegan", spec)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """Twelve 20 x 24 images in two classes."""
+    folder = tmp_path_factory.mktemp("photos")
+    for index in range(12):
+        pixels = np.random.default_rng(index).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        path = folder / ("cat" if index % 2 else "dog") / f"{index}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    return folder

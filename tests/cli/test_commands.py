@@ -1,0 +1,226 @@
+"""run, data, plugins and schema."""
+
+import json
+import os
+
+import pytest
+import yaml
+
+from ganforge.plugin_tools import report
+
+PIPELINE = """
+name: tiny
+stages: [prepare]
+data:
+  source: {{name: folder, path: {photos}}}
+  resolution: 16
+model: {{architecture: dcgan, base_channels: 8}}
+"""
+
+
+@pytest.fixture
+def pipeline(ganforge, photos, tmp_path):
+    (tmp_path / "tiny.yaml").write_text(PIPELINE.format(photos=photos))
+    return "tiny.yaml"
+
+
+def test_run_runs_the_stages(ganforge, pipeline, tmp_path):
+    ganforge("run", pipeline)
+
+    assert (tmp_path / "runs/tiny/shards/index.json").is_file()
+
+
+def test_run_dry_prints_the_file_and_trains_nothing(ganforge, pipeline, tmp_path):
+    output = ganforge("run", pipeline, "--dry-run", "model.base_channels=16").stdout
+
+    assert yaml.safe_load(output)["model"]["base_channels"] == 16
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("model.base_chanels=16", "unknown key 'base_chanels'. Did you mean 'base_channels'"),
+        ("train.sed=1", "train.sed (override 'train.sed=1')"),
+        ("stages=[trian]", "Unknown stage 'trian'"),
+    ],
+)
+def test_run_reports_faults_of_the_file(ganforge, pipeline, override, expected):
+    assert expected in ganforge("run", pipeline, override, code=2).stderr
+
+
+def test_run_missing_file_is_one_message(ganforge):
+    assert ganforge("run", "no.yaml", code=2).stderr.startswith("Error: Pipeline file 'no.yaml'")
+
+
+# Data ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shards(ganforge, photos):
+    output = ganforge(
+        "data", "prepare", "shards", "source=folder", f"source.path={photos}", "resolution=16",
+        "--workers", 0,
+    ).stdout  # fmt: skip
+    assert "Wrote 12 samples to shards." in output
+    return "shards"
+
+
+def test_data_prepare_says_what_it_wrote(ganforge, photos):
+    arguments = ("data", "prepare", "out", "source.name=folder", f"source.path={photos}")
+    told = json.loads(ganforge(*arguments, "resolution=16", "--workers", 0, "--json").stdout)
+
+    assert (told["path"], told["num_samples"]) == ("out", {"main": 12})
+    assert len(told["digest"]) == 64
+
+
+def test_data_prepare_keeps_what_is_there_unless_told(ganforge, shards, photos):
+    again = ("data", "prepare", shards, "source=folder", f"source.path={photos}", "resolution=16",
+             "--workers", 0)  # fmt: skip
+
+    assert "already exists" in ganforge(*again, code=2).stderr
+    ganforge(*again, "--overwrite")
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("resolutoin=64", "unknown key 'resolutoin'. Did you mean 'resolution'?"),
+        ("source=foldr", "Unknown source 'foldr'. Did you mean 'folder'"),
+        ("resolution", "is not of the form section.key=value"),
+    ],
+)
+def test_data_prepare_names_a_wrong_setting(ganforge, setting, expected):
+    assert expected in ganforge("data", "prepare", "out", setting, code=2).stderr
+
+
+def test_data_inspect_reports_raw_images_shards_and_pipeline_alike(
+    ganforge, photos, shards, pipeline
+):
+    for location in (photos, shards, pipeline):
+        told = json.loads(ganforge("data", "inspect", location, "--json").stdout)
+        assert told["class_counts"] == {"cat": 6, "dog": 6}
+
+    text = ganforge("data", "inspect", shards, "--contact-sheet", "sheet.png").stdout
+    assert "size      16 x 16 x 3, 8 bits: 12 images" in text
+    assert "class     cat: 6" in text and "picture   sheet.png" in text
+
+
+def test_data_inspect_lists_bad_files(ganforge, tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "broken.png").write_bytes(b"\x89PNG no more")
+
+    output = ganforge("data", "inspect", "raw").stdout
+
+    assert "BAD" in output and "broken" in output and "WARNING" in output
+
+
+def test_data_verify_finds_damage(ganforge, shards, tmp_path):
+    assert "1 of 1 shards are sound: 12 samples." in ganforge("data", "verify", shards).stdout
+    shard = next((tmp_path / shards).glob("*.tar"))
+    damaged = bytearray(shard.read_bytes())
+    damaged[700] ^= 1
+    shard.write_bytes(damaged)
+
+    output = ganforge("data", "verify", shards, code=1).stdout
+    told = json.loads(ganforge("data", "verify", shards, "--json", code=1).stdout)
+
+    assert "Damaged: " in output and shard.name in output
+    assert told["is_sound"] is False
+    ganforge("data", "verify", shards, "--no-hashes")
+
+
+def test_data_verify_without_an_index_says_so(ganforge):
+    assert (
+        "No index.json can be read at nowhere"
+        in ganforge("data", "verify", "nowhere", code=2).stderr
+    )
+
+
+# Plugins and schema ----------------------------------------------------------------------------
+
+
+def test_plugins_list_is_a_table(ganforge):
+    rows = [line.split() for line in ganforge("plugins", "list").stdout.splitlines()]
+
+    assert ["architecture", "dcgan", "ganforge"] in [row[:3] for row in rows]
+
+
+def test_plugins_list_json_has_kind_name_and_origin(ganforge):
+    told = json.loads(ganforge("plugins", "list", "--json").stdout)
+
+    found = next(row for row in told if row["name"] == "r1")
+    assert (found["kind"], found["distribution"].split()[0]) == ("regularizer", "ganforge")
+    assert found["summary"]
+
+
+def test_plugins_new_refuses_names_and_folders(ganforge, tmp_path):
+    taken, odd = (
+        ganforge("plugins", "new", "dcgan", code=2),
+        ganforge("plugins", "new", "A B", code=2),
+    )
+
+    assert "The name 'dcgan' is taken by an installed plugin or component" in taken.stderr
+    assert "'A B' cannot name a plugin: use lower-case letters" in odd.stderr
+    (tmp_path / "ganforge-mine" / "x").mkdir(parents=True)
+    assert (
+        "is not empty. Remove it, or give another --out"
+        in ganforge("plugins", "new", "mine", code=2).stderr
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_plugins_new_where_writing_is_forbidden_is_one_message(ganforge, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+
+    assert (
+        "is not permitted" in ganforge("plugins", "new", "mine", "--out", "locked", code=2).stderr
+    )
+
+
+def test_plugins_new_into_a_file_is_one_message(ganforge, tmp_path):
+    (tmp_path / "file").touch()
+
+    assert (
+        "a part of the path is a file"
+        in ganforge("plugins", "new", "mine", "--out", "file", code=2).stderr
+    )
+
+
+def test_plugins_check_prints_outcomes_and_fails(ganforge, monkeypatch):
+    outcomes = [
+        report.Outcome("builds", "x", "passed"),
+        report.Outcome("output", "x", "failed", "not in range"),
+    ]
+    monkeypatch.setattr(report, "check_plugin", lambda name: iter(outcomes))
+
+    assert ganforge("plugins", "check", "x", code=1).stdout.splitlines() == [
+        "passed  x: builds",
+        "failed  x: output: not in range",
+    ]
+    assert json.loads(ganforge("plugins", "check", "x", "--json", code=1).stdout) == [
+        outcome.to_dict() for outcome in outcomes
+    ]
+
+
+def test_plugins_check_passes_a_sound_component(ganforge):
+    assert "passed  loss hinge: is described" in ganforge("plugins", "check", "hinge").stdout
+
+
+def test_plugins_check_unknown_name_lists_near_ones(ganforge):
+    assert "Did you mean 'dcgan'" in ganforge("plugins", "check", "dcgn", code=2).stderr
+
+
+def test_schema_is_printed_or_written(ganforge, tmp_path):
+    printed = json.loads(ganforge("schema").stdout)
+    ganforge("schema", "--out", "schema.json")
+
+    assert json.loads((tmp_path / "schema.json").read_text()) == printed
+    assert "Architecture.dcgan" in printed["$defs"]
+
+
+def test_schema_into_a_missing_folder_is_one_message(ganforge):
+    assert (
+        "Access to no/schema.json failed: it does not exist"
+        in ganforge("schema", "--out", "no/schema.json", code=2).stderr
+    )

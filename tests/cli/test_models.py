@@ -1,0 +1,233 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganforge.cli import _generate
+from ganforge.errors import ConfigError
+from ganforge.hub import push
+
+
+def pixels(path):
+    return np.asarray(Image.open(path))
+
+
+def test_generate_writes_one_png_per_seed(ganforge, dcgan, tmp_path):
+    files = json.loads(ganforge("generate", dcgan, "--seeds", "3,5-6", "--json").stdout)
+
+    assert [file["seed"] for file in files] == [3, 5, 6]
+    assert [file["path"] for file in files] == [f"samples/seed00000{n}.png" for n in (3, 5, 6)]
+    assert pixels(tmp_path / files[0]["path"]).shape == (16, 16, 3)
+
+
+def test_generate_seed_gives_the_same_image_in_any_batch(ganforge, dcgan):
+    ganforge("generate", dcgan, "-n", 5, "--out", "many")
+    ganforge("generate", dcgan, "--seed", 3, "--out", "one", "--batch-size", 1)
+
+    assert np.array_equal(pixels("many/seed000003.png"), pixels("one/seed000003.png"))
+
+
+def test_generate_chunks_do_not_change_images_or_labels(ganforge, stylegan, monkeypatch):
+    arguments = ("generate", stylegan, "-n", 5, "--label", "cat", "--label", "dog", "--json")
+    whole = json.loads(ganforge(*arguments, "--out", "a").stdout)
+    monkeypatch.setattr(_generate, "_CHUNK", 3)
+    cut = json.loads(ganforge(*arguments, "--out", "b").stdout)
+
+    assert [f["label"] for f in whole] == ["cat", "dog", "cat", "dog", "cat"]
+    assert [f["label"] for f in cut] == [f["label"] for f in whole]
+    for one, other in zip(whole, cut, strict=True):
+        assert np.array_equal(pixels(one["path"]), pixels(other["path"]))
+
+
+def test_generate_passes_truncation_and_options(ganforge, stylegan):
+    ganforge("generate", stylegan, "--truncation", 0, "-o", "noise=none", "--out", "a", "-n", 2)
+
+    # Truncation 0 gives the mean latent; without noise all images are one.
+    assert np.array_equal(pixels("a/seed000000.png"), pixels("a/seed000001.png"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--truncation", "0.5"], "the architecture 'dcgan' has no truncation. Leave it out"),
+        (["-o", "noise=none"], "has no generation option 'noise'"),
+        (["-o", "noise"], "--option 'noise' is not KEY=VALUE"),
+        (["-o", "a=["], "--option 'a=[': the value is not YAML"),
+        (["--seeds", "1-x"], "'1-x' is no seed and no range. Write e.g. 3,10-19."),
+        (["--seeds", "9-3"], "'9-3' is no seed and no range"),
+        (["--seeds", "1,2", "-n", "3"], "--num 3, but --seeds '1,2' lists 2"),
+        (["--label", "cat"], "label"),
+    ],
+)
+def test_generate_refuses_what_the_model_does_not_have(ganforge, dcgan, arguments, expected):
+    assert expected in ganforge("generate", dcgan, *arguments, code=2).stderr
+
+
+def test_generate_without_a_model_says_so(ganforge):
+    assert "no folder ./nowhere" in ganforge("generate", "./nowhere", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("num", "first", "listed", "expected"),
+    [
+        (None, 0, None, [0]),
+        (3, 7, None, [7, 8, 9]),
+        (None, 0, "4", [4]),
+        (4, 0, "1-3, 9", [1, 2, 3, 9]),
+    ],
+)
+def test_chosen_seeds(num, first, listed, expected):
+    assert _generate.chosen_seeds(num, first, listed) == expected
+
+
+def test_parse_options_reads_yaml_values():
+    options = _generate.parse_options(["a=1", "b=[1, 2]", "c=x=y", "d=null"])
+
+    assert options == {"a": 1, "b": [1, 2], "c": "x=y", "d": None}
+
+
+def test_parse_options_without_key_is_refused():
+    with pytest.raises(ConfigError, match="'=1' is not KEY=VALUE"):
+        _generate.parse_options(["=1"])
+
+
+# Translate -------------------------------------------------------------------------------------
+
+
+def test_translate_keeps_names_and_gives_the_model_size(ganforge, cyclegan, photos):
+    files = json.loads(ganforge("translate", cyclegan, photos, "--json").stdout)
+
+    assert len(files) == 12
+    by_source = {file["source"].rpartition("/")[2]: file["path"] for file in files}
+    assert by_source["3.png"] == "translated/3.png"
+    assert pixels("translated/3.png").shape == (16, 16, 3)
+
+
+def test_translate_numbers_equal_names(ganforge, cyclegan, photos, tmp_path):
+    (tmp_path / "3.jpg").write_bytes((photos / "cat" / "3.png").read_bytes())
+    files = json.loads(
+        ganforge("translate", cyclegan, photos / "cat" / "3.png", "3.jpg", "--json").stdout
+    )
+
+    assert [f["path"] for f in files] == ["translated/3-000000.png", "translated/3-000001.png"]
+
+
+def test_translate_directions_differ(ganforge, cyclegan, photos):
+    image = photos / "cat" / "3.png"
+    ganforge("translate", cyclegan, image, "--out", "forth")
+    ganforge("translate", cyclegan, image, "--out", "back", "--direction", "target_to_source")
+
+    assert not np.array_equal(pixels("forth/3.png"), pixels("back/3.png"))
+
+
+def test_translate_refuses_what_it_cannot_do(ganforge, cyclegan, dcgan, photos, tmp_path):
+    image = photos / "cat" / "3.png"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.png").write_text("no image")
+
+    assert (
+        "no direction 'up'"
+        in ganforge("translate", cyclegan, image, "--direction", "up", code=2).stderr
+    )
+    assert "translates none" in ganforge("translate", dcgan, image, code=2).stderr
+    assert "empty holds no image files" in ganforge("translate", cyclegan, "empty", code=2).stderr
+    assert "text.png is not an image" in ganforge("translate", cyclegan, "text.png", code=2).stderr
+
+
+# Evaluate --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shards(ganforge, photos):
+    ganforge(
+        "data", "prepare", "shards", "source.name=folder", f"source.path={photos}", "resolution=16",
+        "--workers", 0, "--json",
+    )  # fmt: skip
+    return "shards"
+
+
+def test_evaluate_hands_over_what_was_asked(ganforge, dcgan, shards, monkeypatch):
+    asked = {}
+
+    class Record:
+        def model_dump(self, mode):
+            return {"name": "fid", "value": 1.5, "num_gen": 8, "num_real": 12, "extractor": "e"}
+
+    def evaluate(make, config, reference, runtime, *, nimg, data):
+        asked.update(img=make([0, 1]), config=config, reference=reference, nimg=nimg)
+        return [Record()]
+
+    monkeypatch.setattr(_generate, "evaluate", evaluate)
+    arguments = ("evaluate", dcgan, "--reference", shards, "-m", "fid", "-m", "is", "-n")
+    arguments = (*arguments[:-1], "--num-images", 8)
+
+    assert ganforge(*arguments).stdout == "fid 1.5  (8 generated, 12 real, e)\n"
+    assert json.loads(ganforge(*arguments, "--json").stdout)[0]["value"] == 1.5
+    assert asked["img"].shape == (2, 3, 16, 16)
+    assert [metric.name for metric in asked["config"].metrics] == ["fid", "is"]
+    assert (asked["config"].num_images, asked["reference"], asked["nimg"]) == (8, "shards", 8000)
+
+
+def test_evaluate_of_a_translator_translates_the_reference(ganforge, cyclegan, photos, monkeypatch):
+    ganforge(
+        "data", "prepare", "domains", "source.name=unpaired", f"source.source={photos / 'cat'}",
+        f"source.target={photos / 'dog'}", "resolution=16", "--workers", 0,
+    )  # fmt: skip
+    made = {}
+
+    def evaluate(make, config, reference, runtime, *, nimg, data):
+        made.update(img=make(range(8)))
+        return []
+
+    monkeypatch.setattr(_generate, "evaluate", evaluate)
+
+    ganforge("evaluate", cyclegan, "--reference", "domains")
+
+    # Six source images, dealt to the seeds in turn.
+    assert made["img"].shape == (8, 3, 16, 16)
+    assert np.allclose(made["img"][0], made["img"][6], atol=1e-5)
+    assert not np.allclose(made["img"][0], made["img"][1], atol=1e-2)
+
+
+def test_evaluate_unknown_metric_lists_near_ones(ganforge, dcgan, shards):
+    message = ganforge("evaluate", dcgan, "--reference", shards, "-m", "fidd", code=2).stderr
+
+    assert "Unknown metric 'fidd'. Did you mean 'fid'" in message
+
+
+# Hub -------------------------------------------------------------------------------------------
+
+
+def test_publish_pushes_the_export_of_a_run(ganforge, monkeypatch):
+    asked = {}
+
+    def push_folder(folder, repo_id, **options):
+        asked.update(folder=str(folder), repo_id=repo_id, **options)
+        return push.PushResult(repo_id, "main", "https://hub/org/name", "c" * 40)
+
+    monkeypatch.setattr("ganforge.hub.push_folder", push_folder)
+    from pathlib import Path
+
+    Path("run/export").mkdir(parents=True)
+
+    output = ganforge("publish", "run", "org/name", "--private").stdout
+
+    assert output == "Published at https://hub/org/name (cccccccccccc).\n"
+    assert (asked["folder"], asked["repo_id"], asked["private"]) == ("run/export", "org/name", True)
+    told = json.loads(ganforge("publish", "run", "org/name", "--json").stdout)
+    assert told == {"url": "https://hub/org/name", "commit": "c" * 40}
+
+
+def test_publish_of_what_is_no_export_is_refused(ganforge, tmp_path):
+    (tmp_path / "other").mkdir()
+
+    assert "config.json" in ganforge("publish", "other", "org/name", code=2).stderr
+
+
+def test_pull_of_a_folder_copies_it(ganforge, dcgan, tmp_path):
+    told = json.loads(ganforge("pull", dcgan, "--out", "copy", "--json").stdout)
+
+    assert told == {"path": "copy"}
+    assert (tmp_path / "copy" / "model.safetensors").is_file()
+    assert ganforge("pull", dcgan).stdout.strip() == str(dcgan)
