@@ -4,6 +4,7 @@ This is what `accelerate launch -m ganforge.run` and the Slurm scripts start on 
 """
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.logging import RichHandler
 
 from ganforge.components import RunContext, Stage
 from ganforge.config import PipelineConfig, StrictModel
-from ganforge.errors import ConfigError, GanforgeError
+from ganforge.errors import ConfigError, GanforgeError, RunStopped
 from ganforge.pipeline_file import dump_config, load_pipeline, validate_components
 from ganforge.registry import get_registry
 from ganforge.training.runtime import refuse_sharded_training
@@ -90,9 +91,9 @@ def describe_result(context: RunContext) -> str:
     if (folder / "export").exists():
         lines += [
             "Next:",
-            f"  ganforge generate {folder / 'export'} --num-images 16",
-            f"  ganforge publish {folder} --repo-id YOU/{context.config.name}",
-            "  ganforge plugins list",
+            f"  ganforge generate {folder} --num 16 --out {folder / 'generated'}",
+            f"  ganforge publish {folder} YOU/{context.config.name}",
+            f"  ganforge evaluate {folder} --help",
         ]
     return "\n".join(lines)
 
@@ -112,9 +113,9 @@ def _write_config(context: RunContext) -> None:
 
 def set_up_logging() -> None:
     """Readable log lines on standard error; ranks beyond 0 speak only of problems."""
-    from accelerate import PartialState
-
-    rank = PartialState().process_index if "accelerate" in sys.modules else 0
+    # Not from accelerate's PartialState: whoever makes it first decides device, backend and
+    # time-out for the process, and that is `Runtime`.
+    rank = int(os.environ.get("RANK", "0"))
     logging.basicConfig(
         level=logging.INFO if rank == 0 else logging.WARNING,
         format="%(message)s",
@@ -127,7 +128,7 @@ def set_up_logging() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of one rank. Returns the exit code: 0, or 2 after a user's error."""
+    """The command line of one rank. Returns the exit code: 0, 2 (user's error) or 75 (stopped)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     dry_run = "--dry-run" in given
     given = [argument for argument in given if argument != "--dry-run"]
@@ -137,6 +138,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_up_logging()
     try:
         run_pipeline(given[0], given[1:], dry_run=dry_run)
+    except RunStopped as stop:
+        sys.stderr.write(f"{stop}\n")
+        return stop.exit_code
     except GanforgeError as err:
         sys.stderr.write(f"Error: {err}\n")
         return 2

@@ -6,12 +6,24 @@ import logging
 from ganforge.components import RunContext, Stage
 from ganforge.config import StrictModel
 from ganforge.data.index import load_index
+from ganforge.errors import RunStopped
 from ganforge.images import image_grid
 from ganforge.stages.evaluate import evaluate_run
 from ganforge.stages.session import checkpoints_dir, runtime_of, shards_location
 from ganforge.training import checkpoint as checkpoints
-from ganforge.training.build import build_architecture, build_run
-from ganforge.training.data import choose_fields, fixed_batch, make_loader, model_spec
+from ganforge.training.build import (
+    build_architecture,
+    build_objective,
+    build_run,
+    choose_slots,
+)
+from ganforge.training.data import (
+    choose_fields,
+    expected_spec,
+    fixed_batch,
+    make_loader,
+    model_spec,
+)
 from ganforge.training.health import HealthMonitor, diversity
 from ganforge.training.logs import Display, JsonLines
 from ganforge.training.loop import Task, train
@@ -41,6 +53,16 @@ class Train(Stage[StrictModel]):
         total = round(context.config.train.total_kimg * 1000)
         return newest is not None and int(newest.name.removeprefix("nimg-")) >= total
 
+    def check(self, context: RunContext) -> None:
+        """Refuse forbidden combinations, and batches that do not split over the ranks."""
+        config = context.config
+        architecture, objective = build_architecture(config), build_objective(config)
+        runtime = runtime_of(context)
+        choose_slots(config, runtime.world_size, _fixed_slots(context))
+        spec = expected_spec(config, architecture)
+        if spec is not None:
+            architecture.check(spec, objective)
+
     def plan(self, context: RunContext) -> str:
         """How long it trains."""
         config = context.config.train
@@ -48,7 +70,11 @@ class Train(Stage[StrictModel]):
         return f"train for {config.total_kimg:g} kimg: {steps} steps of {config.batch_size} images"
 
     def run(self, context: RunContext) -> None:
-        """Train to the end, or to a signal."""
+        """Train to the end, or to a signal.
+
+        Raises:
+            RunStopped: a signal asked for it; later stages must not run on half a model.
+        """
         location = shards_location(context)
         run, fields = open_run(context, location)
         self._train(context, run, location, fields)
@@ -91,6 +117,16 @@ class Train(Stage[StrictModel]):
             ]
             train(run, lambda r: make_loader(r, location, fields), meter, tasks)
         run.runtime.accelerator.end_training()
+        if not run.is_finished:
+            raise RunStopped(
+                f"Stopped by a signal at {run.progress.kimg:.1f} of {config.total_kimg:g} kimg; a "
+                f"checkpoint is saved in {save.folder}. Run the same command to go on."
+            )
+
+
+def _fixed_slots(context: RunContext) -> int | None:
+    newest = checkpoints.latest(checkpoints_dir(context))
+    return None if newest is None else int(checkpoints.load(newest).state["num_slots"])
 
 
 def _shown(fields: tuple[str, ...]) -> str:

@@ -86,6 +86,27 @@ def model_spec(config: PipelineConfig, index: DatasetIndex, fields: tuple[str, .
     )
 
 
+def expected_spec(config: PipelineConfig, architecture: Architecture[Any]) -> ImageSpec | None:
+    """What the networks will be built for, as far as the pipeline file alone tells.
+
+    It is good enough to refuse what cannot work before data are prepared: conditions that the
+    architecture needs are taken as present. None when the file does not give the resolution.
+    """
+    size = config.data.height_width
+    if size is None:
+        return None
+    channels = config.data.channels or 3
+    needs = architecture.inputs
+    return ImageSpec(
+        *size,
+        channels=channels,
+        source_channels=channels if "source" in needs else None,
+        class_names=("0", "1") if "label" in needs else (),
+        attribute_names=("0",) if "attributes" in needs else (),
+        text_dim=1 if "text" in needs else 0,
+    )
+
+
 def make_loader(run: TrainingRun, location: str, fields: tuple[str, ...]) -> SlotLoader:
     """The loader that continues where the run is."""
     return SlotLoader(
