@@ -27,6 +27,9 @@ from ganforge.data.codec import (
 )
 from ganforge.data.index import FieldSchema
 
+WHITE_16 = 65535
+"""What white becomes in int32 image tensors, whatever the bits of the data."""
+
 
 class FieldReader(Protocol):
     """Reads one field of the samples of a slot."""
@@ -58,6 +61,7 @@ class ImageReader:
         # uint16 tensors lack most operations.
         self.dtype = np.uint8 if schema.bit_depth == 8 else np.int32
         self.bit_depth = schema.bit_depth
+        self.max_value = schema.max_value if schema.bit_depth == 16 else 255
         self.colorspace = "GRAY" if schema.channels == 1 else "RGB"
 
     def allocate(self, count: int) -> NDArray[Any]:
@@ -99,6 +103,10 @@ class ImageReader:
         """[n, C, H, W], or [n, T, C, H, W]."""
         if flips is not None and flips.any():
             values[flips] = values[flips][:, :, ::-1]
+        if self.bit_depth == 16 and self.max_value != WHITE_16:
+            # 12-bit data kept in 16 bits would come out almost black.
+            values = np.rint(values * (WHITE_16 / self.max_value)).astype(np.int32)
+            values = values.clip(max=WHITE_16)
         tensor = torch.from_numpy(values)
         if self.is_video:
             return tensor.view(-1, *self.frames).permute(0, 1, 4, 2, 3)

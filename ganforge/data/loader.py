@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ganforge.config import DataConfig
+from ganforge.data.fields import WHITE_16
 from ganforge.data.index import load_index
 from ganforge.data.order import StreamOrder
 from ganforge.data.reader import FieldValues, SampleReader, check_fields, check_shards_present
@@ -96,7 +97,7 @@ class SlotLoader:
     What slot s holds at step t is a function of (data, seed, num_slots, micro_batch, s, t) alone:
     not of the ranks, the workers or where the run began.
 
-    Fields: image, source, target uint8 [n, C, H, W] (int32 for 16-bit data), frames
+    Fields: image, source, target uint8 [n, C, H, W] (int32, 0 to 65535, for 16-bit data), frames
     [n, T, C, H, W], label int64 [n], attributes and text float32 [n, D], caption list of n str.
     """
 
@@ -256,7 +257,6 @@ class RealImages(Dataset[Tensor]):
                 f"{num_samples} real images are asked for, but the data set at {location} has "
                 f"{available}. Set evaluate.num_real to at most {available}."
             )
-        self._max_value = schema.max_value
         self._count = available if num_samples is None else num_samples
         sizes = [shard.num_samples for shard in self.index.streams[self.stream]]
         self._ends = torch.tensor(sizes).cumsum(0)
@@ -274,7 +274,7 @@ class RealImages(Dataset[Tensor]):
         """Several images: uint8 [n, C, H, W]."""
         img = self._values(numbers, self.field)
         if img.dtype != torch.uint8:
-            img = (img.float() * (255 / self._max_value)).round_().to(torch.uint8)
+            img = (img.float() * (255 / WHITE_16)).round_().to(torch.uint8)
         return img
 
     def labels(self, numbers: Sequence[int]) -> Tensor:

@@ -63,7 +63,7 @@ def test_loader_shows_each_sample_once_per_epoch(dataset, helpers):
         assert shown == list(range(20))
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_loader_with_any_number_of_workers_gives_the_same_batches(dataset, workers):
     config = DataConfig(workers=workers, flip=True)
     assert_same(
@@ -490,3 +490,23 @@ def test_real_images_with_a_bad_sample_warn_when_skipping(dataset, caplog):
     damage(dataset, 0)
     RealImages(DataConfig(on_bad_sample="skip"), dataset)[0]
     assert "A neighbour stands in for a bad sample: Sample '00000'" in caplog.text
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loader_pins_memory_and_keeps_channels_last(dataset, workers):
+    batch = load(dataset, 1, config=DataConfig(workers=workers), pin_memory=True)[0][0]
+    assert batch["image"].is_pinned()
+    assert batch["label"].is_pinned()
+    assert batch["image"].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_slot_result_pins_tensors_and_leaves_captions(monkeypatch):
+    from ganforge.data.loader import _SlotResult
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self + 1)
+    result = _SlotResult({"label": torch.zeros(2), "caption": ["a"]}, ["bad"]).pin_memory()
+    assert result.values["label"].tolist() == [1, 1]
+    assert result.values["caption"] == ["a"]
+    assert result.bad == ["bad"]

@@ -150,7 +150,7 @@ def test_prepare_without_channels_takes_the_most_that_occurs(tmp_path):
     assert run(config(str(tmp_path / "in")), tmp_path / "out").image_spec.channels == 3
 
 
-def test_prepare_of_12_bit_images_keeps_values_and_notes_white(tmp_path):
+def test_prepare_of_12_bit_images_notes_white_and_loads_them_bright(tmp_path):
     pixels = RNG.integers(0, 4096, (8, 8), dtype=np.uint16)
     pixels[0, 0] = 4000
     save(tmp_path / "in" / "1.tif", pixels)
@@ -167,8 +167,9 @@ def test_prepare_of_12_bit_images_keeps_values_and_notes_white(tmp_path):
         micro_batch=1,
     )
     image = next(iter(loader))[0]["image"]
-    np.testing.assert_array_equal(image[0, 0], pixels)
-    assert stored(tmp_path / "out").max() > 200
+    np.testing.assert_array_equal(image[0, 0], np.rint(pixels * (65535 / 4095)))
+    expected = np.rint(pixels * (255 / 4095))
+    np.testing.assert_allclose(stored(tmp_path / "out")[0, 0], expected, atol=1)
 
 
 def test_prepare_of_unpaired_domains_writes_two_streams(tmp_path, helpers):
