@@ -8,7 +8,7 @@ from ganforge.layers.activation import PixelNorm, ScaledLeakyReLU, pixel_norm, s
 from ganforge.layers.attention import SelfAttention
 from ganforge.layers.conditional import ConditionalBatchNorm2d
 from ganforge.layers.equalized import EqualizedConv2d, EqualizedLinear
-from ganforge.layers.init import init_normal, init_orthogonal
+from ganforge.layers.init import init_normal, init_orthogonal, init_xavier
 from ganforge.layers.minibatch import MinibatchDiscrimination, MinibatchStdDev
 from ganforge.layers.modulated import (
     ModulatedConv2d,
@@ -53,6 +53,7 @@ __all__ = [
     "fir_kernel",
     "init_normal",
     "init_orthogonal",
+    "init_xavier",
     "modulated_conv2d",
     "pixel_norm",
     "resample2d",

@@ -34,6 +34,14 @@ def init_normal(network: nn.Module, std: float = 0.02) -> None:
             nn.init.zeros_(module.bias)
 
 
+def init_xavier(network: nn.Module, gain: float = 1.0) -> None:
+    """Draw linear, embedding and convolution weights uniformly, by fans in and out; zero biases.
+
+    Source: Glorot and Bengio 2010, Eq. 16.
+    """
+    _init_weights(network, lambda weight: nn.init.xavier_uniform_(weight, gain))
+
+
 def init_orthogonal(network: nn.Module, gain: float = 1.0) -> None:
     """Give linear, embedding and convolution weights orthonormal rows and zero the biases.
 

@@ -1,0 +1,243 @@
+"""LAPGAN: a conditional GAN for each level of a pyramid. Denton et al. 2015, arXiv:1506.05751.
+
+Each level is trained on its own: its generator gets the real image of the level below, enlarged,
+and adds what is missing; its discriminator sees the sum. Generation goes from coarse to fine.
+
+Deviations from the paper: levels are counted from the coarsest and trained side by side on the
+same batches; 2x2 means and bilinear enlargement in place of its blur; sizes of the convolutions.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.api import (
+    Architecture,
+    Batch,
+    ConfigError,
+    GenerateRequest,
+    ImageSpec,
+    Networks,
+    Objective,
+    OptimizerConfig,
+    PenaltyInput,
+    Phase,
+    Regularizer,
+    Terms,
+    full_precision,
+)
+from ganforge_classic.lapgan_networks import (
+    BandDiscriminator,
+    BandGenerator,
+    BaseDiscriminator,
+    BaseGenerator,
+    LapganConfig,
+)
+from ganforge_classic.layers import uniform_latent, uniform_request_latent
+from ganforge_classic.pyramid import enlarge, gaussian_pyramid
+
+_SMALLEST = 4
+
+
+class Lapgan(Architecture[LapganConfig]):
+    """Laplacian pyramid of GANs (Denton et al. 2015): networks `generator_0`, the coarsest, ..."""
+
+    name, Config = "lapgan", LapganConfig
+    paper = "Denton et al. 2015, arXiv:1506.05751"
+    optional_inputs = ("label",)
+    optimizer = OptimizerConfig(name="sgd", lr=0.02, momentum=0.5)
+    example_options = {
+        "z_dim": 8,
+        "levels": 2,
+        "base_generator_units": 16,
+        "base_discriminator_units": 16,
+        "generator_channels": 4,
+        "discriminator_channels": 4,
+        "kernel_size": 3,
+    }
+
+    def __init__(self, config: LapganConfig) -> None:
+        super().__init__(config)
+        self.ema_roles = tuple(f"generator_{level}" for level in range(config.levels))
+
+    def check(self, spec: ImageSpec, objective: Objective) -> None:
+        """Refuse sizes that cannot be halved often enough, and even kernels."""
+        if self.config.kernel_size % 2 == 0:
+            raise ConfigError(
+                f"model.kernel_size={self.config.kernel_size}: 'lapgan' adds what its convolutions "
+                f"make to an image of the same size, so they must be odd. Use "
+                f"{self.config.kernel_size - 1} or {self.config.kernel_size + 1}."
+            )
+        scale = 2 ** (self.config.levels - 1)
+        sides = (spec.height, spec.width)
+        if all(side % scale == 0 and side // scale >= _SMALLEST for side in sides):
+            return
+        near = [max(_SMALLEST, round(side / scale)) * scale for side in sides]
+        raise ConfigError(
+            f"data.resolution: 'lapgan' with model.levels={self.config.levels} halves each side "
+            f"{self.config.levels - 1} times to {_SMALLEST} pixels or more, which "
+            f"{spec.height}x{spec.width} does not allow. Use [{near[0]}, {near[1]}] (data.resize: "
+            f"pad adds a border without resampling) or fewer levels."
+        )
+
+    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+        """`generator_<level>` and `discriminator_<level>`."""
+        networks: dict[str, nn.Module] = {}
+        for level in range(self.config.levels):
+            scale = 2 ** (self.config.levels - 1 - level)
+            own = replace(spec, height=spec.height // scale, width=spec.width // scale)
+            generator = BandGenerator if level else BaseGenerator
+            discriminator = BandDiscriminator if level else BaseDiscriminator
+            networks[f"generator_{level}"] = generator(self.config, own)
+            networks[f"discriminator_{level}"] = discriminator(self.config, own)
+        return networks
+
+    def phases(self, objective: Objective) -> list[Phase]:
+        """For each level: generator, discriminator, and the lazy penalties of both."""
+        return [p for level in range(self.config.levels) for p in self._level(objective, level)]
+
+    def _level(self, objective: Objective, level: int) -> list[Phase]:
+        phases = []
+        for target, terms in (
+            ("generator", self.generator_terms),
+            ("discriminator", self.discriminator_terms),
+        ):
+            role, regularizers = f"{target}_{level}", objective.for_target(target)
+            each_step = [r for r in regularizers if r.every == 1]
+            every = objective.n_critic if target == "generator" else 1
+            loss = functools.partial(self._both, terms, objective, level, each_step)
+            project = functools.partial(_project, role, regularizers)
+            phases.append(Phase(role, (role,), loss, every=every, after_step=project))
+            for lazy in (r for r in regularizers if r.every > 1):
+                penalty = functools.partial(self.penalty_terms, objective, level, [lazy])
+                name = f"{role}_{lazy.name}"
+                phases.append(Phase(name, (role,), penalty, every=lazy.every * every, lazy=True))
+        return phases
+
+    def _both(
+        self,
+        terms: Any,
+        objective: Objective,
+        level: int,
+        regularizers: list[Regularizer[Any]],
+        nets: Networks,
+        batch: Batch,
+    ) -> Terms:
+        found: Terms = terms(objective, level, nets, batch)
+        if regularizers:
+            found |= self.penalty_terms(objective, level, regularizers, nets, batch)
+        return found
+
+    def generator_terms(
+        self, objective: Objective, level: int, nets: Networks, batch: Batch
+    ) -> Terms:
+        """The adversarial term of a level's generator."""
+        discriminator, c = nets[f"discriminator_{level}"], batch.label
+        gen_img = self.compose(nets[f"generator_{level}"], level, batch, self.latent(level, batch))
+        batch.memory[f"gen_{level}"] = gen_img.detach()
+        gen_logits = discriminator(objective.augment(gen_img), c)
+        real_logits = None
+        if objective.loss.generator_needs_real:
+            real_logits = discriminator(objective.augment(self.real_img(level, batch)), c)
+        return {"adversarial": objective.loss.generator(gen_logits, real_logits)}
+
+    def discriminator_terms(
+        self, objective: Objective, level: int, nets: Networks, batch: Batch
+    ) -> Terms:
+        """The adversarial term of a level's discriminator, on sums over the same low-pass."""
+        discriminator, c = nets[f"discriminator_{level}"], batch.label
+        real_logits = discriminator(objective.augment(self.real_img(level, batch)), c)
+        gen_logits = discriminator(objective.augment(self.gen_img(level, nets, batch)), c)
+        if objective.augmentation is not None and level == self.config.levels - 1:
+            objective.augmentation.observe(real_logits.detach())
+        # The log shows the mean over levels under the usual names, and each level.
+        for suffix in ("", f"_{level}"):
+            batch.report(f"logits/real{suffix}", real_logits)
+            batch.report(f"logits/gen{suffix}", gen_logits)
+        return {"adversarial": objective.loss.discriminator(real_logits, gen_logits)}
+
+    def penalty_terms(
+        self,
+        objective: Objective,
+        level: int,
+        regularizers: list[Regularizer[Any]],
+        nets: Networks,
+        batch: Batch,
+    ) -> Terms:
+        """Penalties on one level's networks, in full precision."""
+        generator, c = nets.eager(f"generator_{level}"), batch.label
+        discriminator = nets.eager(f"discriminator_{level}")
+        terms = {}
+        with full_precision(batch.image):
+            inputs = PenaltyInput(
+                discriminator=discriminator,
+                generator=generator,
+                critic=lambda img: discriminator(objective.augment(img), c),
+                real_img=self.real_img(level, batch),
+                gen_img=lambda: self.gen_img(level, nets, batch),
+                synthesize=lambda num: self._synthesize(generator, level, batch, num),
+            )
+            for regularizer in regularizers:
+                penalty = regularizer.penalty(inputs)
+                if penalty is not None:
+                    terms[regularizer.name] = penalty * regularizer.every
+        return terms
+
+    def real_img(self, level: int, batch: Batch) -> Tensor:
+        """[N, C, h, w] real images of a level."""
+        if "pyramid" not in batch.memory:
+            batch.memory["pyramid"] = gaussian_pyramid(batch.image, self.config.levels)
+        return cast(Tensor, batch.memory["pyramid"][level])
+
+    def gen_img(self, level: int, nets: Networks, batch: Batch) -> Tensor:
+        """[N, C, h, w] generated images of a level without gradient; made once a step."""
+        key = f"gen_{level}"
+        if key not in batch.memory:
+            with torch.no_grad():
+                z = self.latent(level, batch)
+                batch.memory[key] = self.compose(nets[f"generator_{level}"], level, batch, z)
+        return cast(Tensor, batch.memory[key])
+
+    def latent(self, level: int, batch: Batch) -> Tensor:
+        """Draw a level's z [N, its size] from U[-1, 1]."""
+        img = self.real_img(level, batch)
+        size = img.shape[2] * img.shape[3] if level else self.config.z_dim
+        return uniform_latent(batch.size, size, img)
+
+    def compose(self, generator: nn.Module, level: int, batch: Batch, z: Tensor) -> Tensor:
+        """Images [n, C, h, w] of a level from z [n, ...], over the real images of the one below."""
+        num = z.shape[0]
+        c = batch.label[:num]
+        if level == 0:
+            return cast(Tensor, generator(z, c))
+        low = enlarge(self.real_img(level - 1, batch)[:num])
+        return cast(Tensor, low + generator(z, low, c))
+
+    def _synthesize(
+        self, generator: nn.Module, level: int, batch: Batch, num: int
+    ) -> tuple[Tensor, Tensor]:
+        z = self.latent(level, batch)[:num].requires_grad_(True)
+        return self.compose(generator, level, batch, z), z
+
+    def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
+        """Images [N, C, H, W]: the coarsest from the seeds, then one band after the other."""
+        self.check_request(request.truncation, request.options)
+        base = cast(BaseGenerator, nets["generator_0"])
+        c = request.random_label(base.c_dim)
+        img: Tensor = base(uniform_request_latent(request, base.z_dim), c)
+        for level in range(1, self.config.levels):
+            generator = cast(BandGenerator, nets[f"generator_{level}"])
+            low = enlarge(img)
+            z = uniform_request_latent(request, generator.z_dim, stream=level)
+            # Training saw images in [-1, 1] below.
+            img = (low + generator(z, low, c)).clamp(-1.0, 1.0)
+        return img
+
+
+def _project(role: str, regularizers: list[Regularizer[Any]], nets: Networks) -> None:
+    for regularizer in regularizers:
+        regularizer.project(nets.eager(role))

@@ -1,0 +1,184 @@
+"""DCGAN: convolutional generator and discriminator. Source: Radford et al. 2016, arXiv:1511.06434.
+
+Deviations from the paper: 4x4 kernels in place of 5x5 (even kernels tile a stride of 2 without a
+checkerboard), latents from a normal distribution, and any size whose halves reach a small grid.
+Options give LSGAN's generator (arXiv:1611.04076) and minibatch discrimination (arXiv:1606.03498).
+"""
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.api import (
+    ComponentOptions,
+    Field,
+    ImageSpec,
+    NoiseToImage,
+    Objective,
+    OptimizerConfig,
+)
+from ganforge.layers import MinibatchDiscrimination
+from ganforge_dcgan.grid import Norm, build_norm, init_dcgan, pyramid
+
+# LSGAN puts a second layer on the grid of each of the first steps up.
+_LSGAN_DOUBLED = 2
+
+
+class DcganConfig(ComponentOptions):
+    """Options of DCGAN."""
+
+    z_dim: int = Field(100, gt=0, description="Latent size.")
+    base_channels: int = Field(
+        64, gt=0, description="Channels at the finest grid; they double towards the coarsest."
+    )
+    max_channels: int = Field(1024, gt=0, description="Upper limit of channels.")
+    generator: Literal["dcgan", "lsgan"] = Field(
+        "dcgan",
+        description="lsgan (Mao et al. 2017, figure 5a) has further layers of stride 1: one after "
+        "each of the first two steps up, and the last, to the image.",
+    )
+    generator_norm: Norm = "batch"
+    discriminator_norm: Norm = Field(
+        "batch", description="With a gradient penalty use layer or none."
+    )
+    minibatch_kernels: int = Field(
+        0,
+        ge=0,
+        description="Features of minibatch discrimination (Salimans et al. 2016; 100 there); 0 for "
+        "none. The statistics are those of a slot.",
+    )
+    minibatch_kernel_dim: int = Field(
+        5, gt=0, description="Dimensions in which each of them measures distance."
+    )
+
+
+def _widths(config: DcganConfig, doublings: int) -> list[int]:
+    """Channels from the finest grid to the coarsest."""
+    return [min(config.max_channels, config.base_channels << level) for level in range(doublings)]
+
+
+class DcganGenerator(nn.Module):
+    """z [N, z_dim] -> img [N, C, H, W] in [-1, 1]: a projection, then stride-2 convolutions."""
+
+    def __init__(self, config: DcganConfig, spec: ImageSpec) -> None:
+        super().__init__()
+        height, width, doublings = pyramid(spec.height, spec.width)
+        widths = _widths(config, doublings)[::-1]
+        norm = config.generator_norm
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(config.z_dim, widths[0], (height, width), bias=norm == "none"),
+            build_norm(norm, widths[0]),
+            nn.ReLU(),
+        ]
+        for before, after in pairwise(widths):
+            layers += _step_up(before, after, norm)
+        layers.append(nn.ConvTranspose2d(widths[-1], spec.channels, 4, 2, 1))
+        self.layers = nn.Sequential(*layers)
+        self.apply(init_dcgan)
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        """Generate; `c` is [N, 0]."""
+        return torch.tanh(self.layers(z[:, :, None, None]))
+
+
+class LsganGenerator(nn.Module):
+    """z [N, z_dim] -> img [N, C, H, W] in [-1, 1]: DCGAN's with layers of stride 1 between.
+
+    Source: Mao et al. 2017, arXiv:1611.04076, figure 5a; 4x4 kernels at stride 2 and 3x3 at
+    stride 1 in place of 5x5.
+    """
+
+    def __init__(self, config: DcganConfig, spec: ImageSpec) -> None:
+        super().__init__()
+        height, width, doublings = pyramid(spec.height, spec.width)
+        widths = _widths(config, doublings)[::-1]
+        norm = config.generator_norm
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(config.z_dim, widths[0], (height, width), bias=norm == "none"),
+            build_norm(norm, widths[0]),
+            nn.ReLU(),
+        ]
+        for level, (before, after) in enumerate(pairwise([widths[0], *widths])):
+            layers += _step_up(before, after, norm)
+            if level < _LSGAN_DOUBLED:
+                layers += [
+                    nn.Conv2d(after, after, 3, 1, 1, bias=norm == "none"),
+                    build_norm(norm, after),
+                    nn.ReLU(),
+                ]
+        layers.append(nn.Conv2d(widths[-1], spec.channels, 3, 1, 1))
+        self.layers = nn.Sequential(*layers)
+        self.apply(init_dcgan)
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        """Generate; `c` is [N, 0]."""
+        return torch.tanh(self.layers(z[:, :, None, None]))
+
+
+def _step_up(before: int, after: int, norm: Norm) -> list[nn.Module]:
+    return [
+        nn.ConvTranspose2d(before, after, 4, 2, 1, bias=norm == "none"),
+        build_norm(norm, after),
+        nn.ReLU(),
+    ]
+
+
+class DcganDiscriminator(nn.Module):
+    """img [N, C, H, W] -> logits [N]: stride-2 convolutions, then one over the whole grid."""
+
+    def __init__(self, config: DcganConfig, spec: ImageSpec) -> None:
+        super().__init__()
+        height, width, doublings = pyramid(spec.height, spec.width)
+        widths = _widths(config, doublings)
+        norm = config.discriminator_norm
+        layers: list[nn.Module] = [nn.Conv2d(spec.channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
+        for before, after in pairwise(widths):
+            layers += [
+                nn.Conv2d(before, after, 4, 2, 1, bias=norm == "none"),
+                build_norm(norm, after),
+                nn.LeakyReLU(0.2),
+            ]
+        layers += _head(config, widths[-1], height, width)
+        self.layers = nn.Sequential(*layers)
+        self.apply(init_dcgan)
+
+    def forward(self, img: Tensor, c: Tensor) -> Tensor:
+        """Score; `c` is [N, 0]."""
+        return self.layers(img).flatten()  # type: ignore[no-any-return]  # Sequential is untyped
+
+
+def _head(config: DcganConfig, channels: int, height: int, width: int) -> list[nn.Module]:
+    if not config.minibatch_kernels:
+        return [nn.Conv2d(channels, 1, (height, width))]
+    size, kernels = channels * height * width, config.minibatch_kernels
+    closeness = MinibatchDiscrimination(size, kernels, config.minibatch_kernel_dim)
+    return [nn.Flatten(), closeness, nn.Linear(size + kernels, 1)]
+
+
+class Dcgan(NoiseToImage[DcganConfig]):
+    """Deep convolutional GAN (Radford et al. 2016)."""
+
+    name, Config = "dcgan", DcganConfig
+    paper = "Radford et al. 2016, arXiv:1511.06434"
+    optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
+    example_options = {"z_dim": 8, "base_channels": 8}
+
+    @property
+    def z_dim(self) -> int:
+        """Latent size."""
+        return self.config.z_dim
+
+    def check(self, spec: ImageSpec, objective: Objective) -> None:
+        """Refuse sizes that stride-2 layers do not reach, and forbidden penalties."""
+        pyramid(spec.height, spec.width)
+        super().check(spec, objective)
+
+    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+        """A generator and a discriminator of mirrored widths."""
+        generator = LsganGenerator if self.config.generator == "lsgan" else DcganGenerator
+        return {
+            "generator": generator(self.config, spec),
+            "discriminator": DcganDiscriminator(self.config, spec),
+        }

@@ -1,0 +1,56 @@
+"""The residual networks of WGAN-GP. Source: Gulrajani et al. 2017, arXiv:1704.00028, appendix F.
+
+The paper's critic has no normalisation for CIFAR-10; `layer` is its choice for deeper ones.
+Deviations from the paper: labels by projection in place of an auxiliary classifier, any size whose
+halves reach a small grid, and generator and critic see batches of the same size.
+"""
+
+from typing import Literal
+
+from torch import nn
+
+from ganforge.api import Field, ImageSpec, NoiseToImage, Objective, OptimizerConfig
+from ganforge_dcgan.resnet_networks import (
+    ResnetConfig,
+    ResnetDiscriminator,
+    ResnetGenerator,
+    check_sizes,
+)
+
+
+class ResnetGanConfig(ResnetConfig):
+    """Options of the ResNet GAN; the defaults are the paper's networks for CIFAR-10."""
+
+    discriminator_norm: Literal["layer", "none"] = Field(
+        "none", description="BatchNorm is not offered: it mixes images, see gradient_penalty."
+    )
+
+
+class ResnetGan(NoiseToImage[ResnetGanConfig]):
+    """ResNet generator and critic of WGAN-GP (Gulrajani et al. 2017)."""
+
+    name, Config = "resnet_gan", ResnetGanConfig
+    paper = "Gulrajani et al. 2017, arXiv:1704.00028"
+    optional_inputs = ("label",)
+    optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.0, 0.9))
+    example_options = {"z_dim": 8, "generator_channels": 8, "discriminator_channels": 8}
+
+    @property
+    def z_dim(self) -> int:
+        """Latent size."""
+        return self.config.z_dim
+
+    def check(self, spec: ImageSpec, objective: Objective) -> None:
+        """Refuse sizes that are not reached, and lists of channels that do not fit."""
+        check_sizes(self.config, spec, self.name)
+        super().check(spec, objective)
+
+    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+        """Generator and critic."""
+        config = self.config
+        return {
+            "generator": ResnetGenerator(config, spec, self.name),
+            "discriminator": ResnetDiscriminator(
+                config, spec, self.name, norm=config.discriminator_norm
+            ),
+        }

@@ -1,0 +1,53 @@
+"""SNGAN: a spectrally normalised discriminator. Source: Miyato et al. 2018, arXiv:1802.05957.
+
+With labels: conditional BatchNorm and the projection discriminator of Miyato and Koyama 2018,
+arXiv:1802.05637. Deviation from the paper: any size whose halves reach a small grid.
+"""
+
+from torch import nn
+
+from ganforge.api import Field, ImageSpec, NoiseToImage, Objective, OptimizerConfig
+from ganforge_dcgan.resnet_networks import (
+    Channels,
+    ResnetConfig,
+    ResnetDiscriminator,
+    ResnetGenerator,
+    check_sizes,
+)
+
+
+class SnganConfig(ResnetConfig):
+    """Options of SNGAN; the defaults are the paper's networks for CIFAR-10."""
+
+    generator_channels: Channels = Field(
+        256, description="Of all grids, or one number for each from the coarsest to the finest."
+    )
+
+
+class Sngan(NoiseToImage[SnganConfig]):
+    """Spectral normalisation GAN (Miyato et al. 2018)."""
+
+    name, Config = "sngan", SnganConfig
+    paper = "Miyato et al. 2018, arXiv:1802.05957"
+    optional_inputs = ("label",)
+    optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.0, 0.9))
+    example_options = {"z_dim": 8, "generator_channels": 8, "discriminator_channels": 8}
+
+    @property
+    def z_dim(self) -> int:
+        """Latent size."""
+        return self.config.z_dim
+
+    def check(self, spec: ImageSpec, objective: Objective) -> None:
+        """Refuse sizes that are not reached, and lists of channels that do not fit."""
+        check_sizes(self.config, spec, self.name)
+        super().check(spec, objective)
+
+    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+        """Generator, and a discriminator that sums over the last grid."""
+        return {
+            "generator": ResnetGenerator(self.config, spec, self.name),
+            "discriminator": ResnetDiscriminator(
+                self.config, spec, self.name, spectral=True, pool="sum"
+            ),
+        }
