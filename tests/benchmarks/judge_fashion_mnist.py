@@ -238,12 +238,13 @@ def main(threads: int) -> None:
 @main.command()
 @click.option("--cache", type=click.Path(path_type=Path), required=True)
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, show_default=True)
-@click.option("--epochs", default=7, show_default=True)
+@click.option("--epochs", default=6, show_default=True)
 def train(cache: Path, data: Path, epochs: int) -> None:
     """Train the judge on the 60,000 training images and keep it, with its features, in CACHE."""
     judge = train_judge(data, epochs)
     cache.mkdir(parents=True, exist_ok=True)
-    save_file(judge.state_dict(), cache / "judge.safetensors")
+    state = {name: value.contiguous() for name, value in judge.state_dict().items()}
+    save_file(state, cache / "judge.safetensors")
     real: dict[str, Tensor] = {}
     summary: dict[str, float] = {"epochs": epochs}
     for split in FILES:
