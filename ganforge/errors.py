@@ -6,6 +6,7 @@ positional string so that its type survives the trip out of a DataLoader worker 
 
 import difflib
 from collections.abc import Iterable
+from typing import ClassVar
 
 
 class GanforgeError(Exception):
@@ -46,6 +47,13 @@ class ShapeError(GanforgeError):
 
 class TrainingError(GanforgeError):
     """Training cannot start or go on."""
+
+
+class RunStopped(TrainingError):
+    """A signal asked the run to stop. Its state is saved; the same command goes on from there."""
+
+    exit_code: ClassVar[int] = 75
+    """EX_TEMPFAIL of sysexits.h: a scheduler may start the same command again."""
 
 
 class NonFiniteError(TrainingError):
