@@ -85,6 +85,7 @@ def build_run(
     )
     phases = architecture.phases(objective)
     check_phases(architecture, phases, modules)
+    optimizers = build_optimizers(architecture, phases, modules, config.train)
     run = TrainingRun(
         config=config,
         spec=spec,
@@ -94,8 +95,13 @@ def build_run(
         nets=Networks(modules, compile_networks(modules, config, runtime.device)),
         ema=ema,
         phases=phases,
-        optimizers=build_optimizers(architecture, phases, modules, config.train),
+        optimizers=optimizers,
         num_slots=num_slots,
+        scalers={
+            group: torch.amp.GradScaler(runtime.device.type)
+            for group in optimizers
+            if config.train.precision == "fp16"
+        },
     )
     run.slot_state = [{} for _ in run.local_slots]
     for module in run.stateful_modules().values():

@@ -102,6 +102,7 @@ def make_stepper(run: TrainingRun) -> Stepper:
         phases=run.phases,
         nets=run.nets,
         optimizers=run.optimizers,
+        scalers=run.scalers,
         stateful=[*run.nets.modules().values(), *run.stateful_modules().values()],
         runtime=run.runtime,
         config=run.config.train.model_copy(update={"seed": run.seed}),

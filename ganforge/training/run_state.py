@@ -37,6 +37,7 @@ class TrainingRun:
         phases: in order.
         optimizers: one per distinct `Phase.trains`.
         num_slots: equal micro-batches of a global batch; fixed for the life of the run.
+        scalers: loss scaling of fp16, one per optimizer; empty in bf16 and fp32.
         data_digest: content hash of the training shards.
         progress: counters.
         slot_state: persistent tensors of each of this rank's slots.
@@ -54,6 +55,7 @@ class TrainingRun:
     phases: list[Phase]
     optimizers: dict[Group, torch.optim.Optimizer]
     num_slots: int
+    scalers: dict[Group, torch.amp.GradScaler] = field(default_factory=dict)
     data_digest: str = ""
     progress: Progress = field(default_factory=Progress)
     slot_state: list[dict[str, Tensor]] = field(default_factory=list)
@@ -111,6 +113,7 @@ class TrainingRun:
             "nimg": self.progress.nimg,
             "num_slots": self.num_slots,
             "rollbacks": self.rollbacks,
+            "scalers": {"+".join(g): s.state_dict() for g, s in self.scalers.items()},
             "spec": self.spec.to_dict(),
             "data_digest": self.data_digest,
             "extra": self.extra,
@@ -149,6 +152,8 @@ class TrainingRun:
                 self.slot_state[index][name] = tensor.to(self.runtime.device)
         self.progress.step, self.progress.nimg = state["step"], state["nimg"]
         self.rollbacks = max(self.rollbacks, state["rollbacks"])
+        for group, scaler in self.scalers.items():
+            scaler.load_state_dict(state["scalers"]["+".join(group)])
         self.extra = state["extra"]
 
     def _named_parameters(self, group: Group) -> dict[str, nn.Parameter]:

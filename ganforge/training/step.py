@@ -92,6 +92,7 @@ class Stepper:
         phases: in order.
         nets: what phases see.
         optimizers: one per distinct `Phase.trains`.
+        scalers: fp16 loss scaling by the same key; empty otherwise.
         stateful: all modules whose buffers are state: networks, regularizers, augmentation.
         runtime: device and ranks.
         config: seed, slots, clipping, schedule.
@@ -104,6 +105,7 @@ class Stepper:
         phases: Sequence[Phase],
         nets: Networks,
         optimizers: Mapping[Group, torch.optim.Optimizer],
+        scalers: Mapping[Group, torch.amp.GradScaler],
         stateful: Sequence[nn.Module],
         runtime: Runtime,
         config: TrainConfig,
@@ -113,6 +115,7 @@ class Stepper:
         self.phases = phases
         self.nets = nets
         self.optimizers = optimizers
+        self.scalers = scalers
         self.runtime = runtime
         self.config = config
         self.local_slots = local_slots
@@ -179,9 +182,14 @@ class Stepper:
         if shared:
             reduce_flat(self.runtime, [*gradients, *self._buffers.sums(), loss])
             self._buffers.end_phase(self.num_slots)
+        scaler = self.scalers.get(phase.trains)
+        if scaler is not None:
+            scaler.unscale_(self.optimizers[phase.trains])
         norm = torch.nn.utils.get_total_norm(gradients)
         result.add(f"grad_norm/{phase.name}", norm)
-        if not bool(torch.isfinite(norm) & torch.isfinite(loss)):
+        # Overflowing gradients are part of fp16: its scaler skips that update and scales down.
+        fine = torch.isfinite(loss) if scaler is not None else torch.isfinite(loss + norm)
+        if not bool(fine):
             raise NonFiniteError(self._describe_fault(phase, gradients, slot_terms, progress))
         if self.config.grad_clip_norm is not None:
             torch._foreach_mul_(gradients, (self.config.grad_clip_norm / norm).clamp(max=1.0))
@@ -192,6 +200,8 @@ class Stepper:
         with self.runtime.autocast():
             terms = phase.loss(self.nets, batch)
         total = torch.stack(list(terms.values())).sum() / self.num_slots
+        scaler = self.scalers.get(phase.trains)
+        total = total if scaler is None else scaler.scale(total)
         total.backward()  # type: ignore[no-untyped-call]
         terms = {name: term.detach().float() for name, term in terms.items()}
         for name, term in terms.items():
@@ -234,7 +244,12 @@ class Stepper:
         )
 
     def _update(self, phase: Phase, parameters: Sequence[nn.Parameter]) -> None:
-        self.optimizers[phase.trains].step()
+        scaler = self.scalers.get(phase.trains)
+        if scaler is None:
+            self.optimizers[phase.trains].step()
+        else:
+            scaler.step(self.optimizers[phase.trains])
+            scaler.update()
         for parameter in parameters:
             parameter.grad = None
             parameter.requires_grad_(False)

@@ -26,7 +26,13 @@ MODELS = {
             "resolution": 16,
             "resize": "stretch",
         },
-        "model": {"architecture": "cyclegan", "generator_width": 4, "discriminator_width": 4, "discriminator_layers": 1, "num_blocks": 1},
+        "model": {
+            "architecture": "cyclegan",
+            "generator_width": 4,
+            "discriminator_width": 4,
+            "discriminator_layers": 1,
+            "num_blocks": 1,
+        },
         "loss": "least_squares",
     },
 }

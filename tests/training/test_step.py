@@ -5,7 +5,7 @@ from training.toy import advance, toy_config, toy_run, weights
 
 from ganforge.components import Phase
 from ganforge.errors import ConfigError, NonFiniteError, PluginContractError
-from ganforge.training.build import check_phases, choose_slots
+from ganforge.training.build import build_run, check_phases, choose_slots
 from ganforge.training.step import SlotBuffers
 
 
@@ -152,3 +152,38 @@ GOLDEN = {
     "loss/discriminator/adversarial": 1.388936,
     "loss/discriminator_r1/r1": 0.039127,
 }
+
+
+def fp16_run(monkeypatch, **train):
+    """A run in fp16 on the CPU, which users may not ask for: it is what a GPU run does."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    run = toy_run(toy_config({**train}))
+    config = run.config.model_copy(
+        update={"train": run.config.train.model_copy(update={"precision": "fp16"})}
+    )
+    run.runtime.precision = "fp16"
+    run = build_run(config, run.spec, run.runtime)
+    return run
+
+
+def test_fp16_gradients_are_unscaled_before_they_are_measured_and_used(monkeypatch):
+    half = fp16_run(monkeypatch)
+    assert half.scalers.keys() == half.optimizers.keys()
+    result = advance(half, 1)
+    reference = advance(toy_run(toy_config()), 1)
+    key = "grad_norm/discriminator"
+    torch.testing.assert_close(result.sums[key], reference.sums[key], rtol=2e-2, atol=1e-3)
+
+
+def test_fp16_overflow_skips_the_update_and_lowers_the_scale(monkeypatch):
+    run = fp16_run(monkeypatch)
+    scaler = run.scalers[("discriminator",)]
+    advance(run, 1)
+    scaler._scale.fill_(2.0**120)  # any gradient overflows
+    before = [p.clone() for p in run.nets.eager("discriminator").parameters()]
+    advance(run, 1)
+    assert scaler.get_scale() == 2.0**119
+    for old, new in zip(before, run.nets.eager("discriminator").parameters(), strict=True):
+        assert torch.equal(old, new)
+    saved = run.snapshot().state["scalers"]["discriminator"]
+    assert saved["scale"] == 2.0**119

@@ -1,0 +1,47 @@
+"""Run every benchmark of this folder, one after the other, and print one JSON line each.
+
+    make bench
+"""
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+
+FOLDER = Path(__file__).parent
+COMMANDS = (
+    ["bench_dcgan.py", "--json"],
+    ["bench_cyclegan.py", "--json"],
+    ["bench_loader.py", "--json"],
+    ["bench_features.py", "--json"],
+    ["bench_start.py", "--json"],
+)
+
+
+def main() -> int:
+    """Run all; returns 1 when one fails."""
+    import torch
+
+    header = {
+        "date": time.strftime("%Y-%m-%d"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+    }
+    click.echo(json.dumps(header))
+    failed = 0
+    for name, *options in COMMANDS:
+        done = subprocess.run(
+            [sys.executable, str(FOLDER / name), *options], stdout=subprocess.PIPE, text=True
+        )
+        failed |= done.returncode
+        click.echo(f"{name}: {done.stdout.strip() or f'failed with {done.returncode}'}")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
