@@ -180,7 +180,7 @@ def generate(path: Path, count: int, seed: int) -> tuple[NDArray[np.uint8], list
     import ganforge
 
     model = ganforge.from_pretrained(str(path))
-    asked = [i % CLASSES for i in range(count)] if model.spec.num_classes else None
+    asked = [i % CLASSES for i in range(count)] if model.class_names else None
     images = []
     for start in range(0, count, 500):
         stop = min(start + 500, count)
@@ -206,14 +206,14 @@ def report(judge: Judge, cache: Path, img: Tensor, asked: list[int] | None) -> d
         "frechet_vs_10k_test": frechet(features, real["test"]),
         "frechet_per_class_vs_60k": [
             frechet(features[found == c], real["train"][real["train_label"] == c])
-            if counts[c] > 1 else math.nan
+            if counts[c] > 1 else None
             for c in range(CLASSES)
         ],
         "histogram": counts.tolist(),
         "effective_classes": math.exp(entropy),
         "confidence": confidence.mean().item(),
         "confidence_per_class": [
-            confidence[found == c].mean().item() if counts[c] else math.nan for c in range(CLASSES)
+            confidence[found == c].mean().item() if counts[c] else None for c in range(CLASSES)
         ],
         "pixel_std_over_images": img.float().std(0).mean().item(),
         "distinct_images": len(torch.unique(img.flatten(1), dim=0)),
