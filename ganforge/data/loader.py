@@ -188,8 +188,9 @@ class SlotLoader:
             if "DataLoader worker" not in str(err):
                 raise
             raise DataError(
-                f"A reader process of {self._location} died ({err}). If memory ran out, lower "
-                f"data.workers (now {self._config.workers}) or train.batch_size."
+                f"A reader process of {self._location} died ({err}). If memory, or "
+                f"shared memory (/dev/shm), ran out, lower data.workers (now "
+                f"{self._config.workers}) or train.batch_size, or allow more."
             ) from err
         if result.error is not None:
             raise result.error

@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import itertools
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -23,6 +24,16 @@ from ganforge.errors import DataError
 CHUNK = 32
 AHEAD = 4
 """Chunks per worker in flight: enough to keep it busy, few enough to bound memory."""
+
+
+MAX_DEFAULT_WORKERS = 16
+
+
+def default_workers() -> int:
+    """One process per core that this one may use, but for one core; at least 1, at most 16."""
+    can_ask = hasattr(os, "sched_getaffinity")  # not on macOS
+    cores = len(os.sched_getaffinity(0)) if can_ask else os.cpu_count() or 1
+    return min(max(cores - 1, 1), MAX_DEFAULT_WORKERS)
 
 
 def _chunked(samples: Iterator[Sample]) -> Iterator[list[Sample]]:

@@ -15,7 +15,7 @@ from ganforge.config import DataConfig
 from ganforge.data.encode import PROBED, Encoded, SampleEncoder, probe_schema
 from ganforge.data.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo, load_index
 from ganforge.data.order import hash_key, permutation
-from ganforge.data.pool import encode_chunks, progress_bar
+from ganforge.data.pool import default_workers, encode_chunks, progress_bar
 from ganforge.data.reader import check_shards_present
 from ganforge.data.spool import Spool
 from ganforge.data.storage import is_remote
@@ -111,7 +111,7 @@ def prepare(
     config: DataConfig,
     out: Path | str,
     *,
-    workers: int = 1,
+    workers: int | None = None,
     seed: int = 0,
     progress: bool = True,
     overwrite: bool = False,
@@ -124,7 +124,8 @@ def prepare(
     Args:
         config: source, form of the images, samples per shard, what to do with bad samples.
         out: folder to write; must not exist, or be empty.
-        workers: processes that decode and encode; 0 works in this one.
+        workers: processes that decode and encode; 0 works in this one. The default is one per
+            core but one, at most 16. It does not change the result.
         seed: of the shuffle.
         progress: show a bar.
         overwrite: replace a data set that is already there.
@@ -141,6 +142,7 @@ def prepare(
             f"copy it with your storage's own tool."
         )
     source = build_source(config)
+    workers = default_workers() if workers is None else workers
     out = Path(out)
     _check_free(out, overwrite)
     partial = out.parent / f".{out.name}.partial"

@@ -1,7 +1,8 @@
 """Where shards lie: local folders, or anything webdataset can open, kept in a bounded cache.
 
 A location is a folder, a URL (http, https, hf, gs, ...), or `pipe:COMMAND` with `{}` for the file
-name. Remote shards are fetched whole, checked against their hash and then read like local ones.
+name, which runs that command: a pipeline file is as trusted as a script. Remote shards are fetched
+whole, checked against their hash and then read like local ones.
 """
 
 import contextlib

@@ -15,7 +15,7 @@ from ganforge.data import prepare as module
 from ganforge.data.encode import Encoded, SampleEncoder, probe_schema
 from ganforge.data.index import load_index
 from ganforge.data.loader import RealImages, SlotLoader
-from ganforge.data.pool import AHEAD, CHUNK, encode_chunks
+from ganforge.data.pool import AHEAD, CHUNK, default_workers, encode_chunks
 from ganforge.data.prepare import is_prepared, prepare
 from ganforge.data.verify import verify_shards
 from ganforge.errors import DataError
@@ -495,3 +495,9 @@ def test_prepare_into_a_folder_with_special_characters_works(photos, tmp_path):
     index = run(config(photos), out)
     assert verify_shards(str(out)).is_sound
     assert load_index(str(out)) == index
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 1), (8, 7), (128, 16)])
+def test_default_workers_leave_one_core_and_are_bounded(monkeypatch, cores, workers):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(cores), raising=False)
+    assert default_workers() == workers
