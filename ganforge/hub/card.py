@@ -93,7 +93,7 @@ def _eval_result(record: dict[str, Any], card: CardInfo) -> EvalResult:
         metric_type=repo_slug(str(record.get("metric", record["name"]))),
         metric_name=str(record["name"]),
         metric_value=record["value"],
-        metric_args={key: record[key] for key in _known(record, ("num_gen", "num_real"))} or None,
+        metric_args={key: record[key] for key in _known(record, ("n_gen", "n_real"))} or None,
     )
 
 

@@ -231,7 +231,7 @@ class PretrainedGan:
         }
         own = {name: value for name, value in options.items() if name not in vectors}
         self.architecture.check_request(truncation, own)
-        return GenerateRequest(
+        request = GenerateRequest(
             seeds=seeds,
             device=self.device,
             label=resolve_labels(labels, spec, "label" in takes, count),
@@ -239,6 +239,10 @@ class PretrainedGan:
             options=own,
             **vectors,
         )
+        if request.label is None and "label" in takes:
+            # An architecture does not know the number of classes; the spec does.
+            request.label = request.random_label(spec.num_classes)
+        return request
 
     def _run(self, request: GenerateRequest, batch_size: int, output_type: str) -> Output:
         if output_type not in _OUTPUTS:

@@ -89,6 +89,18 @@ def evaluate(
     return records
 
 
+def check_evaluation(config: EvaluateConfig, runtime: Runtime) -> None:
+    """Refuse what can be known to fail before anything is trained.
+
+    Raises:
+        MetricError: too few images, a layer that is missing, weights that cannot be had.
+    """
+    metrics = _build_metrics(config)
+    for metric in metrics:
+        metric.check(config.num_images, config.num_real or config.num_images)
+    _build_extractor(config, metrics, runtime)
+
+
 @dataclass(frozen=True)
 class _State:
     """What the records of one evaluation have in common."""

@@ -14,7 +14,7 @@ from ganforge.config import StrictModel
 from ganforge.data.loader import RealImages
 from ganforge.images import from_uint8
 from ganforge.metrics import MetricRecord
-from ganforge.metrics.evaluation import evaluate
+from ganforge.metrics.evaluation import check_evaluation, evaluate
 from ganforge.stages.load import load_trained, newest_nimg
 from ganforge.stages.session import runtime_of, shards_location
 from ganforge.training.logs import JsonLines
@@ -40,6 +40,10 @@ class Evaluate(Stage[StrictModel]):
             if record.nimg == nimg and _as_asked(record, context)
         }
         return wanted <= measured
+
+    def check(self, context: RunContext) -> None:
+        """Refuse metrics that could not be computed after all the training."""
+        check_evaluation(context.config.evaluate, runtime_of(context))
 
     def plan(self, context: RunContext) -> str:
         """Which metrics, on how many images."""

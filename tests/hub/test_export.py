@@ -114,7 +114,7 @@ def test_card_metadata_is_what_the_hub_indexes(exported):
     assert (result.metric_type, result.metric_value) == ("fid", 12.34567)
     assert (result.dataset_type, result.metric_args) == (
         "org/clothes",
-        {"num_gen": 5000, "num_real": 10000},
+        {"n_gen": 5000, "n_real": 10000},
     )
 
 
