@@ -107,7 +107,7 @@ def _picture(context: RunContext, model: TrainedModel) -> Image.Image | None:
     """The sample picture of the card: new samples, or the newest picture of a translator."""
     rows, columns = context.config.train.sample_grid
     if model.architecture.translates:
-        pictures = sorted((context.run_dir / "samples").glob("kimg-*.png"))
+        pictures = sorted((context.run_dir / "samples").glob("nimg-*.png"))
         return Image.open(pictures[-1]) if pictures else None
     device = next(next(iter(model.networks.values())).parameters()).device
     labels = grid_labels(rows * columns, columns, model.spec.num_classes, device)

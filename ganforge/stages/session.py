@@ -26,3 +26,9 @@ def runtime_of(context: RunContext) -> Runtime:
 @functools.lru_cache(maxsize=1)
 def _runtime(precision: Precision, trackers: tuple[str, ...], run_dir: Path) -> Runtime:
     return Runtime(precision, trackers, run_dir)
+
+
+def end_session(context: RunContext) -> None:
+    """Close the trackers and leave the process group: after the last stage, for all need it."""
+    runtime_of(context).accelerator.end_training()
+    _runtime.cache_clear()

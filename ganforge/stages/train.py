@@ -28,7 +28,7 @@ from ganforge.training.health import HealthMonitor, diversity
 from ganforge.training.logs import Display, JsonLines
 from ganforge.training.loop import Task, train
 from ganforge.training.meter import Meter
-from ganforge.training.resume import check_resumable
+from ganforge.training.resume import check_resumable, check_same_data
 from ganforge.training.run_state import TrainingRun
 from ganforge.training.tasks import (
     CheckpointTask,
@@ -48,10 +48,13 @@ class Train(Stage[StrictModel]):
     name = "train"
 
     def is_done(self, context: RunContext) -> bool:
-        """Whether there is a whole checkpoint of the full length."""
+        """Whether there is a whole checkpoint of the full length, of this very run."""
         newest = checkpoints.latest(checkpoints_dir(context))
-        total = round(context.config.train.total_kimg * 1000)
-        return newest is not None and int(newest.name.removeprefix("nimg-")) >= total
+        if newest is None:
+            return False
+        saved = checkpoints.load(newest, with_tensors=False)
+        check_resumable(saved, context.config, newest)
+        return int(saved.state["nimg"]) >= round(context.config.train.total_kimg * 1000)
 
     def check(self, context: RunContext) -> None:
         """Refuse forbidden combinations, and batches that do not split over the ranks."""
@@ -116,7 +119,6 @@ class Train(Stage[StrictModel]):
                 stop,
             ]
             train(run, lambda r: make_loader(r, location, fields), meter, tasks)
-        run.runtime.accelerator.end_training()
         if not run.is_finished:
             raise RunStopped(
                 f"Stopped by a signal at {run.progress.kimg:.1f} of {config.total_kimg:g} kimg; a "
@@ -126,7 +128,9 @@ class Train(Stage[StrictModel]):
 
 def _fixed_slots(context: RunContext) -> int | None:
     newest = checkpoints.latest(checkpoints_dir(context))
-    return None if newest is None else int(checkpoints.load(newest).state["num_slots"])
+    if newest is None:
+        return None
+    return int(checkpoints.load(newest, with_tensors=False).state["num_slots"])
 
 
 def _shown(fields: tuple[str, ...]) -> str:
@@ -161,7 +165,8 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
     newest = runtime.broadcast_object(checkpoints.latest(checkpoints_dir(context)))
     saved = None if newest is None else checkpoints.load(newest)
     if saved is not None and newest is not None:
-        check_resumable(saved, config, index.digest, newest)
+        check_resumable(saved, config, newest)
+        check_same_data(saved, index.digest, newest)
     num_slots = None if saved is None else int(saved.state["num_slots"])
     run = build_run(config, model_spec(config, index, fields), runtime, num_slots)
     run.data_digest = index.digest

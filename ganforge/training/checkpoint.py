@@ -109,8 +109,12 @@ def verify(folder: Path) -> None:
         ) from err
 
 
-def load(folder: Path) -> Checkpoint:
+def load(folder: Path, *, with_tensors: bool = True) -> Checkpoint:
     """Read and verify a checkpoint.
+
+    Args:
+        folder: its directory.
+        with_tensors: False reads counters and configuration only.
 
     Raises:
         CheckpointError: it is damaged, or of a newer format.
@@ -122,10 +126,8 @@ def load(folder: Path) -> Checkpoint:
             f"Checkpoint {folder} has format {state.get('format')}; this ganforge reads format "
             f"{_FORMAT}. Use the ganforge that wrote it ({state.get('ganforge', 'unknown')})."
         )
-    tensors = {
-        path.stem: safetensors.torch.load_file(path)
-        for path in sorted(folder.glob("*.safetensors"))
-    }
+    files = sorted(folder.glob("*.safetensors")) if with_tensors else []
+    tensors = {path.stem: safetensors.torch.load_file(path) for path in files}
     return Checkpoint(tensors, state, (folder / "config.yaml").read_text())
 
 

@@ -1,4 +1,4 @@
-"""Whether a run may go on from a checkpoint with this pipeline file and this data."""
+"""Whether a run may go on from a checkpoint with this pipeline file and these images."""
 
 from pathlib import Path
 
@@ -37,9 +37,7 @@ _HARMLESS = (
 )
 
 
-def check_resumable(
-    checkpoint: Checkpoint, config: PipelineConfig, data_digest: str, where: Path
-) -> None:
+def check_resumable(checkpoint: Checkpoint, config: PipelineConfig, where: Path) -> None:
     """Refuse to go on when something that shapes the run has changed, and show what.
 
     Raises:
@@ -54,18 +52,27 @@ def check_resumable(
             f"Resuming would mix two runs. Undo the change, or give the changed run another name "
             f"or run_dir."
         )
-    if checkpoint.state["data_digest"] != data_digest:
-        raise CheckpointError(
-            f"The training shards have changed since checkpoint {where}: their content was "
-            f"{checkpoint.state['data_digest'][:12]} and is {data_digest[:12]}. Restore them, or "
-            f"give this run another name or run_dir."
-        )
     slots = config.train.slots
     if slots not in (None, checkpoint.state["num_slots"]):
         raise CheckpointError(
             f"train.slots is {slots}, but checkpoint {where} has "
             f"{checkpoint.state['num_slots']} slots, which are fixed for the life of a run. "
             f"Restore train.slots, or give this run another name or run_dir."
+        )
+
+
+def check_same_data(checkpoint: Checkpoint, digest: str, where: Path) -> None:
+    """Refuse to go on with other images.
+
+    Raises:
+        CheckpointError: the content of the shards has changed.
+    """
+    before = checkpoint.state["data_digest"]
+    if before != digest:
+        raise CheckpointError(
+            f"The training shards have changed since checkpoint {where}: their content was "
+            f"{before[:12]} and is {digest[:12]}. Restore them, or give this run another name or "
+            f"run_dir."
         )
 
 

@@ -95,7 +95,7 @@ class SampleTask:
         alarms: list[Alarm] = []
         if run.runtime.is_main:
             picture, img = sample_grid(run, self.fixed)
-            picture.save(self.folder / f"kimg-{run.progress.kimg:09.1f}.png")
+            picture.save(self.folder / f"nimg-{run.progress.nimg:09d}.png")
             alarms = self.monitor.observe_samples(img)
             report_alarms(run, self.lines, alarms)
             run.extra["health"] = self.monitor.state_dict()

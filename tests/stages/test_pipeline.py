@@ -1,0 +1,214 @@
+"""Whole pipelines at tiny size, in one process, as `python -m ganforge.run` runs them."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import yaml
+from PIL import Image
+
+import ganforge
+from ganforge.errors import CheckpointError, ConfigError, DataError, GanforgeError, MetricError
+from ganforge.registry import get_registry
+from ganforge.run import main, run_pipeline
+from ganforge.stages.evaluate import read_records
+
+TINY = (
+    "train.total_kimg=0.048",
+    "train.batch_size=16",
+    "train.sample_every_kimg=0.032",
+    "train.log_every_kimg=0.016",
+    "train.checkpoint_every_kimg=0.032",
+    "train.sample_grid=[2,2]",
+    "train.trackers=[]",
+    "model.base_channels=4",
+    "model.z_dim=8",
+    "data.workers=0",
+    "evaluate.metrics=[fid]",
+    "evaluate.num_images=130",
+    "evaluate.num_real=130",
+)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """The quickstart's shards, prepared once."""
+    folder = tmp_path_factory.mktemp("shards")
+    context = run_pipeline("quickstart", [f"run_dir={folder}", "stages=[prepare]"])
+    return context.run_dir / "shards"
+
+
+def run(shards, *overrides, pipeline="quickstart"):
+    settings = [f"data.shards={shards}", "data.source=null", *TINY, *overrides]
+    return run_pipeline(pipeline, settings)
+
+
+def test_pipeline_goes_from_images_to_a_generator_that_loads(here, shards):
+    context = run(shards)
+    folder = here / "runs" / "quickstart"
+    assert context.run_dir.resolve() == folder
+    assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == [
+        "nimg-000000032",
+        "nimg-000000048",
+    ]
+    pictures = sorted(p.name for p in (folder / "samples").glob("*.png"))
+    assert pictures == ["nimg-000000032.png", "nimg-000000048.png", "real.png"]
+    assert Image.open(folder / "samples" / "real.png").size == (64, 64)
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    log = [line for line in lines if "alarm" not in line]
+    assert [entry["nimg"] for entry in log] == [16, 32, 48]
+    assert {"loss/generator/adversarial", "img_per_sec", "data_wait_fraction", "memory_gb"} <= set(
+        log[-1]
+    )
+    (record,) = read_records(folder)
+    assert (record.metric, record.nimg, record.n_gen, record.n_real) == ("fid", 48, 130, 130)
+    model = ganforge.from_pretrained(folder / "export")
+    made = model.generate(seeds=[0, 1], output_type="pt")
+    assert made.shape == (2, 1, 32, 32) and made.abs().max() <= 1
+    ema = safetensors.torch.load_file(folder / "checkpoints/nimg-000000048/ema.safetensors")
+    weights = safetensors.torch.load_file(folder / "export" / "model.safetensors")
+    assert ema.keys() == weights.keys()
+    assert all(torch.equal(ema[key], weights[key]) for key in ema)
+
+
+def test_pipeline_run_again_skips_what_is_done(here, shards, caplog):
+    run(shards)
+    with caplog.at_level(logging.INFO):
+        run(shards)
+    done = [r.getMessage() for r in caplog.records if "already done" in r.getMessage()]
+    assert [message.split()[1].rstrip(":") for message in done] == [
+        "prepare",
+        "train",
+        "evaluate",
+        "publish",
+    ]
+    assert len(read_records(here / "runs" / "quickstart")) == 1
+
+
+def test_pipeline_trains_longer_and_measures_again(here, shards):
+    run(shards)
+    run(shards, "train.total_kimg=0.064")
+    assert [r.nimg for r in read_records(here / "runs" / "quickstart")] == [48, 64]
+
+
+def test_pipeline_refuses_to_resume_with_another_model(here, shards):
+    run(shards, "stages=[train]")
+    with pytest.raises(CheckpointError, match="model.z_dim: 8 -> 9"):
+        run(shards, "stages=[train]", "model.z_dim=9")
+
+
+def test_pipeline_evaluates_during_training_after_the_checkpoint(here, shards):
+    run(shards, "evaluate.every_kimg=0.032", "stages=[train]")
+    assert [r.nimg for r in read_records(here / "runs" / "quickstart")] == [32]
+
+
+def test_pipeline_logs_to_tensorboard(here, shards):
+    run(shards, "train.trackers=[tensorboard]", "stages=[train]")
+    assert list((here / "runs" / "quickstart" / "tensorboard").glob("**/events*"))
+
+
+def test_dry_run_prints_file_and_plan_and_writes_nothing(here, shards, capsys):
+    settings = [f"data.shards={shards}", "data.source=null", *TINY]
+    run_pipeline("quickstart", settings, dry_run=True)
+    text = capsys.readouterr().out
+    assert yaml.safe_load(text)["train"]["batch_size"] == 16
+    assert "# train: train for 0.048 kimg: 3 steps of 16 images" in text
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "parts"),
+    [
+        (["train.batch_size=15", "train.slots=2"], ConfigError, ["batch_size=15", "slots=2"]),
+        (["train.precision=fp16"], ConfigError, ["fp16 needs a CUDA device", "bf16"]),
+        (["loss.regularizers=[gradient_penalty]"], ConfigError, ["BatchNorm", "norm: none"]),
+        (["data.resolution=30"], ConfigError, ["30x30", "nearest"]),
+        (["data.resolution=64"], ConfigError, ["64x64", "32x32", "data.resolution"]),
+        (["data.channels=3"], ConfigError, ["data.channels is 3", "1 channels"]),
+        (["data.use_labels=true"], ConfigError, ["use_labels", "'dcgan' takes no labels"]),
+        (["evaluate.metrics=[kid]"], MetricError, ["evaluate.num_images", "1000"]),
+        (["model.architecture=dcgna"], ConfigError, ["dcgna", "Did you mean"]),
+        (["stages=[trian]"], GanforgeError, ["trian", "train"]),
+        (["train.optimizers={critic: {lr: 1.0}}"], ConfigError, ["'critic'", "discriminator"]),
+    ],
+)
+def test_pipeline_bad_input_is_refused_before_training(here, shards, overrides, error, parts):
+    with pytest.raises(GanforgeError) as caught:
+        run(shards, *overrides)
+    for part in parts:
+        assert part in str(caught.value)
+    assert isinstance(caught.value, error) or error is ConfigError
+    assert not list(here.glob("runs/*/checkpoints/*"))
+
+
+def test_pipeline_names_missing_shards(here):
+    with pytest.raises(DataError, match="nowhere"):
+        run("nowhere")
+
+
+def test_pipeline_refuses_shards_of_another_source(here, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(4):
+        Image.fromarray(np.full((8, 8), number, np.uint8)).save(images / f"{number}.png")
+    pipeline = {
+        "name": "own",
+        "stages": ["prepare"],
+        "data": {"source": {"name": "folder", "path": str(images)}, "resolution": 8},
+        "model": {"architecture": "dcgan"},
+    }
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(pipeline))
+    run_pipeline("own.yaml")
+    with pytest.raises(DataError, match="data.resize was 'crop' and is 'pad'.*another name"):
+        run_pipeline("own.yaml", ["data.resize=pad"])
+
+
+def test_main_reports_a_users_error_as_one_message_with_code_2(here, capsys):
+    assert main(["quickstart", "train.total_kmg=5"]) == 2
+    error = capsys.readouterr().err
+    assert "total_kmg" in error and "total_kimg" in error and "Traceback" not in error
+
+
+def test_events_reach_plugins(here, shards):
+    seen = []
+
+    class Listener:
+        @staticmethod
+        @get_hookimpl()
+        def ganforge_step_end(step, nimg):
+            seen.append(("step", step, nimg))
+
+        @staticmethod
+        @get_hookimpl()
+        def ganforge_checkpoint_saved(path, nimg):
+            seen.append(("saved", path.name, nimg))
+
+        @staticmethod
+        @get_hookimpl()
+        def ganforge_metric_computed(record):
+            seen.append(("metric", record["metric"], record["nimg"]))
+
+    manager = get_registry().manager
+    manager.register(Listener, "listener")
+    try:
+        run(shards)
+    finally:
+        manager.unregister(Listener)
+    assert ("step", 3, 48) in seen
+    assert ("saved", "nimg-000000048", 48) in seen
+    assert ("metric", "fid", 48) in seen
+
+
+def get_hookimpl():
+    from ganforge.api import hookimpl
+
+    return hookimpl
