@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from ganforge_stylegan import Stylegan2
 from PIL import Image
 
 from ganforge.cli import _generate
@@ -92,6 +93,21 @@ def test_parse_options_without_key_is_refused():
         _generate.parse_options(["=1"])
 
 
+def test_generate_without_label_draws_a_class_from_each_seed(ganforge, stylegan, monkeypatch):
+    asked = []
+    generate = Stylegan2.generate
+    monkeypatch.setattr(
+        Stylegan2,
+        "generate",
+        lambda self, nets, request: asked.append(request.label) or generate(self, nets, request),
+    )
+
+    ganforge("generate", stylegan, "-n", 8)
+
+    assert asked[0].shape == (8, 2)
+    assert set(asked[0].argmax(1).tolist()) == {0, 1}
+
+
 # Translate -------------------------------------------------------------------------------------
 
 
@@ -152,7 +168,7 @@ def test_evaluate_hands_over_what_was_asked(ganforge, dcgan, shards, monkeypatch
 
     class Record:
         def model_dump(self, mode):
-            return {"name": "fid", "value": 1.5, "num_gen": 8, "num_real": 12, "extractor": "e"}
+            return {"name": "fid", "value": 1.5, "n_gen": 8, "n_real": 12, "extractor": "e"}
 
     def evaluate(make, config, reference, runtime, *, nimg, data):
         asked.update(img=make([0, 1]), config=config, reference=reference, nimg=nimg)

@@ -12,7 +12,7 @@ from minihub import WRITE_TOKEN, MiniHub, serve
 from torch import Tensor, nn
 
 from ganforge.batch import GenerateRequest, ImageSpec
-from ganforge.components import Architecture, Objective, Phase
+from ganforge.components import Architecture, Objective, Phase, hookimpl
 from ganforge.config import StrictModel
 from ganforge.hub import CardInfo, export_model, loading
 from ganforge.hub import export as export_module
@@ -113,7 +113,7 @@ class TinyTranslator(Architecture[TinyConfig]):
 
 def make_registry(*architectures: type[Architecture[Any]], plugin: Plugin = PLUGIN) -> Registry:
     module = ModuleType(plugin.module)
-    module.ganforge_architectures = lambda: list(architectures)
+    module.ganforge_architectures = hookimpl(lambda: list(architectures))
     registry = empty_registry()
     registry.register(module, plugin)
     return registry
