@@ -11,6 +11,7 @@ from ganforge.batch import ImageSpec
 from ganforge.config import DataConfig
 from ganforge.data.index import DatasetIndex, FieldSchema
 from ganforge.data.loader import RealImages, SlotLoader
+from ganforge.data.order import StreamOrder
 from ganforge.data.writer import EncodedSample, write_stream
 from ganforge.errors import DataError, ShardError
 
@@ -61,6 +62,15 @@ def test_loader_shows_each_sample_once_per_epoch(dataset, helpers):
     for step in steps:
         shown = sorted(n for batch in step for n in helpers.number_of(batch["image"]))
         assert shown == list(range(20))
+
+
+def test_loader_step_and_slot_read_the_positions_of_their_lane(dataset, helpers):
+    config = DataConfig(workers=0, shuffle_window=4)
+    order = StreamOrder([8, 8, 4], 2, 4, seed=7)
+    for step, batches in enumerate(load(dataset, 8, config=config, seed=7)):
+        for slot, batch in enumerate(batches):
+            places = order.locate(slot, 3 * step, 3)
+            assert helpers.number_of(batch["image"]) == [8 * s + i for s, i in places.tolist()]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -113,12 +113,14 @@ def test_order_far_into_training_is_found_without_walking():
     assert len(order._cache) == 2
 
 
-def test_order_cache_stays_bounded_over_many_blocks():
-    order = StreamOrder((100000,), 1, 50000, seed=0)
-    for position in range(0, 50 * 50000, 50000):
+def test_order_cache_drops_the_oldest_beyond_its_limit(monkeypatch):
+    monkeypatch.setattr("ganforge.data.order._CACHE_BYTES", 10 * 100 * 8)
+    order = StreamOrder((1000,), 1, 100, seed=0)
+    for position in range(0, 5000, 100):
         order.locate(0, position, 1)
-    assert order._cached_bytes <= 32 * 2**20
-    assert order._cached_bytes == sum(a.nbytes for e in order._cache.values() for a in e)
+        kept = sum(a.nbytes for arrays in order._cache.values() for a in arrays)
+        assert order._cached_bytes == kept <= 10 * 100 * 8
+    assert len(order._cache) >= 9
 
 
 def test_flips_are_fair_and_independent_of_pieces():
