@@ -144,7 +144,7 @@ def test_file_that_is_no_tar_is_refused(tmp_path):
 def test_tar_cut_within_a_member_is_refused(tmp_path):
     path = tar_of(tmp_path / "bad.tar", ("1.image.png", b"x" * 5000))
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(ShardError, match="bad.tar (ends within|is not a readable tar)"):
+    with pytest.raises(ShardError, match=r"bad.tar is not a readable tar \(unexpected end"):
         scan_shard(path, ("image",))
 
 

@@ -114,10 +114,12 @@ def test_16_bit_in_an_8_bit_set_is_refused():
 def test_scale_weighs_colours_by_alpha(dtype):
     white = np.iinfo(dtype).max
     pixels = np.zeros((8, 8, 4), dtype=dtype)
-    pixels[:, :4] = (white, 0, 0, white)  # red beside transparent black
+    pixels[:, :4] = (white // 2, 0, 0, white)
+    pixels[:, 4:] = (0, white, 0, 0)  # green, but not to be seen
     small = scale(pixels, 8, 2)
     seen = small[small[..., 3] > white // 10]
-    assert (seen[:, 0] > 0.95 * white).all()
+    np.testing.assert_allclose(seen[:, 0], white // 2, rtol=0.03)
+    assert (seen[:, 1] < 0.03 * white).all()
 
 
 def test_padding_of_images_with_alpha_is_transparent():
