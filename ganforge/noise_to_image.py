@@ -50,6 +50,11 @@ class NoiseToImage(Architecture[ConfigT]):
         """What both networks are told of each image, c [N, c_dim]: its one-hot label."""
         return batch.label
 
+    def request_condition(self, request: GenerateRequest) -> Tensor:
+        """The same for generation, c [N, c_dim]: the label asked for."""
+        num_classes = 0 if request.label is None else request.label.shape[1]
+        return request.random_label(num_classes)
+
     def request_latent(self, request: GenerateRequest) -> Tensor:
         """Draw z [N, z_dim] for generation from the request's seeds, as `latent` does."""
         return request.noise(self.z_dim)
@@ -153,10 +158,9 @@ class NoiseToImage(Architecture[ConfigT]):
         return batch.memory["gen_img"]  # type: ignore[no-any-return]
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
-        """Images [N, C, H, W] from the request's seeds and labels."""
+        """Images [N, C, H, W] from the request's seeds and conditions."""
         z = self.request_latent(request)
-        num_classes = 0 if request.label is None else request.label.shape[1]
-        return nets["generator"](z, request.random_label(num_classes))  # type: ignore[no-any-return]
+        return nets["generator"](z, self.request_condition(request))  # type: ignore[no-any-return]
 
 
 def _penalty_input(

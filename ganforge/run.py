@@ -16,6 +16,7 @@ from ganforge.config import PipelineConfig, StrictModel
 from ganforge.errors import ConfigError, GanforgeError, RunStopped
 from ganforge.pipeline_file import dump_config, load_pipeline, validate_components
 from ganforge.registry import get_registry
+from ganforge.stages.session import end_session
 from ganforge.training.runtime import refuse_sharded_training
 
 log = logging.getLogger(__name__)
@@ -49,14 +50,23 @@ def run_pipeline(
         sys.stdout.write(describe_plan(context, stages))
         return context
     _write_config(context)
+    try:
+        _run_stages(context, stages)
+    except RunStopped:
+        end_session(context)
+        raise
+    end_session(context)
+    log.info("%s", describe_result(context))
+    return context
+
+
+def _run_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> None:
     for stage in stages:
         if stage.is_done(context):
             log.info("Stage %s: already done.", stage.name)
         else:
             log.info("Stage %s: %s.", stage.name, stage.plan(context))
             stage.run(context)
-    log.info("%s", describe_result(context))
-    return context
 
 
 def build_stages(config: PipelineConfig) -> list[Stage[StrictModel]]:

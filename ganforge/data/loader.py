@@ -287,6 +287,15 @@ class RealImages(Dataset[Tensor]):
         check_fields(self.index, ["label"], self._reader.location)
         return self._values(numbers, "label")
 
+    def vectors(self, numbers: Sequence[int], field: str) -> Tensor:
+        """Attributes or caption embeddings of several samples: float32 [n, D].
+
+        Raises:
+            DataError: the data set has no such field.
+        """
+        check_fields(self.index, [field], self._reader.location)
+        return self._values(numbers, field)
+
     def _values(self, numbers: Sequence[int], field: str) -> Tensor:
         places = torch.as_tensor(list(numbers))
         shard = torch.searchsorted(self._ends, places, right=True)

@@ -20,7 +20,7 @@ from ganforge.stages.session import runtime_of, shards_location
 from ganforge.training.logs import JsonLines
 from ganforge.training.run_state import TrainingRun
 from ganforge.training.runtime import Runtime
-from ganforge.training.samples import generate
+from ganforge.training.samples import CONDITIONS, generate
 
 log = logging.getLogger(__name__)
 
@@ -103,21 +103,27 @@ def image_maker(
 ) -> Callable[[Sequence[int]], Tensor]:
     """The function that metrics call: seeds -> images [n, C, H, W] in [-1, 1].
 
-    A translator is measured in its first direction, on the reference's source images in turn.
+    A translator is measured in its first direction, on the reference's source images in turn; a
+    model of attributes or captions draws the reference's, in turn too.
     """
     truncation = context.config.evaluate.truncation
     direction = architecture.translates[0] if architecture.translates else None
+    sizes = {"attributes": len(spec.attribute_names), "text": spec.text_dim}
+    conditions = [name for name in CONDITIONS if sizes[name]]
     sources = None
-    if direction is not None:
-        field = direction.split("_to_")[0]
+    if direction is not None or conditions:
+        field = direction.split("_to_")[0] if direction else "image"
         sources = RealImages(context.config.data, reference, field=field)
 
     def make(seeds: Sequence[int]) -> Tensor:
         request = GenerateRequest(seeds, runtime.device, truncation=truncation)
         if sources is not None:
             numbers = [seed % len(sources) for seed in seeds]
-            request.source = from_uint8(sources.batch(numbers)).to(runtime.device)
-            request.options = {"direction": direction}
+            for name in conditions:
+                setattr(request, name, sources.vectors(numbers, name).to(runtime.device))
+            if direction is not None:
+                request.source = from_uint8(sources.batch(numbers)).to(runtime.device)
+                request.options = {"direction": direction}
         with runtime.autocast():
             return generate(architecture, networks, spec, request)
 

@@ -11,7 +11,7 @@ from ganforge.components import Architecture, RunContext
 from ganforge.errors import CheckpointError
 from ganforge.stages.session import checkpoints_dir
 from ganforge.training import checkpoint as checkpoints
-from ganforge.training.build import build_architecture
+from ganforge.training.build import build_architecture, to_channels_last
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,6 @@ def load_trained(context: RunContext, device: torch.device) -> TrainedModel:
                 f"file that trained it; a copy is {folder / 'config.yaml'}."
             ) from err
         if context.config.train.channels_last:
-            network.to(memory_format=torch.channels_last)
+            to_channels_last(network)
         network.to(device).eval().requires_grad_(False)
     return TrainedModel(architecture, networks, spec, int(saved.state["nimg"]))

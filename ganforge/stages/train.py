@@ -24,12 +24,13 @@ from ganforge.training.data import (
     make_loader,
     model_spec,
 )
-from ganforge.training.health import HealthMonitor, diversity
+from ganforge.training.health import HealthMonitor
 from ganforge.training.logs import Display, JsonLines
 from ganforge.training.loop import Task, train
 from ganforge.training.meter import Meter
 from ganforge.training.resume import check_resumable, check_same_data
 from ganforge.training.run_state import TrainingRun
+from ganforge.training.samples import last_frame
 from ganforge.training.tasks import (
     CheckpointTask,
     EvaluateTask,
@@ -92,7 +93,7 @@ class Train(Stage[StrictModel]):
         fixed = fixed_batch(run, location, fields, rows * columns)
         if run.runtime.is_main and "image" in fields:
             image_grid(fixed.image, rows, columns).save(samples / "real.png")
-        monitor = HealthMonitor(config.health, diversity(fixed[_shown(fields)]))
+        monitor = HealthMonitor(config.health, last_frame(fixed[_shown(fields)]))
         if "health" in run.extra:
             monitor.load_state_dict(run.extra["health"])
         lines = JsonLines(context.run_dir / "log.jsonl")
@@ -109,7 +110,7 @@ class Train(Stage[StrictModel]):
                 LogTask(meter, display, lines, monitor, run.progress.nimg),
                 SampleTask(
                     samples,
-                    fixed if run.architecture.translates else None,
+                    fixed,
                     lines,
                     monitor,
                     make_recovery(save.folder, lines),
@@ -134,7 +135,7 @@ def _fixed_slots(context: RunContext) -> int | None:
 
 
 def _shown(fields: tuple[str, ...]) -> str:
-    return "image" if "image" in fields else "target"
+    return next(name for name in ("image", "target", "frames") if name in fields)
 
 
 def _start_trackers(run: TrainingRun) -> None:

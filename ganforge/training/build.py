@@ -117,11 +117,22 @@ def build_networks(
     modules = architecture.networks(spec)
     for role, module in modules.items():
         if config.train.channels_last:
-            module = module.to(memory_format=torch.channels_last)
+            to_channels_last(module)
         if config.train.sync_batchnorm:
             module = convert_sync_batchnorm(module)
         modules[role] = module.to(runtime.device)
     return modules
+
+
+@torch.no_grad()
+def to_channels_last(module: nn.Module) -> None:
+    """Lay the weights of 2-D convolutions out as channels_last; others stay as they are.
+
+    `module.to(memory_format=...)` refuses modules with 3-D convolutions.
+    """
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def choose_slots(config: PipelineConfig, world_size: int, fixed: int | None) -> int:

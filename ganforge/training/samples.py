@@ -13,6 +13,9 @@ from ganforge.components import Architecture
 from ganforge.images import image_grid
 from ganforge.training.run_state import TrainingRun
 
+CONDITIONS = ("attributes", "text")
+"""Fields of a request that only data can fill; labels are drawn."""
+
 
 @torch.no_grad()
 def generate(
@@ -35,8 +38,16 @@ def grid_labels(count: int, columns: int, num_classes: int, device: torch.device
     return functional.one_hot(index, num_classes).float()
 
 
-def sample_batches(run: TrainingRun, micro_batch: int = 64) -> Iterator[Tensor]:
-    """Images of the fixed seeds 0, 1, ..., in batches."""
+def sample_batches(
+    run: TrainingRun, fixed: Batch | None = None, micro_batch: int = 64
+) -> Iterator[Tensor]:
+    """Images of the fixed seeds 0, 1, ..., in batches.
+
+    Args:
+        run: the run.
+        fixed: real samples, whose attributes and captions are drawn in turn.
+        micro_batch: images at a time.
+    """
     rows, columns = run.config.train.sample_grid
     device = run.runtime.device
     labels = grid_labels(rows * columns, columns, run.spec.num_classes, device)
@@ -44,17 +55,23 @@ def sample_batches(run: TrainingRun, micro_batch: int = 64) -> Iterator[Tensor]:
         seeds = range(start, min(start + micro_batch, rows * columns))
         label = None if labels is None else labels[seeds.start : seeds.stop]
         request = GenerateRequest(seeds, device, label=label)
+        for name in CONDITIONS:
+            if fixed is not None and name in fixed.fields:
+                setattr(request, name, fixed[name][[seed % fixed.size for seed in seeds]])
         with run.runtime.autocast():
             yield generate(run.architecture, run.ema.networks, run.spec, request)
 
 
-def sample_images(run: TrainingRun) -> Tensor:
+def sample_images(run: TrainingRun, fixed: Batch | None = None) -> Tensor:
     """The sample grid's images [N, C, H, W] of a noise-to-image run."""
-    return torch.cat(list(sample_batches(run)))
+    return torch.cat(list(sample_batches(run, fixed)))
 
 
 def translate_images(run: TrainingRun, batch: Batch, direction: str) -> tuple[Tensor, Tensor]:
-    """Fixed images of one domain and their translations, each [N, C, H, W]."""
+    """Fixed images of one domain and their translations, each [N, C, H, W].
+
+    Of frame sequences, the last frames: those that follow the longest past.
+    """
     source = batch[direction.split("_to_")[0]]
     outputs = []
     for index in range(source.shape[0]):
@@ -66,7 +83,12 @@ def translate_images(run: TrainingRun, batch: Batch, direction: str) -> tuple[Te
         )
         with run.runtime.autocast():
             outputs.append(generate(run.architecture, run.ema.networks, run.spec, request))
-    return source, torch.cat(outputs)
+    return last_frame(source), last_frame(torch.cat(outputs))
+
+
+def last_frame(img: Tensor) -> Tensor:
+    """The last frame of sequences [N, T, C, H, W]; images [N, C, H, W] as they are."""
+    return img[:, -1] if img.ndim == 5 else img
 
 
 def sample_grid(run: TrainingRun, fixed: Batch | None) -> tuple[Image.Image, Tensor]:
@@ -76,11 +98,11 @@ def sample_grid(run: TrainingRun, fixed: Batch | None) -> tuple[Image.Image, Ten
 
     Args:
         run: the run.
-        fixed: real images to translate; not used by noise-to-image models.
+        fixed: real samples: images to translate, attributes and captions to draw.
     """
     rows, columns = run.config.train.sample_grid
     if not run.architecture.translates or fixed is None:
-        img = sample_images(run)
+        img = last_frame(sample_images(run, fixed))
         return image_grid(img, rows, columns), img
     strips, made = [], []
     for direction in run.architecture.translates:

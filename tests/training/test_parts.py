@@ -1,6 +1,7 @@
 import copy
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -10,9 +11,16 @@ from training.toy import SPEC, toy_config, toy_run
 from ganforge.components import Phase
 from ganforge.config import HealthConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from ganforge.errors import ConfigError
-from ganforge.training.build import choose_compile
+from ganforge.training.build import choose_compile, to_channels_last
 from ganforge.training.ema import Ema
-from ganforge.training.health import HealthMonitor, diversity
+from ganforge.training.health import (
+    HealthMonitor,
+    coverage,
+    diversity,
+    expected_coverage,
+    features,
+    reached_modes,
+)
 from ganforge.training.inputs import make_batch
 from ganforge.training.logs import JsonLines
 from ganforge.training.optimizers import build_optimizer, build_optimizers, scale_for_lazy
@@ -147,20 +155,78 @@ def test_diversity_is_the_mean_distance_and_zero_for_copies():
 
 
 def test_health_monitor_sounds_collapse_once_until_it_clears():
-    monitor = HealthMonitor(HealthConfig(min_diversity=0.2), real_diversity=1.0)
-    good, bad = torch.randn(8, 1, 4, 4), torch.zeros(8, 1, 4, 4)
+    real = torch.randn(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    monitor = HealthMonitor(HealthConfig(min_diversity=0.2), real)
+    good, bad = real.flip(0), torch.zeros(8, 1, 4, 4)
     assert monitor.observe_samples(good) == []
     assert [a.kind for a in monitor.observe_samples(bad)] == ["collapse"]
     assert monitor.observe_samples(bad) == []
     monitor.observe_samples(good)
-    other = HealthMonitor(HealthConfig(min_diversity=0.2), real_diversity=1.0)
+    other = HealthMonitor(HealthConfig(min_diversity=0.2), real)
     other.load_state_dict(json.loads(json.dumps(monitor.state_dict())))
     assert [a.kind for a in other.observe_samples(bad)] == ["collapse"]
 
 
+def clusters(num, kinds, seed):
+    """Images [num, 1, 4, 4] scattered a little round the given ones of eight distinct images."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    which = torch.tensor(kinds)[torch.arange(num) % len(kinds)]
+    return centres[which] + 0.05 * torch.randn(num, 1, 4, 4, generator=generator)
+
+
+def test_coverage_counts_reached_neighbourhoods_and_realistic_samples():
+    # Integers 0 to 9: the fifth nearest is 3 away inside, and 5 away at the ends.
+    real = torch.arange(10.0)[:, None]
+    gen = torch.tensor([[0.0], [0.5], [100.0]])
+    reached, realistic = coverage(real, gen)
+    # 0 and 0.5 lie within the balls round 0 (radius 5), 1 (4), 2 (3) and 3 (3).
+    assert (reached, realistic) == (pytest.approx(0.4), pytest.approx(2 / 3))
+
+
+@pytest.mark.parametrize(("num_real", "num_gen"), [(64, 64), (64, 20), (200, 64)])
+def test_expected_coverage_is_what_real_samples_reach_on_average(num_real, num_gen):
+    torch.manual_seed(0)
+    found = [
+        coverage(torch.randn(num_real, 3), torch.randn(num_gen, 3))[0] for _ in range(40)
+    ]
+    expected = expected_coverage(num_real, num_gen)
+    assert sum(found) / len(found) == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("kinds", [[0], [2, 5], [0, 1, 2, 3], list(range(8))])
+def test_reached_modes_is_the_part_of_modes_that_realistic_samples_show(kinds):
+    real, gen = features(clusters(128, range(8), 1)), features(clusters(64, kinds, 2))
+    assert reached_modes(real, gen) == pytest.approx(len(kinds) / 8, abs=0.06)
+
+
+def test_reached_modes_does_not_judge_unrealistic_or_too_few_images():
+    real = features(clusters(128, range(8), 1))
+    assert reached_modes(real, features(torch.rand(64, 1, 4, 4) - 9)) is None
+    assert reached_modes(real, features(clusters(8, [0], 2))) is None
+    assert reached_modes(real[:5], real) is None
+
+
+def test_health_monitor_sounds_when_modes_are_missing_at_two_looks_in_a_row():
+    real, all_modes, two_modes = (
+        clusters(128, kinds, seed) for seed, kinds in enumerate([range(8), range(8), (2, 5)])
+    )
+    monitor = HealthMonitor(HealthConfig(min_coverage=0.4), real)
+    assert diversity(two_modes) > 0.15 * diversity(real)  # that measure alone would not tell
+    assert monitor.observe_samples(two_modes) == []
+    assert monitor.observe_samples(all_modes) == []
+    assert monitor.observe_samples(two_modes) == []
+    resumed = HealthMonitor(HealthConfig(min_coverage=0.4), real)
+    resumed.load_state_dict(json.loads(json.dumps(monitor.state_dict())))
+    (alarm,) = resumed.observe_samples(two_modes)
+    assert alarm.kind == "collapse"
+    assert re.search(r"look like 0\.2\d of the data.*train\.health\.min_coverage", alarm.message)
+    assert "train.health.rollback: true" in alarm.message
+
+
 def test_health_monitor_names_who_wins():
     config = HealthConfig(window_kimg=1.0, max_logit_gap=10.0)
-    monitor = HealthMonitor(config, real_diversity=1.0)
+    monitor = HealthMonitor(config, torch.randn(8, 1, 4, 4))
     record = {"logits/real": 8.0, "logits/gen": -8.0}
     assert [a.kind for a in monitor.observe_log(record, 1.0)] == ["discriminator_wins"]
     swapped = {"logits/real": -8.0, "logits/gen": 8.0}
@@ -200,3 +266,10 @@ def test_choose_compile_says_why(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     wanted, why = choose_compile(toy_config({"compile": "auto", "total_kimg": 1000}), cpu)
     assert not wanted and "no-such-compiler" in why
+
+
+def test_to_channels_last_leaves_3d_convolutions_alone():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv3d(3, 4, 3), nn.Linear(3, 4))
+    to_channels_last(module)
+    assert module[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert module[1].weight.is_contiguous()

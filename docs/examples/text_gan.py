@@ -1,0 +1,116 @@
+"""Text to image with a matching-aware discriminator. Source: Reed et al. 2016, arXiv:1605.05396.
+
+Captions arrive as embeddings `text` [N, text_dim], made once by any text encoder.
+"""
+
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.api import (
+    Architecture,
+    Batch,
+    ComponentOptions,
+    Field,
+    GenerateRequest,
+    ImageSpec,
+    Networks,
+    NoiseToImage,
+    Objective,
+    ShapeError,
+    Terms,
+    hookimpl,
+)
+
+
+class TextGanConfig(ComponentOptions):
+    """Options of text-gan."""
+
+    z_dim: int = Field(64, gt=0, description="Latent size.")
+    width: int = Field(256, gt=0, description="Hidden units in all layers.")
+
+
+class TextGenerator(nn.Module):
+    """z [N, z_dim], text [N, D] -> img [N, C, H, W] in [-1, 1]."""
+
+    def __init__(self, config: TextGanConfig, spec: ImageSpec) -> None:
+        super().__init__()
+        shape = (spec.channels, spec.height, spec.width)
+        self.layers = nn.Sequential(
+            *(nn.Linear(config.z_dim + spec.text_dim, config.width), nn.ReLU()),
+            *(nn.Linear(config.width, prod(shape)), nn.Tanh(), nn.Unflatten(1, shape)),
+        )
+
+    def forward(self, z: Tensor, text: Tensor) -> Tensor:
+        """Generate."""
+        img: Tensor = self.layers(torch.cat([z, text], dim=1))
+        return img
+
+
+class TextDiscriminator(nn.Module):
+    """img [N, C, H, W], text [N, D] -> logits [N]: is it real, and does it match?"""
+
+    def __init__(self, config: TextGanConfig, spec: ImageSpec) -> None:
+        super().__init__()
+        pixels = spec.channels * spec.height * spec.width
+        self.see = nn.Sequential(nn.Flatten(), nn.Linear(pixels, config.width), nn.LeakyReLU(0.2))
+        self.judge = nn.Sequential(
+            *(nn.Linear(config.width + spec.text_dim, config.width), nn.LeakyReLU(0.2)),
+            *(nn.Linear(config.width, 1), nn.Flatten(0)),
+        )
+
+    def forward(self, img: Tensor, text: Tensor) -> Tensor:
+        """Score."""
+        logits: Tensor = self.judge(torch.cat([self.see(img), text], dim=1))
+        return logits
+
+
+class TextGan(NoiseToImage[TextGanConfig]):
+    """GAN-CLS: the discriminator also sees real images with a wrong caption."""
+
+    name, Config, paper = "text-gan", TextGanConfig, "Reed et al. 2016, arXiv:1605.05396"
+    inputs = ("image", "text")
+    example_options = {"z_dim": 4, "width": 8}
+
+    @property
+    def z_dim(self) -> int:
+        """Latent size."""
+        return self.config.z_dim
+
+    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+        """A generator and a discriminator that both read the caption."""
+        return {
+            "generator": TextGenerator(self.config, spec),
+            "discriminator": TextDiscriminator(self.config, spec),
+        }
+
+    def condition(self, batch: Batch) -> Tensor:
+        """Captions take the place of labels in both networks."""
+        return batch["text"]
+
+    def request_condition(self, request: GenerateRequest) -> Tensor:
+        """The captions to draw."""
+        if request.text is None:
+            raise ShapeError(
+                f"'{self.name}' draws captions, but the request has no text. Give text "
+                f"[{request.size}, D], one embedding per seed."
+            )
+        return request.text.to(request.device)
+
+    def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """Real images with a wrong caption count as generated ones do (algorithm 1)."""
+        terms = super().discriminator_terms(objective, nets, batch)
+        img = objective.augment(batch.image)
+        right = nets["discriminator"](img, batch["text"])
+        # The caption of a neighbour in the batch; in a slot of one image it is its own.
+        wrong = nets["discriminator"](img, batch["text"].roll(1, dims=0))
+        terms["matching"] = objective.loss.discriminator(right, wrong)
+        return terms
+
+
+@hookimpl
+def ganforge_architectures() -> list[type[Architecture[Any]]]:
+    """Register text-gan."""
+    return [TextGan]

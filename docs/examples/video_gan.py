@@ -1,0 +1,163 @@
+"""Video to video, frame by frame. In the manner of vid2vid: Wang et al. 2018, arXiv:1808.06601.
+
+Each frame is made from the source frame and the frame made before it. One discriminator judges
+single frames, one judges motion. Gradients reach back through one chunk of frames.
+"""
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.api import (
+    Architecture,
+    Batch,
+    ComponentOptions,
+    Field,
+    GenerateRequest,
+    ImageSpec,
+    Networks,
+    Objective,
+    Phase,
+    ShapeError,
+    Terms,
+    hookimpl,
+)
+
+
+class VideoGanConfig(ComponentOptions):
+    """Options of video-gan."""
+
+    width: int = Field(32, gt=0, description="Channels of the hidden layers.")
+    chunk_frames: int = Field(4, gt=0, description="Frames that gradients reach back through.")
+
+
+class FrameGenerator(nn.Module):
+    """source [N, Cs, H, W], past [N, C, H, W] -> frame [N, C, H, W] in [-1, 1]."""
+
+    def __init__(self, config: VideoGanConfig, spec: ImageSpec) -> None:
+        super().__init__()
+        self.channels = spec.channels
+        inputs = spec.channels + (spec.source_channels or spec.channels)
+        self.layers = nn.Sequential(
+            *(nn.Conv2d(inputs, config.width, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(config.width, spec.channels, 3, padding=1), nn.Tanh()),
+        )
+
+    def forward(self, source: Tensor, past: Tensor) -> Tensor:
+        """The next frame."""
+        frame: Tensor = self.layers(torch.cat([source, past], dim=1))
+        return frame
+
+
+class ClipDiscriminator(nn.Module):
+    """source and frames [N, T, C, H, W] -> logits [N]; `reach` frames are judged together."""
+
+    def __init__(self, config: VideoGanConfig, spec: ImageSpec, reach: int) -> None:
+        super().__init__()
+        inputs = spec.channels + (spec.source_channels or spec.channels)
+        kernel, padding = (reach, 4, 4), (reach // 2, 1, 1)
+        self.layers = nn.Sequential(
+            nn.Conv3d(inputs, config.width, kernel, (1, 2, 2), padding),
+            nn.LeakyReLU(0.2),
+            nn.Conv3d(config.width, 1, (1, 3, 3), padding=(0, 1, 1)),
+        )
+
+    def forward(self, source: Tensor, frames: Tensor) -> Tensor:
+        """Score a clip."""
+        logits: Tensor = self.layers(torch.cat([source, frames], dim=2).transpose(1, 2))
+        return logits.mean((1, 2, 3, 4))
+
+
+def unroll(generator: nn.Module, source: Tensor, past: Tensor) -> Tensor:
+    """Frames [N, T, C, H, W], each made from the one before; `past` is the first one's."""
+    frames = []
+    for part in source.unbind(1):
+        past = generator(part, past)
+        frames.append(past)
+    return torch.stack(frames, dim=1)
+
+
+class VideoGan(Architecture[VideoGanConfig]):
+    """A recurrent translator of frame sequences with an image and a motion discriminator."""
+
+    name, Config, paper = "video-gan", VideoGanConfig, "Wang et al. 2018, arXiv:1808.06601"
+    inputs = ("source", "frames")
+    translates = ("source_to_frames",)
+    example_options = {"width": 4, "chunk_frames": 2}
+    judges = ("image_discriminator", "motion_discriminator")
+
+    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+        """One generator, two discriminators."""
+        return {
+            "generator": FrameGenerator(self.config, spec),
+            "image_discriminator": ClipDiscriminator(self.config, spec, reach=1),
+            "motion_discriminator": ClipDiscriminator(self.config, spec, reach=3),
+        }
+
+    def phases(self, objective: Objective) -> list[Phase]:
+        """The generator, then both discriminators with one optimizer."""
+        gen = functools.partial(self.generator_terms, objective)
+        disc = functools.partial(self.discriminator_terms, objective)
+        return [
+            Phase("generator", ("generator",), gen, every=objective.n_critic),
+            Phase("discriminators", self.judges, disc),
+        ]
+
+    def chunks(self, batch: Batch) -> Iterator[Batch]:
+        """A few frames at a time. All parts share `memory`, which carries the last frame over."""
+        length = self.config.chunk_frames
+        for start in range(0, batch["frames"].shape[1], length):
+            parts = {name: value[:, start : start + length] for name, value in batch.fields.items()}
+            yield replace(batch, fields=parts)
+            batch.memory["past"] = batch.memory.pop("gen_frames")[:, -1]
+
+    def gen_frames(self, nets: Networks, batch: Batch) -> Tensor:
+        """This chunk's frames, made from the last one of the chunk before."""
+        first = torch.zeros_like(batch["frames"][:, 0])
+        frames = unroll(nets["generator"], batch["source"], batch.memory.get("past", first))
+        batch.memory["gen_frames"] = frames.detach()
+        return frames
+
+    def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """Fool both discriminators with the frames of this chunk."""
+        frames = self.gen_frames(nets, batch)
+        return {
+            judge: objective.loss.generator(nets[judge](batch["source"], frames))
+            for judge in self.judges
+        }
+
+    def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """Tell real clips from those that the generator phase made, or new ones."""
+        if "gen_frames" not in batch.memory:  # the generator phase was not due
+            with torch.no_grad():
+                self.gen_frames(nets, batch)
+        frames = batch.memory["gen_frames"]
+        return {
+            judge: objective.loss.discriminator(
+                nets[judge](batch["source"], batch["frames"]),
+                nets[judge](batch["source"], frames),
+            )
+            for judge in self.judges
+        }
+
+    def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
+        """Translate `request.source` [N, T, Cs, H, W] of any length."""
+        if request.source is None or request.source.ndim != 5:
+            raise ShapeError(
+                f"'{self.name}' translates frame sequences; give source [{request.size}, T, C, H, "
+                f"W], one sequence per seed."
+            )
+        source = request.source.to(request.device)
+        channels = int(getattr(nets["generator"], "channels", 0))
+        past = source.new_zeros(source.shape[0], channels, *source.shape[3:])
+        return unroll(nets["generator"], source, past)
+
+
+@hookimpl
+def ganforge_architectures() -> list[type[Architecture[Any]]]:
+    """Register video-gan."""
+    return [VideoGan]

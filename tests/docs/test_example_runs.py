@@ -1,0 +1,84 @@
+"""Examples that need more than images, from a manifest to an export, as a user would run them."""
+
+import json
+
+import numpy as np
+import yaml
+from docs.test_examples import install
+from PIL import Image
+
+from ganforge.api import Sample, Source, hookimpl
+from ganforge.registry import Plugin, get_registry
+from ganforge.run import run_pipeline
+
+TRAIN = {
+    "batch_size": 4,
+    "total_kimg": 0.008,
+    "log_every_kimg": 0.004,
+    "sample_grid": [2, 3],
+    "compile": False,
+    "trackers": [],
+}
+
+
+class Clips(Source):
+    """Frame sequences with their negatives as the source."""
+
+    name = "docs-clips"
+
+    def samples(self, stream="main"):
+        rng = np.random.default_rng(0)
+        for number in range(6):
+            frames = rng.integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+            yield Sample(f"clip{number}", {"source": list(255 - frames), "frames": list(frames)})
+
+
+class ClipsPlugin:
+    @staticmethod
+    @hookimpl
+    def ganforge_sources():
+        return [Clips]
+
+
+def run(folder, monkeypatch, **pipeline):
+    monkeypatch.chdir(folder)
+    (folder / "run.yaml").write_text(yaml.safe_dump({"name": "run", "train": TRAIN, **pipeline}))
+    return run_pipeline("run.yaml").run_dir
+
+
+def test_text_example_runs_from_a_manifest_to_an_export(tmp_path, monkeypatch):
+    install("text_gan")
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(8):
+        pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        np.save(tmp_path / f"{number}.npy", rng.standard_normal(5).astype(np.float32))
+        rows.append(json.dumps({"image": f"{number}.png", "text": f"{number}.npy"}))
+    (tmp_path / "all.jsonl").write_text("\n".join(rows))
+    run_dir = run(
+        tmp_path,
+        monkeypatch,
+        data={"source": {"name": "manifest", "path": "all.jsonl"}, "workers": 0},
+        model={"architecture": "text-gan", "width": 8},
+        stages=["prepare", "train", "publish"],
+    )
+    assert (run_dir / "export" / "samples.png").exists()
+    assert json.loads((run_dir / "export" / "config.json").read_text())["conditioning"] == ["text"]
+
+
+def test_video_example_trains_on_frame_sequences(tmp_path, monkeypatch):
+    install("video_gan")
+    if "docs_clips" not in get_registry().plugins:
+        get_registry().register(ClipsPlugin, Plugin("docs_clips", __name__, "ganforge-clips", "1"))
+    run_dir = run(
+        tmp_path,
+        monkeypatch,
+        data={"source": {"name": "docs-clips"}, "workers": 0},
+        model={"architecture": "video-gan", "width": 4, "chunk_frames": 2},
+        stages=["prepare", "train"],
+    )
+    assert len(list((run_dir / "samples").glob("*.png"))) >= 1
+
+
+

@@ -1,0 +1,86 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import accelerate
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from ganforge.run import set_up_logging
+
+
+def write_pipeline(folder, total_kimg):
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
+    train = {
+        "batch_size": 4,
+        "total_kimg": total_kimg,
+        "log_every_kimg": 0.02,
+        "sample_grid": [2, 2],
+        "compile": False,
+        "trackers": [],
+    }
+    pipeline = {
+        "name": "tiny",
+        "stages": ["prepare", "train", "publish"],
+        "data": {"source": {"name": "folder", "path": "images"}, "resolution": 8, "workers": 0},
+        "model": {"architecture": "dcgan", "z_dim": 4, "base_channels": 4},
+        "train": train,
+    }
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(pipeline))
+
+
+def start(folder, *launcher):
+    return subprocess.Popen(
+        [sys.executable, *launcher, "-m", "ganforge.run", "tiny.yaml"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "GANFORGE_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_set_up_logging_leaves_the_process_group_to_the_runtime(monkeypatch):
+    # Made here, accelerate's state would fix one process per rank on CPUs, and a short time-out.
+    def refuse(*arguments, **options):
+        raise AssertionError("PartialState made too early")
+
+    monkeypatch.setattr(accelerate.PartialState, "__init__", refuse)
+    set_up_logging()
+
+
+@pytest.mark.dist
+def test_run_on_two_processes_is_one_run(tmp_path):
+    write_pipeline(tmp_path, total_kimg=0.04)
+    process = start(
+        tmp_path, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"
+    )
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    [checkpoint] = (tmp_path / "runs" / "tiny" / "checkpoints").glob("nimg-*")
+    state = json.loads((checkpoint / "state.json").read_text())
+    assert state["num_slots"] == 2  # by default the number of ranks
+
+
+def test_run_stopped_by_a_signal_saves_and_leaves_later_stages(tmp_path):
+    write_pipeline(tmp_path, total_kimg=100)
+    process = start(tmp_path)
+    log = tmp_path / "runs" / "tiny" / "log.jsonl"
+    deadline = time.monotonic() + 240
+    while not log.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGUSR1)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 75, output
+    assert "of 100 kimg; a checkpoint is saved in runs/tiny/checkpoints. Run the same" in output
+    assert list((tmp_path / "runs" / "tiny" / "checkpoints").glob("nimg-*"))
+    assert not (tmp_path / "runs" / "tiny" / "export").exists()
