@@ -168,6 +168,12 @@ class HealthConfig(StrictModel):
     min_diversity: float = Field(
         0.15, ge=0, description="Warn when sample diversity falls below this part of the data's."
     )
+    min_coverage: float = Field(
+        0.4,
+        ge=0,
+        description="Warn when realistic samples reach less than this part of what as many real "
+        "images would reach, twice in a row: modes are lost.",
+    )
     max_logit_gap: float = Field(50.0, gt=0, description="Warn when D(real) - D(fake) exceeds it.")
     rollback: bool = Field(False, description="Go back one checkpoint on collapse, once per alarm.")
     max_rollbacks: int = Field(2, ge=0, description="More collapses stop the run.")

@@ -197,7 +197,7 @@ def test_expected_coverage_is_what_real_samples_reach_on_average(num_real, num_g
 @pytest.mark.parametrize("kinds", [[0], [2, 5], [0, 1, 2, 3], list(range(8))])
 def test_reached_modes_is_the_part_of_modes_that_realistic_samples_show(kinds):
     real, gen = features(clusters(128, range(8), 1)), features(clusters(64, kinds, 2))
-    assert reached_modes(real, gen) == pytest.approx(len(kinds) / 8, abs=0.06)
+    assert reached_modes(real, gen) == pytest.approx(len(kinds) / 8, abs=0.15)
 
 
 def test_reached_modes_does_not_judge_unrealistic_or_too_few_images():
