@@ -120,6 +120,30 @@ def test_stylegan2_mapping_ignores_the_scale_of_z():
     assert_close(mapping(z, no_label(4)), mapping(z * 7, no_label(4)), atol=1e-5, rtol=1e-4)
 
 
+def test_stylegan2_mapping_stores_weights_large_so_that_it_learns_slowly():
+    mapping = built(w_dim=64, mapping_lr_mult=0.01)["generator"].mapping
+    assert_close(mapping.layers[-1].weight.std(), torch.tensor(100.0), atol=5.0, rtol=0)
+
+
+def test_stylegan2_every_w_reaches_the_image_and_the_last_only_the_last_step():
+    synthesis = built()["generator"].eval().synthesis
+    ws = torch.randn(1, synthesis.num_ws, 8, requires_grad=True)
+    (grad,) = torch.autograd.grad(synthesis(ws).square().sum(), ws)
+    assert (grad.abs().sum(dim=2) > 0).all()
+    seen = []
+    synthesis.layers[-1].register_forward_hook(lambda module, args, out: seen.append(out))
+    synthesis(ws)
+    synthesis(torch.cat([ws[:, :-1], ws[:, -1:] + 1], dim=1))
+    assert_close(seen[0], seen[1], atol=0, rtol=0)
+
+
+def test_stylegan2_residual_block_is_the_scaled_sum_of_both_paths():
+    block = built()["discriminator"].blocks[0]
+    x = torch.randn(2, block.conv0.conv.weight.shape[1], 8, 8)
+    expected = (block.conv1(block.conv0(x)) + block.skip(x)) / math.sqrt(2)
+    assert_close(block(x), expected)
+
+
 def test_stylegan2_both_modulation_forms_make_the_same_images():
     scaled = built(modulation="scaled")["generator"].eval()
     grouped = built(modulation="grouped")["generator"].eval()
@@ -196,6 +220,16 @@ def test_stylegan2_generate_noise_option_chooses_where_noise_comes_from():
     assert_close(images["none"], gen.synthesis(gen.truncated(w, 1.0)).clamp(-1, 1))
     assert (images["random"] - images["none"]).abs().max() > 1e-2
     assert (images["random"] - images["const"]).abs().max() > 1e-2
+
+
+def test_stylegan2_generate_noise_is_drawn_apart_from_the_latent():
+    gen, seen = make_noisy(built(z_dim=16)["generator"]), []
+    layer = gen.synthesis.layers[0]
+    layer.register_forward_hook(lambda module, args, out: seen.append(args[2]))
+    request = GenerateRequest([3])
+    tiny(z_dim=16).generate({"generator": gen}, request)
+    assert seen[0].shape == (1, 1, 4, 4)
+    assert not torch.equal(seen[0].flatten(), request.noise(16)[0])
 
 
 def test_stylegan2_truncation_moves_the_first_layers_to_the_mean():
