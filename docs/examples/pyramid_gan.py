@@ -101,7 +101,7 @@ class PyramidGan(Architecture[PyramidGanConfig]):
             )
         for regularizer in objective.regularizers:
             raise ConfigError(
-                f"loss.regularizers: 'pyramid-gan' has no place for '{regularizer.name}'. Remove it."
+                f"loss.regularizers: 'pyramid-gan' takes no penalty; remove '{regularizer.name}'."
             )
 
     def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:

@@ -104,7 +104,7 @@ def _num_images(context: RunContext) -> int | None:
 
 
 def _picture(context: RunContext, model: TrainedModel) -> Image.Image | None:
-    """The sample picture of the card: new samples, or the newest picture of a model that needs data."""
+    """The card's picture: new samples, or the newest picture where a model needs data."""
     rows, columns = context.config.train.sample_grid
     if model.architecture.translates or model.spec.attribute_names or model.spec.text_dim:
         pictures = sorted((context.run_dir / "samples").glob("nimg-*.png"))

@@ -1,0 +1,58 @@
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
+
+
+def load_generator():
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def generated():
+    return load_generator().generated()
+
+
+@pytest.mark.parametrize(
+    "page", ["docs/cli.md", "docs/pipeline-file.md", "docs/writing-plugins.md", "README.md"]
+)
+def test_generated_page_is_up_to_date(generated, page):
+    message = f"{page} is out of date: run `python docs/generate.py` and commit the result"
+    assert (ROOT / page).read_text() == generated[ROOT / page], message
+
+
+def test_generated_blocks_hold_every_example():
+    shown = set(re.findall(r"<!-- code: (\S+) -->", (ROOT / "docs/writing-plugins.md").read_text()))
+    assert shown == {path.name for path in (ROOT / "docs" / "examples").glob("*.py")}
+
+
+def test_describe_type_speaks_yaml():
+    from typing import Literal
+
+    describe = load_generator().describe_type
+    assert describe(int | None) == "integer or null"
+    assert describe(Literal["a", "b"]) == "`a`, `b`"
+    assert describe(tuple[str, ...]) == "list of text"
+    assert describe(bool | Literal["auto"]) == "true or false or `auto`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_of_page_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+        if "://" not in target and not target.endswith(".png"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_mkdocs_navigation_lists_every_page():
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    listed = set(re.findall(r"[\w/-]+\.md", str(settings["nav"])))
+    written = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    assert listed == {name for name in written if not name.endswith(".head.md")}
