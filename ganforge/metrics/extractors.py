@@ -69,7 +69,10 @@ class InceptionV3Compat(FeatureExtractor[InceptionV3Config]):
         self.network = _load(content, where)
         if self.compiled:
             _fold_batch_norms(self.network)
-        self.network.to(memory_format=torch.channels_last)
+        # Plain fp32 keeps torch-fidelity's own layout: its features are the same bit for bit.
+        exact = self.precision == "fp32" and not self.compiled
+        self._layout = torch.contiguous_format if exact else torch.channels_last
+        self.network.to(memory_format=self._layout)
 
     @functools.cached_property
     def _run(self) -> nn.Module:
@@ -87,7 +90,7 @@ class InceptionV3Compat(FeatureExtractor[InceptionV3Config]):
         Args:
             img: [N, 1 or 3, H, W] uint8 of any size.
         """
-        img = img.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        img = img.expand(-1, 3, -1, -1).contiguous(memory_format=self._layout)
         with torch.autocast(img.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             found = self._run(img)
         return {name: out.float() for name, out in zip(_LAYERS, found, strict=True)}
