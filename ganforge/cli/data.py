@@ -18,28 +18,38 @@ def data() -> None:
 
 
 @data.command(
-    epilog="Example: ganforge data prepare shards source.name=folder source.path=photos "
-    "resolution=64 channels=3"
+    epilog="Example: ganforge data prepare photos shards resolution=64 channels=3"
 )
+@click.argument("source")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.argument("settings", nargs=-1, required=True)
+@click.argument("settings", nargs=-1)
 @click.option("--workers", default=1, show_default=True, help="Processes; 0 works in this one.")
 @click.option("--seed", default=0, show_default=True, help="Of the shuffle.")
 @click.option("--overwrite", is_flag=True, help="Replace a data set that is already there.")
 @_json
 def prepare(
-    out: Path, settings: tuple[str, ...], workers: int, seed: int, overwrite: bool, as_json: bool
+    source: str,
+    out: Path,
+    settings: tuple[str, ...],
+    workers: int,
+    seed: int,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
-    """Write a source of images as shards into the folder OUT.
+    """Write the images of SOURCE as shards into the folder OUT.
 
-    SETTINGS are the keys of a pipeline file's data section; `ganforge plugins list` shows the
-    sources. A pipeline file does the same with: ganforge run FILE stages=[prepare]
+    SOURCE is a folder (class sub-folders become labels), a zip archive, a manifest (.csv,
+    .jsonl), IDX images, tar files or their URL, org/name on the Hub, or the name of a source
+    that `ganforge plugins list` shows. SETTINGS are keys of a pipeline file's data section; those
+    of the source itself begin with source., e.g.: prepare pairs shards source.source=maps
+    source.target=photos
     """
+    from ganforge.data.guess import guess_source
     from ganforge.data.prepare import prepare as prepare_shards
     from ganforge.pipeline_file import data_section
 
     index = prepare_shards(
-        data_section(settings),
+        data_section([*_as_settings(guess_source(source)), *settings]),
         out,
         workers=workers,
         seed=seed,
@@ -51,6 +61,10 @@ def prepare(
         click.echo(json.dumps({"path": str(out), "num_samples": counts, "digest": index.digest}))
     else:
         click.echo(f"Wrote {sum(counts.values())} samples to {out}.")
+
+
+def _as_settings(source: dict[str, object]) -> list[str]:
+    return [f"source.{key}={json.dumps(value)}" for key, value in source.items()]
 
 
 @data.command(epilog="Example: ganforge data inspect photos --contact-sheet sheet.png")

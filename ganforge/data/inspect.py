@@ -15,6 +15,7 @@ from ganforge.components import Sample, Source
 from ganforge.config import ComponentConfig, DataConfig
 from ganforge.data.codec import Pixels, Undecodable, decode_image
 from ganforge.data.encode import frames_of
+from ganforge.data.guess import guess_source
 from ganforge.data.index import IMAGE_KINDS, INDEX_NAME, DatasetIndex, load_index
 from ganforge.data.prepare import build_source
 from ganforge.data.reader import SampleReader, check_shards_present
@@ -107,16 +108,7 @@ def _holds_shards(location: str) -> bool:
 
 
 def _guess(location: str) -> DataConfig:
-    """The source that a path is most likely meant for."""
-    suffix = Path(location).suffix.lower()
-    name = {".zip": "zip", ".csv": "manifest", ".jsonl": "manifest", ".ndjson": "manifest"}
-    if not Path(location).exists():
-        raise DataError(
-            f"{location} does not exist. Give a folder of images, a zip archive, a manifest, or a "
-            f"folder or URL with {INDEX_NAME}."
-        )
-    source = ComponentConfig.model_validate({"name": name.get(suffix, "folder"), "path": location})
-    return DataConfig(source=source)
+    return DataConfig(source=ComponentConfig.model_validate(guess_source(location)))
 
 
 def _see_source(source: Source[Any], limit: int | None) -> Iterator[_Seen]:

@@ -59,7 +59,7 @@ def test_run_missing_file_is_one_message(ganforge):
 @pytest.fixture
 def shards(ganforge, photos):
     output = ganforge(
-        "data", "prepare", "shards", "source=folder", f"source.path={photos}", "resolution=16",
+        "data", "prepare", photos, "shards", "resolution=16",
         "--workers", 0,
     ).stdout  # fmt: skip
     assert "Wrote 12 samples to shards." in output
@@ -67,7 +67,7 @@ def shards(ganforge, photos):
 
 
 def test_data_prepare_says_what_it_wrote(ganforge, photos):
-    arguments = ("data", "prepare", "out", "source.name=folder", f"source.path={photos}")
+    arguments = ("data", "prepare", photos, "out")
     told = json.loads(ganforge(*arguments, "resolution=16", "--workers", 0, "--json").stdout)
 
     assert (told["path"], told["num_samples"]) == ("out", {"main": 12})
@@ -75,8 +75,7 @@ def test_data_prepare_says_what_it_wrote(ganforge, photos):
 
 
 def test_data_prepare_keeps_what_is_there_unless_told(ganforge, shards, photos):
-    again = ("data", "prepare", shards, "source=folder", f"source.path={photos}", "resolution=16",
-             "--workers", 0)  # fmt: skip
+    again = ("data", "prepare", photos, shards, "resolution=16", "--workers", 0)
 
     assert "already exists" in ganforge(*again, code=2).stderr
     ganforge(*again, "--overwrite")
@@ -90,8 +89,8 @@ def test_data_prepare_keeps_what_is_there_unless_told(ganforge, shards, photos):
         ("resolution", "is not of the form section.key=value"),
     ],
 )
-def test_data_prepare_names_a_wrong_setting(ganforge, setting, expected):
-    assert expected in ganforge("data", "prepare", "out", setting, code=2).stderr
+def test_data_prepare_names_a_wrong_setting(ganforge, photos, setting, expected):
+    assert expected in ganforge("data", "prepare", photos, "out", setting, code=2).stderr
 
 
 def test_data_inspect_reports_raw_images_shards_and_pipeline_alike(

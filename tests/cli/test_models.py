@@ -157,8 +157,7 @@ def test_translate_refuses_what_it_cannot_do(ganforge, cyclegan, dcgan, photos, 
 @pytest.fixture
 def shards(ganforge, photos):
     ganforge(
-        "data", "prepare", "shards", "source.name=folder", f"source.path={photos}", "resolution=16",
-        "--workers", 0, "--json",
+        "data", "prepare", photos, "shards", "resolution=16", "--workers", 0, "--json",
     )  # fmt: skip
     return "shards"
 
@@ -187,7 +186,7 @@ def test_evaluate_hands_over_what_was_asked(ganforge, dcgan, shards, monkeypatch
 
 def test_evaluate_of_a_translator_translates_the_reference(ganforge, cyclegan, photos, monkeypatch):
     ganforge(
-        "data", "prepare", "domains", "source.name=unpaired", f"source.source={photos / 'cat'}",
+        "data", "prepare", "unpaired", "domains", f"source.source={photos / 'cat'}",
         f"source.target={photos / 'dog'}", "resolution=16", "--workers", 0,
     )  # fmt: skip
     made = {}

@@ -121,7 +121,7 @@ def test_inspect_of_16_bit_shards_and_frames(tmp_path):
 
 
 def test_inspect_of_nothing_says_what_to_give(tmp_path):
-    with pytest.raises(DataError, match="nowhere does not exist. Give a folder"):
+    with pytest.raises(DataError, match="nowhere. is not a folder of images"):
         inspect(str(tmp_path / "nowhere"))
 
 
