@@ -13,6 +13,7 @@ from rich.logging import RichHandler
 
 from ganforge.components import RunContext, Stage
 from ganforge.config import PipelineConfig, StrictModel
+from ganforge.edge import explain
 from ganforge.errors import ConfigError, GanforgeError, RunStopped
 from ganforge.pipeline_file import dump_config, load_pipeline, validate_components
 from ganforge.registry import get_registry
@@ -151,8 +152,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RunStopped as stop:
         sys.stderr.write(f"{stop}\n")
         return stop.exit_code
-    except GanforgeError as err:
-        sys.stderr.write(f"Error: {err}\n")
+    except (GanforgeError, OSError) as err:
+        message = explain(err)
+        if message is None:
+            raise
+        sys.stderr.write(f"Error: {message}\n")
         return 2
     return 0
 
