@@ -9,7 +9,6 @@ pipeline file, so any backbone trains with any objective.
 import functools
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,10 +31,6 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
 
 class NoiseToImage(Architecture[ConfigT]):
     """A generator and a discriminator; subclasses give the two networks and the latent size."""
-
-    reuses_fakes: ClassVar[bool] = True
-    """Train the discriminator on the images that the generator phase has just made, which saves
-    a forward pass; False draws new ones."""
 
     @property
     @abstractmethod
@@ -89,11 +84,15 @@ class NoiseToImage(Architecture[ConfigT]):
                 )
 
     def phases(self, objective: Objective) -> list[Phase]:
-        """Generator, generator penalties, discriminator, discriminator penalties."""
+        """Discriminator, its penalties, generator, its penalties; each draws its own latents.
+
+        Training the discriminator on the images that the generator was just updated with would
+        save a forward pass, but learns slower per image (measured in docs/decisions.md).
+        """
         phases = []
         losses: dict[str, Callable[..., Terms]] = {
-            "generator": self.generator_terms,
             "discriminator": self.discriminator_terms,
+            "generator": self.generator_terms,
         }
         for role, loss in losses.items():
             every = objective.n_critic if role == "generator" else 1
@@ -121,11 +120,9 @@ class NoiseToImage(Architecture[ConfigT]):
         return phases
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
-        """The generator's adversarial term; keeps the images for the discriminator's phase."""
+        """The generator's adversarial term."""
         c = self.condition(batch)
         gen_img = nets["generator"](self.latent(batch.size, c), c)
-        if self.reuses_fakes:
-            batch.memory["gen_img"] = gen_img.detach()
         gen_logits = nets["discriminator"](objective.augment(gen_img), c)
         real_logits = None
         if objective.loss.generator_needs_real:
@@ -147,14 +144,11 @@ class NoiseToImage(Architecture[ConfigT]):
         return {"adversarial": objective.loss.discriminator(real_logits, gen_logits)}
 
     def gen_img(self, generator: nn.Module, batch: Batch) -> Tensor:
-        """Generated images without gradient: those of the generator phase, or new ones."""
+        """The step's generated images for the discriminator, without gradient; drawn once."""
         if "gen_img" not in batch.memory:
             c = self.condition(batch)
             with torch.no_grad():
-                gen_img = generator(self.latent(batch.size, c), c)
-            if not self.reuses_fakes:
-                return gen_img  # type: ignore[no-any-return]  # modules are untyped
-            batch.memory["gen_img"] = gen_img
+                batch.memory["gen_img"] = generator(self.latent(batch.size, c), c)
         return batch.memory["gen_img"]  # type: ignore[no-any-return]
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:

@@ -145,7 +145,6 @@ class Acgan(NoiseToImage[AcganConfig]):
         """The adversarial term, and the class that was asked for."""
         c = self.condition(batch)
         gen_img = nets["generator"](self.latent(batch.size, c), c)
-        batch.memory["gen_img"] = gen_img.detach()
         gen_logits, gen_classes = nets["discriminator"](objective.augment(gen_img), c, True)
         real_logits = None
         if objective.loss.generator_needs_real:
