@@ -169,10 +169,10 @@ class HealthConfig(StrictModel):
         0.15, ge=0, description="Warn when sample diversity falls below this part of the data's."
     )
     min_coverage: float = Field(
-        0.4,
+        0.5,
         ge=0,
-        description="Warn when realistic samples reach less than this part of what as many real "
-        "images would reach, twice in a row: modes are lost.",
+        description="Warn when samples are like less than this part of the data, twice in a row, "
+        "and were once like more, or do not become so: modes are lost.",
     )
     max_logit_gap: float = Field(50.0, gt=0, description="Warn when D(real) - D(fake) exceeds it.")
     rollback: bool = Field(False, description="Go back one checkpoint on collapse, once per alarm.")
@@ -183,6 +183,9 @@ class TrainConfig(StrictModel):
     """The training run. Progress is counted in thousands of real images shown (kimg)."""
 
     total_kimg: float = Field(1000.0, gt=0, description="Length of the run.")
+    max_minutes: float | None = Field(
+        None, gt=0, description="End earlier, after this much training time over all launches."
+    )
     batch_size: int = Field(64, gt=0, description="Images per step over all ranks.")
     slots: int | None = Field(
         None,

@@ -29,9 +29,10 @@ from ganforge.training.logs import Display, JsonLines
 from ganforge.training.loop import Task, train
 from ganforge.training.meter import Meter
 from ganforge.training.resume import check_resumable, check_same_data
-from ganforge.training.run_state import TrainingRun
+from ganforge.training.run_state import TrainingRun, is_out_of_time
 from ganforge.training.samples import last_frame
 from ganforge.training.tasks import (
+    BudgetTask,
     CheckpointTask,
     EvaluateTask,
     LogTask,
@@ -55,7 +56,10 @@ class Train(Stage[StrictModel]):
             return False
         saved = checkpoints.load(newest, with_tensors=False)
         check_resumable(saved, context.config, newest)
-        return int(saved.state["nimg"]) >= round(context.config.train.total_kimg * 1000)
+        total_nimg = round(context.config.train.total_kimg * 1000)
+        if is_out_of_time(context.config, saved.state["extra"]):
+            return True
+        return int(saved.state["nimg"]) >= total_nimg
 
     def check(self, context: RunContext) -> None:
         """Refuse forbidden combinations, and batches that do not split over the ranks."""
@@ -107,6 +111,7 @@ class Train(Stage[StrictModel]):
             StopTask(save) as stop,
         ):
             tasks: list[Task] = [
+                BudgetTask(),
                 LogTask(meter, display, lines, monitor, run.progress.nimg),
                 SampleTask(
                     samples,

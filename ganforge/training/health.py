@@ -1,8 +1,7 @@
 """The health monitor: watches what a run logs and says early when it goes wrong."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
@@ -11,11 +10,12 @@ from torch.nn import functional
 
 from ganforge.config import HealthConfig
 
-# Looks in a row at which modes must be missing: one look at a few images can be bad luck.
+_MAX_KINDS = 16
+_IMAGES_PER_KIND = 4
+# A kind counts as drawn when it has this part of the samples that it should have.
+_FAIR_PART = 0.25
+# Looks in a row at which kinds must be missing: one look at a few images can be bad luck.
 _LOOKS = 2
-_NEIGHBOURS = 5
-# Fewer realistic images say nothing about modes, and early in training there are few.
-_MIN_REALISTIC = 16
 
 
 @dataclass(frozen=True)
@@ -51,54 +51,83 @@ def diversity(img: Tensor) -> float:
     return float(functional.pdist(flat).mean() / flat.shape[1] ** 0.5)
 
 
-def coverage(real: Tensor, gen: Tensor) -> tuple[float, float]:
-    """How much of the real samples the generated ones reach, and how many of those are realistic.
+class Kinds:
+    """A partition of real samples into a few kinds, and how much of it generated ones draw.
 
-    A real sample's neighbourhood is the ball that reaches its fifth nearest other real sample.
-
-    Args:
-        real: [N, D], N above 5.
-        gen: [M, D].
-
-    Returns:
-        The part of the neighbourhoods with a generated sample in them, and the part of the
-        generated samples that lie in any.
-
-    Source: Naeem et al. 2020, arXiv:2002.09797, Eq. 9; Kynkaanniemi et al. 2019,
-    arXiv:1904.06991, Eq. 2.
-    """
-    exact = "donot_use_mm_for_euclid_dist"  # a sample's distance to itself must be 0
-    between = torch.cdist(real, real, compute_mode=exact)
-    radius = between.kthvalue(_NEIGHBOURS + 1, dim=1).values
-    inside = torch.cdist(real, gen, compute_mode=exact) <= radius[:, None]
-    return float(inside.any(dim=1).float().mean()), float(inside.any(dim=0).float().mean())
-
-
-def expected_coverage(num_real: int, num_gen: float) -> float:
-    """The `coverage` to expect when the generated samples are as good as real ones.
-
-    Source: Naeem et al. 2020, arXiv:2002.09797, Sec. 3.2, Eq. 11.
-    """
-    missed = [(num_real - j) / (num_real + num_gen - j) for j in range(1, _NEIGHBOURS + 1)]
-    return 1.0 - math.prod(missed)
-
-
-def reached_modes(real: Tensor, gen: Tensor) -> float | None:
-    """`coverage` as a part of what as many real samples as are realistic would reach.
-
-    One that makes few realistic images is not judged (None): it may be young, or bad at all modes
-    alike. So the value drops only when images are good and yet leave out a part of the data.
+    A sample is of the kind whose centre is nearest, so that bad drawings count for what they are
+    meant to be: the measure asks for modes and not for quality, unlike coverage by neighbourhoods
+    (Naeem et al. 2020, arXiv:2002.09797), which is low for anything not yet sharp.
 
     Args:
-        real: [N, D] features.
-        gen: [M, D] features.
+        real: [N, D] features of real samples.
+
+    Source: bins as in Richardson and Weiss 2018, arXiv:1805.12462, Sec. 3.
     """
-    if real.shape[0] <= _NEIGHBOURS:
-        return None
-    reached, realistic = coverage(real, gen)
-    if realistic * gen.shape[0] < _MIN_REALISTIC:
-        return None
-    return reached / expected_coverage(real.shape[0], realistic * gen.shape[0])
+
+    def __init__(self, real: Tensor) -> None:
+        num_kinds = max(1, min(_MAX_KINDS, real.shape[0] // _IMAGES_PER_KIND))
+        self._centres = _centres(real, num_kinds)
+        self._part = self._parts(real)
+
+    def _parts(self, samples: Tensor) -> Tensor:
+        counts = torch.bincount(_nearest(samples, self._centres), minlength=len(self._centres))
+        return counts / max(1, samples.shape[0])
+
+    def drawn(self, gen: Tensor) -> float:
+        """The part of the real samples whose kind has a fair part of the generated ones.
+
+        Args:
+            gen: [M, D] features of generated samples.
+        """
+        is_drawn = self._parts(gen) >= _FAIR_PART * self._part
+        return float(self._part[is_drawn].sum())
+
+
+def _nearest(samples: Tensor, centres: Tensor) -> Tensor:
+    return torch.cdist(samples, centres).argmin(dim=1)
+
+
+def _centres(samples: Tensor, num: int) -> Tensor:
+    """Centres [num, D] of `num` clusters: Lloyd's iteration from samples far apart; no chance."""
+    to_mean = torch.cdist(samples, samples.mean(dim=0, keepdim=True))
+    centres = samples[to_mean.argmin()][None]
+    for _ in range(num - 1):
+        distance = torch.cdist(samples, centres).amin(dim=1)
+        centres = torch.cat([centres, samples[distance.argmax()][None]])
+    for _ in range(20):
+        members = functional.one_hot(_nearest(samples, centres), num).to(samples.dtype)
+        counts = members.sum(dim=0)[:, None]
+        centres = torch.where(counts > 0, members.T @ samples / counts.clamp(min=1), centres)
+    return centres
+
+
+@dataclass
+class _Looks:
+    """What the looks at samples have shown so far of the kinds drawn."""
+
+    count: int = 0
+    best: float = 0.0
+    best_at: int = 0
+    low_in_a_row: int = 0
+    had_modes: bool = False
+
+    def add(self, drawn: float, limit: float) -> None:
+        """Note one look."""
+        self.count += 1
+        if drawn > self.best:
+            self.best, self.best_at = drawn, self.count
+        self.low_in_a_row = self.low_in_a_row + 1 if drawn < limit else 0
+        self.had_modes |= drawn >= limit
+
+    @property
+    def lost_modes(self) -> bool:
+        """Whether kinds are missing that were there, or have been long in coming.
+
+        Every generator begins with images all alike; one that learns draws more kinds as it
+        goes, and is left alone while its record is not older than half of its life.
+        """
+        is_stuck = self.count - self.best_at > self.count / 2
+        return self.low_in_a_row >= _LOOKS and (self.had_modes or is_stuck)
 
 
 class HealthMonitor:
@@ -111,25 +140,26 @@ class HealthMonitor:
 
     def __init__(self, config: HealthConfig, real_img: Tensor) -> None:
         self._config = config
-        self._real = features(real_img).cpu()
-        self._real_diversity = diversity(self._real)
-        self._looks_without_modes = 0
+        real = features(real_img).cpu()
+        self._real_diversity = diversity(real)
+        self._kinds = Kinds(real)
         self._means: dict[str, float] = {}
         self._sounding: set[str] = set()
+        self._looks = _Looks()
 
     def state_dict(self) -> dict[str, Any]:
         """JSON-ready state."""
         return {
             "means": self._means,
             "sounding": sorted(self._sounding),
-            "looks_without_modes": self._looks_without_modes,
+            "looks": asdict(self._looks),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over `state_dict` output."""
         self._means = dict(state["means"])
         self._sounding = set(state["sounding"])
-        self._looks_without_modes = int(state.get("looks_without_modes", 0))
+        self._looks = _Looks(**state.get("looks", {}))
 
     def observe_log(self, record: Mapping[str, float], kimg_since_last: float) -> list[Alarm]:
         """Look at one log record."""
@@ -162,9 +192,8 @@ class HealthMonitor:
             return []
         gen = features(img).cpu()
         part = diversity(gen) / self._real_diversity
-        reached = reached_modes(self._real, gen)
-        has_modes = reached is None or reached >= self._config.min_coverage
-        self._looks_without_modes = 0 if has_modes else self._looks_without_modes + 1
+        drawn = self._kinds.drawn(gen)
+        self._looks.add(drawn, self._config.min_coverage)
         if part < self._config.min_diversity:
             fault = (
                 f"Samples are nearly alike: their diversity is {part:.2f} of the data's (limit "
@@ -172,12 +201,11 @@ class HealthMonitor:
             )
         else:
             fault = (
-                f"Samples look like {1 if reached is None else reached:.2f} of the data (limit "
-                f"{self._config.min_coverage:g}, train.health.min_coverage): the rest is never "
-                f"drawn."
+                f"Samples are like {drawn:.2f} of the data (limit {self._config.min_coverage:g}, "
+                f"train.health.min_coverage): the rest is hardly ever drawn."
             )
         return self._sound(
-            part < self._config.min_diversity or self._looks_without_modes >= _LOOKS,
+            part < self._config.min_diversity or self._looks.lost_modes,
             "collapse",
             f"{fault} This is mode collapse. Go back to an earlier checkpoint; lower the learning "
             f"rates, add r1 or augmentation, or set train.health.rollback: true.",

@@ -26,6 +26,7 @@ _HARMLESS = (
     "data.on_bad_sample",
     "data.max_bad_samples",
     "train.slots",
+    "train.max_minutes",
     "train.log_every_kimg",
     "train.sample_every_kimg",
     "train.sample_grid",

@@ -1,6 +1,7 @@
 """The state of a training run: everything that is built from a pipeline file and checkpointed."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,8 +76,9 @@ class TrainingRun:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has seen all images it should."""
-        return self.progress.nimg >= round(self.config.train.total_kimg * 1000)
+        """Whether the run has seen all images it should, or used up its time."""
+        total_nimg = round(self.config.train.total_kimg * 1000)
+        return self.progress.nimg >= total_nimg or is_out_of_time(self.config, self.extra)
 
     def stateful_modules(self) -> dict[str, nn.Module]:
         """Modules beside the networks whose buffers are state."""
@@ -187,6 +189,12 @@ class TrainingRun:
                 optimizer.state[parameter][key] = tensor.to(
                     "cpu" if tensor.ndim == 0 and not _fused(optimizer) else parameter.device
                 )
+
+
+def is_out_of_time(config: PipelineConfig, extra: Mapping[str, Any]) -> bool:
+    """Whether a run with this `TrainingRun.extra` has used up `train.max_minutes`."""
+    limit = config.train.max_minutes
+    return limit is not None and float(extra.get("train_sec", 0.0)) >= 60 * limit
 
 
 def _fused(optimizer: torch.optim.Optimizer) -> bool:

@@ -17,7 +17,7 @@ from ganforge.training.health import Alarm, HealthMonitor
 from ganforge.training.logs import Display, JsonLines
 from ganforge.training.loop import Rollback, StopTraining
 from ganforge.training.meter import Meter
-from ganforge.training.run_state import TrainingRun
+from ganforge.training.run_state import TrainingRun, is_out_of_time
 from ganforge.training.samples import sample_grid
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,28 @@ def report_alarms(run: TrainingRun, lines: JsonLines, alarms: list[Alarm]) -> No
         lines.append(
             {"nimg": run.progress.nimg, "kimg": run.progress.kimg, "alarm": alarm.kind}
         )
+
+
+@dataclass
+class BudgetTask:
+    """Counts training time against `train.max_minutes`; comes first, so that the rest can end."""
+
+    _since: float = field(default_factory=time.monotonic)
+
+    def due(self, run: TrainingRun) -> bool:
+        """With the log, where ranks synchronise anyway."""
+        return run.config.train.max_minutes is not None and due_every(
+            run, run.config.train.log_every_kimg
+        )
+
+    def run(self, run: TrainingRun) -> None:
+        """Add rank 0's time since the last call."""
+        now = time.monotonic()
+        spent = float(run.extra.get("train_sec", 0.0)) + now - self._since
+        self._since = now
+        run.extra["train_sec"] = run.runtime.broadcast_object(spent)
+        if is_out_of_time(run.config, run.extra):
+            log.info("train.max_minutes is used up at %.1f kimg.", run.progress.kimg)
 
 
 @dataclass

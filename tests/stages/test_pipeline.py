@@ -106,6 +106,17 @@ def test_pipeline_refuses_to_resume_with_another_model(here, shards):
         run(shards, "stages=[train]", "model.z_dim=9")
 
 
+def test_pipeline_ends_when_its_time_is_used_up_and_counts_as_done(here, shards, caplog):
+    slow = ("train.total_kimg=100", "train.max_minutes=0.001", "stages=[train]")
+    with caplog.at_level(logging.INFO):
+        run(shards, *slow)
+        run(shards, *slow)
+    names = [p.name for p in (here / "runs" / "quickstart" / "checkpoints").iterdir()]
+    assert len(names) == 1 and names[0] < "nimg-000010000"
+    assert "max_minutes is used up" in caplog.text
+    assert "Stage train: already done" in caplog.text
+
+
 def test_pipeline_evaluates_during_training_after_the_checkpoint(here, shards):
     run(shards, "evaluate.every_kimg=0.032", "stages=[train]")
     assert [r.nimg for r in read_records(here / "runs" / "quickstart")] == [32]
