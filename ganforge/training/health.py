@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from ganforge.config import HealthConfig
 
-_MAX_KINDS = 16
+# More would split the modes of simple data, and each half would ask for its share.
+_MAX_KINDS = 8
 _IMAGES_PER_KIND = 4
 # A kind counts as drawn when it has this part of the samples that it should have.
 _FAIR_PART = 0.25
