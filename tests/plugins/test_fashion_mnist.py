@@ -19,6 +19,10 @@ from ganforge.api import ComponentOptions, DataError, FeatureExtractor, MetricEr
 from ganforge.registry import get_registry
 
 
+def packed(data):
+    return gzip.compress(data, mtime=0)  # the same test names in every process
+
+
 def idx_bytes(values: np.ndarray) -> bytes:
     return (
         bytes([0, 0, 8, values.ndim])
@@ -56,9 +60,9 @@ def test_read_idx_reads_back_what_was_written(tmp_path):
     [
         (None, "cannot be read"),
         (b"garbage", "cannot be read"),
-        (gzip.compress(b"garbage"), "not IDX of uint8"),
-        (gzip.compress(idx_bytes(np.zeros((2, 3), np.uint8))[:-1]), "declares 2x3 values"),
-        (gzip.compress(idx_bytes(np.zeros((2, 3), np.uint8)))[:-9], "cannot be read"),
+        (packed(b"garbage"), "not IDX of uint8"),
+        (packed(idx_bytes(np.zeros((2, 3), np.uint8))[:-1]), "declares 2x3 values"),
+        (packed(idx_bytes(np.zeros((2, 3), np.uint8)))[:-9], "cannot be read"),
     ],
 )
 def test_read_idx_damaged_file_says_which_and_what_to_do(tmp_path, content, fault):
