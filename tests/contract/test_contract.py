@@ -129,7 +129,7 @@ class NamesTooMuch(Sound):
 
     def phases(self, objective):
         first, second = super().phases(objective)
-        return [first, replace(second, trains=("discriminator", "generator"))]
+        return [replace(first, trains=("discriminator", "generator")), second]
 
 
 class TouchesTheOther(Sound):
@@ -140,7 +140,7 @@ class TouchesTheOther(Sound):
             nets.eager("discriminator").layer.bias.add_(0.1)
 
         first, second = super().phases(objective)
-        return [replace(first, after_step=after_step), second]
+        return [first, replace(second, after_step=after_step)]
 
 
 class DeadParameter(Sound):

@@ -278,7 +278,7 @@ def test_stylegan2_phases_with_r1_and_path_length_reach_every_parameter():
     batch = Batch({"image": torch.rand(4, 1, 16, 16) * 2 - 1})
     phases = architecture.phases(objective)
     assert [p.name for p in phases] == [
-        "generator", "generator_path_length", "discriminator", "discriminator_r1",
+        "discriminator", "discriminator_r1", "generator", "generator_path_length",
     ]  # fmt: skip
     for phase in phases:
         for network in networks.values():

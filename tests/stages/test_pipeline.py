@@ -24,6 +24,7 @@ TINY = (
     "train.checkpoint_every_kimg=0.032",
     "train.sample_grid=[2,2]",
     "train.trackers=[]",
+    "train.compile=false",
     "model.base_channels=4",
     "model.z_dim=8",
     "data.workers=0",
