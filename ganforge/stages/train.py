@@ -145,7 +145,7 @@ def _shown(fields: tuple[str, ...]) -> str:
 
 def _start_trackers(run: TrainingRun) -> None:
     if run.config.train.trackers:
-        run.runtime.accelerator.init_trackers("tensorboard")
+        run.runtime.accelerator.init_trackers(run.config.name)
 
 
 def _evaluation(context: RunContext) -> list[Task]:

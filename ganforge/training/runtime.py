@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import (
     DistributedType,
     InitProcessGroupKwargs,
+    ProjectConfiguration,
     broadcast_object_list,
     gather_object,
 )
@@ -59,7 +60,7 @@ class Runtime:
             mixed_precision="no",  # autocast is ours: Accelerate's is process-wide state
             cpu=use_cpu,
             log_with=list(trackers) or None,
-            project_dir=str(project_dir) if project_dir else None,
+            project_config=_project(project_dir),
             kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)],
         )
         if self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
@@ -118,6 +119,12 @@ class Runtime:
     def barrier(self) -> None:
         """Wait for all ranks."""
         self.accelerator.wait_for_everyone()
+
+
+def _project(folder: Path | None) -> ProjectConfiguration:
+    if folder is None:
+        return ProjectConfiguration()
+    return ProjectConfiguration(str(folder), logging_dir=str(folder / "tensorboard"))
 
 
 _SHARDED = (
