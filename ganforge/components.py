@@ -412,4 +412,6 @@ class Stage(Component[ConfigT]):
 
 def full_precision(img: Tensor) -> torch.autocast:
     """Context that switches autocast off on the device of `img`: penalties run in float32."""
-    return torch.autocast(img.device.type, enabled=False)
+    # Networks are built on the meta device to be counted and checked; it has no autocast.
+    device = "cpu" if img.is_meta else img.device.type
+    return torch.autocast(device, enabled=False)

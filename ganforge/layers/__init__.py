@@ -8,6 +8,7 @@ from ganforge.layers.activation import PixelNorm, ScaledLeakyReLU, pixel_norm, s
 from ganforge.layers.attention import SelfAttention
 from ganforge.layers.conditional import ConditionalBatchNorm2d
 from ganforge.layers.equalized import EqualizedConv2d, EqualizedLinear
+from ganforge.layers.grid import base_grid
 from ganforge.layers.init import init_normal, init_orthogonal, init_xavier
 from ganforge.layers.minibatch import MinibatchDiscrimination, MinibatchStdDev
 from ganforge.layers.modulated import (
@@ -48,6 +49,7 @@ __all__ = [
     "SelfAttention",
     "SpectralNorm",
     "SyncBatchNorm",
+    "base_grid",
     "convert_sync_batchnorm",
     "demodulation",
     "fir_kernel",

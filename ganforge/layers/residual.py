@@ -30,6 +30,7 @@ class ResidualUpBlock(nn.Module):
         cond_dim: size of the condition of both batch normalisations; 0 for none.
         upsample: double the size (nearest neighbour), or keep it.
         spectral: put spectral normalisation on all weights.
+        norm_eps: added to the variance in both normalisations.
     """
 
     def __init__(
@@ -40,11 +41,14 @@ class ResidualUpBlock(nn.Module):
         cond_dim: int = 0,
         upsample: bool = True,
         spectral: bool = False,
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         self.upsample = upsample
-        self.norm1 = ConditionalBatchNorm2d(in_channels, cond_dim, spectral=spectral)
-        self.norm2 = ConditionalBatchNorm2d(out_channels, cond_dim, spectral=spectral)
+        self.norm1, self.norm2 = (
+            ConditionalBatchNorm2d(channels, cond_dim, spectral=spectral, eps=norm_eps)
+            for channels in (in_channels, out_channels)
+        )
         self.conv1 = _conv(in_channels, out_channels, 3, spectral)
         self.conv2 = _conv(out_channels, out_channels, 3, spectral)
         changes = upsample or in_channels != out_channels

@@ -14,6 +14,11 @@ def test_residual_up_block_doubles_the_size(cond_dim, spectral):
     assert block(torch.randn(2, 4, 3, 5), torch.randn(2, cond_dim)).shape == (2, 6, 6, 10)
 
 
+def test_residual_up_block_norm_eps_reaches_both_norms():
+    block = ResidualUpBlock(2, 3, cond_dim=4, norm_eps=1e-3)
+    assert [norm.norm.eps for norm in (block.norm1, block.norm2)] == [1e-3, 1e-3]
+
+
 def test_residual_up_block_skip_alone_is_enlarged_input_through_1x1():
     block = ResidualUpBlock(2, 3)
     with torch.no_grad():

@@ -85,3 +85,9 @@ def test_init_normal_behind_spectral_norm_renews_the_estimate():
     init_normal(wrapped)
     original = wrapped.parametrizations.weight.original
     assert_close(wrapped.weight, original / top_singular_value(original), atol=1e-2, rtol=0.05)
+
+
+def test_spectral_norm_builds_on_the_meta_device():
+    with torch.device("meta"):
+        layer = spectral_norm(nn.Conv2d(2, 3, 3))
+    assert layer.weight.is_meta

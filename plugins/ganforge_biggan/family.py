@@ -1,0 +1,209 @@
+"""What BigGAN and BigGAN-deep share: options, widths, truncation. Source: arXiv:1809.11096."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.api import (
+    ComponentOptions,
+    ConfigError,
+    Field,
+    GenerateRequest,
+    ImageSpec,
+    NoiseToImage,
+    Objective,
+    OptimizerConfig,
+    full_precision,
+)
+from ganforge.layers import SelfAttention, base_grid, init_normal, init_orthogonal, spectral_norm
+
+NORM_EPS = 1e-4
+"""Added to variances: the paper's value, for low precision (appendix C)."""
+_RESAMPLING_STREAM = 1
+
+
+class BigganFamilyConfig(ComponentOptions):
+    """Options of both; each sets its paper's sizes at 128x128."""
+
+    z_dim: int = Field(120, gt=0, description="Latent size.")
+    channels: int = Field(96, gt=0, description="The paper's ch: all widths are multiples of it.")
+    shared_dim: int = Field(128, gt=0, description="Size of the class embedding.")
+    attention: int | None = Field(
+        None,
+        gt=0,
+        description="Short side, in pixels, of the features over which both networks attend "
+        "(the paper: 64, from 128x128 images on); null for none.",
+    )
+    init: Literal["orthogonal", "normal"] = Field(
+        "orthogonal", description="First weights; normal is N(0, 0.02)."
+    )
+
+
+ConfigT = TypeVar("ConfigT", bound=BigganFamilyConfig)
+
+
+class Layout:
+    """Grids and widths of both networks for one image size, as multiples of `channels`.
+
+    From 64x64 on as in the paper (tables 4 to 9). Up to 7 pixels times 8 the widths do not change
+    and the discriminator stops at twice the base grid, as in its experiments on CIFAR-10.
+
+    Attributes:
+        base: height and width of the generator's first grid.
+        doublings: steps from it to the image.
+        num_down: steps in the discriminator that halve the size.
+
+    Raises:
+        ConfigError: doubling a small grid does not reach the size.
+    """
+
+    def __init__(self, spec: ImageSpec, name: str) -> None:
+        height, width, self.doublings = base_grid(spec.height, spec.width, name)
+        self.base = (height, width)
+        self.is_small = self.doublings <= 3
+        self.num_down = max(1, self.doublings - 1) if self.is_small else self.doublings
+
+    @property
+    def generator_widths(self) -> tuple[int, ...]:
+        """Of every grid, from the coarsest on."""
+        if self.is_small:
+            return (4,) * (self.doublings + 1)
+        coarse = {4: (16, 16, 8, 4, 2), 5: (16, 16, 8, 4, 2, 1)}
+        return coarse.get(self.doublings, (16, 16, 8, 8, 4, 2) + (1,) * (self.doublings - 5))
+
+    @property
+    def discriminator_widths(self) -> tuple[int, ...]:
+        """After every block, from the image on."""
+        if self.is_small:
+            return (4,) * (self.num_down + 2)
+        fine = {4: (1, 2, 4, 8, 16), 5: (1, 2, 4, 8, 16, 16)}
+        return fine.get(self.doublings, (1,) * (self.doublings - 5) + (2, 4, 8, 8, 16, 16))
+
+    @property
+    def attention_sides(self) -> list[int]:
+        """Short sides of the grids that both networks have, from the finest on."""
+        side = min(self.base)
+        return [side << level for level in reversed(range(1, self.doublings))]
+
+    def up_sides(self) -> Iterator[int]:
+        """Short side after each step of the generator."""
+        return (min(self.base) << level for level in range(1, self.doublings + 1))
+
+    def down_sides(self) -> Iterator[int]:
+        """Short side after each step of the discriminator, without end."""
+        side = min(self.base) << self.doublings
+        return (side >> min(step, self.num_down) for step in itertools.count(1))
+
+
+class BigganFamily(NoiseToImage[ConfigT]):
+    """Class-conditional generator with batch statistics, and a projection discriminator."""
+
+    optional_inputs = ("label",)
+    optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.0, 0.999))
+    optimizers = {"generator": OptimizerConfig(lr=5e-5)}
+    supports_truncation = True
+
+    @property
+    def z_dim(self) -> int:
+        """Latent size."""
+        return self.config.z_dim
+
+    def check(self, spec: ImageSpec, objective: Objective) -> None:
+        """Refuse sizes that are not reached, and attention where no grid is."""
+        sides = Layout(spec, self.name).attention_sides
+        if self.config.attention not in (None, *sides):
+            places = f"one of {', '.join(map(str, sides))}, or null" if sides else "null"
+            raise ConfigError(
+                f"model.attention={self.config.attention}: '{self.name}' has no such features in "
+                f"both networks at {spec.height}x{spec.width}. Use {places}."
+            )
+        super().check(spec, objective)
+
+    def check_request(self, truncation: float | None, options: Mapping[str, Any]) -> None:
+        """Refuse unknown options, and thresholds that are not positive."""
+        super().check_request(truncation, options)
+        if truncation is not None and not truncation > 0:
+            raise ConfigError(
+                f"truncation={truncation}: '{self.name}' draws again what is farther than this "
+                f"from 0. Give a positive threshold, e.g. 0.5, or leave it out."
+            )
+
+    def request_latent(self, request: GenerateRequest) -> Tensor:
+        """Draw z [N, z_dim] from the request's seeds, truncated if asked for."""
+        z = request.noise(self.z_dim)
+        if request.truncation is None:
+            return z
+        uniform = request.uniform(self.z_dim, stream=_RESAMPLING_STREAM)
+        return resampled(z, uniform, request.truncation)
+
+    def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
+        """Images [N, C, H, W] from the request's seeds, labels and truncation."""
+        self.check_request(request.truncation, request.options)
+        generator = nets["generator"]
+        c_dim = generator.c_dim
+        assert isinstance(c_dim, int)
+        return generator(  # type: ignore[no-any-return]  # modules are untyped
+            self.request_latent(request), request.random_label(c_dim)
+        )
+
+
+def resampled(z: Tensor, uniform: Tensor, limit: float) -> Tensor:
+    """Replace the values of z beyond the threshold by draws from within it.
+
+    Drawing again until a value lies within the threshold gives the normal distribution cut off
+    there; its quantile function gives the same distribution in one draw, however small the
+    threshold. Values that already lie within it stay, so that a seed keeps its character.
+
+    Args:
+        z: [N, z_dim], standard normal.
+        uniform: [N, z_dim] in [0, 1).
+        limit: the threshold, positive.
+
+    Source: Brock et al. 2019, arXiv:1809.11096, Sec. 3.1.
+    """
+    inside = torch.erfinv((2.0 * uniform - 1.0) * math.erf(limit / math.sqrt(2.0)))
+    drawn = (inside * math.sqrt(2.0)).clamp(-limit, limit)
+    return torch.where(z.abs() > limit, drawn, z)
+
+
+class ProjectionHead(nn.Module):
+    """Features [N, C, h, w] and c [N, c_dim] -> logits [N] float32.
+
+    Source: Miyato and Koyama 2018, arXiv:1802.05637; with a sum over positions as in BigGAN.
+    """
+
+    def __init__(self, channels: int, c_dim: int) -> None:
+        super().__init__()
+        self.out = spectral_norm(nn.Linear(channels, 1))
+        self.embed: nn.Linear | None = None
+        if c_dim:
+            self.embed = spectral_norm(nn.Linear(c_dim, channels, bias=False))
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        """Score."""
+        with full_precision(x):
+            features = x.float().relu().sum(dim=(2, 3))
+            logits: Tensor = self.out(features).flatten()
+            if self.embed is None:
+                return logits
+            projected: Tensor = logits + (self.embed(c.float()) * features).sum(dim=1)
+            return projected
+
+
+def attention_or_none(channels: int, found: bool) -> nn.Module:
+    """Self-attention over `channels` where `found`; else the identity."""
+    return SelfAttention(channels, spectral=True) if found else nn.Identity()
+
+
+def initialise(network: nn.Module, config: BigganFamilyConfig) -> None:
+    """Give all weights their first values."""
+    init_orthogonal(network) if config.init == "orthogonal" else init_normal(network)
+
+
+def scaled(widths: Sequence[int], channels: int) -> list[int]:
+    """Multiples of `channels`."""
+    return [width * channels for width in widths]
