@@ -97,14 +97,14 @@ class Lapgan(Architecture[LapganConfig]):
         return networks
 
     def phases(self, objective: Objective) -> list[Phase]:
-        """For each level: generator, discriminator, and the lazy penalties of both."""
+        """For each level: discriminator and generator, each followed by its lazy penalties."""
         return [p for level in range(self.config.levels) for p in self._level(objective, level)]
 
     def _level(self, objective: Objective, level: int) -> list[Phase]:
         phases = []
         for target, terms in (
-            ("generator", self.generator_terms),
             ("discriminator", self.discriminator_terms),
+            ("generator", self.generator_terms),
         ):
             role, regularizers = f"{target}_{level}", objective.for_target(target)
             each_step = [r for r in regularizers if r.every == 1]
@@ -138,7 +138,6 @@ class Lapgan(Architecture[LapganConfig]):
         """The adversarial term of a level's generator."""
         discriminator, c = nets[f"discriminator_{level}"], batch.label
         gen_img = self.compose(nets[f"generator_{level}"], level, batch, self.latent(level, batch))
-        batch.memory[f"gen_{level}"] = gen_img.detach()
         gen_logits = discriminator(objective.augment(gen_img), c)
         real_logits = None
         if objective.loss.generator_needs_real:
@@ -194,7 +193,7 @@ class Lapgan(Architecture[LapganConfig]):
         return cast(Tensor, batch.memory["pyramid"][level])
 
     def gen_img(self, level: int, nets: Networks, batch: Batch) -> Tensor:
-        """[N, C, h, w] generated images of a level without gradient; made once a step."""
+        """[N, C, h, w] images for a level's discriminator, without gradient; drawn once a step."""
         key = f"gen_{level}"
         if key not in batch.memory:
             with torch.no_grad():

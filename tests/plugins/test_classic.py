@@ -143,7 +143,9 @@ def test_cgan_condition_chooses_inputs_and_joins_them(condition, inputs, size):
     label, attributes = torch.eye(3)[:2], torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     batch = Batch({"image": images(2), "label": label, "attributes": attributes})
     c = gan.condition(batch)
-    parts = [part for name, part in (("label", label), ("attributes", attributes)) if name in inputs]
+    parts = [
+        part for name, part in (("label", label), ("attributes", attributes)) if name in inputs
+    ]
     assert c.shape == (2, size) and torch.equal(c, torch.cat(parts, 1))
 
 
@@ -236,9 +238,7 @@ def test_shrink_is_the_mean_of_blocks_and_enlarge_keeps_it():
     assert gaussian_pyramid(img, 3)[2] is img
 
 
-@pytest.mark.parametrize(
-    "spec", [*SPECS, ImageSpec(16, 24, 3, class_names=CLASSES)], ids=str
-)
+@pytest.mark.parametrize("spec", [*SPECS, ImageSpec(16, 24, 3, class_names=CLASSES)], ids=str)
 @pytest.mark.parametrize("levels", [2, 3])
 def test_lapgan_any_image_spec_generates_from_coarse_to_fine(spec, levels):
     gan = build(Lapgan, levels=levels)
@@ -283,9 +283,9 @@ def test_lapgan_has_the_phases_of_each_level():
         row
         for k in (0, 1)
         for row in (
-            (f"generator_{k}", (f"generator_{k}",), 2, False),
             (f"discriminator_{k}", (f"discriminator_{k}",), 1, False),
             (f"discriminator_{k}_r1", (f"discriminator_{k}",), 4, True),
+            (f"generator_{k}", (f"generator_{k}",), 2, False),
         )
     ]
 

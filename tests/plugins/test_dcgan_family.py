@@ -1,0 +1,336 @@
+import pytest
+import torch
+from ganforge_dcgan import (
+    Acgan,
+    AcganConfig,
+    Dcgan,
+    DcganConfig,
+    ResnetGan,
+    ResnetGanConfig,
+    Sngan,
+    SnganConfig,
+    pyramid,
+)
+from torch import nn
+from torch.nn import functional
+from torch.testing import assert_close
+
+from ganforge.api import Architecture, Batch, ConfigError, GenerateRequest, ImageSpec, Networks
+from ganforge.components import Objective
+from ganforge.layers import ConditionalBatchNorm2d, MinibatchDiscrimination
+from ganforge.losses import Hinge, NonSaturating, Relativistic, Wasserstein
+from ganforge.registry import get_registry
+from ganforge.regularizers import R1, Dragan, GradientPenalty, WeightClipping
+
+FAMILY = [Dcgan, Acgan, ResnetGan, Sngan]
+CLASSES = ("a", "b", "c")
+GREY = ImageSpec(16, 16, 1)
+LABELLED = ImageSpec(16, 16, 3, class_names=CLASSES)
+SPECS = [GREY, ImageSpec(24, 40, 3), ImageSpec(32, 16, 4), LABELLED]
+
+
+def build(architecture, **options):
+    return architecture(architecture.Config(**{**architecture.example_options, **options}))
+
+
+def objective(loss=NonSaturating, *regularizers):
+    return Objective(loss(loss.Config()), regularizers)
+
+
+def num_parameters(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+def labels(num, spec):
+    return (
+        torch.eye(spec.num_classes)[torch.arange(num) % max(1, spec.num_classes)]
+        if (spec.num_classes)
+        else torch.zeros(num, 0)
+    )
+
+
+def layer(inputs, outputs, area=1, bias=True):
+    return inputs * outputs * area + bias * outputs
+
+
+@pytest.mark.parametrize("architecture", FAMILY)
+def test_dcgan_family_is_registered(architecture):
+    assert get_registry().find(Architecture, architecture.name) is architecture
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+@pytest.mark.parametrize("architecture", FAMILY)
+def test_dcgan_family_any_image_spec_gives_images_and_logits(architecture, spec):
+    if architecture in (Dcgan, Acgan) and spec.num_classes != 3 * (architecture is Acgan):
+        spec = ImageSpec(
+            spec.height,
+            spec.width,
+            spec.channels,
+            class_names=CLASSES if architecture is Acgan else (),
+        )
+    gan = build(architecture)
+    gan.check(spec, objective())
+    networks = gan.networks(spec)
+    c = labels(3, spec)
+    img = networks["generator"](torch.randn(3, 8), c)
+    assert img.shape == (3, spec.channels, spec.height, spec.width)
+    assert img.abs().max() <= 1
+    assert networks["discriminator"](img, c).shape == (3,)
+
+
+@pytest.mark.parametrize("architecture", FAMILY)
+@pytest.mark.parametrize(("height", "width"), [(30, 30), (4, 4), (64, 50)])
+def test_dcgan_family_unreachable_size_names_itself_and_near_sizes(architecture, height, width):
+    message = (
+        rf"'{architecture.name}' reaches.*{height}x{width} is none.*nearest.*data\.resize: pad"
+    )
+    with pytest.raises(ConfigError, match=message):
+        build(architecture).check(ImageSpec(height, width, class_names=CLASSES), objective())
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((64, 64), (4, 4, 4)), ((112, 112), (7, 7, 4)), ((24, 40), (6, 10, 2))],
+)
+def test_pyramid_splits_into_base_grid_and_doublings(size, expected):
+    assert pyramid(*size) == expected
+
+
+@pytest.mark.parametrize("regularizer", [GradientPenalty, Dragan])
+@pytest.mark.parametrize("architecture", [Dcgan, Acgan])
+def test_penalty_on_single_images_with_batchnorm_is_refused(architecture, regularizer):
+    penalty = regularizer(regularizer.Config())
+    message = rf"'{penalty.name}' penalises.*has BatchNorm.*model\.discriminator_norm: none"
+    with pytest.raises(ConfigError, match=message):
+        build(architecture).check(LABELLED, objective(Wasserstein, penalty))
+    for norm in ("none", "layer"):
+        build(architecture, discriminator_norm=norm).check(
+            LABELLED, objective(Wasserstein, penalty)
+        )
+
+
+@pytest.mark.parametrize("architecture", [ResnetGan, Sngan])
+def test_resnets_take_a_gradient_penalty(architecture):
+    build(architecture).check(
+        GREY, objective(Wasserstein, GradientPenalty(GradientPenalty.Config()))
+    )
+
+
+# DCGAN ------------------------------------------------------------------------------------------
+
+
+def test_dcgan_default_size_is_the_papers_for_64x64():
+    networks = Dcgan(DcganConfig(base_channels=128)).networks(ImageSpec(64, 64, 3))
+    widths = [1024, 512, 256, 128]
+    steps = sum(
+        layer(a, b, 16, bias=False) + 2 * b for a, b in zip(widths[:-1], widths[1:], strict=True)
+    )
+    assert num_parameters(networks["generator"]) == (
+        layer(100, 1024, 16, bias=False) + 2 * 1024 + steps + layer(128, 3, 16)
+    )
+
+
+def test_dcgan_minibatch_discrimination_sees_the_batch_and_only_when_asked():
+    plain = build(Dcgan).networks(GREY)["discriminator"]
+    assert not any(isinstance(m, MinibatchDiscrimination) for m in plain.modules())
+    disc = build(Dcgan, minibatch_kernels=5, discriminator_norm="none").networks(GREY)[
+        "discriminator"
+    ]
+    img = torch.randn(4, 1, 16, 16)
+    alone, among = disc(img[:2], None), disc(img, None)[:2]
+    assert alone.shape == (2,) and (alone - among).abs().max() > 1e-6
+    extra = layer(16 * 16, 5 * 5, bias=False) + 5  # kernels, and their weights in the last layer
+    reference = build(Dcgan, discriminator_norm="none").networks(GREY)["discriminator"]
+    assert num_parameters(disc) - num_parameters(reference) == extra
+
+
+def test_lsgan_generator_has_the_papers_layers_at_112x112():
+    gan = Dcgan(DcganConfig(generator="lsgan", max_channels=256, z_dim=1024))
+    gen = gan.networks(ImageSpec(112, 112, 3))["generator"]
+    shapes = []
+    for module in gen.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.register_forward_hook(lambda m, args, out: shapes.append(tuple(out.shape[1:3])))
+    gen.eval()(torch.randn(1, 1024), torch.zeros(1, 0))
+    # Mao et al. 2017, figure 5a: channels and side after each layer.
+    assert shapes == [
+        (256, 7), (256, 14), (256, 14), (256, 28), (256, 28), (128, 56), (64, 112), (3, 112),
+    ]  # fmt: skip
+
+
+def test_wgan_steps_keep_the_critic_within_the_clip():
+    gan = build(Dcgan)
+    chosen = objective(Wasserstein, WeightClipping(WeightClipping.Config(limit=0.01)))
+    networks = gan.networks(GREY)
+    for phase in gan.phases(chosen):
+        phase.after_step(Networks(networks))
+    largest = {
+        role: max(float(p.detach().abs().max()) for p in network.parameters())
+        for role, network in networks.items()
+    }
+    assert largest["discriminator"] <= 0.01 < largest["generator"]
+
+
+# ACGAN ------------------------------------------------------------------------------------------
+
+
+def test_acgan_defaults_are_the_papers_cifar_networks():
+    spec = ImageSpec(32, 32, 3, class_names=tuple("0123456789"))
+    networks = Acgan(AcganConfig()).networks(spec)
+    assert num_parameters(networks["generator"]) == (
+        layer(110, 384, 16)
+        + layer(384, 192, 16, bias=False) + 2 * 192
+        + layer(192, 96, 16, bias=False) + 2 * 96
+        + layer(96, 3, 16)
+    )  # fmt: skip
+    widths = [16, 32, 64, 128, 256, 512]
+    convs = sum(
+        layer(a, b, 9, bias=False) + 2 * b for a, b in zip(widths[:-1], widths[1:], strict=True)
+    )
+    heads = layer(512 * 16, 1) + layer(512 * 16, 10)
+    assert num_parameters(networks["discriminator"]) == layer(3, 16, 9) + convs + heads
+
+
+def acgan_step(loss=NonSaturating, **options):
+    gan = build(Acgan, dropout=0.0, discriminator_norm="none", **options)
+    networks = gan.networks(LABELLED)
+    batch = Batch({"image": torch.rand(6, 3, 16, 16), "label": labels(6, LABELLED)})
+    phases = {p.name: p for p in gan.phases(objective(loss))}
+    return networks, batch, phases
+
+
+def test_acgan_class_terms_are_cross_entropies_with_their_weight():
+    networks, batch, phases = acgan_step(class_weight=0.5)
+    terms = phases["discriminator"].loss(Networks(networks), batch)
+    _, real = networks["discriminator"](batch.image, batch.label, True)
+    _, gen = networks["discriminator"](batch.memory["gen_img"], batch.label, True)
+    wanted = batch.label.argmax(1)
+    expected = functional.cross_entropy(real, wanted) + functional.cross_entropy(gen, wanted)
+    assert_close(terms["class"], 0.5 * expected)
+    accuracy = (real.argmax(1) == wanted).float().mean()
+    assert_close(batch.reports["accuracy/class_real"], accuracy)
+
+
+@pytest.mark.parametrize("loss", [NonSaturating, Relativistic])
+def test_acgan_generator_is_told_to_draw_the_class(loss):
+    networks, batch, phases = acgan_step(loss)
+    terms = phases["generator"].loss(Networks(networks), batch)
+    assert terms.keys() == {"adversarial", "class"}
+    terms["class"].backward()
+    assert any(p.grad is not None and p.grad.any() for p in networks["generator"].parameters())
+
+
+def test_acgan_input_noise_is_there_in_training_only():
+    disc = build(Acgan, dropout=0.0, discriminator_norm="none", input_noise=0.5).networks(LABELLED)[
+        "discriminator"
+    ]
+    img, c = torch.zeros(2, 3, 16, 16), labels(2, LABELLED)
+    assert not torch.equal(disc(img, c), disc(img, c))
+    disc.eval()
+    assert torch.equal(disc(img, c), disc(img, c))
+
+
+@pytest.mark.parametrize("names", [(), ("only",)])
+def test_acgan_data_without_classes_is_refused(names):
+    message = rf"'acgan' learns to name classes, but the data have {len(names)}.*folder per class"
+    with pytest.raises(ConfigError, match=message):
+        build(Acgan).check(ImageSpec(16, 16, class_names=names), objective())
+
+
+# ResNets ----------------------------------------------------------------------------------------
+
+
+def up_block(before, after):
+    skip = layer(before, after)
+    return 2 * before + 2 * after + layer(before, after, 9) + layer(after, after, 9) + skip
+
+
+def down_block(before, after, changes=True):
+    return layer(before, after, 9) + layer(after, after, 9) + changes * layer(before, after)
+
+
+@pytest.mark.parametrize(
+    ("gan", "gen_width"), [(ResnetGan(ResnetGanConfig()), 128), (Sngan(SnganConfig()), 256)]
+)
+def test_resnets_defaults_are_the_papers_cifar_networks(gan, gen_width):
+    networks = gan.networks(ImageSpec(32, 32, 3))
+    w = gen_width
+    assert num_parameters(networks["generator"]) == (
+        layer(128, w * 16) + 3 * up_block(w, w) + 2 * w + layer(w, 3, 9)
+    )
+    plain = 2 * down_block(128, 128, changes=False)
+    assert num_parameters(networks["discriminator"]) == (
+        down_block(3, 128) + down_block(128, 128) + plain + layer(128, 1)
+    )
+
+
+def test_sngan_every_weight_of_the_discriminator_has_norm_one():
+    torch.manual_seed(0)
+    disc = build(Sngan).networks(LABELLED)["discriminator"]
+    img, c = torch.randn(2, 3, 16, 16), labels(2, LABELLED)
+    for _ in range(20):
+        disc(img, c)
+    disc.eval()
+    layers = [m for m in disc.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(layers) == 2 * 3 + 1 + 2  # three blocks, one skip, two heads
+    for module in layers:
+        norm = torch.linalg.matrix_norm(module.weight.flatten(1), 2)
+        assert_close(norm, torch.tensor(1.0), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("architecture", [ResnetGan, Sngan])
+def test_resnets_projection_adds_the_inner_product_with_the_class(architecture):
+    disc = build(architecture).networks(LABELLED)["discriminator"].eval()
+    img, c = torch.randn(3, 3, 16, 16), labels(3, LABELLED)
+    x = functional.relu(disc.blocks(img))
+    features = x.mean((2, 3)) if architecture is ResnetGan else x.sum((2, 3))
+    expected = disc.out(features).flatten() + (disc.embed(c) * features).sum(1)
+    assert_close(disc(img, c), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", [ResnetGan, Sngan])
+def test_resnets_classes_begin_alike_and_can_part(architecture):
+    gan = build(architecture)
+    gen = gan.networks(LABELLED)["generator"].eval()
+    request = [GenerateRequest([4], label=torch.eye(3)[k : k + 1]) for k in range(2)]
+    first, second = (gan.generate({"generator": gen}, r) for r in request)
+    assert_close(first, second)
+    for module in gen.modules():
+        if isinstance(module, ConditionalBatchNorm2d):
+            nn.init.normal_(module.bias.weight)
+    first, second = (gan.generate({"generator": gen}, r) for r in request)
+    assert (first - second).abs().max() > 1e-2
+
+
+def test_resnet_channels_may_be_given_for_each_grid_and_block():
+    gan = build(ResnetGan, generator_channels=(16, 8, 4), discriminator_channels=(4, 8, 16))
+    gan.check(GREY, objective())
+    networks = gan.networks(GREY)
+    assert networks["generator"].to_image.in_channels == 4
+    assert networks["discriminator"].out.in_features == 16
+
+
+@pytest.mark.parametrize("architecture", [ResnetGan, Sngan])
+@pytest.mark.parametrize("option", ["generator_channels", "discriminator_channels"])
+def test_resnet_wrong_number_of_channels_says_how_many(architecture, option):
+    message = rf"model\.{option}=\(8, 8\).*wants 3 positive numbers. Give 3, or one number for all"
+    with pytest.raises(ConfigError, match=message):
+        build(architecture, **{option: (8, 8)}).check(GREY, objective())
+
+
+def test_resnet_critic_layer_norm_option_is_per_image():
+    disc = build(ResnetGan, discriminator_norm="layer").networks(GREY)["discriminator"]
+    assert any(isinstance(m, nn.GroupNorm) for m in disc.modules())
+    img = torch.randn(4, 1, 16, 16)
+    assert_close(disc(img, None)[:1], disc(img[:1], None), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", FAMILY)
+@pytest.mark.parametrize("loss", [Hinge, Wasserstein, Relativistic])
+def test_dcgan_family_trains_with_any_objective(architecture, loss):
+    gan = build(architecture)
+    spec = LABELLED if "label" in gan.inputs else GREY
+    networks = gan.networks(spec)
+    batch = Batch({"image": torch.rand(4, spec.channels, 16, 16), "label": labels(4, spec)})
+    for phase in gan.phases(objective(loss, R1(R1.Config(every=2)))):
+        assert torch.isfinite(sum(phase.loss(Networks(networks), batch).values()))
