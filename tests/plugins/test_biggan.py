@@ -2,9 +2,11 @@ import math
 
 import pytest
 import torch
-from ganforge_biggan import Biggan, BigganConfig
+from ganforge_biggan import Biggan, BigganConfig, BigganDeep, BigganDeepConfig
+from ganforge_biggan.biggan_deep import DeepDownBlock, DeepUpBlock
 from ganforge_biggan.family import Layout, ProjectionHead, resampled
 from torch import nn
+from torch.nn import functional
 from torch.testing import assert_close
 
 from ganforge.api import (
@@ -301,3 +303,86 @@ def test_biggan_attention_where_there_are_no_features_says_what_to_set(side, att
 def test_biggan_threshold_that_is_not_positive_is_refused(truncation):
     with pytest.raises(ConfigError, match=r"truncation=.*'biggan' draws again.*positive .*0\.5"):
         tiny().check_request(truncation, {})
+
+
+# BigGAN-deep -----------------------------------------------------------------------------------
+
+
+def built_deep(spec=GREY, **options):
+    torch.manual_seed(0)
+    config = BigganDeepConfig(**{**BigganDeep.example_options, **options})
+    return BigganDeep(config).networks(spec)
+
+
+def test_biggan_deep_128_has_the_published_number_of_parameters():
+    classes = tuple(map(str, range(1000)))
+    with torch.device("meta"):
+        architecture = BigganDeep(BigganDeepConfig(attention=64))
+        networks = architecture.networks(ImageSpec(128, 128, 3, class_names=classes))
+    generator, discriminator = (num_parameters(networks[r]) for r in ("generator", "discriminator"))
+    assert (generator, discriminator) == (50_244_484, 34_590_210)
+    # The authors' last convolution makes ch channels, of which the image is the first three.
+    unused = (128 - 3) * (128 * 9 + 1)
+    assert round((generator + unused) / 1e6, 1) == 50.4
+    assert round(discriminator / 1e6, 1) == 34.6
+
+
+@pytest.mark.parametrize("spec", [GREY, ImageSpec(24, 40, 4), LABELLED, ImageSpec(64, 64)], ids=str)
+def test_biggan_deep_any_image_spec_gives_images_and_logits(spec):
+    networks = built_deep(spec, attention=None)
+    img = networks["generator"](torch.randn(2, 6), condition(spec, 2))
+    assert img.shape == (2, spec.channels, spec.height, spec.width)
+    assert networks["discriminator"](img, condition(spec, 2)).shape == (2,)
+
+
+def test_deep_up_block_skip_drops_channels_and_enlarges():
+    block = DeepUpBlock(8, 4, cond_dim=2, upsample=True).eval()
+    with torch.no_grad():
+        block.convs[-1].parametrizations.weight.original.zero_()
+        block.convs[-1].bias.zero_()
+    x = torch.randn(2, 8, 3, 2)
+    assert_close(block(x, torch.randn(2, 2)), functional.interpolate(x[:, :4], scale_factor=2))
+
+
+def test_deep_down_block_skip_appends_channels_to_the_shrunk_input():
+    block = DeepDownBlock(4, 8, downsample=True).eval()
+    with torch.no_grad():
+        block.convs[-1].parametrizations.weight.original.zero_()
+        block.convs[-1].bias.zero_()
+    x = torch.randn(2, 4, 6, 4)
+    small = functional.avg_pool2d(x, 2)
+    expected = torch.cat([small, functional.conv2d(small, block.more.weight, block.more.bias)], 1)
+    assert_close(block(x), expected)
+
+
+def test_deep_blocks_equal_their_layers_in_order():
+    torch.manual_seed(0)
+    up, down = DeepUpBlock(8, 4, cond_dim=2, upsample=True), DeepDownBlock(4, 4, downsample=True)
+    up, down, cond = up.eval(), down.eval(), torch.randn(2, 2)
+    x = torch.randn(2, 8, 4, 4)
+    y = up.convs[0](up.norms[0](x, cond).relu())
+    y = up.convs[1](functional.interpolate(up.norms[1](y, cond).relu(), scale_factor=2))
+    y = up.convs[3](up.norms[3](up.convs[2](up.norms[2](y, cond).relu()), cond).relu())
+    assert_close(up(x, cond), y + functional.interpolate(x[:, :4], scale_factor=2))
+    x = x[:, :4]
+    y = down.convs[2](down.convs[1](down.convs[0](x.relu()).relu()).relu())
+    # The mean and a 1x1 convolution commute.
+    y = functional.avg_pool2d(down.convs[3](y.relu()), 2)
+    assert_close(down(x), y + functional.avg_pool2d(x, 2))
+
+
+def test_biggan_deep_every_block_sees_all_of_z():
+    generator = built_deep(LABELLED)["generator"]
+    assert {norm.gain.in_features for b in generator.blocks for norm in b.norms} == {6 + 4}
+
+
+def test_biggan_deep_attention_lies_over_the_asked_features_of_both_networks():
+    for network in built_deep(ImageSpec(32, 32), attention=16).values():
+        assert len([m for m in network.modules() if isinstance(m, SelfAttention)]) == 1
+
+
+def test_biggan_deep_odd_z_is_accepted_and_lost_attention_refused():
+    architecture = BigganDeep(BigganDeepConfig(z_dim=7, attention=64))
+    with pytest.raises(ConfigError, match=r"model\.attention=64: 'biggan_deep'.*32x32.*16, 8, or"):
+        architecture.check(ImageSpec(32, 32), OBJECTIVE)
+    BigganDeep(BigganDeepConfig(z_dim=7)).check(ImageSpec(32, 32), OBJECTIVE)
