@@ -93,7 +93,8 @@ class LsganGenerator(nn.Module):
     def __init__(self, config: DcganConfig, spec: ImageSpec) -> None:
         super().__init__()
         height, width, doublings = pyramid(spec.height, spec.width)
-        widths = _widths(config, doublings)[::-1]
+        # Figure 5a stops at 256 channels where the discriminator goes on to 512.
+        widths = [min(n, 4 * config.base_channels) for n in _widths(config, doublings)][::-1]
         norm = config.generator_norm
         layers: list[nn.Module] = [
             nn.ConvTranspose2d(config.z_dim, widths[0], (height, width), bias=norm == "none"),

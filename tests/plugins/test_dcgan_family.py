@@ -145,7 +145,7 @@ def test_dcgan_minibatch_discrimination_sees_the_batch_and_only_when_asked():
 
 
 def test_lsgan_generator_has_the_papers_layers_at_112x112():
-    gan = Dcgan(DcganConfig(generator="lsgan", max_channels=256, z_dim=1024))
+    gan = Dcgan(DcganConfig(generator="lsgan", z_dim=1024))
     gen = gan.networks(ImageSpec(112, 112, 3))["generator"]
     shapes = []
     for module in gen.modules():
