@@ -17,7 +17,7 @@ COMMANDS = (
     ["bench_dcgan.py", "--json"],
     ["bench_cyclegan.py", "--json"],
     ["bench_loader.py", "--json"],
-    ["bench_features.py", "--json"],
+    ["bench_features.py"],
     ["bench_start.py", "--json"],
 )
 
