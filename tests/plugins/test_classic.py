@@ -324,6 +324,21 @@ def test_lapgan_generated_and_real_images_share_their_low_pass():
         assert_close(gan.real_img(level, batch), low + laplacian_pyramid(batch.image, 3)[level])
 
 
+@pytest.mark.parametrize("level", [0, 1])
+def test_lapgan_terms_compare_real_with_generated_images_of_the_level(level):
+    gan, phases, nets, batch = lapgan_step(levels=2)
+    for net in nets.modules().values():
+        net.eval()
+    found = {p.name: p.loss(nets, batch)["adversarial"] for p in phases[2 * level : 2 * level + 2]}
+    disc, c, loss = nets[f"discriminator_{level}"], batch.label, NonSaturating.Config()
+    real, gen = disc(gan.real_img(level, batch), c), disc(gan.gen_img(level, nets, batch), c)
+    expected = NonSaturating(loss).discriminator(real, gen)
+    assert_close(found[f"discriminator_{level}"], expected)
+    assert_close(batch.reports[f"logits/real_{level}"], real.mean())
+    assert_close(batch.reports["logits/gen"], gen.mean())
+    assert found.keys() == {f"discriminator_{level}", f"generator_{level}"}
+
+
 @pytest.mark.parametrize("augmentation", [Ada, DiffAugment])
 def test_lapgan_trains_with_augmentation_at_every_level(augmentation):
     chosen = objective(augmentation=augmentation(augmentation.Config()))
