@@ -112,8 +112,8 @@ def test_pipeline_ends_when_its_time_is_used_up_and_counts_as_done(here, shards,
     with caplog.at_level(logging.INFO):
         run(shards, *slow)
         run(shards, *slow)
-    names = [p.name for p in (here / "runs" / "quickstart" / "checkpoints").iterdir()]
-    assert len(names) == 1 and names[0] < "nimg-000010000"
+    newest = max(p.name for p in (here / "runs" / "quickstart" / "checkpoints").iterdir())
+    assert newest < "nimg-000010000"
     assert "max_minutes is used up" in caplog.text
     assert "Stage train: already done" in caplog.text
 
