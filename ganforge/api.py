@@ -5,7 +5,7 @@ Names exported here are stable: they change only with a note in the changelog.
 
 from pydantic import Field
 
-from ganforge.batch import Batch, GenerateRequest, ImageSpec, Networks
+from ganforge.batch import Batch, GenerateRequest, ImageSpec, Networks, full_precision
 from ganforge.components import (
     AdversarialLoss,
     Architecture,
@@ -23,7 +23,6 @@ from ganforge.components import (
     Source,
     Stage,
     Terms,
-    full_precision,
     hookimpl,
 )
 from ganforge.config import OptimizerConfig

@@ -209,3 +209,10 @@ class GenerateRequest:
         if not rows:
             return torch.empty(0, *shape, device=self.device)
         return torch.stack(rows).to(self.device)
+
+
+def full_precision(img: Tensor) -> torch.autocast:
+    """Context that switches autocast off on the device of `img`: penalties run in float32."""
+    # Networks are built on the meta device to be counted and checked; it has no autocast.
+    device = "cpu" if img.is_meta else img.device.type
+    return torch.autocast(device, enabled=False)

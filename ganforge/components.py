@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import pluggy
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -42,9 +41,6 @@ class Component(ABC, Generic[ConfigT]):
     def __init__(self, config: ConfigT) -> None:
         super().__init__()
         self.config = config
-
-
-# Objectives ------------------------------------------------------------------------------------
 
 
 class AdversarialLoss(Component[ConfigT]):
@@ -153,9 +149,6 @@ class Objective:
     def for_target(self, target: str) -> list[Regularizer[Any]]:
         """The regularizers of one network."""
         return [r for r in self.regularizers if r.target == target]
-
-
-# Architectures ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -269,9 +262,6 @@ class Architecture(Component[ConfigT]):
         detached state in `batch.memory` (truncated back-propagation through time).
         """
         yield batch
-
-
-# Data, metrics, stages -------------------------------------------------------------------------
 
 
 @dataclass
@@ -408,10 +398,3 @@ class Stage(Component[ConfigT]):
     def plan(self, context: RunContext) -> str:
         """One line for `--dry-run`: what it would do."""
         return type(self).__doc__ or self.name
-
-
-def full_precision(img: Tensor) -> torch.autocast:
-    """Context that switches autocast off on the device of `img`: penalties run in float32."""
-    # Networks are built on the meta device to be counted and checked; it has no autocast.
-    device = "cpu" if img.is_meta else img.device.type
-    return torch.autocast(device, enabled=False)

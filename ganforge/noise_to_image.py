@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from ganforge.batch import Batch, GenerateRequest, ImageSpec, Networks
+from ganforge.batch import Batch, GenerateRequest, ImageSpec, Networks, full_precision
 from ganforge.components import (
     Architecture,
     ConfigT,
@@ -22,7 +22,6 @@ from ganforge.components import (
     Phase,
     Regularizer,
     Terms,
-    full_precision,
 )
 from ganforge.errors import ConfigError
 

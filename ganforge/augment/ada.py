@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ganforge.augment import color, geometry
 from ganforge.augment.resample import affine_resample
-from ganforge.components import Augmentation, full_precision
+from ganforge.batch import full_precision
+from ganforge.components import Augmentation
 from ganforge.config import StrictModel
 from ganforge.errors import ShapeError
 

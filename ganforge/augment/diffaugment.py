@@ -8,7 +8,8 @@ from pydantic import Field
 from torch import Tensor
 
 from ganforge.augment.geometry import gate
-from ganforge.components import Augmentation, full_precision
+from ganforge.batch import full_precision
+from ganforge.components import Augmentation
 from ganforge.config import StrictModel
 from ganforge.errors import ShapeError
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ganforge.components import full_precision
+from ganforge.batch import full_precision
 
 
 def scaled_leaky_relu(x: Tensor, slope: float = 0.2, gain: float = math.sqrt(2.0)) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganforge.components import full_precision
+from ganforge.batch import full_precision
 from ganforge.errors import ShapeError
 from ganforge.layers.spectral import spectral_norm
 

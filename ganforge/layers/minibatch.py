@@ -6,7 +6,7 @@ Both look at the slot they are given: statistics never cross slots or ranks.
 import torch
 from torch import Tensor, nn
 
-from ganforge.components import full_precision
+from ganforge.batch import full_precision
 from ganforge.errors import ShapeError
 
 

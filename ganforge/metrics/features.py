@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganforge.components import FeatureExtractor, full_precision
+from ganforge.batch import full_precision
+from ganforge.components import FeatureExtractor
 from ganforge.errors import MetricError
 from ganforge.images import to_uint8
 from ganforge.training.runtime import Runtime
