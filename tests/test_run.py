@@ -14,7 +14,7 @@ from PIL import Image
 from ganforge.run import set_up_logging
 
 
-def write_pipeline(folder, total_kimg):
+def write_pipeline(folder, total_kimg, workers=0):
     (folder / "images").mkdir()
     rng = np.random.default_rng(0)
     for number in range(8):
@@ -31,10 +31,11 @@ def write_pipeline(folder, total_kimg):
     pipeline = {
         "name": "tiny",
         "stages": ["prepare", "train", "publish"],
-        "data": {"source": {"name": "folder", "path": "images"}, "resolution": 8, "workers": 0},
+        "data": {"source": {"name": "folder", "path": "images"}, "resolution": 8},
         "model": {"architecture": "dcgan", "z_dim": 4, "base_channels": 4},
         "train": train,
     }
+    pipeline["data"]["workers"] = workers
     (folder / "tiny.yaml").write_text(yaml.safe_dump(pipeline))
 
 
@@ -45,6 +46,7 @@ def start(folder, *launcher):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
         env={**os.environ, "GANFORGE_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
     )
 
@@ -71,14 +73,15 @@ def test_run_on_two_processes_is_one_run(tmp_path):
     assert state["num_slots"] == 2  # by default the number of ranks
 
 
-def test_run_stopped_by_a_signal_saves_and_leaves_later_stages(tmp_path):
-    write_pipeline(tmp_path, total_kimg=100)
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM, signal.SIGINT])
+def test_run_stopped_by_a_signal_saves_and_leaves_later_stages(tmp_path, number):
+    write_pipeline(tmp_path, total_kimg=100, workers=1)
     process = start(tmp_path)
     log = tmp_path / "runs" / "tiny" / "log.jsonl"
     deadline = time.monotonic() + 240
     while not log.exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)
-    process.send_signal(signal.SIGUSR1)
+    os.killpg(process.pid, number)  # to its workers too, as a terminal and Slurm do
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 75, output
     assert "of 100 kimg; a checkpoint is saved in runs/tiny/checkpoints. Run the same" in output

@@ -1,6 +1,7 @@
 """What training and metrics read: batches by slot, and the first images of a data set."""
 
 import logging
+import signal
 import weakref
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -85,6 +86,15 @@ class _Steps(Sampler[tuple[int, int]]):
             for slot in self.slots:
                 yield step, slot
             step += 1
+
+
+def _leave_signals_to_the_run(worker: int) -> None:
+    """Ignore what asks the run to stop: a terminal or Slurm sends it to the workers too.
+
+    The run still needs their data until its checkpoint; they end with it.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _same(value: Any) -> Any:
@@ -173,6 +183,7 @@ class SlotLoader:
             # Enough for one step ahead of the one in use, whatever the number of slots.
             prefetch_factor=max(2, -(-2 * len(self._local_slots) // workers)) if workers else None,
             collate_fn=_same,
+            worker_init_fn=_leave_signals_to_the_run,
             pin_memory=self._pin_memory,
             # Without its own generator it would draw from, and so change, the global one.
             generator=torch.Generator(),
