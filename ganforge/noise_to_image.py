@@ -86,7 +86,7 @@ class NoiseToImage(Architecture[ConfigT]):
         """Discriminator, its penalties, generator, its penalties; each draws its own latents.
 
         Training the discriminator on the images that the generator was just updated with would
-        save a forward pass, but learns slower per image (measured in docs/decisions.md).
+        save a forward pass; docs/decisions.md says why it is not done.
         """
         phases = []
         losses: dict[str, Callable[..., Terms]] = {
