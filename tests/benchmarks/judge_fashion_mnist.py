@@ -2,7 +2,12 @@
 
 It is trained on the 60,000 training images, which do not ship with ganforge (Debian package
 `dataset-fashion-mnist`), so that a generator trained on the shipped 10,000 images is compared
-with images it never saw. Images are 32x32: 28x28 ones get a black border of two pixels.
+with images it never saw. Images are 32x32: 28x28 ones get a black border of two pixels. Each is
+seen with its mirror image, and the two answers are averaged.
+
+The unit of a Frechet distance is its features' and means nothing by itself. Here it is fixed by a
+yardstick that any judge can repeat: 100 training images, 100 times each, are at YARDSTICK from
+the 60,000 (mean of ten draws).
 
     python tests/benchmarks/judge_fashion_mnist.py train --cache judge/
     python tests/benchmarks/judge_fashion_mnist.py score runs/x/export --cache judge/
@@ -33,6 +38,8 @@ log = logging.getLogger("judge")
 DATA = Path("/usr/share/datasets/fashion-mnist")
 FILES = {"train": "train", "test": "t10k"}
 CLASSES = 10
+YARDSTICK = 8.2
+"""The distance of 100 distinct images, each repeated 100 times; the value is a convention."""
 
 
 def conv(cin: int, cout: int) -> nn.Sequential:
@@ -108,9 +115,13 @@ def augmented(img: Tensor, generator: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def outputs(judge: nn.Module, img: Tensor) -> tuple[Tensor, Tensor]:
-    """Features [N, 128] and logits [N, 10] of uint8 [N, 1, 32, 32]."""
-    parts = [judge(chunk) for chunk in img.split(500)]
-    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+    """Features [N, 128] and logits [N, 10] of uint8 [N, 1, 32, 32], averaged with the mirror's."""
+    parts = [judge(half) for chunk in img.split(500) for half in (chunk, chunk.flip(-1))]
+    features, logits = (
+        torch.cat([(a[i] + b[i]) / 2 for a, b in zip(parts[::2], parts[1::2], strict=True)])
+        for i in range(2)
+    )
+    return features, logits
 
 
 def train_judge(folder: Path, epochs: int, batch: int = 256, peak: float = 0.15) -> Judge:
@@ -163,6 +174,38 @@ def reference_features(cache: Path) -> dict[str, Tensor]:
     return load_file(cache / "features.safetensors")
 
 
+def repeated_distance(real: Tensor, draws: int = 10) -> float:
+    """Mean distance, in raw units, of 100 rows of `real` [N, D], repeated 100 times, to `real`."""
+    generator = torch.Generator().manual_seed(0)
+    chosen = [torch.randperm(len(real), generator=generator)[:100] for _ in range(draws)]
+    return sum(frechet(real[c].repeat(100, 1), real) for c in chosen) / draws
+
+
+def write_reference(judge: Judge, cache: Path, folder: Path) -> dict[str, float]:
+    """Keep the features of both splits and the judge's own figures in `cache`."""
+    real: dict[str, Tensor] = {}
+    summary: dict[str, float] = {}
+    for split in FILES:
+        img, label = load_split(folder, split)
+        real[split], logits = outputs(judge, img)
+        real[f"{split}_label"] = label
+        summary[f"{split}_accuracy"] = (logits.argmax(1) == label).float().mean().item()
+    unit = YARDSTICK / repeated_distance(real["train"])
+    real["unit"] = torch.tensor(unit, dtype=torch.float64)
+    summary["unit"] = unit
+    summary["test_vs_train"] = unit * frechet(real["test"], real["train"])
+    half = real["train"][torch.randperm(60_000, generator=torch.Generator().manual_seed(0))]
+    summary["train_halves"] = unit * frechet(half[:30_000], half[30_000:])
+    small = load_split(folder, "test")[0].float()
+    resampled = F.interpolate(small[:, :, 2:-2, 2:-2], size=32, mode="bilinear").round()
+    summary["test_resampled_not_padded_vs_train"] = unit * frechet(
+        outputs(judge, resampled.to(torch.uint8))[0], real["train"]
+    )
+    save_file(real, cache / "features.safetensors")
+    (cache / "judge.json").write_text(json.dumps(summary, indent=2))
+    return summary
+
+
 def load_images(path: Path) -> NDArray[np.uint8]:
     """uint8 images of a .npy or .npz file (key "images"), or of a folder of PNGs."""
     if path.suffix == ".npy":
@@ -196,16 +239,17 @@ def report(judge: Judge, cache: Path, img: Tensor, asked: list[int] | None) -> d
     """Every number the judge gives for images uint8 [N, 1, 32, 32]."""
     features, logits = outputs(judge, img)
     real = reference_features(cache)
+    unit = real["unit"].item()
     confidence, found = logits.softmax(1).max(1)
     counts = found.bincount(minlength=CLASSES)
     marginal = counts / counts.sum()
     entropy = -(marginal * marginal.clamp_min(1e-12).log()).sum().item()
     out: dict[str, Any] = {
         "num_images": len(img),
-        "frechet_vs_60k_train": frechet(features, real["train"]),
-        "frechet_vs_10k_test": frechet(features, real["test"]),
+        "frechet_vs_60k_train": unit * frechet(features, real["train"]),
+        "frechet_vs_10k_test": unit * frechet(features, real["test"]),
         "frechet_per_class_vs_60k": [
-            frechet(features[found == c], real["train"][real["train_label"] == c])
+            unit * frechet(features[found == c], real["train"][real["train_label"] == c])
             if counts[c] > 1 else None
             for c in range(CLASSES)
         ],
@@ -245,21 +289,15 @@ def train(cache: Path, data: Path, epochs: int) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     state = {name: value.contiguous() for name, value in judge.state_dict().items()}
     save_file(state, cache / "judge.safetensors")
-    real: dict[str, Tensor] = {}
-    summary: dict[str, float] = {"epochs": epochs}
-    for split in FILES:
-        img, label = load_split(data, split)
-        real[split], logits = outputs(judge, img)
-        real[f"{split}_label"] = label
-        summary[f"{split}_accuracy"] = (logits.argmax(1) == label).float().mean().item()
-    save_file(real, cache / "features.safetensors")
-    summary["frechet_test_vs_train"] = frechet(real["test"], real["train"])
-    half = real["train"][torch.randperm(60_000, generator=torch.Generator().manual_seed(0))]
-    summary["frechet_train_halves"] = frechet(half[:30_000], half[30_000:])
-    summary["frechet_10k_of_train_vs_train"] = frechet(half[:10_000], real["train"])
-    text = json.dumps(summary, indent=2)
-    (cache / "judge.json").write_text(text)
-    click.echo(text)
+    click.echo(json.dumps(write_reference(judge, cache, data), indent=2))
+
+
+@main.command()
+@click.option("--cache", type=click.Path(path_type=Path), required=True)
+@click.option("--data", type=click.Path(path_type=Path), default=DATA, show_default=True)
+def reference(cache: Path, data: Path) -> None:
+    """Compute the features of the real images anew with the judge in CACHE."""
+    click.echo(json.dumps(write_reference(load_judge(cache), cache, data), indent=2))
 
 
 @main.command()
