@@ -4,43 +4,26 @@ A component is a named class with a pydantic `Config`. It is chosen by that name
 file and built from the options beside the name.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
-import pluggy
 from pydantic import Field
 from torch import Tensor, nn
 
 from ganforge.batch import Batch, GenerateRequest, ImageSpec, Networks
+from ganforge.component import Component as Component
+from ganforge.component import ConfigT as ConfigT
+from ganforge.component import hookimpl as hookimpl
 from ganforge.config import OptimizerConfig, PipelineConfig, StrictModel
 from ganforge.errors import ConfigError, suggest
+from ganforge.source import Sample as Sample
+from ganforge.source import Source as Source
 
-hookimpl = pluggy.HookimplMarker("ganforge")
-"""Marks a module-level function as the implementation of a ganforge hook."""
-
-ConfigT = TypeVar("ConfigT", bound=StrictModel)
 Terms = dict[str, Tensor]
 """Named scalar loss terms; their sum is what a phase minimises."""
-
-
-class Component(ABC, Generic[ConfigT]):
-    """A named, configurable part of a pipeline."""
-
-    kind: ClassVar[str]
-    """What it is, in words: "architecture", "loss", ..."""
-    name: ClassVar[str]
-    """How the pipeline file calls it, in lower case with hyphens or underscores."""
-    Config: ClassVar[type[StrictModel]] = StrictModel
-    """Its options, with defaults and descriptions."""
-
-    config: ConfigT
-
-    def __init__(self, config: ConfigT) -> None:
-        super().__init__()
-        self.config = config
 
 
 class AdversarialLoss(Component[ConfigT]):
@@ -262,49 +245,6 @@ class Architecture(Component[ConfigT]):
         detached state in `batch.memory` (truncated back-propagation through time).
         """
         yield batch
-
-
-@dataclass
-class Sample:
-    """One sample before it is written to a shard.
-
-    Attributes:
-        key: unique name, without dots or slashes.
-        fields: by field name: image bytes (with their file extension in `formats`), a `Path` that
-            is read in the worker, PIL images, numpy arrays (a list, or [T, H, W, C], is a frame
-            sequence), integers (label), strings (caption) or lists of floats.
-        formats: file extension of each field given as bytes, e.g. {"image": "png"}.
-    """
-
-    key: str
-    fields: dict[str, Any]
-    formats: dict[str, str] = field(default_factory=dict)
-
-
-class Source(Component[ConfigT]):
-    """Where raw images come from; `ganforge data prepare` turns it into shards."""
-
-    kind = "source"
-
-    def class_names(self) -> Sequence[str]:
-        """Names of the classes in label order; empty when there are no labels."""
-        return ()
-
-    def attribute_names(self) -> Sequence[str]:
-        """Names of the attributes; empty when there are none."""
-        return ()
-
-    def streams(self) -> Sequence[str]:
-        """Independent streams of samples: one, or two for unpaired domains."""
-        return ("main",)
-
-    @abstractmethod
-    def samples(self, stream: str = "main") -> Iterator[Sample]:
-        """All samples of one stream, in a fixed order."""
-
-    def __len__(self) -> int:
-        """Number of samples over all streams; 0 when unknown."""
-        return 0
 
 
 class FeatureExtractor(Component[ConfigT], nn.Module):
