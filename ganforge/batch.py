@@ -4,13 +4,31 @@ Shapes: N images, C channels, H height, W width, T frames. Images are float in [
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ganforge import blending
 from ganforge.errors import DataError, ShapeError
+
+_PER_IMAGE = ("label", "attributes", "text", "source")
+
+
+@dataclass(frozen=True)
+class TextEncoding:
+    """How captions became vectors: what must be the same when a prompt is embedded.
+
+    Attributes:
+        name: of the text encoder, as registered.
+        options: its own options.
+        revision: hash of all that decides the vectors: equal revisions embed equally.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,6 +48,8 @@ class ImageSpec:
     """Size of a stored caption embedding; 0 when there is none."""
     num_frames: int = 1
     """Frames per sample; 1 for still images."""
+    text_encoding: TextEncoding | None = None
+    """What made the caption embeddings; None where it is not known."""
 
     @property
     def num_classes(self) -> int:
@@ -44,7 +64,11 @@ class ImageSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready mapping; `from_dict` reads it back."""
-        return asdict(self)
+        values = asdict(self)
+        if self.text_encoding is None:
+            # Absent, not null: the digest of a data set without it does not change.
+            del values["text_encoding"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ImageSpec":
@@ -52,6 +76,8 @@ class ImageSpec:
         arguments: dict[str, Any] = dict(values)
         for name in ("class_names", "attribute_names"):
             arguments[name] = tuple(arguments.get(name, ()))
+        if arguments.get("text_encoding") is not None:
+            arguments["text_encoding"] = TextEncoding(**arguments["text_encoding"])
         return cls(**arguments)
 
 
@@ -157,6 +183,7 @@ class GenerateRequest:
         source: [N, C, H, W] images to translate; for video [N, T, C, H, W].
         truncation: truncation psi (or threshold); None leaves the latent as it is.
         options: anything else an architecture offers, by name; it refuses the unknown.
+        blend: latents between seeds, in place of those of `seeds`; None for the seeds' own.
     """
 
     seeds: Sequence[int]
@@ -167,24 +194,57 @@ class GenerateRequest:
     source: Tensor | None = None
     truncation: float | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    blend: "Blend | None" = None
 
     @property
     def size(self) -> int:
         """Number of images asked for."""
         return len(self.seeds)
 
-    def noise(self, *shape: int, stream: int = 0) -> Tensor:
+    def noise(self, *shape: int, stream: int = 0, is_latent: bool = True) -> Tensor:
         """Draw [N, *shape] standard normals, each row from its own seed.
 
         Args:
             shape: shape of one row.
             stream: which of a seed's independent draws; give each use its own number.
+            is_latent: False for fine detail that says nothing of the content. Between seeds,
+                latents follow the path asked for; detail keeps its variance on any path.
         """
-        return self._draw(torch.randn, shape, stream)
+        if self.blend is None:
+            return self._draw(torch.randn, shape, stream)
+        drawn = [part.noise(*shape, stream=stream) for part in self.blend.parts]
+        is_path = is_latent and self.blend.space == "z"
+        return self.blend.combine(drawn) if is_path else self.blend.combine_detail(drawn)
 
     def uniform(self, *shape: int, stream: int = 0) -> Tensor:
         """Draw [N, *shape] uniforms in [0, 1), each row from its own seed."""
-        return self._draw(torch.rand, shape, stream)
+        if self.blend is None:
+            return self._draw(torch.rand, shape, stream)
+        return self.blend.combine_uniform(
+            [part.uniform(*shape, stream=stream) for part in self.blend.parts]
+        )
+
+    def blended(self, space: str, draw: Callable[["GenerateRequest"], Tensor]) -> Tensor:
+        """Latents of a space: `draw` of this request, or between the draws of several seeds.
+
+        An architecture calls it for each space in its `latent_spaces` whose latents are not plain
+        draws: mapped, truncated, ...
+
+        Args:
+            space: name of the space.
+            draw: request -> latents [N, ...], a row from its row of the request alone.
+        """
+        if self.blend is None or self.blend.space != space:
+            return draw(self)
+        return self.blend.combine([draw(part) for part in self.blend.parts])
+
+    def take(self, rows: Sequence[int]) -> "GenerateRequest":
+        """The same request for some of its images, in this order; tensors on its device."""
+        fields: dict[str, Any] = {"seeds": [self.seeds[row] for row in rows]}
+        for name in _PER_IMAGE:
+            value = getattr(self, name)
+            fields[name] = None if value is None else value[list(rows)].to(self.device)
+        return replace(self, **fields, blend=None if self.blend is None else self.blend.take(rows))
 
     def random_label(self, num_classes: int) -> Tensor:
         """The labels asked for, or one drawn from each seed: [N, num_classes] one-hot."""
@@ -197,6 +257,8 @@ class GenerateRequest:
             return self.label.to(self.device)
         if num_classes == 0:
             return torch.zeros(self.size, 0, device=self.device)
+        if self.blend is not None:
+            return self.blend.mean([part.random_label(num_classes) for part in self.blend.parts])
         index = (self.uniform(stream=-1) * num_classes).long().clamp_(max=num_classes - 1)
         return nn.functional.one_hot(index, num_classes).float()
 
@@ -209,6 +271,55 @@ class GenerateRequest:
         if not rows:
             return torch.empty(0, *shape, device=self.device)
         return torch.stack(rows).to(self.device)
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Latents between seeds: N images, each a combination of K.
+
+    Attributes:
+        parts: K plain requests of N seeds each.
+        weights: [K, N]; for a space whose latents are [N, L, ...] also [K, N, L], by layer.
+        space: the latent space in which they are combined, z being that of plain draws.
+        is_spherical: turn from the first of two parts to the second, `weights[1]` of the way.
+    """
+
+    parts: tuple[GenerateRequest, ...]
+    weights: Tensor
+    space: str = "z"
+    is_spherical: bool = False
+
+    def combine(self, values: Sequence[Tensor]) -> Tensor:
+        """Latents [N, ...] from those of the K parts."""
+        if self.is_spherical:
+            start, end = values
+            return blending.spherical(start, end, self.weights[1])
+        return blending.linear(values, self.weights)
+
+    def combine_detail(self, values: Sequence[Tensor]) -> Tensor:
+        """Normal draws [N, ...] that stay standard normal; by layer, as the coarsest layer."""
+        weights = self.weights if self.weights.ndim == 2 else self.weights[..., 0]
+        return blending.linear(values, blending.unit_variance(weights))
+
+    def combine_uniform(self, values: Sequence[Tensor]) -> Tensor:
+        """Uniform draws; turned as normals of the same quantiles, so that they stay uniform."""
+        if self.is_spherical:
+            return blending.to_uniform(self.combine([blending.to_normal(v) for v in values]))
+        # About their mean, as a latent of U[-1, 1] is.
+        return self.mean([value - 0.5 for value in values]) + 0.5
+
+    def mean(self, values: Sequence[Tensor]) -> Tensor:
+        """The weighted sum [N, ...], on any path; of labels, say."""
+        weights = self.weights if self.weights.ndim == 2 else self.weights[..., 0]
+        return blending.linear(values, weights)
+
+    def take(self, rows: Sequence[int]) -> "Blend":
+        """The same for some of its images."""
+        return replace(
+            self,
+            parts=tuple(part.take(rows) for part in self.parts),
+            weights=self.weights[:, list(rows)],
+        )
 
 
 def full_precision(img: Tensor) -> torch.autocast:

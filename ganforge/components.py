@@ -186,6 +186,12 @@ class Architecture(Component[ConfigT]):
     """Whether `generate` follows `request.truncation`."""
     generate_options: ClassVar[Mapping[str, str]] = {}
     """Further `request.options` that `generate` understands: name -> what it does, with unit."""
+    latent_spaces: tuple[str, ...] = ("z",)
+    """Spaces in which latents can be blended, the one that looks best last.
+
+    z, the draws of `request.noise` and `request.uniform`, needs nothing more. For each other one
+    `generate` calls `request.blended(space, ...)`.
+    """
     example_options: ClassVar[Mapping[str, Any]] = {}
     """Options of a very small model: the contract checks build and train it."""
 
@@ -212,6 +218,13 @@ class Architecture(Component[ConfigT]):
             nets: at least the `ema_roles`, in eval mode, without gradient.
             request: seeds and conditions. The result depends on nothing else.
         """
+
+    def num_styles(self, nets: Mapping[str, nn.Module]) -> int:
+        """Layers that take their own row of the last latent space, [N, layers, ...]; 0 for none.
+
+        With layers, styles can be mixed: some from one seed, the others from another.
+        """
+        return 0
 
     def check_request(self, truncation: float | None, options: Mapping[str, Any]) -> None:
         """Refuse what `generate` would not understand, before anything is generated.

@@ -151,9 +151,17 @@ class NoiseToImage(Architecture[ConfigT]):
         return batch.memory["gen_img"]  # type: ignore[no-any-return]
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
-        """Images [N, C, H, W] from the request's seeds and conditions."""
-        z = self.request_latent(request)
-        return nets["generator"](z, self.request_condition(request))  # type: ignore[no-any-return]
+        """Images [N, C, H, W] from the request's seeds and conditions.
+
+        A generator with an attribute `c_dim`, its number of classes, draws the label from the
+        seed when none is given, as samples and the published model do.
+        """
+        generator = nets["generator"]
+        c = self.request_condition(request)
+        c_dim = getattr(generator, "c_dim", 0)
+        if c.shape[1] == 0 and isinstance(c_dim, int) and c_dim > 0:
+            c = request.random_label(c_dim)
+        return generator(self.request_latent(request), c)  # type: ignore[no-any-return]
 
 
 def _penalty_input(

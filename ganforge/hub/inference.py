@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,8 +10,6 @@ from torch import Tensor, nn
 from ganforge.batch import GenerateRequest
 from ganforge.components import Architecture
 from ganforge.errors import ConfigError, PluginContractError
-
-_PER_IMAGE = ("label", "attributes", "text", "source")
 
 
 def run_request(
@@ -38,20 +35,13 @@ def run_request(
     """
     if batch_size < 1:
         raise ConfigError(f"batch_size={batch_size}; use at least 1.")
+    size = request.size
     with torch.no_grad(), _full_float32():
         parts = [
-            _run(architecture, networks, _part(request, start, start + batch_size))
-            for start in range(0, request.size, batch_size)
+            _run(architecture, networks, request.take(range(start, min(start + batch_size, size))))
+            for start in range(0, size, batch_size)
         ]
     return torch.cat(parts)
-
-
-def _part(request: GenerateRequest, start: int, stop: int) -> GenerateRequest:
-    fields: dict[str, Any] = {"seeds": request.seeds[start:stop]}
-    for name in _PER_IMAGE:
-        value = getattr(request, name)
-        fields[name] = None if value is None else value[start:stop].to(request.device)
-    return replace(request, **fields)
 
 
 def _run(

@@ -134,6 +134,9 @@ class BigganFamily(NoiseToImage[ConfigT]):
 
     def request_latent(self, request: GenerateRequest) -> Tensor:
         """Draw z [N, z_dim] from the request's seeds, truncated if asked for."""
+        return request.blended("z", self._truncated)
+
+    def _truncated(self, request: GenerateRequest) -> Tensor:
         z = request.noise(self.z_dim)
         if request.truncation is None:
             return z

@@ -51,7 +51,8 @@ class AcganGenerator(nn.Module):
     def __init__(self, config: AcganConfig, spec: ImageSpec) -> None:
         super().__init__()
         height, width, doublings = pyramid(spec.height, spec.width, "acgan")
-        inputs, norm = config.z_dim + spec.num_classes, config.generator_norm
+        self.c_dim = spec.num_classes
+        inputs, norm = config.z_dim + self.c_dim, config.generator_norm
         before = config.generator_channels
         layers: list[nn.Module] = [nn.ConvTranspose2d(inputs, before, (height, width)), nn.ReLU()]
         for _ in range(doublings - 1):

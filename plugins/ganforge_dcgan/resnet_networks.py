@@ -90,7 +90,8 @@ class ResnetGenerator(nn.Module):
             ResidualUpBlock(before, after, cond_dim=spec.num_classes)
             for before, after in zip(widths[:-1], widths[1:], strict=True)
         )
-        self.norm = ConditionalBatchNorm2d(widths[-1], spec.num_classes)
+        self.c_dim = spec.num_classes
+        self.norm = ConditionalBatchNorm2d(widths[-1], self.c_dim)
         self.to_image = nn.Conv2d(widths[-1], spec.channels, 3, padding=1)
         _init(self)
 

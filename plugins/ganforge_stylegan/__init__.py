@@ -4,6 +4,7 @@ Deviations from the paper: any base grid of at least 4 pixels a side in place of
 chosen for each image in place of each batch, and class labels as in arXiv:2006.06676.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
@@ -35,6 +36,7 @@ class Stylegan2(NoiseToImage[Stylegan2Config]):
     optional_inputs = ("label",)
     optimizer = OptimizerConfig(name="adam", lr=0.0025, betas=(0.0, 0.99), eps=1e-8)
     supports_truncation = True
+    latent_spaces = ("z", "w")
     generate_options = {
         "truncation_cutoff": "layers that truncation applies to, from the coarsest; default all",
         "noise": "random (default) draws each image's noise from its seed; const is the same noise "
@@ -99,12 +101,19 @@ class Stylegan2(NoiseToImage[Stylegan2Config]):
         """Images [N, C, H, W] from the request's seeds, labels, truncation and options."""
         gen = cast(Stylegan2Generator, nets["generator"])
         self.check_request(request.truncation, request.options)
-        w = gen.mapping(self.request_latent(request), request.random_label(gen.c_dim))
-        psi = 1.0 if request.truncation is None else request.truncation
-        ws = gen.truncated(w, psi, request.options.get("truncation_cutoff"))
+        ws = request.blended("w", functools.partial(self._ws, gen))
         noise = _request_noise(gen, request, request.options.get("noise", "random"))
         img: Tensor = gen.synthesis(ws, noise)
         return img.clamp(-1.0, 1.0)
+
+    def num_styles(self, nets: Mapping[str, nn.Module]) -> int:
+        """One style per layer, and one for the finest step to the image."""
+        return cast(Stylegan2Generator, nets["generator"]).synthesis.num_ws
+
+    def _ws(self, gen: Stylegan2Generator, request: GenerateRequest) -> Tensor:
+        w = gen.mapping(self.request_latent(request), request.random_label(gen.c_dim))
+        psi = 1.0 if request.truncation is None else request.truncation
+        return gen.truncated(w, psi, request.options.get("truncation_cutoff"))
 
 
 def _request_noise(
@@ -116,7 +125,8 @@ def _request_noise(
     if kind == "none":
         return [torch.zeros(request.size, 1, *grid, device=request.device) for grid in grids]
     sizes = [grid.numel() for grid in grids]
-    drawn = torch.split(request.noise(sum(sizes), stream=_NOISE_STREAM), sizes, dim=1)
+    drawn_noise = request.noise(sum(sizes), stream=_NOISE_STREAM, is_latent=False)
+    drawn = torch.split(drawn_noise, sizes, dim=1)
     return [part.reshape(-1, 1, *grid) for part, grid in zip(drawn, grids, strict=True)]
 
 
