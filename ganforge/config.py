@@ -160,6 +160,13 @@ class ScheduleConfig(StrictModel):
     final_factor: float = Field(0.0, ge=0, description="Factor at the end of the decay.")
 
 
+class StandingConfig(StrictModel):
+    """How batch statistics are measured before averaged weights generate."""
+
+    batches: int = Field(16, gt=0, description="Batches of fresh latents; BigGAN used about 100.")
+    batch_size: int = Field(64, gt=1, description="Images in each.")
+
+
 class HealthConfig(StrictModel):
     """What the monitor watches and what it does."""
 
@@ -211,6 +218,11 @@ class TrainConfig(StrictModel):
     ema_halflife_kimg: float = Field(10.0, ge=0, description="0 follows the weights exactly.")
     ema_rampup: float | None = Field(
         0.05, gt=0, description="Half-life is at most this part of the progress; null for none."
+    )
+    standing_statistics: StandingConfig | None = Field(
+        None,
+        description="Measure BatchNorm statistics of the averaged weights before they generate. "
+        "Default: averages of the running ones.",
     )
     log_every_kimg: float = Field(1.0, gt=0)
     sample_every_kimg: float = Field(20.0, gt=0)

@@ -37,6 +37,7 @@ def evaluate(
     runtime: Runtime,
     *,
     nimg: int,
+    num_standing: int = 0,
     data: DataConfig,
     ema: bool = True,
     field: str | None = None,
@@ -49,6 +50,7 @@ def evaluate(
         reference: folder or URL of the shards of the real images.
         runtime: device and ranks.
         nimg: training progress of the weights, in images.
+        num_standing: images behind the generator's standing batch statistics, for the record.
         data: how the reference is read.
         ema: whether the weights are the averaged ones.
         field: image field of the reference. Default: `image`, else `target`.
@@ -84,6 +86,7 @@ def evaluate(
     records = on_main(
         runtime, lambda: [r for m in metrics for r in _score(m, gen_found, real_found, state)]
     )
+    records = [r.model_copy(update={"num_standing": num_standing}) for r in records]
     if runtime.is_main:
         _announce(records)
     return records

@@ -22,6 +22,7 @@ _PROTOCOL = (
     "precision",
     "ema",
     "truncation",
+    "num_standing",
 )
 
 
@@ -49,6 +50,9 @@ class MetricRecord(StrictModel):
     compiled: bool = Field(False, description="Whether it was compiled: same to rounding.")
     ema: bool = Field(description="Averaged weights (true) or the weights as trained.")
     truncation: float | None = None
+    num_standing: int = Field(
+        0, description="Images behind standing batch statistics; 0: the running ones, averaged."
+    )
     seed: int = Field(description="Image i came from seed + i.")
     nimg: int = Field(description="Training progress of the weights, in images.")
     caveats: tuple[str, ...] = ()

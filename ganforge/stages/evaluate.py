@@ -20,7 +20,7 @@ from ganforge.stages.session import runtime_of, shards_location
 from ganforge.training.logs import JsonLines
 from ganforge.training.run_state import TrainingRun
 from ganforge.training.runtime import Runtime
-from ganforge.training.samples import CONDITIONS, generate
+from ganforge.training.samples import CONDITIONS, generate, run_networks
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def evaluate_run(context: RunContext, run: TrainingRun) -> list[MetricRecord]:
         context,
         run.runtime,
         run.architecture,
-        run.ema.networks,
+        run_networks(run),
         run.spec,
         run.progress.nimg,
     )
@@ -82,7 +82,13 @@ def _measure(
     reference = config.evaluate.reference or shards_location(context)
     make = image_maker(context, runtime, architecture, networks, spec, reference)
     records = evaluate(
-        make, config.evaluate, reference, runtime, nimg=nimg, data=config.data
+        make,
+        config.evaluate,
+        reference,
+        runtime,
+        nimg=nimg,
+        data=config.data,
+        num_standing=num_standing(context),
     )
     if runtime.is_main:
         lines = JsonLines(context.run_dir / "metrics.jsonl")
@@ -130,6 +136,12 @@ def image_maker(
     return make
 
 
+def num_standing(context: RunContext) -> int:
+    """Images behind the batch statistics that the pipeline file asks for; 0 for running ones."""
+    config = context.config.train.standing_statistics
+    return 0 if config is None else config.batches * config.batch_size
+
+
 def read_records(run_dir: Path) -> list[MetricRecord]:
     """All records of a run, oldest first; none when nothing was measured."""
     path = run_dir / "metrics.jsonl"
@@ -145,4 +157,5 @@ def _as_asked(record: MetricRecord, context: RunContext) -> bool:
         and record.extractor == config.extractor.name
         and record.seed == config.seed
         and record.truncation == config.truncation
+        and record.num_standing == num_standing(context)
     )

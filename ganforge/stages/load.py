@@ -12,6 +12,7 @@ from ganforge.errors import CheckpointError
 from ganforge.stages.session import checkpoints_dir
 from ganforge.training import checkpoint as checkpoints
 from ganforge.training.build import build_architecture, to_channels_last
+from ganforge.training.standing import check_standing, generating_networks
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class TrainedModel:
 
     architecture: Architecture[Any]
     networks: dict[str, nn.Module]
-    """Averaged networks by role, in eval mode, without gradients."""
+    """Averaged networks by role, with the batch statistics that the pipeline file asks for, in
+    eval mode, without gradients."""
     spec: ImageSpec
     nimg: int
 
@@ -44,6 +46,7 @@ def load_trained(context: RunContext, device: torch.device) -> TrainedModel:
 
     Raises:
         CheckpointError: there is none, or it does not fit the pipeline file's model.
+        ConfigError: standing statistics are asked for where there is nothing to measure.
     """
     folder = checkpoints_dir(context) / checkpoints.directory_name(newest_nimg(context))
     saved = checkpoints.load(folder)
@@ -68,4 +71,7 @@ def load_trained(context: RunContext, device: torch.device) -> TrainedModel:
         if context.config.train.channels_last:
             to_channels_last(network)
         network.to(device).eval().requires_grad_(False)
+    config = context.config.train.standing_statistics
+    check_standing(architecture, networks, spec, config)
+    networks = generating_networks(architecture, networks, spec, config)
     return TrainedModel(architecture, networks, spec, int(saved.state["nimg"]))

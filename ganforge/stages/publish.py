@@ -35,7 +35,7 @@ class Publish(Stage[StrictModel]):
             info = read_info(folder, str(folder))
         except PublishError:
             return False
-        return info.nimg == newest_nimg(context) and len(info.metrics) == len(_metrics(context))
+        return info.nimg == newest_nimg(context) and list(info.metrics) == _metrics(context)
 
     def plan(self, context: RunContext) -> str:
         """Where it goes."""

@@ -3,6 +3,8 @@
 import functools
 import logging
 
+import torch
+
 from ganforge.components import RunContext, Stage
 from ganforge.config import StrictModel
 from ganforge.data.index import load_index
@@ -31,6 +33,7 @@ from ganforge.training.meter import Meter
 from ganforge.training.resume import check_resumable, check_same_data
 from ganforge.training.run_state import TrainingRun, is_out_of_time
 from ganforge.training.samples import last_frame
+from ganforge.training.standing import check_standing
 from ganforge.training.tasks import (
     BudgetTask,
     CheckpointTask,
@@ -70,6 +73,9 @@ class Train(Stage[StrictModel]):
         spec = expected_spec(config, architecture)
         if spec is not None:
             architecture.check(spec, objective)
+            with torch.device("meta"):
+                networks = architecture.networks(spec)
+            check_standing(architecture, networks, spec, config.train.standing_statistics)
 
     def plan(self, context: RunContext) -> str:
         """How long it trains."""

@@ -27,6 +27,7 @@ from ganforge.training.optimizers import build_optimizers
 from ganforge.training.progress import seed_slot
 from ganforge.training.run_state import TrainingRun
 from ganforge.training.runtime import Runtime
+from ganforge.training.standing import check_standing
 
 log = logging.getLogger(__name__)
 # Compiling a small GAN takes about half a minute; it pays only for runs of this many steps.
@@ -80,6 +81,7 @@ def build_run(
     architecture.check(spec, objective)
     num_slots = choose_slots(config, runtime.world_size, num_slots)
     modules = build_networks(architecture, spec, config, runtime)
+    check_standing(architecture, modules, spec, config.train.standing_statistics)
     ema = Ema(
         modules, architecture.ema_roles, config.train.ema_halflife_kimg, config.train.ema_rampup
     )

@@ -1,10 +1,16 @@
-"""Exponential moving average of the generating networks, with a half-life in images."""
+"""Exponential moving average of the generating networks, with a half-life in images.
+
+Running statistics of BatchNorm are averaged with the weights, so that both lag alike. Other buffers
+(the singular vectors of spectral normalisation, an average latent) have no meaningful mean, or are
+means themselves: they are copied.
+"""
 
 import copy
 from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class Ema:
@@ -22,6 +28,9 @@ class Ema:
             role: copy.deepcopy(network).eval().requires_grad_(False)
             for role, network in self._live.items()
         }
+        self._is_statistic = {
+            role: _is_statistic(network) for role, network in self.networks.items()
+        }
         self._halflife_nimg = halflife_kimg * 1000
         self._rampup = rampup
 
@@ -38,11 +47,28 @@ class Ema:
 
     @torch.no_grad()
     def update(self, nimg: int, batch_size: int) -> None:
-        """Move parameters towards the live ones; copy buffers."""
+        """Move parameters and batch statistics towards the live ones; copy other buffers."""
         decay = self.decay(nimg, batch_size)
         for role, averaged in self.networks.items():
             live = self._live[role]
-            own_parameters: list[Tensor] = list(averaged.parameters())
-            torch._foreach_lerp_(own_parameters, list(live.parameters()), 1 - decay)
-            for own, other in zip(averaged.buffers(), live.buffers(), strict=True):
-                own.copy_(other)
+            own: list[Tensor] = list(averaged.parameters())
+            other: list[Tensor] = list(live.parameters())
+            buffers = zip(averaged.buffers(), live.buffers(), strict=True)
+            for (mine, theirs), averages in zip(buffers, self._is_statistic[role], strict=True):
+                if averages:
+                    own.append(mine)
+                    other.append(theirs)
+                else:
+                    mine.copy_(theirs)
+            torch._foreach_lerp_(own, other, 1 - decay)
+
+
+def _is_statistic(network: nn.Module) -> list[bool]:
+    """For each buffer, in order, whether it is a running mean or variance of a BatchNorm."""
+    statistics = {
+        id(buffer)
+        for module in network.modules()
+        if isinstance(module, _BatchNorm)
+        for buffer in (module.running_mean, module.running_var)
+    }
+    return [id(buffer) in statistics for buffer in network.buffers()]

@@ -27,6 +27,7 @@ _HARMLESS = (
     "data.max_bad_samples",
     "train.slots",
     "train.max_minutes",
+    "train.standing_statistics",
     "train.log_every_kimg",
     "train.sample_every_kimg",
     "train.sample_grid",

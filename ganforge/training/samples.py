@@ -12,6 +12,7 @@ from ganforge.batch import Batch, GenerateRequest, ImageSpec
 from ganforge.components import Architecture
 from ganforge.images import image_grid
 from ganforge.training.run_state import TrainingRun
+from ganforge.training.standing import generating_networks
 
 CONDITIONS = ("attributes", "text")
 """Fields of a request that only data can fill; labels are drawn."""
@@ -51,6 +52,7 @@ def sample_batches(
     rows, columns = run.config.train.sample_grid
     device = run.runtime.device
     labels = grid_labels(rows * columns, columns, run.spec.num_classes, device)
+    networks = run_networks(run)
     for start in range(0, rows * columns, micro_batch):
         seeds = range(start, min(start + micro_batch, rows * columns))
         label = None if labels is None else labels[seeds.start : seeds.stop]
@@ -59,7 +61,13 @@ def sample_batches(
             if fixed is not None and name in fixed.fields:
                 setattr(request, name, fixed[name][[seed % fixed.size for seed in seeds]])
         with run.runtime.autocast():
-            yield generate(run.architecture, run.ema.networks, run.spec, request)
+            yield generate(run.architecture, networks, run.spec, request)
+
+
+def run_networks(run: TrainingRun) -> dict[str, nn.Module]:
+    """The networks that a run generates with at this step."""
+    config = run.config.train.standing_statistics
+    return generating_networks(run.architecture, run.ema.networks, run.spec, config)
 
 
 def sample_images(run: TrainingRun, fixed: Batch | None = None) -> Tensor:
@@ -73,7 +81,7 @@ def translate_images(run: TrainingRun, batch: Batch, direction: str) -> tuple[Te
     Of frame sequences, the last frames: those that follow the longest past.
     """
     source = batch[direction.split("_to_")[0]]
-    outputs = []
+    networks, outputs = run_networks(run), []
     for index in range(source.shape[0]):
         request = GenerateRequest(
             [index],
@@ -82,7 +90,7 @@ def translate_images(run: TrainingRun, batch: Batch, direction: str) -> tuple[Te
             options={"direction": direction},
         )
         with run.runtime.autocast():
-            outputs.append(generate(run.architecture, run.ema.networks, run.spec, request))
+            outputs.append(generate(run.architecture, networks, run.spec, request))
     return last_frame(source), last_frame(torch.cat(outputs))
 
 

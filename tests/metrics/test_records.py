@@ -38,7 +38,7 @@ def test_record_other_progress_and_seed_may_be_compared():
         {"metric": "kid"}, {"name": "other"}, {"options": {"splits": 1}}, {"n_gen": 51},
         {"n_real": 61}, {"reference": "abd"}, {"extractor": "other"}, {"layer": "g"},
         {"extractor_sha256": "1"}, {"resize": "bicubic"}, {"precision": "bf16"}, {"ema": False},
-        {"truncation": 0.7}, {"split": "main.target"},
+        {"truncation": 0.7}, {"num_standing": 64}, {"split": "main.target"},
     ],
 )  # fmt: skip
 def test_record_measured_unlike_is_refused_and_names_the_field(change):

@@ -15,6 +15,7 @@ from ganforge.errors import CheckpointError, ConfigError, DataError, GanforgeErr
 from ganforge.registry import get_registry
 from ganforge.run import main, run_pipeline
 from ganforge.stages.evaluate import read_records
+from ganforge.stages.load import load_trained
 
 TINY = (
     "train.total_kimg=0.048",
@@ -121,6 +122,29 @@ def test_pipeline_ends_when_its_time_is_used_up_and_counts_as_done(here, shards,
 def test_pipeline_evaluates_during_training_after_the_checkpoint(here, shards):
     run(shards, "evaluate.every_kimg=0.032", "stages=[train]")
     assert [r.nimg for r in read_records(here / "runs" / "quickstart")] == [32]
+
+
+STANDING = ("train.standing_statistics={batches: 2, batch_size: 8}",)
+
+
+def test_pipeline_measures_and_exports_with_standing_statistics(here, shards):
+    run(shards)
+    context = run(shards, *STANDING)  # changes no weight, so the run is not trained again
+    records = read_records(here / "runs" / "quickstart")
+    assert [(r.nimg, r.num_standing) for r in records] == [(48, 0), (48, 16)]
+    folder = here / "runs" / "quickstart"
+    exported = safetensors.torch.load_file(folder / "export" / "model.safetensors")
+    expected = load_trained(context, torch.device("cpu")).networks["generator"].state_dict()
+    ema = safetensors.torch.load_file(folder / "checkpoints/nimg-000000048/ema.safetensors")
+    for key, tensor in ema.items():
+        assert torch.equal(exported[key], expected[key.removeprefix("generator.")]), key
+        assert torch.equal(exported[key], tensor) == ("running" not in key), key
+
+
+def test_pipeline_refuses_standing_statistics_without_batchnorm(here, shards):
+    overrides = [f"data.shards={shards}", "data.source=null", *STANDING, "stages=[train]"]
+    with pytest.raises(ConfigError, match="standing_statistics.*no BatchNorm"):
+        run_pipeline("quick/r3gan_fashion_mnist", overrides)
 
 
 def test_pipeline_logs_to_tensorboard(here, shards):
