@@ -45,7 +45,7 @@ def spherical(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
     """
     t = _like(t.double(), start)
     rows = [value.double().flatten(1) for value in (start, end)]
-    cosine = torch.nn.functional.cosine_similarity(*rows, dim=1).clamp(-1.0, 1.0)
+    cosine = torch.cosine_similarity(rows[0], rows[1], dim=1).clamp(-1.0, 1.0)
     angle = _like(torch.acos(cosine), start)
     sine = angle.sin()
     is_zero = _like(torch.stack([row.norm(dim=1) for row in rows]).amin(0) == 0, start)

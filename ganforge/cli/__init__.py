@@ -12,6 +12,7 @@ from ganforge.cli._group import RootGroup
 _COMMANDS = {
     "run": "ganforge.cli.run:run",
     "generate": "ganforge.cli.models:generate",
+    "sample": "ganforge.cli.sample:sample",
     "translate": "ganforge.cli.models:translate",
     "evaluate": "ganforge.cli.models:evaluate",
     "publish": "ganforge.cli.hub:publish",

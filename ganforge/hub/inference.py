@@ -12,6 +12,22 @@ from ganforge.components import Architecture
 from ganforge.errors import ConfigError, PluginContractError
 
 
+def iterate_request(
+    architecture: Architecture[Any],
+    networks: Mapping[str, nn.Module],
+    request: GenerateRequest,
+    batch_size: int,
+) -> Iterator[Tensor]:
+    """The images of a request in batches, each made when it is asked for; as `run_request`."""
+    if batch_size < 1:
+        raise ConfigError(f"batch_size={batch_size}; use at least 1.")
+    for start in range(0, request.size, batch_size):
+        part = request.take(range(start, min(start + batch_size, request.size)))
+        with torch.no_grad(), _full_float32():
+            img = _run(architecture, networks, part)
+        yield img
+
+
 def run_request(
     architecture: Architecture[Any],
     networks: Mapping[str, nn.Module],
@@ -33,15 +49,7 @@ def run_request(
         ConfigError: the batch size is not positive.
         PluginContractError: the architecture does not return one image per seed.
     """
-    if batch_size < 1:
-        raise ConfigError(f"batch_size={batch_size}; use at least 1.")
-    size = request.size
-    with torch.no_grad(), _full_float32():
-        parts = [
-            _run(architecture, networks, request.take(range(start, min(start + batch_size, size))))
-            for start in range(0, size, batch_size)
-        ]
-    return torch.cat(parts)
+    return torch.cat(list(iterate_request(architecture, networks, request, batch_size)))
 
 
 def _run(

@@ -17,7 +17,14 @@ from ganforge.hub.format import ModelInfo
 from ganforge.hub.inference import run_request
 from ganforge.hub.loading import build_architecture, load_networks
 from ganforge.hub.pull import Location, fetch_info, fetch_weights
-from ganforge.hub.requests import Label, resolve_labels, resolve_seeds, resolve_vectors
+from ganforge.hub.requests import (
+    Label,
+    resolve_attributes,
+    resolve_labels,
+    resolve_seeds,
+    resolve_vectors,
+)
+from ganforge.hub.sampling import SamplingMethods
 from ganforge.hub.sources import Images, source_batch
 from ganforge.images import Resize, to_pil, to_uint8
 
@@ -30,7 +37,7 @@ _OUTPUTS: Mapping[str, Callable[[Tensor], Output]] = {
 }
 
 
-class PretrainedGan:
+class PretrainedGan(SamplingMethods):
     """The networks of a published model that generate, and what they were trained for.
 
     Attributes:
@@ -146,8 +153,8 @@ class PretrainedGan:
             batch_size: images made at a time; bounds the memory, never changes the images.
             output_type: "pil" list of images, "pt" float [N, C, H, W] in [-1, 1] on the CPU,
                 "np" uint8 [N, H, W, C].
-            options: `attributes` [N, A] or `text` [N, D] for models conditioned on them, and the
-                architecture's own options.
+            options: `attributes`, by name ("female, glasses") or as vectors [N, A], or `text`
+                [N, D] for models conditioned on them, and the architecture's own options.
 
         Raises:
             ConfigError: the request does not fit this model; nothing has been generated.
@@ -222,7 +229,11 @@ class PretrainedGan:
         self, seeds: list[int], labels: Any, truncation: float | None, options: dict[str, Any]
     ) -> GenerateRequest:
         spec, count, takes = self.spec, len(seeds), self.info.conditioning
-        vectors = {
+        if "attributes" in options:
+            names = spec.attribute_names if "attributes" in takes else ()
+            attributes = resolve_attributes(options["attributes"], names, count)
+            options = {**options, "attributes": attributes}
+        vectors: dict[str, Any] = {
             name: resolve_vectors(options.get(name), name, size if name in takes else 0, count)
             for name, size in (
                 ("attributes", len(spec.attribute_names)),

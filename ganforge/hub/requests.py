@@ -2,6 +2,7 @@
 
 import difflib
 import operator
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,6 +37,53 @@ def resolve_seeds(num_images: int | None, seeds: Sequence[int] | int | None) -> 
             f"num_images={num_images}, but {len(found)} seeds were given. Give one seed per "
             f"image, or only one of the two."
         )
+    return found
+
+
+def parse_seeds(text: str, option: str = "--seeds") -> list[int]:
+    """Seeds written as "3,10-19".
+
+    Raises:
+        ConfigError: the text is not of that form.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        low, _, high = part.strip().partition("-")
+        if not low.isdigit() or not (high or low).isdigit() or int(high or low) < int(low):
+            raise ConfigError(
+                f"{option} {text!r}: {part!r} is no seed and no range. Write e.g. 3,10-19."
+            )
+        seeds += range(int(low), int(high or low) + 1)
+    return seeds
+
+
+def parse_terms(
+    terms: str | Sequence[tuple[float, Sequence[int]]],
+) -> list[tuple[float, list[int]]]:
+    """Sums of mean latents: a factor and the seeds of each term.
+
+    Args:
+        terms: "1,2,3 - 4-6 + 7", with spaces round the signs, or the terms themselves.
+
+    Raises:
+        ConfigError: the text is not of that form, or a term has no seed.
+    """
+    if isinstance(terms, str):
+        words = re.split(r"\s+([+-])\s+", f" + {terms.strip()}")[1:]
+        signs, texts = words[::2], words[1::2]
+        if not terms.strip() or any(not text.strip() or " " in text.strip(" ,") for text in texts):
+            raise ConfigError(
+                f"The terms {terms!r} cannot be read. Write seeds with + and - between spaces, "
+                f"e.g. '1,2,3 - 4-6 + 7'."
+            )
+        found = [
+            (1.0 if sign == "+" else -1.0, parse_seeds(text, "terms"))
+            for sign, text in zip(signs, texts, strict=True)
+        ]
+    else:
+        found = [(float(factor), resolve_seeds(None, seeds)) for factor, seeds in terms]
+    if not found:
+        raise ConfigError("There are no terms. Give e.g. '1,2,3 - 4-6 + 7'.")
     return found
 
 
@@ -103,12 +151,73 @@ def _class_index(label: Any, names: tuple[str, ...]) -> int:
     return index
 
 
-def _near(label: str, names: tuple[str, ...]) -> str:
+def resolve_attributes(value: Any, names: tuple[str, ...], count: int) -> Any:
+    """Attributes asked for by name as vectors; anything else is returned as it is.
+
+    "female, glasses, black hair" sets these to 1 and all others to 0; "glasses=0.5" sets a value.
+    Case, and which of space, hyphen and underscore stands between words, do not matter; a number
+    is an index. A list of such texts has one for each image.
+
+    Args:
+        value: a text, a list of texts, or vectors.
+        names: the model's attributes, in the order of its vectors; none where it takes none.
+        count: number of images.
+
+    Raises:
+        ConfigError: an attribute is unknown, or given twice; or the numbers disagree.
+    """
+    if isinstance(value, str):
+        return _attribute_row(value, names) if names else value
+    is_texts = isinstance(value, list | tuple) and value and isinstance(value[0], str)
+    if not is_texts or not names:
+        return value
+    if len(value) != count:
+        raise ConfigError(
+            f"{len(value)} texts of attributes for {count} images. Give one per image, or a "
+            f"single text for all."
+        )
+    return [_attribute_row(text, names) for text in value]
+
+
+def _attribute_row(text: str, names: tuple[str, ...]) -> list[float]:
+    plain = [_plain(name) for name in names]
+    row: dict[int, float] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, separator, number = part.rpartition("=") if "=" in part else (part, "", "1")
+        wanted = _plain(name)
+        if wanted in plain:
+            index = plain.index(wanted)
+        elif wanted.isdecimal() and int(wanted) < len(names):
+            index = int(wanted)
+        else:
+            raise ConfigError(
+                f"This model has no attribute '{name}'. {_near(name, names, 'attribute')}"
+            )
+        if index in row:
+            raise ConfigError(f"attributes={text!r} gives '{names[index]}' twice. Give it once.")
+        row[index] = _value(number, part)
+    return [row.get(index, 0.0) for index in range(len(names))]
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+
+
+def _value(number: str, part: str) -> float:
+    try:
+        return float(number)
+    except ValueError as err:
+        raise ConfigError(
+            f"attributes: {part!r} is not NAME=NUMBER. Write e.g. 'glasses' or 'glasses=0.5'."
+        ) from err
+
+
+def _near(label: str, names: tuple[str, ...], what: str = "class") -> str:
     if len(names) <= _LISTED_CLASSES:
         return suggest(label, names)
     near = difflib.get_close_matches(label, names, n=3, cutoff=0.6)
     hint = f"Did you mean {' or '.join(repr(name) for name in near)}? " if near else ""
-    return f"{hint}Use one of its {len(names)} class names, or an index."
+    return f"{hint}Use one of its {len(names)} {what} names, or an index."
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -1,0 +1,127 @@
+"""From the arguments of `ganforge sample` to calls of the library."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ganforge.cli._options import parse_options
+from ganforge.errors import ConfigError
+from ganforge.hub import PretrainedGan
+from ganforge.hub.films import check_film
+from ganforge.hub.requests import parse_seeds
+from ganforge.hub.sheets import check_png, check_scale
+
+Arguments = Mapping[str, Any]
+
+
+def load(model: str, arguments: Arguments) -> PretrainedGan:
+    """The model that a command names."""
+    return PretrainedGan.from_pretrained(
+        model,
+        revision=arguments["revision"],
+        device=arguments["device"],
+        local_files_only=arguments["offline"],
+    )
+
+
+def write_interpolation(model: str, arguments: Arguments) -> list[Path]:
+    """Interpolate, and write each file asked for."""
+    check_scale(arguments["scale"])
+    for path in arguments["out"]:
+        check_film(path, arguments["fps"])
+    film = load(model, arguments).interpolate(
+        _seeds(arguments, "seeds") or [],
+        steps=arguments["steps"],
+        space=arguments["space"],
+        path=arguments["path"],
+        loop=arguments["loop"],
+        **_conditions(arguments),
+    )
+    fps, scale = arguments["fps"], arguments["scale"]
+    return [film.save(path, fps=fps, scale=scale) for path in arguments["out"]]
+
+
+def write_mix(model: str, arguments: Arguments) -> list[Path]:
+    """Mix styles, and write the grid."""
+    _check_picture(arguments)
+    sheet = load(model, arguments).mix_styles(
+        _seeds(arguments, "rows") or [],
+        _seeds(arguments, "columns") or [],
+        layers=_layers(arguments["layers"]),
+        **_conditions(arguments),
+    )
+    return [sheet.save(arguments["out"], scale=arguments["scale"])]
+
+
+def write_arithmetic(model: str, terms: str, arguments: Arguments) -> list[Path]:
+    """Add latents, and write the picture of terms and result."""
+    _check_picture(arguments)
+    sheet = load(model, arguments).arithmetic(
+        terms, space=arguments["space"], **_conditions(arguments)
+    )
+    return [sheet.save(arguments["out"], scale=arguments["scale"])]
+
+
+def write_classes(model: str, arguments: Arguments) -> list[Path]:
+    """Write a grid of classes."""
+    _check_picture(arguments)
+    conditions = {**_conditions(arguments), "labels": list(arguments["labels"]) or None}
+    sheet = load(model, arguments).class_grid(
+        arguments["num"], seeds=_seeds(arguments, "seeds"), by=arguments["by"], **conditions
+    )
+    return [sheet.save(arguments["out"], scale=arguments["scale"])]
+
+
+def write_nearest(model: str, arguments: Arguments) -> list[Path]:
+    """Write samples with their neighbours, and the distances."""
+    _check_picture(arguments)
+    sheet = load(model, arguments).nearest(
+        arguments["reference"],
+        seeds=_seeds(arguments, "seeds"),
+        extractor=None if arguments["pixels_only"] else arguments["extractor"],
+        extractor_options=parse_options(arguments["extractor_option"], "--extractor-option"),
+        num_real=arguments["num_real"],
+        **_conditions(arguments),
+    )
+    path = sheet.save(arguments["out"], scale=arguments["scale"])
+    return [path, path.with_suffix(".json")]
+
+
+def _conditions(arguments: Arguments) -> dict[str, Any]:
+    """What every method of the model takes."""
+    options = parse_options(arguments["options"])
+    for name, key in (("attributes", "attributes"), ("text", "texts")):
+        if arguments[key]:
+            options[name] = _one_or_all(arguments[key])
+    if arguments["text_encoder"]:
+        options["text_encoder"] = parse_options(arguments["text_encoder"], "--text-encoder")
+    return {
+        "labels": _one_or_all(arguments["labels"]),
+        "truncation": arguments["truncation"],
+        "batch_size": arguments["batch_size"],
+        **options,
+    }
+
+
+def _one_or_all(values: Sequence[str]) -> str | list[str] | None:
+    return values[0] if len(values) == 1 else list(values) or None
+
+
+def _seeds(arguments: Arguments, name: str) -> list[int] | None:
+    text = arguments[name]
+    return None if text is None else parse_seeds(text, f"--{name}")
+
+
+def _layers(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    first, _, last = text.partition("-")
+    if not first.isdigit() or not (last or first).isdigit():
+        raise ConfigError(f"--layers {text!r} is no range of layers. Write e.g. 8-13.")
+    return int(first), int(last or first)
+
+
+def _check_picture(arguments: Arguments) -> None:
+    """Refuse what cannot be written, before a model is loaded."""
+    check_png(arguments["out"])
+    check_scale(arguments["scale"])
