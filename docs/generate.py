@@ -41,6 +41,7 @@ from ganforge.config import (
     TrainConfig,
 )
 from ganforge.registry import get_registry
+from ganforge.text_encoder import TextEncoder
 
 DOCS = Path(__file__).parent
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -57,6 +58,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
 KINDS: tuple[tuple[str, type[Component[Any]]], ...] = (
     ("Architectures (`model.architecture`)", Architecture),
     ("Sources (`data.source`)", Source),
+    ("Text encoders (`data.text_encoder`)", TextEncoder),
     ("Losses (`loss.name`)", AdversarialLoss),
     ("Regularizers (`loss.regularizers`)", Regularizer),
     ("Augmentations (`augment`)", Augmentation),

@@ -37,6 +37,7 @@ from ganforge.errors import (
     suggest,
 )
 from ganforge.noise_to_image import NoiseToImage
+from ganforge.text_encoder import TextEncoder
 
 __all__ = [
     "AdversarialLoss",
@@ -69,6 +70,7 @@ __all__ = [
     "Source",
     "Stage",
     "Terms",
+    "TextEncoder",
     "full_precision",
     "hookimpl",
     "suggest",

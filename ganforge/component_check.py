@@ -22,6 +22,7 @@ from ganforge.errors import ConfigError, PluginNotFound
 from ganforge.faults import Fault, describe_faults, raise_faults
 from ganforge.origins import KeyPath
 from ganforge.registry import Registry
+from ganforge.text_encoder import TextEncoder
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def component_choices(config: PipelineConfig) -> Iterator[Choice]:
         yield _choice(Augmentation, config.augment, ("augment",))
     if config.data.source is not None:
         yield _choice(Source, config.data.source, ("data", "source"))
+    if config.data.text_encoder is not None:
+        yield _choice(TextEncoder, config.data.text_encoder, ("data", "text_encoder"))
     for index, chosen in enumerate(evaluate.metrics):
         yield _choice(Metric, chosen, ("evaluate", "metrics", index))
     yield _choice(FeatureExtractor, evaluate.extractor, ("evaluate", "extractor"))

@@ -53,6 +53,11 @@ class DataConfig(StrictModel):
         description="Folder or URL with index.json and shards. Default: <run_dir>/shards, "
         "written by `prepare`.",
     )
+    text_encoder: ComponentConfig | None = Field(
+        None,
+        description="Embeds the captions in `prepare`, e.g. {name: word-vectors, path: "
+        "words.txt}. Shards that exist are embedded by `ganforge data embed`.",
+    )
     resolution: int | tuple[int, int] | None = Field(
         None, description="Side, or [height, width], in pixels. Default: as in the source."
     )

@@ -17,6 +17,7 @@ from ganforge.components import (
     Source,
     Stage,
 )
+from ganforge.text_encoder import TextEncoder
 
 hookspec = pluggy.HookspecMarker("ganforge")
 
@@ -60,6 +61,12 @@ def ganforge_feature_extractors() -> list[type[FeatureExtractor[Any]]]:
 @hookspec
 def ganforge_sources() -> list[type[Source[Any]]]:
     """Data sources for `data.source` and `ganforge data prepare`."""
+    return []
+
+
+@hookspec
+def ganforge_text_encoders() -> list[type[TextEncoder[Any]]]:
+    """Encoders of captions for `data.text_encoder` and `ganforge data embed`."""
     return []
 
 

@@ -15,6 +15,7 @@ from ganforge.components import (
 )
 from ganforge.config import LossConfig, PipelineConfig
 from ganforge.registry import Registry
+from ganforge.text_encoder import TextEncoder
 
 Schema = dict[str, Any]
 
@@ -59,6 +60,7 @@ def _place_components(properties: Schema, definitions: Schema, registry: Registr
     null = {"type": "null"}
     properties["augment"]["anyOf"] = [{"$ref": _reference(Augmentation)}, null]
     data["source"]["anyOf"] = [{"$ref": _reference(Source)}, null]
+    data["text_encoder"]["anyOf"] = [{"$ref": _reference(TextEncoder)}, null]
 
 
 def _reference(kind: type[Component[Any]]) -> str:
@@ -75,6 +77,7 @@ def _component_definitions(registry: Registry) -> Schema:
         FeatureExtractor,
         Metric,
         Regularizer,
+        TextEncoder,
     ):
         definitions |= _kind_definitions(registry, kind)
     return definitions | _kind_definitions(registry, Source)

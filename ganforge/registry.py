@@ -30,6 +30,7 @@ from ganforge.errors import (
     PluginNotFound,
     suggest,
 )
+from ganforge.text_encoder import TextEncoder
 
 GROUP = "ganforge"
 _HOOKS: Mapping[type[Component[Any]], str] = {
@@ -40,6 +41,7 @@ _HOOKS: Mapping[type[Component[Any]], str] = {
     Metric: "ganforge_metrics",
     FeatureExtractor: "ganforge_feature_extractors",
     Source: "ganforge_sources",
+    TextEncoder: "ganforge_text_encoders",
     Stage: "ganforge_stages",
 }
 ComponentT = TypeVar("ComponentT", bound=Component[Any])

@@ -17,6 +17,7 @@ from ganforge.metrics import evaluation
 from ganforge.plugin_tools.cases import cases_of
 from ganforge.plugin_tools.contract import start, train_case
 from ganforge.registry import _HOOKS, Plugin, empty_registry, get_registry
+from ganforge.text_encoder import TextEncoder
 from ganforge.training.tasks import CheckpointTask
 
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("ganforge_"))
@@ -63,6 +64,11 @@ def test_hook_ganforge_feature_extractors():
 
 def test_hook_ganforge_sources():
     assert provides("ganforge_sources")
+
+
+def test_hook_ganforge_text_encoders():
+    assert provides("ganforge_text_encoders")
+    assert "hashed-words" in get_registry().names(TextEncoder)
 
 
 def test_hook_ganforge_stages():

@@ -1,4 +1,4 @@
-"""`ganforge data prepare | inspect | verify`."""
+"""`ganforge data prepare | embed | inspect | verify`."""
 
 import json
 from pathlib import Path
@@ -65,6 +65,42 @@ def prepare(
 
 def _as_settings(source: dict[str, object]) -> list[str]:
     return [f"source.{key}={json.dumps(value)}" for key, value in source.items()]
+
+
+@data.command(
+    epilog="Example: ganforge data embed shards shards-text --encoder word-vectors path=words.txt"
+)
+@click.argument("location")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("settings", nargs=-1)
+@click.option("--encoder", required=True, help="Text encoder; `ganforge plugins list` shows all.")
+@click.option("--overwrite", is_flag=True, help="Replace a data set that is already there.")
+@_json
+def embed(
+    location: str,
+    out: Path,
+    settings: tuple[str, ...],
+    encoder: str,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Embed the captions of the shards at LOCATION; write them anew into the folder OUT.
+
+    SETTINGS are the encoder's own options. Set data.shards to OUT to train on the result. OUT may
+    be LOCATION itself with --overwrite.
+    """
+    from ganforge.cli._options import parse_options
+    from ganforge.config import ComponentConfig
+    from ganforge.data.embed import embed as embed_shards
+
+    config = ComponentConfig(name=encoder, **parse_options(settings, "SETTINGS:"))
+    index = embed_shards(location, out, config, overwrite=overwrite, progress=not as_json)
+    spec, made = index.image_spec, index.image_spec.text_encoding
+    if as_json:
+        told = {"size": spec.text_dim, "revision": made.revision if made else ""}
+        click.echo(json.dumps({"path": str(out), "digest": index.digest, **told}))
+    else:
+        click.echo(f"Embedded the captions with {encoder} ({spec.text_dim} numbers each): {out}.")
 
 
 @data.command(epilog="Example: ganforge data inspect photos --contact-sheet sheet.png")

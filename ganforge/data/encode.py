@@ -79,7 +79,7 @@ def _probe_field(
     if kind in ("label", "caption"):
         return FieldSchema(kind=kind, stream=stream)
     if kind in ("attributes", "text"):
-        return FieldSchema(kind=kind, stream=stream, size=len(value))
+        return FieldSchema(kind=kind, stream=stream, size=np.shape(value)[-1])
     shapes = [_shape(sample.fields[name]) for sample in first]
     found = [shape for shape in shapes if shape is not None]
     if not found:
@@ -170,14 +170,12 @@ class SampleEncoder:
             encoded.label = _as_label(value)
             members["label.cls"] = str(encoded.label).encode()
         elif schema.kind == "caption":
-            members["caption.txt"] = str(value).encode()
+            members["caption.txt"] = _as_captions(value).encode()
         elif schema.kind == "attributes":
             vector = _as_vector(name, value, schema.size)
             members["attributes.json"] = json.dumps([float(v) for v in vector]).encode()
         elif schema.kind == "text":
-            buffer = io.BytesIO()
-            np.save(buffer, _as_vector(name, value, schema.size), allow_pickle=False)
-            members["text.npy"] = buffer.getvalue()
+            members["text.npy"] = npy_bytes(_as_vector(name, value, schema.size))
         else:
             self._encode_image(name, value, encoded)
 
@@ -213,11 +211,26 @@ def _as_label(value: Any) -> int:
     raise Undecodable(f"its label is {value!r}, not an integer")
 
 
+def _as_captions(value: Any) -> str:
+    """One caption, or several as lines."""
+    if isinstance(value, list | tuple):
+        return "\n".join(" ".join(str(caption).split()) for caption in value)
+    return str(value)
+
+
+def npy_bytes(vector: np.ndarray[Any, np.dtype[np.float32]]) -> bytes:
+    """An array as the content of a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, vector, allow_pickle=False)
+    return buffer.getvalue()
+
+
 def _as_vector(name: str, value: Any, size: int) -> np.ndarray[Any, np.dtype[np.float32]]:
     try:
         vector = np.asarray(value, dtype=np.float32)
     except (TypeError, ValueError) as err:
         raise Undecodable(f"field '{name}' is not a list of numbers ({err})") from err
-    if vector.shape != (size,) or not np.isfinite(vector).all():
+    several = name == "text" and vector.ndim == 2 and len(vector) > 0
+    if vector.shape[several:] != (size,) or not np.isfinite(vector).all():
         raise Undecodable(f"field '{name}' must hold {size} finite numbers, as before")
     return vector

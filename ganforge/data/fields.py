@@ -150,11 +150,15 @@ class LabelReader:
 
 
 class VectorReader:
-    """Attributes (JSON) and text embeddings (npy): float32 [n, D]."""
+    """Attributes (JSON) and text embeddings (npy): float32 [n, D].
 
-    def __init__(self, schema: FieldSchema) -> None:
+    Of a sample with several captions, [K, D], the same one is read as by `CaptionReader`.
+    """
+
+    def __init__(self, schema: FieldSchema, captions: NDArray[np.uint64] | None = None) -> None:
         self.size = schema.size
         self.is_json = schema.kind == "attributes"
+        self.captions = captions
 
     def allocate(self, count: int) -> NDArray[np.float32]:
         """[n, D]."""
@@ -169,26 +173,35 @@ class VectorReader:
                 vector = np.load(io.BytesIO(data), allow_pickle=False)
         except (ValueError, TypeError, EOFError) as err:
             raise Undecodable(f"is not a vector ({err})") from err
-        if vector.shape != (self.size,):
+        rows = vector[None] if vector.ndim == 1 or self.is_json else vector
+        if rows.ndim != 2 or rows.shape[1] != self.size or len(rows) == 0:
             raise Undecodable(f"has shape {list(vector.shape)}, the index says [{self.size}]")
-        values[place] = vector
+        values[place] = rows[_chosen(self.captions, place, len(rows))]
 
     def finish(self, values: NDArray[np.float32], flips: NDArray[np.bool_] | None) -> Tensor:
         """float32 [n, D]."""
         return torch.from_numpy(values)
 
 
+def _chosen(captions: NDArray[np.uint64] | None, place: int, count: int) -> int:
+    return 0 if captions is None else int(captions[place]) % count
+
+
 class CaptionReader:
-    """Captions: a list of n strings."""
+    """Captions, one per line: a list of n strings."""
+
+    def __init__(self, captions: NDArray[np.uint64] | None = None) -> None:
+        self.captions = captions
 
     def allocate(self, count: int) -> list[str]:
         """A list of n empty strings."""
         return [""] * count
 
     def read(self, data: Bytes, values: list[str], place: int) -> None:
-        """Decode UTF-8."""
+        """Decode UTF-8 and choose a line."""
         try:
-            values[place] = bytes(data).decode("utf-8")
+            lines = caption_lines(bytes(data).decode("utf-8")) or [""]
+            values[place] = lines[_chosen(self.captions, place, len(lines))]
         except UnicodeDecodeError as err:
             raise Undecodable(f"is not UTF-8 text ({err})") from err
 
@@ -197,12 +210,24 @@ class CaptionReader:
         return values
 
 
-def field_reader(schema: FieldSchema) -> FieldReader:
-    """The reader of a kind of field."""
+def caption_lines(text: str) -> list[str]:
+    """The captions of a sample: the lines that are not blank."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def field_reader(
+    schema: FieldSchema, captions: NDArray[np.uint64] | None = None
+) -> FieldReader:
+    """The reader of a kind of field.
+
+    Args:
+        schema: of the field.
+        captions: [n] hashes that choose among several captions; the first when omitted.
+    """
     if schema.kind in ("image", "frames"):
         return ImageReader(schema)
     if schema.kind == "label":
         return LabelReader(schema)
     if schema.kind == "caption":
-        return CaptionReader()
-    return VectorReader(schema)
+        return CaptionReader(captions)
+    return VectorReader(schema, captions)

@@ -65,7 +65,8 @@ class _SlotDataset(Dataset[_SlotResult]):
                 order = self.orders[stream]
                 flips = order.flips(slot, first, count) if self.reader.config.flip else None
                 places = order.locate(slot, first, count)
-                more, faults = self.reader.batch(stream, places, fields, flips)
+                captions = order.captions(slot, first, count)
+                more, faults = self.reader.batch(stream, places, fields, flips, captions)
                 values |= more
                 bad += faults
         except GanforgeError as err:

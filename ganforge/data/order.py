@@ -26,7 +26,7 @@ _GAMMA = 0x9E3779B97F4A7C15
 _MIX_1 = 0xBF58476D1CE4E5B9
 _MIX_2 = 0x94D049BB133111EB
 _CACHE_BYTES = 32 * 2**20
-_SHARDS, _ROTATION, _BLOCK, _FLIP = range(4)
+_SHARDS, _ROTATION, _BLOCK, _FLIP, _CAPTION = range(5)
 
 
 def splitmix64(value: int) -> int:
@@ -132,6 +132,10 @@ class StreamOrder:
         """Whether each of these positions is mirrored, with probability 1/2: [count] bool."""
         hashes = hash_range(position, count, self._key(_FLIP, lane))
         return (hashes >> np.uint64(63)).astype(np.bool_)
+
+    def captions(self, lane: int, position: int, count: int) -> NDArray[np.uint64]:
+        """A hash for each of these positions; modulo K it chooses among K captions: [count]."""
+        return hash_range(position, count, self._key(_CAPTION, lane))
 
     def _key(self, *parts: int) -> int:
         return hash_key(self.seed, self._stream_key, *parts)

@@ -2,8 +2,7 @@
 
 import itertools
 import logging
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,18 @@ from ganforge import __version__
 from ganforge.batch import ImageSpec
 from ganforge.components import Source
 from ganforge.config import DataConfig
+from ganforge.data.embed import build_encoder, text_schema, with_encoding, with_text
 from ganforge.data.encode import PROBED, Encoded, SampleEncoder, probe_schema
+from ganforge.data.folder import new_folder
 from ganforge.data.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo, load_index
 from ganforge.data.order import hash_key, permutation
 from ganforge.data.pool import default_workers, encode_chunks, progress_bar
 from ganforge.data.reader import check_shards_present
 from ganforge.data.spool import Spool
-from ganforge.data.storage import is_remote
-from ganforge.data.writer import write_stream
+from ganforge.data.writer import EncodedSample, write_stream
 from ganforge.errors import DataError
 from ganforge.registry import get_registry
+from ganforge.text_encoder import TextEncoder
 
 logger = logging.getLogger(__name__)
 _RECIPE_FIELDS = ("source", "resolution", "channels", "resize", "background", "samples_per_shard")
@@ -93,6 +94,8 @@ def build_source(config: DataConfig) -> Source[Any]:
 def recipe(config: DataConfig, seed: int) -> dict[str, Any]:
     """What decides the content of the shards, as it is kept in the index."""
     values = config.model_dump(mode="json", include=set(_RECIPE_FIELDS))
+    if config.text_encoder is not None:
+        values["text_encoder"] = config.text_encoder.model_dump(mode="json")
     return {**values, "seed": seed}
 
 
@@ -136,56 +139,23 @@ def prepare(
     Raises:
         DataError: no source, no samples, bad samples, or `out` cannot be written.
     """
-    if is_remote(str(out)):
-        raise DataError(
-            f"Shards are written to a local folder, not to {out}. Prepare into a folder, then "
-            f"copy it with your storage's own tool."
-        )
     source = build_source(config)
+    encoder = None if config.text_encoder is None else build_encoder(config.text_encoder)
     workers = default_workers() if workers is None else workers
-    out = Path(out)
-    _check_free(out, overwrite)
-    partial = out.parent / f".{out.name}.partial"
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        index = _write(config, source, partial, workers, seed, progress)
-        (partial / INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
-        _put_in_place(partial, out)
-    except OSError as err:
-        raise DataError(
-            f"Shards cannot be written to {out} ({type(err).__name__}: {err}). Choose a writable "
-            f"folder with enough room in data.shards."
-        ) from err
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with new_folder(out, overwrite) as folder:
+        index = _write(config, source, encoder, folder, workers, seed, progress)
+        (folder / INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
     return index
 
 
-def _check_free(out: Path, overwrite: bool) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if overwrite and (out / INDEX_NAME).is_file():
-        return
-    raise DataError(
-        f"{out} already exists and is not empty. Delete it, choose another folder, or ask to "
-        f"overwrite it (only a folder with an {INDEX_NAME} is ever overwritten)."
-    )
-
-
-def _put_in_place(partial: Path, out: Path) -> None:
-    if out.exists() and any(out.iterdir()):
-        old = out.parent / f".{out.name}.old"
-        shutil.rmtree(old, ignore_errors=True)
-        out.rename(old)
-        partial.rename(out)
-        shutil.rmtree(old)
-    else:
-        partial.replace(out)
-
-
 def _write(
-    config: DataConfig, source: Source[Any], folder: Path, workers: int, seed: int, progress: bool
+    config: DataConfig,
+    source: Source[Any],
+    text_encoder: TextEncoder[Any] | None,
+    folder: Path,
+    workers: int,
+    seed: int,
+    progress: bool,
 ) -> DatasetIndex:
     tally = _Tally(source, config)
     streams: dict[str, tuple[ShardInfo, ...]] = {}
@@ -193,7 +163,7 @@ def _write(
     with progress_bar(len(source), progress) as advance:
         for stream in source.streams():
             schema, streams[stream] = _write_stream(
-                config, tally, folder, stream, workers, seed, advance
+                tally, text_encoder, folder, stream, workers, seed, advance
             )
             twice = set(schema) & set(fields)
             if twice:
@@ -204,8 +174,12 @@ def _write(
             fields |= schema
     class_names = tuple(source.class_names()) if "label" in fields else ()
     fields = _with_learnt(fields, tally, len(class_names))
+    spec = _image_spec(fields, class_names, tuple(source.attribute_names()))
+    if text_encoder is not None:
+        text_schema(fields, text_encoder, f"Source '{source.name}'")
+        spec = with_encoding(spec, text_encoder)
     return DatasetIndex.build(
-        _image_spec(fields, class_names, tuple(source.attribute_names())),
+        spec,
         streams,
         fields,
         tuple(tally.counts.get(label, 0) for label in range(len(class_names))),
@@ -214,8 +188,8 @@ def _write(
 
 
 def _write_stream(
-    config: DataConfig,
     tally: _Tally,
+    text_encoder: TextEncoder[Any] | None,
     folder: Path,
     stream: str,
     workers: int,
@@ -227,7 +201,11 @@ def _write_stream(
     first = list(itertools.islice(samples, PROBED))
     if not first:
         raise DataError(f"{where} has no samples. Check its path and options in data.source.")
+    config = tally.config
     schema = probe_schema(config, stream, first, where)
+    texts = {}
+    if text_encoder is not None and ("caption" in schema or len(tally.source.streams()) == 1):
+        texts["text"] = text_schema(schema, text_encoder, where)
     encoder = SampleEncoder(config, schema, where)
     with Spool(folder / f"{stream}.spool") as spool:
         for done in encode_chunks(encoder, itertools.chain(first, samples), workers):
@@ -237,13 +215,11 @@ def _write_stream(
             advance(len(done))
         _check_spool(spool, where)
         places = permutation(len(spool), hash_key(seed, len(spool)))
-        shards = write_stream(
-            folder,
-            stream,
-            (spool.read(number) for number in places.tolist()),
-            sorted(schema),
-            config.samples_per_shard,
-        )
+        stored: Iterator[EncodedSample] = (spool.read(number) for number in places.tolist())
+        if text_encoder is not None and texts:
+            stored = with_text(stored, text_encoder, where)
+        schema |= texts
+        shards = write_stream(folder, stream, stored, sorted(schema), config.samples_per_shard)
     return schema, shards
 
 

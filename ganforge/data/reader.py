@@ -116,6 +116,7 @@ class SampleReader:
         places: NDArray[np.int64],
         fields: Sequence[str],
         flips: NDArray[np.bool_] | None = None,
+        captions: NDArray[np.uint64] | None = None,
     ) -> tuple[FieldValues, list[str]]:
         """Decode samples into one batch.
 
@@ -124,6 +125,8 @@ class SampleReader:
             places: [n, 2] shard and sample.
             fields: names of fields of this stream.
             flips: [n] which images to mirror.
+            captions: [n] hashes that choose where a sample has several captions; the first
+                caption when omitted.
 
         Returns:
             values by field name, and a message for each bad sample that its neighbour replaced.
@@ -133,7 +136,8 @@ class SampleReader:
         """
         columns = self.index.stream_fields(stream)
         chosen = [
-            (columns.index(name), name, field_reader(self.index.fields[name])) for name in fields
+            (columns.index(name), name, field_reader(self.index.fields[name], captions))
+            for name in fields
         ]
         values = [reader.allocate(len(places)) for _, _, reader in chosen]
         bad: list[str] = []

@@ -3,8 +3,8 @@
 A sample is the members KEY.FIELD.FORMAT, where FORMAT says how the bytes are read:
 
     image, source, target   .png or .jpg          frames   .png: the frames, top to bottom
-    label                   .cls: decimal text    caption  .txt: UTF-8
-    attributes              .json: list of floats text     .npy: float32 [D]
+    label                   .cls: decimal text    caption  .txt: UTF-8, a caption per line
+    attributes              .json: list of floats text     .npy: float32 [D], or [captions, D]
 
 The key ends at the first dot, as webdataset has it, so plain `webdataset` reads the shards too.
 The bytes of a shard depend on its samples alone: no time, user or machine is stored.

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from ganforge.components import RunContext, Stage
 from ganforge.config import StrictModel
-from ganforge.data.index import INDEX_NAME, load_index
+from ganforge.data.embed import build_encoder
+from ganforge.data.index import INDEX_NAME, DatasetIndex, load_index
 from ganforge.data.prepare import prepare, recipe
 from ganforge.errors import ConfigError, DataError
 from ganforge.stages.session import runtime_of, shards_location
+from ganforge.text_encoder import describe_encoding, same_encoding
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +24,7 @@ class Prepare(Stage[StrictModel]):
         """Whether the index is there, made from the source that the pipeline file names."""
         location, source = shards_location(context), context.config.data.source
         if source is None:
-            load_index(location)  # says what is missing
+            _check_encoder(load_index(location), context, location)
             return True
         if not (Path(location) / INDEX_NAME).exists():
             return False
@@ -45,6 +47,13 @@ class Prepare(Stage[StrictModel]):
         name = source.name if source else "nothing (data.shards is ready)"
         return f"prepare shards from {name} in {shards_location(context)}"
 
+    def check(self, context: RunContext) -> None:
+        """Load the text encoder, if it is to embed: a missing file should not cost the images."""
+        config = context.config.data
+        made = (Path(shards_location(context)) / INDEX_NAME).exists()
+        if config.source is not None and config.text_encoder is not None and not made:
+            _ = build_encoder(config.text_encoder).size
+
     def run(self, context: RunContext) -> None:
         """Write the shards on rank 0 while the others wait."""
         runtime = runtime_of(context)
@@ -56,3 +65,19 @@ class Prepare(Stage[StrictModel]):
         if runtime.is_main:
             prepare(context.config.data, Path(shards_location(context)))
         runtime.barrier()
+
+
+def _check_encoder(index: DatasetIndex, context: RunContext, location: str) -> None:
+    """Refuse shards whose embeddings are not by the encoder that the pipeline file names."""
+    wanted = context.config.data.text_encoder
+    if wanted is None:
+        return
+    encoder, made = build_encoder(wanted), index.image_spec.text_encoding
+    if made is not None and same_encoding(made, encoder.encoding):
+        return
+    how = f"by {describe_encoding(made)}" if made else "by nothing that their index names"
+    raise DataError(
+        f"data.text_encoder is {wanted.name}, but the captions of the shards at {location} are "
+        f"embedded {how}. Embed them with it: ganforge data embed {location} OUT --encoder "
+        f"{wanted.name}, and set data.shards to OUT; or remove data.text_encoder."
+    )

@@ -42,6 +42,13 @@ def choose_fields(
     if use_labels and "label" not in wanted:
         wanted.append("label")
     missing = [name for name in wanted if name not in has]
+    if missing == ["text"]:
+        raise DataError(
+            f"'{architecture.name}' draws captions, but the data set has no embeddings of them "
+            f"(field 'text'); it has {', '.join(sorted(has))}. Make them with `ganforge data embed "
+            f"SHARDS OUT --encoder word-vectors path=words.txt` (or another encoder) and set "
+            f"data.shards to OUT, or set data.text_encoder before `prepare`."
+        )
     if missing:
         raise DataError(
             f"'{architecture.name}' needs the fields {', '.join(missing)}, which the data set does "
@@ -83,6 +90,7 @@ def model_spec(config: PipelineConfig, index: DatasetIndex, fields: tuple[str, .
         attribute_names=spec.attribute_names if "attributes" in used else (),
         text_dim=spec.text_dim if "text" in used else 0,
         num_frames=spec.num_frames,
+        text_encoding=spec.text_encoding if "text" in used else None,
     )
 
 

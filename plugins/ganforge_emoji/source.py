@@ -45,6 +45,22 @@ def part_of(file_name: str, test_percent: int) -> Part:
     return "source" if digest[8] % 2 else "target"
 
 
+def image_folder(package: Path, vendor: str) -> Path:
+    """Where a package keeps its images.
+
+    Raises:
+        DataError: it has none.
+    """
+    folder = package / "img" / vendor / "64"
+    if not folder.is_dir():
+        raise DataError(
+            f"data.source.{vendor}={package} holds no folder img/{vendor}/64. Get the images "
+            f"with pipelines/quick/get_emoji.sh, or with `npm install --ignore-scripts "
+            f"emoji-datasource-{vendor}@16.0.0`, and give the package's folder."
+        )
+    return folder
+
+
 def read_on_white(file: Path) -> Image.Image:
     """An RGB image whose transparent pixels show white.
 
@@ -84,15 +100,7 @@ class EmojiDomains(Source[EmojiDomainsConfig]):
 
     def _folder(self, domain: str) -> Path:
         vendor = VENDORS[domain]
-        package = Path(getattr(self.config, vendor))
-        folder = package / "img" / vendor / "64"
-        if not folder.is_dir():
-            raise DataError(
-                f"data.source.{vendor}={package} holds no folder img/{vendor}/64. Get the images "
-                f"with pipelines/quick/get_emoji.sh, or with `npm install --ignore-scripts "
-                f"emoji-datasource-{vendor}@16.0.0`, and give the package's folder."
-            )
-        return folder
+        return image_folder(Path(getattr(self.config, vendor)), vendor)
 
     def _names(self, stream: str) -> list[str]:
         """File names of a stream, sorted; only emoji that both vendors have."""

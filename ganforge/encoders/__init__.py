@@ -1,0 +1,24 @@
+"""The text encoders that come with ganforge, registered through the same hook as a plugin's."""
+
+from typing import Any
+
+from ganforge.components import hookimpl
+from ganforge.encoders.hashed_words import HashedWords, HashedWordsConfig
+from ganforge.encoders.transformer import Transformer, TransformerConfig
+from ganforge.encoders.word_vectors import WordVectors, WordVectorsConfig
+from ganforge.text_encoder import TextEncoder
+
+__all__ = [
+    "HashedWords",
+    "HashedWordsConfig",
+    "Transformer",
+    "TransformerConfig",
+    "WordVectors",
+    "WordVectorsConfig",
+]
+
+
+@hookimpl
+def ganforge_text_encoders() -> list[type[TextEncoder[Any]]]:
+    """The built-in text encoders."""
+    return [HashedWords, WordVectors, Transformer]
