@@ -1,24 +1,25 @@
 """From the arguments of `generate`, `translate` and `evaluate` to calls of the library."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from yaml import YAMLError
 
 from ganforge.batch import GenerateRequest
+from ganforge.cli._options import parse_options
 from ganforge.config import ComponentConfig, DataConfig, EvaluateConfig
+from ganforge.data.embed import check_embeddings
 from ganforge.data.loader import RealImages
 from ganforge.errors import ConfigError, DataError
 from ganforge.hub import PretrainedGan, save_images
 from ganforge.hub.inference import run_request
+from ganforge.hub.prompts import ENCODER_OPTION
 from ganforge.images import from_uint8
 from ganforge.metrics.evaluation import evaluate
 from ganforge.training.runtime import Runtime
+from ganforge.training.samples import CONDITIONS
 
 # Images in memory at one time, whatever their number.
 _CHUNK = 256
@@ -27,18 +28,24 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 
 def generate_files(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Generate and write images; returns path, seed and label of each."""
-    seeds = chosen_seeds(arguments["num"], arguments["seed"], arguments["seeds"])
-    labels = arguments["labels"]
+    labels, texts = arguments["labels"], arguments["texts"]
+    num = arguments["num"] or (len(texts) if texts and arguments["seeds"] is None else None)
+    seeds = chosen_seeds(num, arguments["seed"], arguments["seeds"])
+    options = parse_options(arguments["options"])
+    if arguments["text_encoder"]:
+        options[ENCODER_OPTION] = parse_options(arguments["text_encoder"], "--text-encoder")
     files = []
     for start in range(0, len(seeds), _CHUNK):
         part = seeds[start : start + _CHUNK]
         dealt = [labels[(start + i) % len(labels)] for i in range(len(part))] if labels else None
+        if texts:
+            options["text"] = [texts[(start + i) % len(texts)] for i in range(len(part))]
         images = model.generate(
             seeds=part,
             labels=dealt,
             truncation=arguments["truncation"],
             batch_size=arguments["batch_size"],
-            **parse_options(arguments["options"]),
+            **options,
         )
         paths = save_images(images, arguments["out"], [f"seed{seed:06d}" for seed in part])
         for path, seed, label in zip(paths, part, dealt or [None] * len(part), strict=True):
@@ -87,17 +94,23 @@ def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str
     model.to(runtime.device)
     data = DataConfig()
     directions = model.architecture.translates
+    told = [name for name in CONDITIONS if name in model.info.conditioning]
     sources: RealImages | None = None
-    if directions:
-        field = directions[0].split("_to_")[0]
+    if directions or told:
+        field = directions[0].split("_to_")[0] if directions else "image"
         sources = RealImages(data, arguments["reference"], field=field)
+        check_embeddings(sources.index, model.spec, arguments["reference"])
 
     def make(seeds: Sequence[int]) -> Tensor:
         request = GenerateRequest(seeds, runtime.device, truncation=config.truncation)
         if sources is not None:
-            request.source = from_uint8(sources.batch([seed % len(sources) for seed in seeds]))
-            request.options = {"direction": directions[0]}
-        elif model.class_names:
+            numbers = [seed % len(sources) for seed in seeds]
+            for name in told:
+                setattr(request, name, sources.vectors(numbers, name))
+            if directions:
+                request.source = from_uint8(sources.batch(numbers))
+                request.options = {"direction": directions[0]}
+        if model.class_names:
             request.label = request.random_label(len(model.class_names))
         return run_request(model.architecture, model.networks, request, config.batch_size)
 
@@ -128,25 +141,6 @@ def chosen_seeds(num: int | None, first: int, listed: str | None) -> list[int]:
             f"--num {num}, but --seeds {listed!r} lists {len(seeds)}. Give only one of the two."
         )
     return seeds
-
-
-def parse_options(pairs: Iterable[str]) -> dict[str, Any]:
-    """Options given as key=value, with YAML values.
-
-    Raises:
-        ConfigError: one is not of that form.
-    """
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        key, separator, text = pair.partition("=")
-        if not separator or not key:
-            raise ConfigError(f"--option {pair!r} is not KEY=VALUE.")
-        try:
-            parsed: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))
-        except (YAMLError, OmegaConfBaseException) as err:
-            raise ConfigError(f"--option {pair!r}: the value is not YAML; quote it.") from err
-        options[key] = parsed["value"]
-    return options
 
 
 def _image_files(inputs: Sequence[Path]) -> Iterator[Path]:

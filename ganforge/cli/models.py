@@ -29,6 +29,11 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--seed", default=0, show_default=True, help="Of the first image; others follow.")
 @click.option("--seeds", help="Instead: single seeds and ranges, e.g. 3,10-19.")
 @click.option("--label", "labels", multiple=True, help="Class, by name or index; repeatable.")
+@click.option("--text", "texts", multiple=True, help="What to draw, in words; repeatable.")
+@click.option(
+    "--text-encoder", multiple=True, metavar="KEY=VALUE",
+    help="Where the text's encoder lies on this machine, e.g. path=words.txt.",
+)
 @click.option("--truncation", type=float, help="Truncation, where the architecture has it.")
 @click.option("--out", default="samples", show_default=True, type=click.Path(path_type=Path))
 @_batch_size
@@ -41,7 +46,7 @@ def generate(model: str, **arguments: Any) -> None:
     """Make images with MODEL, an export folder or owner/name on the Hub, and write PNG files.
 
     A seed gives the same image in any batch. One --label holds for all images; several are dealt
-    to the images in turn. Without it each seed draws its class.
+    to the images in turn, and so are several --text. Without --label each seed draws its class.
     """
     from ganforge.cli._generate import generate_files
 

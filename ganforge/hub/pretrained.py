@@ -16,6 +16,7 @@ from ganforge.errors import ConfigError
 from ganforge.hub.format import ModelInfo
 from ganforge.hub.inference import run_request
 from ganforge.hub.loading import build_architecture, load_networks
+from ganforge.hub.prompts import prompt_count, resolve_prompts
 from ganforge.hub.pull import Location, fetch_info, fetch_weights
 from ganforge.hub.requests import (
     Label,
@@ -145,7 +146,7 @@ class PretrainedGan(SamplingMethods):
         """Make images. The same seed, label and options give the same image in any batch.
 
         Args:
-            num_images: how many. Default: one per seed or label, else 1.
+            num_images: how many. Default: one per seed, label or text, else 1.
             seeds: one integer per image. Default: 0, 1, 2, ...
             labels: a class for all images or one per image, by index or name; drawn from the
                 seed when left out.
@@ -153,8 +154,10 @@ class PretrainedGan(SamplingMethods):
             batch_size: images made at a time; bounds the memory, never changes the images.
             output_type: "pil" list of images, "pt" float [N, C, H, W] in [-1, 1] on the CPU,
                 "np" uint8 [N, H, W, C].
-            options: `attributes`, by name ("female, glasses") or as vectors [N, A], or `text`
-                [N, D] for models conditioned on them, and the architecture's own options.
+            options: `attributes`, by name ("female, glasses") or as vectors [N, A], or `text`,
+                one for all images or a list, or as embeddings [N, D], for models conditioned on
+                them; `text_encoder`, options of the text's encoder that differ on this machine
+                ({"path": ...}); and the architecture's own options.
 
         Raises:
             ConfigError: the request does not fit this model; nothing has been generated.
@@ -166,6 +169,8 @@ class PretrainedGan(SamplingMethods):
             )
         if num_images is None and seeds is None and isinstance(labels, Sequence | Tensor):
             num_images = 1 if isinstance(labels, str) else len(labels)
+        elif num_images is None and seeds is None:
+            num_images = prompt_count(options.get("text"))
         request = self._request(resolve_seeds(num_images, seeds), labels, truncation, options)
         return self._run(request, batch_size, output_type)
 
@@ -229,6 +234,7 @@ class PretrainedGan(SamplingMethods):
         self, seeds: list[int], labels: Any, truncation: float | None, options: dict[str, Any]
     ) -> GenerateRequest:
         spec, count, takes = self.spec, len(seeds), self.info.conditioning
+        options = resolve_prompts(options, spec, "text" in takes, count)
         if "attributes" in options:
             names = spec.attribute_names if "attributes" in takes else ()
             attributes = resolve_attributes(options["attributes"], names, count)

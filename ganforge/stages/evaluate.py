@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ganforge.batch import GenerateRequest, ImageSpec
 from ganforge.components import Architecture, RunContext, Stage
 from ganforge.config import StrictModel
+from ganforge.data.embed import check_embeddings
 from ganforge.data.loader import RealImages
 from ganforge.images import from_uint8
 from ganforge.metrics import MetricRecord
@@ -120,6 +121,7 @@ def image_maker(
     if direction is not None or conditions:
         field = direction.split("_to_")[0] if direction else "image"
         sources = RealImages(context.config.data, reference, field=field)
+        check_embeddings(sources.index, spec, reference)
 
     def make(seeds: Sequence[int]) -> Tensor:
         request = GenerateRequest(seeds, runtime.device, truncation=truncation)
