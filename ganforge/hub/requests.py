@@ -17,6 +17,8 @@ MAX_SEED = 2**55 - 1
 _LISTED_CLASSES = 20
 """A message lists no more class names than this."""
 Label = int | str
+Term = tuple[float, Sequence[int]]
+"""A factor and the seeds whose mean it is for."""
 
 
 def resolve_seeds(num_images: int | None, seeds: Sequence[int] | int | None) -> list[int]:
@@ -57,9 +59,7 @@ def parse_seeds(text: str, option: str = "--seeds") -> list[int]:
     return seeds
 
 
-def parse_terms(
-    terms: str | Sequence[tuple[float, Sequence[int]]],
-) -> list[tuple[float, list[int]]]:
+def parse_terms(terms: str | Sequence[Term]) -> list[Term]:
     """Sums of mean latents: a factor and the seeds of each term.
 
     Args:
@@ -76,7 +76,7 @@ def parse_terms(
                 f"The terms {terms!r} cannot be read. Write seeds with + and - between spaces, "
                 f"e.g. '1,2,3 - 4-6 + 7'."
             )
-        found = [
+        found: list[Term] = [
             (1.0 if sign == "+" else -1.0, parse_seeds(text, "terms"))
             for sign, text in zip(signs, texts, strict=True)
         ]

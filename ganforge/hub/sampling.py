@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,12 +9,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ganforge.batch import Blend, GenerateRequest
+from ganforge.batch import GenerateRequest
 from ganforge.components import Architecture
 from ganforge.errors import ConfigError
 from ganforge.hub.format import ModelInfo
 from ganforge.hub.inference import iterate_request
-from ganforge.hub.requests import Label, parse_terms, resolve_seeds
+from ganforge.hub.mixing import arithmetic_sheet, blended_request, num_given, walk
+from ganforge.hub.requests import Label, Term, parse_terms, resolve_seeds
 from ganforge.hub.sheets import Film, Sheet
 from ganforge.images import to_pil
 from ganforge.pictures import Names
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ganforge.hub.neighbours import Neighbours
 
 PathKind = Literal["linear", "spherical"]
-Term = tuple[float, Sequence[int]]
-_CONDITIONS = ("label", "attributes", "text")
 _DEFAULT_CLASSES = 20
 """A class grid of more classes is asked for by name."""
 
@@ -80,7 +78,7 @@ class SamplingMethods:
         """
         found = self._noise_seeds(None, seeds)
         if len(found) == 1:
-            found = found * _num_given(labels, options)
+            found = found * num_given(labels, options)
         if len(found) < 2:
             raise ConfigError(
                 f"Only one key frame was given (seed {found[0]}); there is nothing between. Give "
@@ -93,7 +91,7 @@ class SamplingMethods:
             raise ConfigError(f"path={path!r} is unknown. Use 'linear' or 'spherical'.")
         is_spherical = (path or ("spherical" if chosen == "z" else "linear")) == "spherical"
         keys = self._request(found, labels, truncation, options)
-        starts, ends, t = _walk(len(found), steps, loop)
+        starts, ends, t = walk(len(found), steps, loop)
         request = blended_request(
             keys, [starts, ends], torch.stack([1.0 - t, t]), chosen, is_spherical=is_spherical
         )
@@ -207,7 +205,7 @@ class SamplingMethods:
             start = stop
         rows = [[row] * (len(parsed) + 1) for row in range(len(flat))]
         request = blended_request(keys, rows, weights, chosen)
-        return _arithmetic_sheet(parsed, columns, list(self._images(request, batch_size)))
+        return arithmetic_sheet(parsed, columns, list(self._images(request, batch_size)))
 
     def class_grid(
         self,
@@ -328,83 +326,3 @@ class SamplingMethods:
     def _images(self, request: GenerateRequest, batch_size: int) -> list[Image.Image]:
         batches = iterate_request(self.architecture, self.networks, request, batch_size)
         return [image for img in batches for image in to_pil(img)]
-
-
-def blended_request(
-    keys: GenerateRequest,
-    rows: Sequence[Sequence[int]],
-    weights: Tensor,
-    space: str,
-    *,
-    is_spherical: bool = False,
-) -> GenerateRequest:
-    """A request for N images between those of `keys`, whose conditions mix by the same weights.
-
-    Args:
-        keys: a plain request.
-        rows: K times N rows of `keys`.
-        weights: [K, N], or [K, N, L] by layer.
-        space: latent space in which they are combined.
-        is_spherical: turn from the first of two to the second.
-    """
-    blend = Blend(tuple(keys.take(part) for part in rows), weights, space, is_spherical)
-    conditions: dict[str, Any] = {
-        name: blend.mean([getattr(part, name) for part in blend.parts])
-        for name in _CONDITIONS
-        if getattr(keys, name) is not None
-    }
-    return replace(blend.parts[0], blend=blend, **conditions)
-
-
-def _num_given(labels: Any, options: Mapping[str, Any]) -> int:
-    """How many key frames the conditions speak of; 1 when each is for all."""
-    counts = [1]
-    if isinstance(labels, Sequence | Tensor) and not isinstance(labels, str):
-        counts.append(len(labels))
-    for name in ("attributes", "text"):
-        value = options.get(name)
-        if isinstance(value, Tensor) and value.ndim == 2:
-            counts.append(len(value))
-        elif isinstance(value, list | tuple) and value and isinstance(value[0], str):
-            counts.append(len(value))
-    return max(counts)
-
-
-def _walk(num_keys: int, steps: int, loop: bool) -> tuple[list[int], list[int], Tensor]:
-    """For each frame the key frame before it, the one after it, and how far it is between."""
-    segments = num_keys if loop else num_keys - 1
-    starts = [segment for segment in range(segments) for _ in range(steps)]
-    ends = [(start + 1) % num_keys for start in starts]
-    t = torch.arange(steps).repeat(segments) / steps
-    if not loop:
-        starts, ends = [*starts, num_keys - 2], [*ends, num_keys - 1]
-        t = torch.cat([t, torch.ones(1)])
-    return starts, ends, t
-
-
-def _arithmetic_sheet(
-    terms: Sequence[Term], columns: Sequence[Sequence[Image.Image]], means: Sequence[Image.Image]
-) -> Sheet:
-    """Terms in columns: the images of their seeds, then the means; the result at the end."""
-    depth = max(len(column) for column in columns)
-    cells: list[Image.Image | None] = []
-    captions: list[str] = []
-    if depth > 1:
-        for row in range(depth):
-            for (_, seeds), column in zip(terms, columns, strict=True):
-                has = row < len(column)
-                cells.append(column[row] if has else None)
-                captions.append(f"seed {seeds[row]}" if has else "")
-            cells.append(None)
-            captions.append("")
-    cells += means
-    single = [f"seed {seeds[0]}" for _, seeds in terms]
-    captions += [*(["mean"] * len(terms) if depth > 1 else single), "result"]
-    heads = [_head(index, factor) for index, (factor, _) in enumerate(terms)]
-    return Sheet(tuple(cells), len(terms) + 1, Names(columns=(*heads, "="), cells=tuple(captions)))
-
-
-def _head(index: int, factor: float) -> str:
-    sign = "-" if factor < 0 else "+" if index else ""
-    size = "" if abs(factor) == 1 else f"{abs(factor):g} "
-    return f"{sign} {size}{chr(ord('a') + index % 26)}".strip()
