@@ -6,17 +6,18 @@ from ganforge.hub.format import ModelInfo
 from ganforge.hub.pretrained import PretrainedGan
 from ganforge.hub.pull import pull
 from ganforge.hub.push import PushResult, push_folder
-from ganforge.hub.samples import sample_grid, save_images, translation_grid
+from ganforge.hub.samples import save_images
+from ganforge.hub.sheets import Film, Sheet
 
 __all__ = [
     "CardInfo",
+    "Film",
     "ModelInfo",
     "PretrainedGan",
     "PushResult",
+    "Sheet",
     "export_model",
     "pull",
     "push_folder",
-    "sample_grid",
     "save_images",
-    "translation_grid",
 ]

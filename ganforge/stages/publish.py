@@ -5,7 +5,6 @@ import logging
 import torch
 from PIL import Image
 
-from ganforge.batch import GenerateRequest
 from ganforge.components import RunContext, Stage
 from ganforge.config import StrictModel
 from ganforge.data.index import load_index
@@ -16,7 +15,7 @@ from ganforge.images import image_grid
 from ganforge.stages.evaluate import read_records
 from ganforge.stages.load import TrainedModel, load_trained, newest_nimg
 from ganforge.stages.session import runtime_of, shards_location
-from ganforge.training.samples import generate, grid_labels
+from ganforge.training.samples import seed_images
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +109,6 @@ def _picture(context: RunContext, model: TrainedModel) -> Image.Image | None:
         pictures = sorted((context.run_dir / "samples").glob("nimg-*.png"))
         return Image.open(pictures[-1]) if pictures else None
     device = next(next(iter(model.networks.values())).parameters()).device
-    labels = grid_labels(rows * columns, columns, model.spec.num_classes, device)
-    request = GenerateRequest(range(rows * columns), device, label=labels)
     with torch.autocast(device.type, enabled=False):
-        img = generate(model.architecture, model.networks, model.spec, request)
+        img = seed_images(model.architecture, model.networks, model.spec, (rows, columns), device)
     return image_grid(img, rows, columns)

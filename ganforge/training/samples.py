@@ -1,6 +1,6 @@
 """Pictures of a run: fixed seeds or fixed source images through the averaged networks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,11 +11,13 @@ from torch.nn import functional
 from ganforge.batch import Batch, GenerateRequest, ImageSpec
 from ganforge.components import Architecture
 from ganforge.images import image_grid
+from ganforge.pictures import stack
 from ganforge.training.run_state import TrainingRun
 from ganforge.training.standing import generating_networks
 
 CONDITIONS = ("attributes", "text")
 """Fields of a request that only data can fill; labels are drawn."""
+_MICRO_BATCH = 64
 
 
 @torch.no_grad()
@@ -39,29 +41,36 @@ def grid_labels(count: int, columns: int, num_classes: int, device: torch.device
     return functional.one_hot(index, num_classes).float()
 
 
-def sample_batches(
-    run: TrainingRun, fixed: Batch | None = None, micro_batch: int = 64
-) -> Iterator[Tensor]:
-    """Images of the fixed seeds 0, 1, ..., in batches.
+def seed_images(
+    architecture: Architecture[Any],
+    networks: Mapping[str, nn.Module],
+    spec: ImageSpec,
+    grid: tuple[int, int],
+    device: torch.device,
+    fixed: Batch | None = None,
+) -> Tensor:
+    """Images [rows * columns, C, H, W] of the fixed seeds 0, 1, ..., row by row.
 
     Args:
-        run: the run.
+        architecture: makes images from noise.
+        networks: its networks in eval mode, on `device`.
+        spec: what the model makes.
+        grid: rows and columns; with classes, each column shows one.
+        device: where the networks are.
         fixed: real samples, whose attributes and captions are drawn in turn.
-        micro_batch: images at a time.
     """
-    rows, columns = run.config.train.sample_grid
-    device = run.runtime.device
-    labels = grid_labels(rows * columns, columns, run.spec.num_classes, device)
-    networks = run_networks(run)
-    for start in range(0, rows * columns, micro_batch):
-        seeds = range(start, min(start + micro_batch, rows * columns))
+    count = grid[0] * grid[1]
+    labels = grid_labels(count, grid[1], spec.num_classes, device)
+    made = []
+    for start in range(0, count, _MICRO_BATCH):
+        seeds = range(start, min(start + _MICRO_BATCH, count))
         label = None if labels is None else labels[seeds.start : seeds.stop]
         request = GenerateRequest(seeds, device, label=label)
         for name in CONDITIONS:
             if fixed is not None and name in fixed.fields:
                 setattr(request, name, fixed[name][[seed % fixed.size for seed in seeds]])
-        with run.runtime.autocast():
-            yield generate(run.architecture, networks, run.spec, request)
+        made.append(generate(architecture, networks, spec, request))
+    return torch.cat(made)
 
 
 def run_networks(run: TrainingRun) -> dict[str, nn.Module]:
@@ -72,7 +81,9 @@ def run_networks(run: TrainingRun) -> dict[str, nn.Module]:
 
 def sample_images(run: TrainingRun, fixed: Batch | None = None) -> Tensor:
     """The sample grid's images [N, C, H, W] of a noise-to-image run."""
-    return torch.cat(list(sample_batches(run, fixed)))
+    grid, device = run.config.train.sample_grid, run.runtime.device
+    with run.runtime.autocast():
+        return seed_images(run.architecture, run_networks(run), run.spec, grid, device, fixed)
 
 
 def translate_images(run: TrainingRun, batch: Batch, direction: str) -> tuple[Tensor, Tensor]:
@@ -117,7 +128,7 @@ def sample_grid(run: TrainingRun, fixed: Batch | None) -> tuple[Image.Image, Ten
         source, output = translate_images(run, fixed, direction)
         made.append(output)
         strips.append(_alternate(source[: columns * rows], output[: columns * rows], columns))
-    return _stack(strips), made[0]
+    return stack(strips), made[0]
 
 
 def _alternate(source: Tensor, output: Tensor, columns: int) -> Image.Image:
@@ -125,15 +136,4 @@ def _alternate(source: Tensor, output: Tensor, columns: int) -> Image.Image:
     for start in range(0, len(source), columns):
         for img in (source, output):
             parts.append(image_grid(img[start : start + columns], 1, columns))
-    return _stack(parts)
-
-
-def _stack(parts: Sequence[Image.Image]) -> Image.Image:
-    picture = Image.new(
-        "RGB", (max(p.width for p in parts), sum(p.height for p in parts)), (255, 255, 255)
-    )
-    top = 0
-    for part in parts:
-        picture.paste(part.convert("RGB"), (0, top))
-        top += part.height
-    return picture
+    return stack(parts)

@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -11,10 +12,8 @@ from torch.testing import assert_close
 
 import ganforge
 from ganforge.errors import PublishError
-from ganforge.hub import CardInfo, export_model, save_images, translation_grid
+from ganforge.hub import CardInfo, export_model, save_images
 from ganforge.hub.format import file_sha256, read_info
-from ganforge.hub.samples import sample_grid
-from ganforge.images import from_pil
 
 
 @pytest.fixture
@@ -171,20 +170,6 @@ def test_card_free_text_licence_and_dataset_stay_valid_metadata(export):
     assert result["dataset"] == {"name": "10k photos | mine", "type": "10k-photos-mine"}
 
 
-def test_sample_grid_conditional_model_has_one_class_a_row(architecture, networks, spec):
-    grid = sample_grid(architecture, networks, spec, rows=3, cols=2, seed=7)
-    assert grid.size == (16, 24)
-    other = sample_grid(architecture, networks, spec, rows=1, cols=2, seed=9)
-    assert from_pil(other).sub(from_pil(grid)[:, 8:16]).abs().max() > 0.1, "another class"
-
-
-def test_translation_grid_puts_sources_above_translations():
-    grid = translation_grid(torch.full((2, 1, 4, 4), -1.0), torch.ones(2, 3, 4, 4))
-    assert grid.mode == "RGB"
-    assert grid.size == (8, 8)
-    assert (grid.getpixel((0, 0)), grid.getpixel((0, 7))) == ((0, 0, 0), (255, 255, 255))
-
-
 def test_save_images_writes_numbered_files(tmp_path):
     images = [Image.new("L", (2, 2), v) for v in (10, 20)]
     paths = save_images(images, tmp_path / "out")
@@ -192,3 +177,14 @@ def test_save_images_writes_numbered_files(tmp_path):
     assert Image.open(paths[1]).getpixel((0, 0)) == 20
     (named,) = save_images(images[:1], tmp_path / "out", ["seed7"])
     assert named.name == "seed7.png"
+
+
+def test_save_images_leaves_no_half_written_file(tmp_path, monkeypatch):
+    def fail(self, path, format):
+        Path(path).write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_images([Image.new("L", (2, 2))], tmp_path)
+    assert not list(tmp_path.iterdir())
