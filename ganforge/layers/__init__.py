@@ -8,6 +8,7 @@ from ganforge.layers.activation import PixelNorm, ScaledLeakyReLU, pixel_norm, s
 from ganforge.layers.attention import SelfAttention
 from ganforge.layers.conditional import ConditionalBatchNorm2d
 from ganforge.layers.equalized import EqualizedConv2d, EqualizedLinear
+from ganforge.layers.filtered import FilteredLeakyReLU, kaiser_taps
 from ganforge.layers.grid import base_grid
 from ganforge.layers.init import init_normal, init_orthogonal, init_xavier
 from ganforge.layers.minibatch import MinibatchDiscrimination, MinibatchStdDev
@@ -36,6 +37,7 @@ __all__ = [
     "ConvResampler",
     "EqualizedConv2d",
     "EqualizedLinear",
+    "FilteredLeakyReLU",
     "MinibatchDiscrimination",
     "MinibatchStdDev",
     "ModulatedConv2d",
@@ -56,6 +58,7 @@ __all__ = [
     "init_normal",
     "init_orthogonal",
     "init_xavier",
+    "kaiser_taps",
     "modulated_conv2d",
     "pixel_norm",
     "resample2d",

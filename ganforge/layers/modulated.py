@@ -38,6 +38,7 @@ def modulated_conv2d(
     *,
     demodulate: bool = True,
     form: ModulationForm = "scaled",
+    gain: Tensor | None = None,
 ) -> Tensor:
     """Convolve each sample with its own modulated weights.
 
@@ -50,8 +51,13 @@ def modulated_conv2d(
         form: "scaled" multiplies activations before and after one shared convolution; "grouped"
             builds the weights of each sample, as the paper describes it, and runs them as groups.
             Equal to rounding. Scaled was 2 to 4 times as fast on CPU, in training.
+        gain: scalar factor on the result, which demodulation does not see.
     """
     factors = demodulation(weight, styles) if demodulate else None
+    if gain is not None and factors is not None:
+        factors = factors * gain
+    elif gain is not None:
+        styles = styles * gain
     if form == "grouped":
         return _grouped(x, weight, styles, factors, convolve)
     y: Tensor = convolve(x * styles.to(x.dtype)[:, :, None, None], weight)
@@ -82,6 +88,7 @@ class ModulatedConv2d(nn.Module):
         resample: "up" doubles the size, "down" halves it.
         taps: resampling filter of one axis.
         form: see `modulated_conv2d`.
+        padding: zeros on each border where there is no resampling; by default the size stays.
     """
 
     def __init__(
@@ -95,6 +102,7 @@ class ModulatedConv2d(nn.Module):
         resample: ResampleMode | None = None,
         taps: Sequence[float] = BINOMIAL_TAPS,
         form: ModulationForm = "scaled",
+        padding: int | None = None,
     ) -> None:
         super().__init__()
         self.affine = EqualizedLinear(w_dim, in_channels, bias_init=1.0)
@@ -102,14 +110,26 @@ class ModulatedConv2d(nn.Module):
         self.weight_gain = 1.0 / math.sqrt(in_channels * kernel_size**2)
         self.demodulate = demodulate
         self.form: ModulationForm = form
-        self.convolve = ConvResampler(kernel_size, resample, taps)
+        self.convolve = ConvResampler(kernel_size, resample, taps, padding)
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """[N, in_channels, H, W] and [N, w_dim] -> [N, out_channels, H', W']."""
+    def forward(self, x: Tensor, w: Tensor, gain: Tensor | None = None) -> Tensor:
+        """[N, in_channels, H, W] and [N, w_dim] -> [N, out_channels, H', W'].
+
+        Args:
+            x: features.
+            w: mapped latent.
+            gain: scalar factor on the result.
+        """
         # Styles steer all pixels of a channel at once: bfloat16 would round them to 3 digits.
         with full_precision(x):
             styles = self.affine(w.float())
         weight = self.weight * self.weight_gain
         return modulated_conv2d(
-            x, weight, styles, self.convolve, demodulate=self.demodulate, form=self.form
+            x,
+            weight,
+            styles,
+            self.convolve,
+            demodulate=self.demodulate,
+            form=self.form,
+            gain=gain,
         )

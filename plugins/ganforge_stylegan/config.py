@@ -1,13 +1,13 @@
-"""Options of StyleGAN2, and the grid of resolutions that they and the image size span."""
+"""Options of the family."""
 
 from typing import Literal
 
-from ganforge.api import ComponentOptions, ConfigError, Field, ImageSpec
+from ganforge.api import ComponentOptions, Field
 from ganforge.layers import ModulationForm
 
 
-class Stylegan2Config(ComponentOptions):
-    """Options of StyleGAN2; the defaults are config F of the paper."""
+class StyleConfig(ComponentOptions):
+    """Options of all; the defaults are those of StyleGAN2, config F."""
 
     z_dim: int = Field(512, gt=0, description="Size of the latent z.")
     w_dim: int = Field(512, gt=0, description="Size of the mapped latent w.")
@@ -35,32 +35,56 @@ class Stylegan2Config(ComponentOptions):
         gt=0,
         description="Limit of activations after each layer; 256 with train.precision fp16.",
     )
-    modulation: ModulationForm = Field(
-        "scaled",
-        description="scaled multiplies activations (fast), grouped the weights; same result.",
-    )
 
     def channels(self, level: int) -> int:
         """Channels at `level` doublings above the base grid, which counts as 4x4."""
         return max(1, min(self.channel_max, self.channel_base // (4 << level)))
 
 
-def base_grid(spec: ImageSpec) -> tuple[int, int, int]:
-    """Split an image size into a base grid and doublings: (height, width, doublings).
+class StyleganConfig(StyleConfig):
+    """Options of StyleGAN; the defaults are the paper's."""
 
-    The smaller side of the grid is 4 to 7 pixels; height and width may differ.
+    channel_base: int = Field(16384, gt=0, description="Channels times resolution.")
+    discriminator: Literal["residual", "plain"] = Field(
+        "plain", description="residual is the discriminator of StyleGAN2."
+    )
 
-    Raises:
-        ConfigError: no such grid exists.
-    """
-    height, width, doublings = spec.height, spec.width, 0
-    while min(height, width) > 7 and height % 2 == 0 and width % 2 == 0:
-        height, width, doublings = height // 2, width // 2, doublings + 1
-    if doublings == 0 or not 4 <= min(height, width) <= 7:
-        raise ConfigError(
-            f"data.resolution: 'stylegan2' cannot build {spec.height}x{spec.width} images. It "
-            f"doubles a grid of at least 4 pixels a side, so that both sides are the same power of "
-            f"two times whole numbers, the smaller of them 4 to 7. Set data.resolution to such a "
-            f"size, e.g. 64 or [192, 256], and data.resize to crop or pad."
-        )
-    return height, width, doublings
+
+class Stylegan2Config(StyleConfig):
+    """Options of StyleGAN2; the defaults are config F of the paper."""
+
+    modulation: ModulationForm = Field(
+        "scaled",
+        description="scaled multiplies activations (fast), grouped the weights; same result.",
+    )
+
+
+class Stylegan3Config(StyleConfig):
+    """Options of StyleGAN3-T; the defaults are the paper's for 1024x1024."""
+
+    mapping_layers: int = Field(2, gt=0, description="Fully connected layers from z to w.")
+    channel_base: int = Field(
+        32768, gt=0, description="Channels times twice the cutoff; 16384 is usual at 256x256."
+    )
+    style_mixing: float = Field(
+        0.0, ge=0, le=1, description="Part of the training images made from two latents."
+    )
+    w_avg_decay: float = Field(
+        0.998, ge=0, lt=1, description="Decay per generator step of the mean w, for truncation."
+    )
+    num_layers: int = Field(
+        14, ge=4, description="Layers between the Fourier features and the step to the image."
+    )
+    margin: int = Field(
+        10, ge=0, description="Pixels that each layer computes beyond each border of the image."
+    )
+    filter_taps: int = Field(
+        6, ge=2, description="Taps of the filters per sample of the lower of the two rates."
+    )
+    magnitude_decay: float = Field(
+        0.9994,
+        ge=0,
+        lt=1,
+        description="Decay per generator step of the mean square of each layer's input. The "
+        "default is a half-life of 20 kimg in batches of 32; lower it for short runs.",
+    )

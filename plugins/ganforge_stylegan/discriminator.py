@@ -1,4 +1,6 @@
-"""StyleGAN2's discriminator. Source: Karras et al. 2020, arXiv:1912.04958, appendix B.
+"""The discriminator of the family. Source: Karras et al. 2020, arXiv:1912.04958, appendix B.
+
+Without skips it is that of Karras et al. 2018, arXiv:1710.10196, and 2019, arXiv:1812.04948.
 
 Labels enter by projection through a mapping network, as in Karras et al. 2020,
 arXiv:2006.06676, after Miyato and Koyama 2018, arXiv:1802.05637.
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 
 from ganforge.api import ImageSpec, full_precision
 from ganforge.layers import EqualizedConv2d, EqualizedLinear, MinibatchStdDev, scaled_leaky_relu
-from ganforge_stylegan.config import Stylegan2Config, base_grid
+from ganforge_stylegan.config import StyleConfig
 from ganforge_stylegan.generator import Mapping
 
 
@@ -47,7 +49,7 @@ class ConvLayer(nn.Module):
 class DiscriminatorBlock(nn.Module):
     """Two 3x3 layers, the second halves the size; a filtered 1x1 skip round them if residual."""
 
-    def __init__(self, in_channels: int, out_channels: int, config: Stylegan2Config) -> None:
+    def __init__(self, in_channels: int, out_channels: int, config: StyleConfig) -> None:
         super().__init__()
         clamp = config.conv_clamp
         self.conv0 = ConvLayer(in_channels, in_channels, 3, clamp)
@@ -66,12 +68,18 @@ class DiscriminatorBlock(nn.Module):
         return total
 
 
-class Stylegan2Discriminator(nn.Module):
-    """img [N, C, H, W], c [N, c_dim] -> logits [N] float32."""
+class StyleDiscriminator(nn.Module):
+    """img [N, C, H, W], c [N, c_dim] -> logits [N] float32.
 
-    def __init__(self, config: Stylegan2Config, spec: ImageSpec) -> None:
+    Args:
+        config: options.
+        spec: what the images look like.
+        grid: base height, base width and the doublings from there to the image.
+    """
+
+    def __init__(self, config: StyleConfig, spec: ImageSpec, grid: tuple[int, int, int]) -> None:
         super().__init__()
-        height, width, doublings = base_grid(spec)
+        height, width, doublings = grid
         widths = [config.channels(level) for level in reversed(range(doublings + 1))]
         last = widths[-1]
         self.from_image = ConvLayer(spec.channels, widths[0], 1, config.conv_clamp)
