@@ -25,7 +25,7 @@ from ganforge.components import (
     Terms,
     hookimpl,
 )
-from ganforge.config import OptimizerConfig
+from ganforge.config import ComponentConfig, OptimizerConfig
 from ganforge.config import StrictModel as ComponentOptions
 from ganforge.errors import (
     ConfigError,
@@ -36,6 +36,7 @@ from ganforge.errors import (
     ShapeError,
     suggest,
 )
+from ganforge.frozen import FrozenFeatures
 from ganforge.noise_to_image import NoiseToImage
 from ganforge.text_encoder import TextEncoder
 
@@ -45,11 +46,13 @@ __all__ = [
     "Augmentation",
     "Batch",
     "Component",
+    "ComponentConfig",
     "ComponentOptions",
     "ConfigError",
     "DataError",
     "FeatureExtractor",
     "Field",
+    "FrozenFeatures",
     "GanforgeError",
     "GenerateRequest",
     "ImageSpec",

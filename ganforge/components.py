@@ -195,6 +195,11 @@ class Architecture(Component[ConfigT]):
     example_options: ClassVar[Mapping[str, Any]] = {}
     """Options of a very small model: the contract checks build and train it."""
 
+    @property
+    def seen_features(self) -> tuple[str, ...]:
+        """Feature extractors that its losses look through: records of metrics on them say so."""
+        return ()
+
     def check(self, spec: ImageSpec, objective: Objective) -> None:
         """Refuse what cannot work before anything is built.
 
@@ -285,6 +290,29 @@ class FeatureExtractor(Component[ConfigT], nn.Module):
     @abstractmethod
     def forward(self, img: Tensor) -> dict[str, Tensor]:
         """Features of uint8 images [N, C, H, W] by layer name."""
+
+    @classmethod
+    def map_shapes(cls, config: ConfigT, height: int, width: int) -> list[tuple[int, int, int]]:
+        """Channels, height and width of each of `maps`, from the finest; reads no weights.
+
+        Raises:
+            ConfigError: it gives no maps, or takes no images of this size.
+        """
+        raise ConfigError(
+            f"The feature extractor '{cls.name}' gives no feature maps, only pooled features. "
+            f"Choose one of which docs/extractors.md says that it gives maps."
+        )
+
+    def maps(self, img: Tensor) -> list[Tensor]:
+        """Feature maps [N, c, h, w] of float images [N, C, H, W] in [-1, 1], from the finest.
+
+        They can be differentiated by the images: architectures may train against them.
+
+        Raises:
+            ConfigError: as `map_shapes`.
+        """
+        self.map_shapes(self.config, *img.shape[-2:])
+        raise ConfigError(f"'{self.name}' names the shapes of maps, but `maps` is not overridden.")
 
 
 class Metric(Component[ConfigT]):

@@ -22,6 +22,7 @@ from ganforge.components import (
     Source,
     Stage,
 )
+from ganforge.config import StrictModel
 from ganforge.errors import (
     ConfigError,
     PluginConflict,
@@ -140,6 +141,16 @@ class Registry:
                 return self.plugins[plugin]
         raise PluginNotFound(f"{component.__name__} is not registered by any plugin.")
 
+    def configure(
+        self, kind: type[ComponentT], name: str, options: Mapping[str, Any], where: str
+    ) -> tuple[type[ComponentT], StrictModel]:
+        """A component's class and its validated options; arguments and errors as for `build`."""
+        component = self.find(kind, name)
+        try:
+            return component, component.Config(**options)
+        except pydantic.ValidationError as err:
+            raise ConfigError(_describe(err, component, where)) from err
+
     def build(
         self, kind: type[ComponentT], name: str, options: Mapping[str, Any], where: str
     ) -> ComponentT:
@@ -154,11 +165,7 @@ class Registry:
         Raises:
             ConfigError: the options do not fit; unknown ones come with near names.
         """
-        component = self.find(kind, name)
-        try:
-            config = component.Config(**options)
-        except pydantic.ValidationError as err:
-            raise ConfigError(_describe(err, component, where)) from err
+        component, config = self.configure(kind, name, options, where)
         return component(config)
 
 

@@ -115,7 +115,13 @@ def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str
         return run_request(model.architecture, model.networks, request, config.batch_size)
 
     records = evaluate(
-        make, config, arguments["reference"], runtime, nimg=model.info.nimg, data=data
+        make,
+        config,
+        arguments["reference"],
+        runtime,
+        nimg=model.info.nimg,
+        data=data,
+        seen_features=model.architecture.seen_features,
     )
     return [record.model_dump(mode="json") for record in records]
 

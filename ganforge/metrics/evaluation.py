@@ -5,7 +5,7 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ def evaluate(
     data: DataConfig,
     ema: bool = True,
     field: str | None = None,
+    seen_features: Collection[str] = (),
 ) -> list[MetricRecord]:
     """Measure a generator on all ranks together.
 
@@ -54,6 +55,7 @@ def evaluate(
         data: how the reference is read.
         ema: whether the weights are the averaged ones.
         field: image field of the reference. Default: `image`, else `target`.
+        seen_features: extractors that the generator was trained against.
 
     Returns:
         One record per value, the same on every rank and for any number of ranks.
@@ -82,7 +84,7 @@ def evaluate(
         runtime,
         config.batch_size,
     )
-    state = _State(config, extractor, real, ema, nimg)
+    state = _State(config, extractor, real, ema, nimg, extractor.name in seen_features)
     records = on_main(
         runtime, lambda: [r for m in metrics for r in _score(m, gen_found, real_found, state)]
     )
@@ -113,6 +115,7 @@ class _State:
     real: RealSet
     ema: bool
     nimg: int
+    seen: bool
 
 
 def _build_metrics(config: EvaluateConfig) -> list[Metric[Any]]:
@@ -193,6 +196,11 @@ def _score(
                 f"fp32, or measure an earlier checkpoint."
             )
     caveats = tuple(metric.caveats(gen, real, extractor.layers))
+    if state.seen:
+        caveats += (
+            f"the model was trained against features of '{extractor.name}', which flatters it; "
+            f"judge it by another extractor",
+        )
     for caveat in caveats:
         log.warning("%s: %s.", metric.name, caveat)
     values = metric.compute(gen, real, extractor.layers)

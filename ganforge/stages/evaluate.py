@@ -89,6 +89,7 @@ def _measure(
         runtime,
         nimg=nimg,
         data=config.data,
+        seen_features=architecture.seen_features,
         num_standing=num_standing(context),
     )
     if runtime.is_main:

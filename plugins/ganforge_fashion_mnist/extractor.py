@@ -15,11 +15,13 @@ import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from ganforge.api import ComponentOptions, FeatureExtractor, MetricError
+from ganforge.api import ComponentOptions, ConfigError, FeatureExtractor, MetricError
 
 WEIGHTS = "extractor.safetensors"
 FEATURES = 128
 CLASSES = 10
+_SIDES = (28, 32)
+_MAP_CHANNELS = (32, 64, 128, 128)
 
 
 def _convolution(cin: int, cout: int) -> list[nn.Module]:
@@ -50,6 +52,15 @@ class Classifier(nn.Module):
         features = self.body(img)
         return features, self.head(features)
 
+    def maps(self, img: Tensor) -> list[Tensor]:
+        """What each grid ends with: [N, 32, 32, 32], [N, 64, 16, 16], [N, 128, 8, 8 and 4, 4]."""
+        found, x = [], img
+        for layer in self.body:
+            if isinstance(layer, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
+                found.append(x)
+            x = layer(x)
+        return found
+
 
 def as_input(img: Tensor) -> Tensor:
     """Grey float [N, 1, 32, 32] in [-1, 1]; 28x28 gets a black border, RGB is averaged.
@@ -60,18 +71,22 @@ def as_input(img: Tensor) -> Tensor:
     Raises:
         MetricError: the images are of another type or size.
     """
-    size = tuple(img.shape[-2:])
-    fits = img.ndim == 4 and img.shape[1] in (1, 3) and size in ((28, 28), (32, 32))
+    height, width = img.shape[-2:]
+    fits = img.ndim == 4 and img.shape[1] in (1, 3) and height == width and height in _SIDES
     if img.dtype != torch.uint8 or not fits:
         raise MetricError(
             f"The feature extractor 'fashion-mnist' got {img.dtype} images {list(img.shape)}; it "
             f"measures uint8 [N, 1 or 3, 28, 28] or [N, 1 or 3, 32, 32]. Set data.resolution to "
             f"28 or 32, or choose another evaluate.extractor."
         )
-    grey = img.float().mean(1, keepdim=True)
-    if size == (28, 28):
-        grey = nn.functional.pad(grey, (2, 2, 2, 2))
-    return grey / 127.5 - 1
+    return _grey_32(img.float() / 127.5 - 1)
+
+
+def _grey_32(img: Tensor) -> Tensor:
+    """Mean of the channels [N, 1, 32, 32] of images in [-1, 1]; 28x28 gets a black border."""
+    grey = img.mean(1, keepdim=True)
+    border = (32 - grey.shape[-1]) // 2
+    return nn.functional.pad(grey, (border, border, border, border), value=-1.0)
 
 
 @functools.cache
@@ -114,3 +129,23 @@ class FashionMnistFeatures(FeatureExtractor[ComponentOptions]):
         """
         features, logits = self.classifier(as_input(img))
         return {"features": features, "logits": logits}
+
+    @classmethod
+    def map_shapes(
+        cls, config: ComponentOptions, height: int, width: int
+    ) -> list[tuple[int, int, int]]:
+        """Four maps, from 32x32 to 4x4.
+
+        Raises:
+            ConfigError: the images are neither 28x28 nor 32x32.
+        """
+        if height != width or height not in _SIDES:
+            raise ConfigError(
+                f"The feature extractor 'fashion-mnist' takes 28x28 and 32x32 images, not "
+                f"{height}x{width}. Set data.resolution to 28 or 32, or choose another extractor."
+            )
+        return [(channels, 32 >> n, 32 >> n) for n, channels in enumerate(_MAP_CHANNELS)]
+
+    def maps(self, img: Tensor) -> list[Tensor]:
+        """Maps of float images [N, 1 or 3, H, W] in [-1, 1]; RGB is averaged."""
+        return self.classifier.maps(_grey_32(img))

@@ -210,6 +210,18 @@ def test_evaluate_rank_deficiency_is_in_the_record_and_the_log(
     assert record.caveats[0] in caplog.text
 
 
+def test_evaluate_features_the_model_was_trained_against_are_in_the_record_and_the_log(
+    tmp_path, runtime, shards, registry, caplog
+):
+    config = configured(tmp_path, metrics=("fid",))
+    (fair,) = measure(runtime, shards, config, seen_features=("another",))
+    (flattered,) = measure(runtime, shards, config, seen_features=("tiny",))
+    assert "trained against" not in str(fair.caveats)
+    assert "trained against features of 'tiny', which flatters it" in flattered.caveats[-1]
+    assert flattered.caveats[-1] in caplog.text
+    assert flattered.value == fair.value
+
+
 def test_evaluate_metric_the_extractor_does_not_serve_is_refused(
     tmp_path, runtime, shards, registry, monkeypatch
 ):

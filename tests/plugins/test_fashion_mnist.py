@@ -15,7 +15,7 @@ from ganforge_fashion_mnist.train_extractor import accuracy, main, split, vary
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from ganforge.api import ComponentOptions, DataError, FeatureExtractor, MetricError
+from ganforge.api import ComponentOptions, ConfigError, DataError, FeatureExtractor, MetricError
 from ganforge.registry import get_registry
 
 
@@ -150,3 +150,19 @@ def test_training_for_a_moment_learns_and_its_file_loads(tmp_path, monkeypatch):
     again = Classifier()
     again.load_state_dict(load_file(out))
     assert out.stat().st_size < 1_500_000
+
+
+@pytest.mark.parametrize(("side", "channels"), [(28, 1), (32, 1), (32, 3)])
+def test_extractor_maps_are_what_the_features_come_from(extractor, side, channels):
+    img = torch.randint(256, (2, channels, side, side), dtype=torch.uint8)
+    smooth = (img.float() / 127.5 - 1).requires_grad_(True)
+    maps = extractor.maps(smooth)
+    assert [tuple(x.shape[1:]) for x in maps] == extractor.map_shapes(extractor.config, side, side)
+    assert_close(maps[-1].mean((2, 3)), extractor(img)["features"], rtol=1e-4, atol=1e-5)
+    maps[0].sum().backward()
+    assert smooth.grad.abs().sum() > 0
+
+
+def test_extractor_maps_of_another_size_are_refused(extractor):
+    with pytest.raises(ConfigError, match="28x28 and 32x32 images, not 32x28.*data.resolution"):
+        extractor.map_shapes(extractor.config, 32, 28)

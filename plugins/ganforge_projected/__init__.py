@@ -1,0 +1,97 @@
+"""Projected GAN: discriminators on frozen features. Source: Sauer et al. 2021, arXiv:2111.01007.
+
+Deviations from the paper: no normalisation but the spectral one in the discriminators, one mean
+over the cells of all scales in place of a sum over scales, and no class condition.
+"""
+
+from typing import Any
+
+from torch import nn
+
+from ganforge.api import (
+    Architecture,
+    Batch,
+    ConfigError,
+    FeatureExtractor,
+    FrozenFeatures,
+    ImageSpec,
+    Networks,
+    NoiseToImage,
+    Objective,
+    OptimizerConfig,
+    Terms,
+    hookimpl,
+)
+from ganforge.layers import base_grid
+from ganforge_projected.discriminator import ProjectedDiscriminator
+from ganforge_projected.generator import FastGenerator, ProjectedConfig
+from ganforge_projected.timm_features import TimmFeatures
+
+__all__ = ["FastGenerator", "ProjectedConfig", "ProjectedDiscriminator", "ProjectedGan"]
+
+
+class ProjectedGan(NoiseToImage[ProjectedConfig]):
+    """Projected GAN with a FastGAN-like generator (Sauer et al. 2021)."""
+
+    name, Config = "projected_gan", ProjectedConfig
+    paper = "Sauer et al. 2021, arXiv:2111.01007"
+    optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.0, 0.99))
+    example_options = {
+        "z_dim": 8,
+        "channels": 8,
+        "features": "fashion-mnist",
+        "projection_channels": 4,
+        "discriminator_channels": 4,
+    }
+
+    @property
+    def z_dim(self) -> int:
+        """Latent size."""
+        return self.config.z_dim
+
+    @property
+    def seen_features(self) -> tuple[str, ...]:
+        """The extractor that its discriminators look through."""
+        return (self.config.features.name,)
+
+    def _frozen(self) -> FrozenFeatures:
+        return FrozenFeatures(self.config.features, "model.features")
+
+    def check(self, spec: ImageSpec, objective: Objective) -> None:
+        """Refuse sizes that are not reached, transparency, and features that cannot be had."""
+        if spec.channels == 4:
+            raise ConfigError(
+                f"'{self.name}' looks at images through a feature network, which knows no "
+                f"transparency. Set data.channels: 3: it is laid over data.background."
+            )
+        base_grid(spec.height, spec.width, self.name)
+        features = self._frozen()
+        features.map_shapes(spec.height, spec.width)
+        _ = features.extractor
+        super().check(spec, objective)
+
+    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+        """The generator, and one discriminator for each scale of the features."""
+        return {
+            "generator": FastGenerator(self.config, spec, self.name),
+            "discriminator": ProjectedDiscriminator(self.config, spec, self._frozen()),
+        }
+
+    def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """The adversarial term, after a look at whether the features are those of the state."""
+        discriminator = nets.eager("discriminator")
+        assert isinstance(discriminator, ProjectedDiscriminator)
+        discriminator.verify()
+        return super().discriminator_terms(objective, nets, batch)
+
+
+@hookimpl
+def ganforge_architectures() -> list[type[Architecture[Any]]]:
+    """Register the projected GAN."""
+    return [ProjectedGan]
+
+
+@hookimpl
+def ganforge_feature_extractors() -> list[type[FeatureExtractor[Any]]]:
+    """Register timm's networks."""
+    return [TimmFeatures]

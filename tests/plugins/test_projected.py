@@ -1,0 +1,389 @@
+import sys
+import types
+
+import pytest
+import torch
+from ganforge_projected import ProjectedConfig, ProjectedGan
+from ganforge_projected.discriminator import Projection, ScaleDiscriminator
+from ganforge_projected.generator import Excitation, FastGenerator
+from ganforge_projected.timm_features import TimmConfig, TimmFeatures
+from torch import nn
+from torch.nn import functional
+from torch.testing import assert_close
+
+from ganforge.api import (
+    Architecture,
+    Batch,
+    ComponentConfig,
+    ComponentOptions,
+    ConfigError,
+    FeatureExtractor,
+    Field,
+    FrozenFeatures,
+    GenerateRequest,
+    ImageSpec,
+    Networks,
+    Objective,
+    hookimpl,
+)
+from ganforge.registry import Plugin, get_registry
+
+OPTIONS = ProjectedGan.example_options
+SPEC = ImageSpec(32, 32, 1)
+
+
+def tiny(**options):
+    return ProjectedGan(ProjectedConfig(**(OPTIONS | options)))
+
+
+def objective(loss="hinge"):
+    from ganforge.components import AdversarialLoss
+
+    return Objective(get_registry().build(AdversarialLoss, loss, {}, "loss"))
+
+
+def built(spec=SPEC, **options):
+    torch.manual_seed(0)
+    return {role: net.to("cpu") for role, net in tiny(**options).networks(spec).items()}
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+class ToyConfig(ComponentOptions):
+    seed: int = Field(0, description="Of the weights.")
+
+
+class Toy(FeatureExtractor[ToyConfig]):
+    """A frozen network of two random convolutions: maps of a half and a quarter of the size."""
+
+    name, Config = "toy", ToyConfig
+    layers = {"fid": "features"}
+
+    def __init__(self, config):
+        super().__init__(config)
+        torch.manual_seed(config.seed)
+        self.first, self.second = nn.Conv2d(3, 4, 4, 2, 1), nn.Conv2d(4, 6, 4, 2, 1)
+
+    @property
+    def sha256(self):
+        return f"{self.config.seed:064x}"
+
+    @classmethod
+    def map_shapes(cls, config, height, width):
+        return [(4, height // 2, width // 2), (6, height // 4, width // 4)]
+
+    def maps(self, img):
+        first = self.first(img)
+        return [first, self.second(first.relu())]
+
+    def forward(self, img):
+        return {"features": self.maps(img / 127.5 - 1)[-1].mean((2, 3))}
+
+
+class Pooled(FeatureExtractor[ToyConfig]):
+    """An extractor without maps."""
+
+    name, Config = "pooled", ToyConfig
+    layers = {"fid": "features"}
+    sha256 = "0"
+
+    def forward(self, img):
+        return {"features": img.flatten(1)}
+
+
+@pytest.fixture
+def toy():
+    registry, module = get_registry(), types.ModuleType("made_up")
+    module.ganforge_feature_extractors = hookimpl(lambda: [Toy, Pooled])
+    registry.register(module, Plugin("made-up", "made_up", "made-up", "1"))
+    yield
+    registry.manager.unregister(module)
+    del registry.plugins["made-up"]
+    for component in (Toy, Pooled):
+        del registry._components[FeatureExtractor, component.name]
+
+
+def test_projected_plugin_is_registered():
+    assert get_registry().find(Architecture, "projected_gan") is ProjectedGan
+    assert get_registry().find(FeatureExtractor, "timm") is TimmFeatures
+
+
+# Sizes -----------------------------------------------------------------------------------------
+
+
+def test_generator_count_matches_the_arithmetic():
+    """32x32: grids of 16, 8, 4, 2 times `channels`; 8 to 16 and 16 to 32 are doubled blocks."""
+    w = [16 * 8, 8 * 8, 4 * 8, 2 * 8]
+    gated = lambda a, b: a * 2 * b * 9 + 2 * 2 * b  # noqa: E731
+    skip = lambda a, b: a * b * 16 + b * b  # noqa: E731
+    start = 8 * 2 * w[0] * 16 + 2 * 2 * w[0]
+    blocks = gated(w[0], w[1]) + gated(w[1], w[1]) + gated(w[1], w[2])
+    blocks += gated(w[2], w[3]) + gated(w[3], w[3])
+    last = w[3] * 1 * 9 + 1
+    skips = skip(w[0], w[2]) + skip(w[1], w[3])
+    assert count(built()["generator"]) == start + blocks + skips + last
+
+
+def test_discriminator_count_matches_the_arithmetic_and_leaves_the_frozen_out():
+    """Projected widths 4 4 8 16, discriminators of 4 8 16 32 at 32, 16, 8, 4."""
+    down = lambda a, b: a * b * 16 + b  # noqa: E731
+    expected = 4 * (32 * 9 + 1)
+    expected += down(4, 8) + down(8, 16) + down(16, 32)
+    expected += down(4, 16) + down(16, 32)
+    expected += down(8, 32)
+    expected += 16 * 32 * 9 + 32
+    discriminator = built()["discriminator"]
+    assert count(discriminator) == expected
+    assert not [name for name in discriminator.state_dict() if "features" in name]
+
+
+def test_256_pixels_have_the_skips_of_the_paper():
+    with torch.device("meta"):
+        generator = FastGenerator(ProjectedConfig(channels=64), ImageSpec(256, 256), "x")
+    reach = [(e.squeeze.in_channels, e.squeeze.out_channels) for e in generator.excitations]
+    # 4 -> 64, 8 -> 128, 16 -> 256 pixels
+    assert reach == [(1024, 128), (512, 64), (256, 32)]
+
+
+@pytest.mark.parametrize("spec", [SPEC, ImageSpec(32, 32, 3), ImageSpec(28, 28, 1)], ids=str)
+def test_images_and_logits_have_their_shapes(spec):
+    networks = built(spec)
+    img = networks["generator"](torch.randn(2, 8), torch.zeros(2, 0))
+    assert img.shape == (2, spec.channels, spec.height, spec.width)
+    # four scales, each 4x4 cells
+    assert networks["discriminator"](img, torch.zeros(2, 0)).shape == (2, 4 * 16)
+
+
+# What the networks do --------------------------------------------------------------------------
+
+
+def test_excitation_is_the_formula():
+    torch.manual_seed(0)
+    gate, coarse, fine = Excitation(3, 5), torch.randn(2, 3, 4, 4), torch.randn(2, 5, 8, 8)
+    z = functional.silu(torch.einsum("nchw,ochw->no", coarse, gate.squeeze.weight))
+    s = torch.sigmoid(z @ gate.excite.weight[:, :, 0, 0].T)
+    assert_close(gate(coarse, fine), fine * s[:, :, None, None])
+
+
+def test_projection_mixes_channels_and_then_scales():
+    torch.manual_seed(0)
+    maps = [torch.randn(2, 3, 8, 8), torch.randn(2, 5, 4, 4)]
+    projection = Projection([3, 5], width=2, seed=7)
+    coarse = functional.conv2d(maps[1], projection.across_channels[1].weight)
+    coarse = functional.conv2d(coarse.relu(), projection.across_scales[1].weight, padding=1)
+    fine = functional.conv2d(maps[0], projection.across_channels[0].weight)
+    fine = fine + functional.interpolate(coarse, scale_factor=2, mode="bilinear")
+    fine = functional.conv2d(fine.relu(), projection.across_scales[0].weight, padding=1)
+    found = projection(maps)
+    assert_close(found[1], coarse)
+    assert_close(found[0], fine)
+
+
+def test_projection_depends_on_its_seed_alone():
+    first = Projection([3, 5], 2, seed=1)
+    torch.manual_seed(99)
+    again, other = Projection([3, 5], 2, seed=1), Projection([3, 5], 2, seed=2)
+    assert all(a.equal(b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert not first.across_scales[0].weight.equal(other.across_scales[0].weight)
+
+
+def test_scale_discriminator_keeps_its_last_layer_in_float32():
+    with torch.autocast("cpu", torch.bfloat16):
+        assert ScaleDiscriminator(4, [4, 8])(torch.randn(2, 4, 8, 8)).dtype == torch.float32
+
+
+def test_discriminator_passes_gradients_to_images_and_none_to_what_is_frozen():
+    discriminator = built()["discriminator"]
+    img = torch.zeros(2, 1, 32, 32, requires_grad=True)
+    discriminator.requires_grad_(True).train()(img, torch.zeros(2, 0)).sum().backward()
+    assert img.grad.abs().sum() > 0
+    for module in (discriminator.features.extractor, discriminator.projection):
+        assert not any(p.requires_grad or p.grad is not None for p in module.parameters())
+    assert not discriminator.features.extractor.training
+
+
+def test_step_of_hinge_loss_is_the_mean_over_all_cells():
+    architecture, nets = tiny(), Networks(built())
+    batch = Batch({"image": torch.rand(4, 1, 32, 32) * 2 - 1})
+    torch.manual_seed(3)
+    found = architecture.discriminator_terms(objective(), nets, batch)["adversarial"]
+    empty, d = torch.zeros(4, 0), built()["discriminator"]
+    real = d(batch.image, empty)
+    gen = d(batch.memory["gen_img"], empty)
+    assert_close(found, (1 - real).relu().mean() + (1 + gen).relu().mean())
+
+
+def test_building_leaves_the_random_numbers_of_the_others_alone():
+    torch.manual_seed(0)
+    features = FrozenFeatures(ComponentConfig(name="fashion-mnist"), "model.features")
+    state = torch.get_rng_state()
+    assert features.sha256
+    assert torch.get_rng_state().equal(state)
+
+
+def test_generation_needs_no_feature_network(monkeypatch):
+    monkeypatch.setattr(FrozenFeatures, "extractor", property(lambda self: pytest.fail("built")))
+    nets = tiny().networks(SPEC)
+    nets["generator"].eval()
+    with torch.no_grad():
+        assert tiny().generate(nets, GenerateRequest([1, 2])).shape == (2, 1, 32, 32)
+
+
+# Frozen, and the same after a resume -----------------------------------------------------------
+
+
+def test_training_step_leaves_the_frozen_weights_and_the_state_has_only_their_hash(toy):
+    spec = ImageSpec(16, 16, 3)
+    networks = built(spec, features="toy")
+    d = networks["discriminator"]
+    before = [p.clone() for p in d.features.extractor.parameters()]
+    before += [p.clone() for p in d.projection.parameters()]
+    optimizer = torch.optim.SGD(d.requires_grad_(True).parameters(), 1.0)
+    batch = Batch({"image": torch.rand(4, 3, 16, 16)})
+    tiny(features="toy").discriminator_terms(objective(), Networks(networks), batch)[
+        "adversarial"
+    ].backward()
+    optimizer.step()
+    after = [*d.features.extractor.parameters(), *d.projection.parameters()]
+    assert all(a.equal(b) for a, b in zip(before, after, strict=True))
+    assert d.fingerprint.equal(d.frozen_hash())
+
+
+@pytest.mark.parametrize(
+    "changed", [{"features": {"name": "toy", "seed": 1}}, {"projection_seed": 5}]
+)
+def test_state_of_other_features_is_refused_before_a_step(toy, changed):
+    spec = ImageSpec(16, 16, 3)
+    options = {"features": {"name": "toy", "seed": 0}}
+    saved = built(spec, **options)["discriminator"].state_dict()
+    networks = built(spec, **(options | changed))
+    networks["discriminator"].load_state_dict(saved)
+    batch = Batch({"image": torch.rand(4, 3, 16, 16)})
+    with pytest.raises(ConfigError, match=r"model\.features.*'toy'.*Put those back"):
+        tiny(**(options | changed)).discriminator_terms(objective(), Networks(networks), batch)
+
+
+# Refusals --------------------------------------------------------------------------------------
+
+
+def test_size_the_features_do_not_take_is_refused():
+    with pytest.raises(ConfigError, match="fashion-mnist.*64x64.*data.resolution to 28 or 32"):
+        tiny().check(ImageSpec(64, 64), objective())
+
+
+def test_size_that_is_not_reached_is_refused(toy):
+    with pytest.raises(ConfigError, match=r"data\.resolution.*projected_gan"):
+        tiny(features="toy").check(ImageSpec(30, 30), objective())
+
+
+def test_transparency_is_refused():
+    with pytest.raises(ConfigError, match="transparency.*data.channels: 3"):
+        tiny().check(ImageSpec(32, 32, 4), objective())
+
+
+def test_unknown_features_are_refused_with_near_names():
+    with pytest.raises(Exception, match="Unknown feature extractor 'fashion-mnits'.*fashion-mnist"):
+        tiny(features="fashion-mnits").check(SPEC, objective())
+
+
+def test_wrong_option_of_the_features_is_refused_with_its_place(toy):
+    with pytest.raises(ConfigError, match=r"model\.features\.sed.*seed"):
+        tiny(features={"name": "toy", "sed": 1}).check(SPEC, objective())
+
+
+def test_extractor_without_maps_is_refused(toy):
+    with pytest.raises(ConfigError, match="'pooled' gives no feature maps.*docs/extractors.md"):
+        tiny(features="pooled").check(SPEC, objective())
+    with pytest.raises(ConfigError, match="gives no feature maps"):
+        Pooled(ToyConfig()).maps(torch.zeros(1, 3, 16, 16))
+
+
+# timm ------------------------------------------------------------------------------------------
+
+
+class FakeTimmModel(nn.Module):
+    """Five maps, of half the size each, as timm's EfficientNets give them."""
+
+    def __init__(self):
+        super().__init__()
+        self.pretrained_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
+        self.convs = nn.ModuleList(nn.Conv2d(c, c + 1, 4, 2, 1) for c in range(3, 8))
+
+    def forward(self, x):
+        found = []
+        for conv in self.convs:
+            x = conv(x)
+            found.append(x)
+        return found
+
+
+@pytest.fixture
+def fake_timm(monkeypatch):
+    calls = []
+
+    def create_model(name, pretrained, **options):
+        calls.append((name, pretrained, options))
+        if pretrained and "pretrained_cfg_overlay" not in options:
+            raise OSError("We couldn't connect to the Hub")
+        torch.manual_seed(0)
+        return FakeTimmModel()
+
+    module = types.ModuleType("timm")
+    module.create_model = create_model
+    monkeypatch.setitem(sys.modules, "timm", module)
+    return calls
+
+
+@pytest.fixture
+def weights(tmp_path):
+    (tmp_path / "w.safetensors").touch()
+    return str(tmp_path / "w.safetensors")
+
+
+def test_timm_missing_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ConfigError, match=r"needs the package timm.*install 'ganforge\[timm\]'"):
+        tiny(features="timm").check(SPEC, objective())
+
+
+def test_timm_without_network_says_how_to_bring_the_weights(fake_timm):
+    with pytest.raises(ConfigError, match="tf_efficientnet_lite0.*couldn't connect.*set `weights`"):
+        tiny(features="timm").check(SPEC, objective())
+
+
+def test_timm_weights_that_are_no_file_are_refused(fake_timm):
+    with pytest.raises(ConfigError, match=r"weights: nowhere\.pth, which is no file.*Correct"):
+        TimmFeatures(TimmConfig(weights="nowhere.pth"))
+
+
+def test_timm_weights_file_is_handed_on_and_its_last_four_maps_are_used(fake_timm, weights):
+    config = TimmConfig(weights=weights, side=32)
+    extractor = TimmFeatures(config)
+    assert fake_timm[-1][2]["pretrained_cfg_overlay"] == {"file": weights}
+    maps = extractor.maps(torch.zeros(2, 1, 16, 16))
+    assert [tuple(x.shape[1:]) for x in maps] == TimmFeatures.map_shapes(config, 16, 16)
+    assert [x.shape[-1] for x in maps] == [8, 4, 2, 1]
+    grey = torch.full((1, 1, 32, 32), 0.5)
+    by_hand = extractor.network(torch.full((1, 3, 32, 32), 1.0))[-1]
+    assert_close(extractor.maps(grey)[-1], by_hand)
+
+
+def test_timm_hash_follows_the_weights(fake_timm, weights):
+    first, same, other = (TimmFeatures(TimmConfig(weights=weights, side=32)) for _ in range(3))
+    assert first.sha256 == same.sha256
+    other.network.convs[0].weight.data[0, 0, 0, 0] += 1
+    assert other.sha256 != first.sha256
+
+
+def test_timm_measures_images(fake_timm, weights):
+    found = TimmFeatures(TimmConfig(weights=weights, side=32))(torch.zeros(2, 3, 8, 8).byte())
+    assert found["features"].shape == (2, 8)
+
+
+# Metrics ---------------------------------------------------------------------------------------
+
+
+def test_architecture_tells_which_features_it_has_seen():
+    assert tiny().seen_features == ("fashion-mnist",)
