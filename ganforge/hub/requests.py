@@ -1,6 +1,7 @@
 """Checks what a caller asks a model for, before anything is generated."""
 
 import difflib
+import math
 import operator
 import re
 from collections.abc import Sequence
@@ -70,8 +71,8 @@ def parse_terms(terms: str | Sequence[Term]) -> list[Term]:
     """
     if isinstance(terms, str):
         words = re.split(r"\s+([+-])\s+", f" + {terms.strip()}")[1:]
-        signs, texts = words[::2], words[1::2]
-        if not terms.strip() or any(not text.strip() or " " in text.strip(" ,") for text in texts):
+        signs, texts = words[::2], [re.sub(r"\s*,\s*", ",", text) for text in words[1::2]]
+        if any(not text or re.search(r"\s", text) for text in texts):
             raise ConfigError(
                 f"The terms {terms!r} cannot be read. Write seeds with + and - between spaces, "
                 f"e.g. '1,2,3 - 4-6 + 7'."
@@ -205,11 +206,14 @@ def _plain(name: str) -> str:
 
 def _value(number: str, part: str) -> float:
     try:
-        return float(number)
-    except ValueError as err:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
         raise ConfigError(
             f"attributes: {part!r} is not NAME=NUMBER. Write e.g. 'glasses' or 'glasses=0.5'."
-        ) from err
+        )
+    return value
 
 
 def _near(label: str, names: tuple[str, ...], what: str = "class") -> str:
