@@ -27,6 +27,9 @@ def build(name):
         "modulated": lambda: WithInputs(
             layers.ModulatedConv2d(8, 4, 3, 3, resample="up"), cond
         ),
+        "filtered": lambda: layers.FilteredLeakyReLU(
+            2, 2, layers.BINOMIAL_TAPS, layers.BINOMIAL_TAPS, (3, 2)
+        ),
         "stddev": lambda: layers.MinibatchStdDev(),
         "attention": lambda: layers.SelfAttention(8, spectral=True),
         "conditional": lambda: WithInputs(layers.ConditionalBatchNorm2d(8, 3), cond),
@@ -35,7 +38,9 @@ def build(name):
     }[name]()  # fmt: skip
 
 
-NAMES = ["equalized", "modulated", "stddev", "attention", "conditional", "up", "down"]
+NAMES = [
+    "equalized", "modulated", "filtered", "stddev", "attention", "conditional", "up", "down",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)

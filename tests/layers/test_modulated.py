@@ -91,3 +91,20 @@ def test_modulated_module_under_autocast_stays_near_float32():
         out = layer(x.bfloat16(), w)
     assert out.dtype == torch.bfloat16
     assert_close(out.float(), layer(x, w), atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("form", ["scaled", "grouped"])
+@pytest.mark.parametrize("demodulate", [True, False])
+def test_modulated_module_gain_multiplies_the_result(form, demodulate):
+    layer = ModulatedConv2d(4, 5, 3, 6, demodulate=demodulate, form=form)
+    x, w = torch.randn(2, 4, 8, 8), torch.randn(2, 6)
+    assert_close(layer(x, w, torch.tensor(3.0)), layer(x, w) * 3, atol=1e-5, rtol=1e-4)
+
+
+def test_modulated_module_padding_adds_borders_of_the_full_convolution():
+    layer = ModulatedConv2d(4, 5, 3, 6, padding=2)
+    x, w = torch.randn(2, 4, 8, 8), torch.randn(2, 6)
+    out = layer(x, w)
+    assert out.shape == (2, 5, 10, 10)
+    layer.convolve = ConvResampler(3)
+    assert_close(out[..., 1:-1, 1:-1], layer(x, w), atol=1e-5, rtol=1e-4)

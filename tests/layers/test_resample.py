@@ -3,7 +3,14 @@ import torch
 from torch.nn import functional
 from torch.testing import assert_close
 
-from ganforge.layers import ConvResampler, Resample2d, fir_kernel, resample2d, same_padding
+from ganforge.layers import (
+    ConvResampler,
+    Resample2d,
+    fir_kernel,
+    resample,
+    resample2d,
+    same_padding,
+)
 
 
 def direct(img, taps, up, down, padding):
@@ -38,11 +45,20 @@ def direct(img, taps, up, down, padding):
         ((1.0, 2.0, -4.0), 1, 2, (-1, -1)),
     ],
 )
-def test_resample2d_any_filter_equals_the_definition(taps, up, down, padding):
+@pytest.mark.parametrize("max_side", [0, 64], ids=["convolution", "matrix"])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_resample2d_any_filter_equals_the_definition(
+    taps, up, down, padding, max_side, layout, monkeypatch
+):
+    monkeypatch.setattr(resample, "_MAX_MATRIX_SIDE", max_side)
     img = torch.randn(2, 3, 5, 6, dtype=torch.float64)
     kernel = torch.tensor(taps, dtype=torch.float64)
-    out = resample2d(img, kernel, up=up, down=down, padding=padding)
+    out = resample2d(
+        img.contiguous(memory_format=layout), kernel, up=up, down=down, padding=padding
+    )
     assert_close(out, direct(img, taps, up, down, padding))
+    if max_side and max(up, down) > 1:
+        assert out.is_contiguous(memory_format=layout)
 
 
 @pytest.mark.parametrize("up, down", [(2, 1), (1, 2), (1, 1)])
@@ -109,3 +125,12 @@ def test_conv_resampler_down_equals_filter_convolution_and_subsampling(kernel_si
 def test_conv_resampler_without_mode_is_a_same_size_convolution():
     x, weight = torch.randn(1, 2, 5, 7), torch.randn(3, 2, 3, 3)
     assert_close(ConvResampler(3)(x, weight), functional.conv2d(x, weight, padding=1))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("size", [(0, 3, 5, 6), (2, 1, 5, 6)], ids=str)
+def test_resample2d_of_no_images_or_one_channel_has_the_right_shape(size, layout):
+    img = torch.randn(size).contiguous(memory_format=layout)
+    kernel = fir_kernel()
+    assert resample2d(img, kernel, up=2, padding=(2, 1)).shape == (*size[:2], 10, 12)
+    assert resample2d(img, kernel, down=2, padding=(2, 1)).shape == (*size[:2], 3, 3)
