@@ -9,6 +9,7 @@ from PIL import Image
 from ganforge.batch import ImageSpec
 from ganforge.cli import main
 from ganforge.components import Architecture
+from ganforge.encoders import HashedWords, HashedWordsConfig
 from ganforge.hub import CardInfo, export_model
 from ganforge.registry import get_registry
 
@@ -50,6 +51,14 @@ def export(folder, name, spec):
 @pytest.fixture(scope="session")
 def dcgan(tmp_path_factory):
     return export(tmp_path_factory.mktemp("models"), "dcgan", ImageSpec(16, 16, 3))
+
+
+@pytest.fixture(scope="session")
+def painter(tmp_path_factory):
+    """A model that draws text, embedded by hashed words."""
+    encoder = HashedWords(HashedWordsConfig(size=6))
+    spec = ImageSpec(16, 16, 3, text_dim=6, text_encoding=encoder.encoding)
+    return export(tmp_path_factory.mktemp("models"), "gan_int_cls", spec)
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,43 @@ def test_generate_chunks_do_not_change_images_or_labels(ganforge, stylegan, monk
         assert np.array_equal(pixels(one["path"]), pixels(other["path"]))
 
 
+def test_generate_draws_texts_in_turn_and_one_image_each(ganforge, painter):
+    arguments = ("generate", painter, "--text", "a red apple", "--text", "pear", "--json")
+    files = json.loads(ganforge(*arguments).stdout)
+    more = json.loads(ganforge(*arguments, "--seeds", "0,0,0", "--out", "more").stdout)
+
+    assert [file["seed"] for file in files] == [0, 1]
+    assert len(more) == 3
+
+
+def test_generate_follows_the_text(ganforge, painter):
+    for text, out in (("a red apple", "a"), ("Apple, a red", "b"), ("pear", "c")):
+        ganforge("generate", painter, "--text", text, "--out", out)
+
+    same, other = (pixels(f"{out}/seed000000.png") for out in "bc")
+    assert np.array_equal(pixels("a/seed000000.png"), same)
+    assert not np.array_equal(same, other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "'gan_int_cls' draws captions, and none was given. Say what to draw: --text"),
+        (["--text", "!!"], "The text '!!' cannot be embedded: it has no words"),
+        (["--text", "a", "--text-encoder", "size"], "--text-encoder 'size' is not KEY=VALUE"),
+        (["--text", "a", "--text-encoder", "size=7"], "its vectors differ"),
+        (["--text", "a", "--text-encoder", "siz=7"], "text encoder 'hashed-words' has no such"),
+    ],
+)
+def test_generate_refuses_what_cannot_be_drawn(ganforge, painter, arguments, expected):
+    assert expected in ganforge("generate", painter, *arguments, code=2).stderr
+
+
+def test_generate_text_of_a_model_without_captions_is_refused(ganforge, dcgan):
+    error = ganforge("generate", dcgan, "--text", "a red apple", code=2).stderr
+    assert "text was given, but this model is not conditioned on it. Leave it out" in error
+
+
 def test_generate_passes_truncation_and_options(ganforge, stylegan):
     ganforge("generate", stylegan, "--truncation", 0, "-o", "noise=none", "--out", "a", "-n", 2)
 

@@ -322,6 +322,12 @@ def test_manifest_jsonl_with_everything(tmp_path):
     assert sample.fields["text"].tolist() == [0, 1, 2]
 
 
+def test_manifest_caption_may_be_a_list(tmp_path):
+    (tmp_path / "list.jsonl").write_text('{"image": "a.png", "caption": ["a cat", "a pet"]}')
+    (sample,) = source("manifest", path=str(tmp_path / "list.jsonl")).samples()
+    assert sample.fields["caption"] == ["a cat", "a pet"]
+
+
 def test_manifest_of_pairs_has_source_and_target(tmp_path):
     (tmp_path / "list.jsonl").write_text('{"source": "a/1.png", "target": "b/1.png"}')
     (sample,) = source("manifest", path=str(tmp_path / "list.jsonl")).samples()

@@ -1,8 +1,10 @@
+import json
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from ganforge_emoji.captions import EmojiCaptions, EmojiCaptionsConfig, is_held_out
 from ganforge_emoji.source import EmojiDomains, EmojiDomainsConfig, base_name, part_of
 from PIL import Image
 
@@ -119,3 +121,92 @@ def test_get_emoji_script_without_npm_says_what_to_install(tmp_path):
     )
     assert result.returncode == 2
     assert "npm is missing. Install Node.js" in result.stderr
+
+
+def test_get_words_script_without_npm_says_what_to_install(tmp_path):
+    script = SCRIPT.with_name("get_words.sh")
+    result = subprocess.run(
+        ["/bin/sh", str(script), str(tmp_path / "words")],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "npm is missing. Install Node.js" in result.stderr
+
+
+def named(image, name, kind, tones=()):
+    variations = {tone: {"image": image.replace(".png", f"-{tone.lower()}.png")} for tone in tones}
+    return {"image": image, "name": name, "subcategory": kind, "skin_variations": variations}
+
+
+@pytest.fixture
+def captioned(packages):
+    """The two packages with the names of 40 emoji; one has a skin tone and a couple of tones."""
+    entries = [named(name, f"THING  {n}", "other-object") for n, name in enumerate(NAMES[:40])]
+    entries[7] = named(NAMES[7], "WAVING HAND", "hand-fingers-open", ["1F3FD", "1F3FB-1F3FC"])
+    for vendor in ("google", "twitter"):
+        (packages / vendor / "emoji.json").write_text(json.dumps(entries))
+        folder = packages / vendor / "img" / vendor / "64"
+        shutil.copy(folder / NAMES[7], folder / NAMES[7].replace(".png", "-1f3fd.png"))
+    return packages
+
+
+def captions(packages, *vendors, **options):
+    folders = {vendor: str(packages / vendor) for vendor in vendors or ("google", "twitter")}
+    return EmojiCaptions(EmojiCaptionsConfig(**folders, **options))
+
+
+def test_captions_splits_share_no_name_and_lose_no_image(captioned):
+    parts = [list(captions(captioned, split=s).samples()) for s in ("train", "test")]
+    train, test = ({sample.fields["caption"][0] for sample in part} for part in parts)
+    assert train and test and not train & test
+    assert len(train | test) == 41
+    assert sum(len(part) for part in parts) == 82
+    assert [len(captions(captioned, split=s)) for s in ("train", "test")] == [*map(len, parts)]
+    assert len({sample.key for part in parts for sample in part}) == 82
+
+
+def test_captions_are_the_name_and_the_name_with_its_kind(captioned):
+    found = {
+        sample.key: sample.fields
+        for split in ("train", "test")
+        for sample in captions(captioned, "google", split=split).samples()
+    }
+    hand = NAMES[7].removesuffix(".png")
+    assert found["google-1f000"]["caption"] == ["thing 0", "thing 0, other object"]
+    assert found[f"google-{hand}-1f3fd"]["caption"] == [
+        "waving hand, medium skin tone",
+        "waving hand, medium skin tone, hand fingers open",
+    ]
+    assert found["google-1f000"]["image"].mode == "RGB"
+    assert not any("twitter" in key for key in found)
+
+
+def test_is_held_out_keeps_man_woman_and_person_together():
+    for end in ("1f692", "2695-fe0f", "1f9af"):
+        drawn = [f"{who}-200d-{end}.png" for who in ("1f468", "1f469", "1f9d1")]
+        assert len({is_held_out(name, 50) for name in drawn}) == 1
+    beards = ["1f9d4.png", "1f9d4-200d-2640-fe0f.png", "1f9d4-200d-2642-fe0f.png"]
+    assert len({is_held_out(name, 50) for name in beards}) == 1
+    share = sum(is_held_out(f"{i:05x}.png", 10) for i in range(5000)) / 5000
+    assert abs(share - 0.1) < 0.02
+
+
+def test_is_held_out_never_changes():
+    wanted = {"1f600.png": True, "1f436.png": False, "1f468.png": True}
+    assert {name: is_held_out(name, 10) for name in wanted} == wanted
+
+
+def test_captions_without_packages_are_refused_with_the_script():
+    with pytest.raises(DataError, match="no images: set google, twitter or both. .*get_emoji.sh"):
+        len(EmojiCaptions(EmojiCaptionsConfig()))
+
+
+@pytest.mark.parametrize("content", ["no json", '[{"image": "a.png"}]', None])
+def test_captions_of_a_damaged_list_are_refused_with_the_script(captioned, content):
+    path = captioned / "twitter" / "emoji.json"
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(DataError, match=r"twitter/emoji.json cannot be read .*get_emoji.sh"):
+        list(captions(captioned).samples())

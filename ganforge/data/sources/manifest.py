@@ -158,6 +158,8 @@ class ManifestSource(Source[ManifestConfig]):
             raise DataError(
                 f"Row {line} of {self.config.path}: '{field}' cannot be read ({err!r}). Correct it."
             ) from err
+        if field == "caption" and isinstance(value, list):
+            return [str(caption) for caption in value]
         return str(value)
 
     def _label(self, value: str, line: int) -> int:
