@@ -16,6 +16,7 @@ from ganforge.errors import ConfigError, DataError
 from ganforge.hub import PretrainedGan, save_images
 from ganforge.hub.inference import run_request
 from ganforge.hub.prompts import ENCODER_OPTION
+from ganforge.hub.requests import parse_seeds
 from ganforge.images import from_uint8
 from ganforge.metrics.evaluation import evaluate
 from ganforge.training.runtime import Runtime
@@ -28,7 +29,7 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 
 def generate_files(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Generate and write images; returns path, seed and label of each."""
-    labels, texts = arguments["labels"], arguments["texts"]
+    labels, texts, named = arguments["labels"], arguments["texts"], arguments["attributes"]
     num = arguments["num"] or (len(texts) if texts and arguments["seeds"] is None else None)
     seeds = chosen_seeds(num, arguments["seed"], arguments["seeds"])
     options = parse_options(arguments["options"])
@@ -37,9 +38,10 @@ def generate_files(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[d
     files = []
     for start in range(0, len(seeds), _CHUNK):
         part = seeds[start : start + _CHUNK]
-        dealt = [labels[(start + i) % len(labels)] for i in range(len(part))] if labels else None
-        if texts:
-            options["text"] = [texts[(start + i) % len(texts)] for i in range(len(part))]
+        dealt = _dealt(labels, start, len(part))
+        for name, values in (("text", texts), ("attributes", named)):
+            if values:
+                options[name] = _dealt(values, start, len(part))
         images = model.generate(
             seeds=part,
             labels=dealt,
@@ -48,9 +50,15 @@ def generate_files(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[d
             **options,
         )
         paths = save_images(images, arguments["out"], [f"seed{seed:06d}" for seed in part])
-        for path, seed, label in zip(paths, part, dealt or [None] * len(part), strict=True):
+        shown = [None] * len(part) if dealt is None else dealt
+        for path, seed, label in zip(paths, part, shown, strict=True):
             files.append({"path": str(path), "seed": seed, "label": label})
     return files
+
+
+def _dealt(values: Sequence[str], start: int, count: int) -> list[str] | None:
+    """The values of images `start` and on, in turn; None when there are no values."""
+    return [values[(start + i) % len(values)] for i in range(count)] if values else None
 
 
 def translate_files(
@@ -134,14 +142,7 @@ def chosen_seeds(num: int | None, first: int, listed: str | None) -> list[int]:
     """
     if listed is None:
         return list(range(first, first + (num or 1)))
-    seeds: list[int] = []
-    for part in listed.split(","):
-        low, _, high = part.strip().partition("-")
-        if not low.isdigit() or not (high or low).isdigit() or int(high or low) < int(low):
-            raise ConfigError(
-                f"--seeds {listed!r}: {part!r} is no seed and no range. Write e.g. 3,10-19."
-            )
-        seeds += range(int(low), int(high or low) + 1)
+    seeds = parse_seeds(listed)
     if num is not None and num != len(seeds):
         raise ConfigError(
             f"--num {num}, but --seeds {listed!r} lists {len(seeds)}. Give only one of the two."

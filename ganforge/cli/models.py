@@ -6,47 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganforge.cli import _shared
+
 if TYPE_CHECKING:
     from ganforge.hub import PretrainedGan
-
-_model = click.argument("model")
-_revision = click.option("--revision", help="Branch, tag or commit on the Hub.")
-_device = click.option("--device", help="E.g. cpu or cuda:1. Default: the GPU if there is one.")
-_offline = click.option("--offline", is_flag=True, help="Use only what is in the local cache.")
-_batch_size = click.option("--batch-size", default=16, show_default=True, help="Images at a time.")
-_option = click.option(
-    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
-    help="An option of the architecture's generate; repeatable.",
-)  # fmt: skip
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command(
     epilog="Example: ganforge generate runs/quickstart/export --num 16 --seed 100 --out samples"
 )
-@_model
+@_shared.model
 @click.option("--num", "-n", type=click.IntRange(min=1), help="How many. Default: 1.")
 @click.option("--seed", default=0, show_default=True, help="Of the first image; others follow.")
 @click.option("--seeds", help="Instead: single seeds and ranges, e.g. 3,10-19.")
-@click.option("--label", "labels", multiple=True, help="Class, by name or index; repeatable.")
-@click.option("--text", "texts", multiple=True, help="What to draw, in words; repeatable.")
-@click.option(
-    "--text-encoder", multiple=True, metavar="KEY=VALUE",
-    help="Where the text's encoder lies on this machine, e.g. path=words.txt.",
-)
-@click.option("--truncation", type=float, help="Truncation, where the architecture has it.")
+@_shared.conditions
 @click.option("--out", default="samples", show_default=True, type=click.Path(path_type=Path))
-@_batch_size
-@_device
-@_revision
-@_offline
-@_option
-@_json
+@_shared.running
 def generate(model: str, **arguments: Any) -> None:
     """Make images with MODEL, an export folder or owner/name on the Hub, and write PNG files.
 
     A seed gives the same image in any batch. One --label holds for all images; several are dealt
-    to the images in turn, and so are several --text. Without --label each seed draws its class.
+    to the images in turn; the same goes for --attributes and --text. Without --label each seed
+    draws its class.
     """
     from ganforge.cli._generate import generate_files
 
@@ -54,17 +35,12 @@ def generate(model: str, **arguments: Any) -> None:
 
 
 @click.command(epilog="Example: ganforge translate org/horse2zebra photos/ --out zebras")
-@_model
+@_shared.model
 @click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--direction", help="Of a model with several. Default: the first.")
 @click.option("--resize", type=click.Choice(["crop", "pad", "stretch"]), default="crop")
 @click.option("--out", default="translated", show_default=True, type=click.Path(path_type=Path))
-@_batch_size
-@_device
-@_revision
-@_offline
-@_option
-@_json
+@_shared.running
 def translate(model: str, images: tuple[Path, ...], **arguments: Any) -> None:
     """Translate IMAGES (files or folders) with MODEL and write PNG files of the same names."""
     from ganforge.cli._generate import translate_files
@@ -75,7 +51,7 @@ def translate(model: str, images: tuple[Path, ...], **arguments: Any) -> None:
 @click.command(
     epilog="Example: ganforge evaluate org/name --reference shards -m fid -m is --num-images 10000"
 )
-@_model
+@_shared.model
 @click.option("--reference", required=True, help="Shards of the real images: folder or URL.")
 @click.option("--metric", "-m", "metrics", multiple=True, default=("fid",), show_default=True)
 @click.option("--extractor", default="inception-v3-compat", show_default=True)
@@ -84,9 +60,9 @@ def translate(model: str, images: tuple[Path, ...], **arguments: Any) -> None:
 @click.option("--seed", default=0, show_default=True, help="Of the first generated image.")
 @click.option("--truncation", type=float)
 @click.option("--batch-size", default=64, show_default=True, help="Images at a time on each rank.")
-@_revision
-@_offline
-@_json
+@_shared.revision
+@_shared.offline
+@_shared.as_json
 def evaluate(model: str, **arguments: Any) -> None:
     """Measure MODEL against real images. Each number comes with its provenance (--json).
 
