@@ -1,5 +1,6 @@
 """What training and metrics read: batches by slot, and the first images of a data set."""
 
+import atexit
 import logging
 import signal
 import weakref
@@ -98,6 +99,20 @@ def _leave_signals_to_the_run(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+# Weak, so that workers end with their iterator when the caller drops it.
+_running: weakref.WeakSet[Generator[list[SlotBatch], None, None]] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_workers() -> None:
+    """End workers that are left when Python exits: it sends SIGTERM, which they ignore, and waits.
+
+    Registered after multiprocessing's own clean-up, hence called before it.
+    """
+    for steps in list(_running):
+        steps.close()
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -165,13 +180,13 @@ class SlotLoader:
         self._start_step = start_step
         self._pin_memory = pin_memory
         self._bad: set[str] = set()
-        # Weak, so that workers end with the iterator when the caller drops it.
         self._running: weakref.WeakSet[Generator[list[SlotBatch], None, None]] = weakref.WeakSet()
 
     def __iter__(self) -> Iterator[list[SlotBatch]]:
         """Endless; element k of each item belongs to local_slots[k]. Begins at start_step."""
         steps = self._steps()
         self._running.add(steps)
+        _running.add(steps)
         return steps
 
     def _steps(self) -> Generator[list[SlotBatch], None, None]:

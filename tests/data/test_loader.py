@@ -1,6 +1,8 @@
 import itertools
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +183,27 @@ def test_loader_dropped_without_close_stops_the_workers(dataset):
     assert multiprocessing.active_children()
     del steps
     assert not multiprocessing.active_children()
+
+
+LEFT_OPEN = """
+import sys
+from ganforge.config import DataConfig
+from ganforge.data.loader import SlotLoader
+
+loader = SlotLoader(DataConfig(workers=1), sys.argv[1], fields=["image"], seed=0, num_slots=1,
+                    local_slots=range(1), micro_batch=2)
+steps = iter(loader)
+next(steps)
+if len(sys.argv) > 2:
+    raise SystemExit(3)
+"""
+
+
+@pytest.mark.parametrize(("extra", "code"), [([], 0), (["fail"], 3)])
+def test_program_that_leaves_a_loader_open_ends(dataset, extra, code):
+    command = [sys.executable, "-c", LEFT_OPEN, str(dataset), *extra]
+
+    assert subprocess.run(command, timeout=120, check=False).returncode == code
 
 
 def test_loader_of_labels_that_are_absent_says_so_at_once(tmp_path, helpers):
