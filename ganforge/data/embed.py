@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ganforge.batch import ImageSpec, TextEncoding
@@ -105,7 +106,7 @@ def with_text(
             vectors = encoder.encode([text for texts in captions for text in texts])
         except DataError as err:
             raise DataError(f"{where}: {err}") from err
-        parts = vectors.split([len(texts) for texts in captions])
+        parts = torch.split(vectors, [len(texts) for texts in captions])
         for sample, part in zip(chunk, parts, strict=True):
             yield EncodedSample(sample.key, {**sample.members, "text.npy": _npy(part)})
 

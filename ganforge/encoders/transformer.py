@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ganforge.config import StrictModel
 from ganforge.encoders.words import revision_of
-from ganforge.errors import ConfigError, DataError
+from ganforge.errors import ConfigError
 from ganforge.text_encoder import TextEncoder, unit_scale
 
 _BATCH = 64
@@ -114,12 +114,12 @@ class Transformer(TextEncoder[TransformerConfig]):
         tokens = tokenizer(
             list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt"
         )
-        mask = tokens["attention_mask"]
+        mask: Tensor = tokens["attention_mask"]
         out = network(input_ids=tokens["input_ids"], attention_mask=mask)
         if self.config.pooling == "pooled":
-            pooled: Tensor | None = getattr(out, "pooler_output", None)
+            pooled: Tensor | None = out.get("pooler_output")
             if pooled is None:
-                raise DataError(
+                raise ConfigError(
                     f"The text encoder {self.config.model} has no pooled output. Set "
                     f"data.text_encoder.pooling to mean or first."
                 )

@@ -3,8 +3,8 @@
 from typing import Any
 
 from ganforge.api import Architecture, hookimpl
-from ganforge_text.architecture import GanIntCls, GanIntClsConfig
-from ganforge_text.networks import TextDiscriminator, TextGenerator
+from ganforge_text.architecture import GanIntCls
+from ganforge_text.networks import GanIntClsConfig, TextDiscriminator, TextGenerator
 
 __all__ = ["GanIntCls", "GanIntClsConfig", "TextDiscriminator", "TextGenerator"]
 

@@ -8,7 +8,7 @@ and which are left out.
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +36,7 @@ class GanIntCls(NoiseToImage[GanIntClsConfig]):
     paper = "Reed et al. 2016, arXiv:1605.05396"
     inputs = ("image", "text")
     optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
-    example_options: Mapping[str, Any] = {
+    example_options = {
         "z_dim": 8,
         "text_features": 8,
         "generator_channels": 8,

@@ -1,6 +1,7 @@
 """The built-in text encoders."""
 
 import builtins
+import shutil
 
 import pytest
 import torch
@@ -164,6 +165,41 @@ def test_transformer_vector_does_not_depend_on_padding(language_model, pooling):
     assert_close(together[1:], encoder.encode(["pear"]))
     assert_close(rms(together), torch.ones(2))
     assert not torch.allclose(together[0], together[1], atol=1e-2)
+
+
+def with_model(network, language_model, folder):
+    """A folder with another network and the tiny BERT's tokenizer."""
+    shutil.copytree(language_model, folder)
+    (folder / "model.safetensors").unlink()
+    network.save_pretrained(folder)
+    return folder
+
+
+def test_transformer_of_an_encoder_decoder_reads_with_the_encoder(language_model, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.T5Config(
+        vocab_size=9, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2,
+        decoder_start_token_id=0,
+    )  # fmt: skip
+    folder = with_model(transformers.T5Model(config), language_model, tmp_path / "t5")
+
+    assert transformer(folder).encode(["red apple"]).shape == (1, 8)
+    with pytest.raises(ConfigError, match="no pooled output. Set data.text_encoder.pooling to"):
+        transformer(folder, pooling="pooled").encode(["red apple"])
+
+
+def test_transformer_of_images_and_texts_reads_with_the_text_tower(language_model, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 2}
+    config = transformers.CLIPConfig(
+        text_config={**sizes, **heads, "vocab_size": 9, "eos_token_id": 3},
+        vision_config={**sizes, **heads, "image_size": 8, "patch_size": 4},
+        projection_dim=4,
+    )
+    folder = with_model(transformers.CLIPModel(config), language_model, tmp_path / "clip")
+
+    assert transformer(folder, pooling="pooled").encode(["red apple"]).shape == (1, 8)
 
 
 def test_transformer_poolings_differ_and_so_do_their_revisions(language_model):
