@@ -1,7 +1,6 @@
 """run, data, plugins and schema."""
 
 import json
-import os
 
 import pytest
 import yaml
