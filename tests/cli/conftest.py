@@ -33,10 +33,10 @@ def ganforge(tmp_path, monkeypatch):
     root.setLevel(level)
 
 
-def export(folder, name, spec):
+def export(folder, name, spec, **options):
     """An export folder of an untrained architecture of example size."""
     component = get_registry().find(Architecture, name)
-    architecture = component(component.Config(**component.example_options))
+    architecture = component(component.Config(**{**component.example_options, **options}))
     torch.manual_seed(0)
     return export_model(
         folder / name,
@@ -83,3 +83,16 @@ def photos(tmp_path_factory):
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(pixels).save(path)
     return folder
+
+
+@pytest.fixture(scope="session")
+def biggan(tmp_path_factory):
+    spec = ImageSpec(16, 16, 4, class_names=("cat", "dog", "bird"))
+    return export(tmp_path_factory.mktemp("models"), "biggan", spec)
+
+
+@pytest.fixture(scope="session")
+def cgan(tmp_path_factory):
+    """Told of attributes, and grey."""
+    spec = ImageSpec(9, 7, 1, attribute_names=("Female", "Black_Hair"))
+    return export(tmp_path_factory.mktemp("models"), "cgan", spec, condition="attributes")

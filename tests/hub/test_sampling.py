@@ -1,6 +1,5 @@
 """The models here draw their latents: pixels are numbers, so each method has a closed form."""
 
-
 import numpy as np
 import pytest
 import torch
