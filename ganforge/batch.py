@@ -127,6 +127,7 @@ class Batch:
         slot_state: tensors that live as long as the run, one set per slot, kept in the
             checkpoint (an image pool, say).
         reports: what `report` recorded.
+        class_counts: [num_classes] training images of each class; None when that is unknown.
     """
 
     fields: dict[str, Tensor]
@@ -134,6 +135,7 @@ class Batch:
     memory: dict[str, Any] = field(default_factory=dict)
     slot_state: dict[str, Tensor] = field(default_factory=dict)
     reports: dict[str, Tensor] = field(default_factory=dict)
+    class_counts: Tensor | None = None
 
     def __getitem__(self, name: str) -> Tensor:
         try:
@@ -164,6 +166,23 @@ class Batch:
         """[N, num_classes] one-hot labels; [N, 0] when unconditional."""
         found = self.fields.get("label")
         return self.image.new_zeros(self.size, 0) if found is None else found
+
+    def draw_label(self) -> Tensor:
+        """Draw [N, num_classes] one-hot labels, each class as often as in the training data.
+
+        They do not depend on the labels of this batch. Classes are equally frequent where
+        `class_counts` is None.
+        """
+        num_classes = self.label.shape[1]
+        if num_classes == 0:
+            return self.label
+        counts = self.class_counts
+        counts = torch.ones(num_classes, device=self.device) if counts is None else counts
+        # Not torch.multinomial, which waits for a GPU to check its input.
+        edges = counts.cumsum(0) / counts.sum()
+        uniform = torch.rand(self.size, device=self.device)
+        index = torch.searchsorted(edges, uniform, right=True).clamp_(max=num_classes - 1)
+        return nn.functional.one_hot(index, num_classes).float()
 
     def report(self, name: str, value: Tensor) -> None:
         """Record the mean of `value` for the log and the health monitor; costs no host sync."""

@@ -17,7 +17,7 @@ from ganforge.batch import Batch, GenerateRequest, ImageSpec, Networks
 from ganforge.component import Component as Component
 from ganforge.component import ConfigT as ConfigT
 from ganforge.component import hookimpl as hookimpl
-from ganforge.config import OptimizerConfig, PipelineConfig, StrictModel
+from ganforge.config import OptimizerConfig, PipelineConfig, StrictModel, UnrollConfig
 from ganforge.errors import ConfigError, suggest
 from ganforge.source import Sample as Sample
 from ganforge.source import Source as Source
@@ -57,10 +57,11 @@ class PenaltyInput:
     Attributes:
         discriminator: the plain discriminator module.
         generator: the plain generator module.
-        critic: images [N, C, H, W] -> logits, with this batch's conditions filled in.
+        critic: images [N, C, H, W] -> logits, with the real images' conditions filled in.
         real_img: [N, C, H, W] real images, without gradient.
         gen_img: () -> [N, C, H, W] generated images, without gradient; made when first asked.
         synthesize: n -> (img [n, C, H, W], latents that img depends on, with gradient).
+        gen_critic: as `critic`, with the conditions of `gen_img`; None when they are the same.
     """
 
     discriminator: nn.Module
@@ -69,6 +70,7 @@ class PenaltyInput:
     real_img: Tensor
     gen_img: Callable[[], Tensor]
     synthesize: Callable[[int], tuple[Tensor, Tensor]]
+    gen_critic: Callable[[Tensor], Tensor] | None = None
 
 
 class Regularizer(Component[ConfigT], nn.Module):
@@ -124,6 +126,7 @@ class Objective:
     regularizers: tuple[Regularizer[Any], ...] = ()
     augmentation: Augmentation[Any] | None = None
     n_critic: int = 1
+    unroll: UnrollConfig | None = None
 
     def augment(self, img: Tensor) -> Tensor:
         """Augment images for the discriminator, or return them unchanged."""
@@ -182,6 +185,8 @@ class Architecture(Component[ConfigT]):
     The first goes from source to target, a second one back. `request.options["direction"]` holds
     the one asked for; the first when it is absent.
     """
+    supports_unrolling: ClassVar[bool] = False
+    """Whether its phases follow `Objective.unroll`."""
     supports_truncation: ClassVar[bool] = False
     """Whether `generate` follows `request.truncation`."""
     generate_options: ClassVar[Mapping[str, str]] = {}

@@ -23,13 +23,17 @@ from ganforge.components import (
     Regularizer,
     Terms,
 )
+from ganforge.config import UnrollConfig
 from ganforge.errors import ConfigError
+from ganforge.unrolled import look_ahead, trial_batch
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class NoiseToImage(Architecture[ConfigT]):
     """A generator and a discriminator; subclasses give the two networks and the latent size."""
+
+    supports_unrolling = True
 
     @property
     @abstractmethod
@@ -43,6 +47,19 @@ class NoiseToImage(Architecture[ConfigT]):
     def condition(self, batch: Batch) -> Tensor:
         """What both networks are told of each image, c [N, c_dim]: its one-hot label."""
         return batch.label
+
+    def gen_condition(self, objective: Objective, batch: Batch) -> Tensor:
+        """What both networks are told of each generated image in training, c [N, c_dim].
+
+        Labels are drawn anew, each as often as in the training data, so that generated images do
+        not follow the real ones of the batch. The real images' conditions are kept where the loss
+        compares real with generated images, and where a condition is more than a label: then only
+        the data know which go together.
+        """
+        c = self.condition(batch)
+        if objective.loss.generator_needs_real or c is not batch.fields.get("label"):
+            return c
+        return batch.draw_label()
 
     def request_condition(self, request: GenerateRequest) -> Tensor:
         """The same for generation, c [N, c_dim]: the label asked for."""
@@ -97,6 +114,8 @@ class NoiseToImage(Architecture[ConfigT]):
             every = objective.n_critic if role == "generator" else 1
             regularizers = objective.for_target(role)
             eager = [r for r in regularizers if r.every == 1]
+            if role == "generator" and objective.unroll is not None:
+                loss = functools.partial(_unrolled, self, objective.unroll)
             phases.append(
                 Phase(
                     name=role,
@@ -120,20 +139,21 @@ class NoiseToImage(Architecture[ConfigT]):
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """The generator's adversarial term."""
-        c = self.condition(batch)
+        c = self.gen_condition(objective, batch)
         gen_img = nets["generator"](self.latent(batch.size, c), c)
         gen_logits = nets["discriminator"](objective.augment(gen_img), c)
         real_logits = None
         if objective.loss.generator_needs_real:
-            real_logits = nets["discriminator"](objective.augment(batch.image), c)
+            real_c = self.condition(batch)
+            real_logits = nets["discriminator"](objective.augment(batch.image), real_c)
         return {"adversarial": objective.loss.generator(gen_logits, real_logits)}
 
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """The discriminator's adversarial term on real and generated images, kept separate."""
-        c = self.condition(batch)
-        real_logits = nets["discriminator"](objective.augment(batch.image), c)
-        gen_img = self.gen_img(nets["generator"], batch)
-        gen_logits = nets["discriminator"](objective.augment(gen_img), c)
+        real_c = self.condition(batch)
+        real_logits = nets["discriminator"](objective.augment(batch.image), real_c)
+        gen_img, gen_c = self.generated(objective, nets["generator"], batch)
+        gen_logits = nets["discriminator"](objective.augment(gen_img), gen_c)
         if objective.augmentation is not None:
             objective.augmentation.observe(real_logits.detach())
         batch.report("logits/real", real_logits)
@@ -142,13 +162,16 @@ class NoiseToImage(Architecture[ConfigT]):
         batch.report("accuracy/gen", gen_logits < 0)
         return {"adversarial": objective.loss.discriminator(real_logits, gen_logits)}
 
-    def gen_img(self, generator: nn.Module, batch: Batch) -> Tensor:
-        """The step's generated images for the discriminator, without gradient; drawn once."""
+    def generated(
+        self, objective: Objective, generator: nn.Module, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        """The step's images for the discriminator and their c, without gradient; drawn once."""
         if "gen_img" not in batch.memory:
-            c = self.condition(batch)
+            c = self.gen_condition(objective, batch)
             with torch.no_grad():
                 batch.memory["gen_img"] = generator(self.latent(batch.size, c), c)
-        return batch.memory["gen_img"]  # type: ignore[no-any-return]
+            batch.memory["gen_c"] = c
+        return batch.memory["gen_img"], batch.memory["gen_c"]
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
         """Images [N, C, H, W] from the request's seeds and conditions.
@@ -164,6 +187,21 @@ class NoiseToImage(Architecture[ConfigT]):
         return generator(self.request_latent(request), c)  # type: ignore[no-any-return]
 
 
+def _unrolled(
+    architecture: NoiseToImage[ConfigT],
+    config: UnrollConfig,
+    objective: Objective,
+    nets: Networks,
+    batch: Batch,
+) -> Terms:
+    with full_precision(batch.image):
+        c = architecture.gen_condition(objective, batch)
+        gen_img = nets["generator"](architecture.latent(batch.size, c), c)
+        loss = functools.partial(architecture.discriminator_terms, objective)
+        ahead = look_ahead(nets, trial_batch(batch, gen_img, c), loss, config)
+        return architecture.generator_terms(objective, ahead, batch)
+
+
 def _penalty_input(
     architecture: NoiseToImage[ConfigT], objective: Objective, nets: Networks, batch: Batch
 ) -> PenaltyInput:
@@ -174,16 +212,24 @@ def _penalty_input(
         # The penalty sees the discriminator through the augmentation, as its loss does.
         return discriminator(objective.augment(img), c)  # type: ignore[no-any-return]
 
+    def generated() -> tuple[Tensor, Tensor]:
+        return architecture.generated(objective, generator, batch)
+
+    def gen_critic(img: Tensor) -> Tensor:
+        return discriminator(objective.augment(img), generated()[1])  # type: ignore[no-any-return]
+
     def synthesize(num: int) -> tuple[Tensor, Tensor]:
-        return architecture.synthesize(generator, architecture.latent(num, c), c[:num])
+        gen_c = architecture.gen_condition(objective, batch)[:num]
+        return architecture.synthesize(generator, architecture.latent(num, gen_c), gen_c)
 
     return PenaltyInput(
         discriminator=discriminator,
         generator=generator,
         critic=critic,
         real_img=batch.image.detach(),
-        gen_img=lambda: architecture.gen_img(generator, batch),
+        gen_img=lambda: generated()[0],
         synthesize=synthesize,
+        gen_critic=gen_critic,
     )
 
 

@@ -162,7 +162,8 @@ class R2(Regularizer[GammaConfig]):
 
     def penalty(self, inputs: PenaltyInput) -> Tensor:
         """Half of gamma times the mean squared gradient norm at generated images."""
-        norms = squared_gradient_norm(inputs.critic, inputs.gen_img())
+        critic = inputs.gen_critic or inputs.critic
+        norms = squared_gradient_norm(critic, inputs.gen_img())
         return self.config.gamma / 2 * norms.mean()
 
 

@@ -17,6 +17,7 @@ from ganforge.training.build import (
     build_architecture,
     build_objective,
     build_run,
+    check_objective,
     choose_slots,
 )
 from ganforge.training.data import (
@@ -72,7 +73,7 @@ class Train(Stage[StrictModel]):
         choose_slots(config, runtime.world_size, _fixed_slots(context))
         spec = expected_spec(config, architecture)
         if spec is not None:
-            architecture.check(spec, objective)
+            check_objective(architecture, spec, objective)
             with torch.device("meta"):
                 networks = architecture.networks(spec)
             check_standing(architecture, networks, spec, config.train.standing_statistics)
@@ -182,6 +183,8 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
     num_slots = None if saved is None else int(saved.state["num_slots"])
     run = build_run(config, model_spec(config, index, fields), runtime, num_slots)
     run.data_digest = index.digest
+    if run.spec.num_classes and sum(index.class_counts):
+        run.class_counts = torch.tensor(index.class_counts, device=runtime.device).float()
     if saved is not None and newest is not None:
         run.restore(saved, str(newest))
         log.info("Resumed from %s at %.1f kimg.", newest, run.progress.kimg)

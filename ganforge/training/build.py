@@ -60,7 +60,30 @@ def build_objective(config: PipelineConfig, registry: Registry | None = None) ->
             Augmentation, config.augment.name, config.augment.options, "augment"
         ),
         n_critic=loss.n_critic,
+        unroll=loss.unroll,
     )
+
+
+def check_objective(
+    architecture: Architecture[Any], spec: ImageSpec, objective: Objective
+) -> None:
+    """Refuse what this architecture cannot be trained with.
+
+    Raises:
+        ConfigError: a forbidden combination, an unreachable resolution, ...
+    """
+    if objective.unroll is not None:
+        if not architecture.supports_unrolling:
+            raise ConfigError(
+                f"loss.unroll: '{architecture.name}' does not train one generator against one "
+                f"discriminator, so there are no steps to look ahead. Remove it."
+            )
+        if objective.augmentation is not None:
+            raise ConfigError(
+                f"loss.unroll does not go with augment.name={objective.augmentation.name}: an "
+                f"adaptive augmentation would count the steps that are only tried. Remove one."
+            )
+    architecture.check(spec, objective)
 
 
 def build_run(
@@ -78,7 +101,7 @@ def build_run(
         ConfigError: batch, slots and ranks do not fit; a combination is forbidden.
     """
     architecture, objective = build_architecture(config), build_objective(config)
-    architecture.check(spec, objective)
+    check_objective(architecture, spec, objective)
     num_slots = choose_slots(config, runtime.world_size, num_slots)
     modules = build_networks(architecture, spec, config, runtime)
     check_standing(architecture, modules, spec, config.train.standing_statistics)

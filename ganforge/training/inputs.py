@@ -20,6 +20,7 @@ def make_batch(
     channels_last: bool = True,
     nimg: int = 0,
     slot_state: dict[str, Tensor] | None = None,
+    class_counts: Tensor | None = None,
 ) -> Batch:
     """Move one slot's fields to the device and normalise them there.
 
@@ -31,10 +32,12 @@ def make_batch(
         channels_last: memory format of images.
         nimg: progress, for the architecture.
         slot_state: the slot's persistent tensors.
+        class_counts: [num_classes] training images of each class, on the device.
     """
     tensors = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
     ready = {name: _prepare(t, spec, device, channels_last) for name, t in tensors.items()}
-    return Batch(ready, nimg=nimg, slot_state={} if slot_state is None else slot_state)
+    state = {} if slot_state is None else slot_state
+    return Batch(ready, nimg=nimg, slot_state=state, class_counts=class_counts)
 
 
 def _prepare(

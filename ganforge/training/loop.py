@@ -92,7 +92,9 @@ def _train_from(
         hooks.ganforge_step_end(step=run.progress.step, nimg=run.progress.nimg)
         for task in tasks:
             if task.due(run):
+                stepper.finite.settle()
                 task.run(run)
+    stepper.finite.settle()
 
 
 def make_stepper(run: TrainingRun) -> Stepper:
@@ -120,6 +122,7 @@ def make_batches(run: TrainingRun, fields: Sequence[dict[str, Tensor]]) -> list[
             channels_last=run.config.train.channels_last,
             nimg=run.progress.nimg,
             slot_state=state,
+            class_counts=run.class_counts,
         )
         for values, state in zip(fields, run.slot_state, strict=True)
     ]

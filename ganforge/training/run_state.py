@@ -40,6 +40,8 @@ class TrainingRun:
         num_slots: equal micro-batches of a global batch; fixed for the life of the run.
         scalers: loss scaling of fp16, one per optimizer; empty in bf16 and fp32.
         data_digest: content hash of the training shards.
+        class_counts: [num_classes] training images of each class, on the device; None without
+            labels, or where that is unknown.
         progress: counters.
         slot_state: persistent tensors of each of this rank's slots.
         rollbacks: how often the health monitor went back; part of the seed.
@@ -58,6 +60,7 @@ class TrainingRun:
     num_slots: int
     scalers: dict[Group, torch.amp.GradScaler] = field(default_factory=dict)
     data_digest: str = ""
+    class_counts: Tensor | None = None
     progress: Progress = field(default_factory=Progress)
     slot_state: list[dict[str, Tensor]] = field(default_factory=list)
     rollbacks: int = 0

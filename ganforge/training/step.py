@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ganforge.batch import Batch, Networks
 from ganforge.components import Architecture, ConfigT, Phase, Terms
 from ganforge.config import TrainConfig
-from ganforge.errors import NonFiniteError
+from ganforge.training.finite import FiniteCheck, PhaseLosses
 from ganforge.training.optimizers import Group, set_lr
 from ganforge.training.progress import Progress, lr_factor, seed_slot
 from ganforge.training.runtime import Runtime
@@ -120,6 +120,7 @@ class Stepper:
         self.config = config
         self.local_slots = local_slots
         self.num_slots = len(local_slots) * runtime.world_size
+        self.finite = FiniteCheck(runtime.device.type == "cuda", runtime.rank, local_slots)
         self._buffers = SlotBuffers(stateful)
         self._parameters = {
             group: [p for role in group for p in nets.eager(role).parameters()]
@@ -140,9 +141,10 @@ class Stepper:
             progress: counters before this step.
 
         Raises:
-            NonFiniteError: a loss or gradient is not finite, on every rank alike.
+            NonFiniteError: a loss or gradient is not finite, on every rank alike; on a GPU it may
+                be one of the step before.
         """
-        result = StepResult()
+        result, known = StepResult(), len(self.finite)
         factor = lr_factor(self.config.schedule, progress.nimg, self.config.total_kimg)
         for optimizer in self.optimizers.values():
             set_lr(optimizer, factor)
@@ -151,6 +153,7 @@ class Stepper:
             for phase in self.phases:
                 if (progress.step + 1) % phase.every == 0:
                     self._run_phase(phase, parts, progress, index, result)
+        self.finite.settle(keep=len(self.finite) - known)
         return result
 
     def _run_phase(
@@ -188,9 +191,11 @@ class Stepper:
         norm = torch.nn.utils.get_total_norm(gradients)
         result.add(f"grad_norm/{phase.name}", norm)
         # Overflowing gradients are part of fp16: its scaler skips that update and scales down.
-        fine = torch.isfinite(loss) if scaler is not None else torch.isfinite(loss + norm)
-        if not bool(fine):
-            raise NonFiniteError(self._describe_fault(phase, gradients, slot_terms, progress))
+        checked = norm if scaler is None else None
+        self.finite.look(
+            PhaseLosses(phase.name, progress.step, progress.nimg, loss, checked, slot_terms),
+            lambda: self._bad_gradients(phase, gradients),
+        )
         if self.config.grad_clip_norm is not None:
             torch._foreach_mul_(gradients, (self.config.grad_clip_norm / norm).clamp(max=1.0))
         self._update(phase, parameters)
@@ -217,31 +222,12 @@ class Stepper:
                 parameter.grad = torch.zeros_like(parameter)
         return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
-    def _describe_fault(
-        self,
-        phase: Phase,
-        gradients: Sequence[Tensor],
-        slot_terms: Sequence[Terms],
-        progress: Progress,
-    ) -> str:
-        bad_terms = [
-            f"term '{name}' = {term.item():g} in slot {slot}"
-            for slot, terms in zip(self.local_slots, slot_terms, strict=True)
-            for name, term in terms.items()
-            if not torch.isfinite(term)
-        ]
-        bad_gradients = [
+    def _bad_gradients(self, phase: Phase, gradients: Sequence[Tensor]) -> list[str]:
+        return [
             f"the gradient of {name}"
             for name, gradient in zip(self._names[phase.trains], gradients, strict=True)
             if not torch.isfinite(gradient).all()
-        ]
-        found = [*bad_terms[:3], *bad_gradients[:2]] or ["a loss on another rank"]
-        return (
-            f"Not finite in phase '{phase.name}' at nimg={progress.nimg} (step {progress.step}, "
-            f"rank {self.runtime.rank}): {'; '.join(found)}. No network was updated with it and "
-            f"the last checkpoint is intact. Lower train.optimizer.lr, set train.grad_clip_norm "
-            f"or use train.precision=fp32, then run the same command to resume."
-        )
+        ][:2]
 
     def _update(self, phase: Phase, parameters: Sequence[nn.Parameter]) -> None:
         scaler = self.scalers.get(phase.trains)

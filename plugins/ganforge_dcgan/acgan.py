@@ -144,12 +144,13 @@ class Acgan(NoiseToImage[AcganConfig]):
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """The adversarial term, and the class that was asked for."""
-        c = self.condition(batch)
+        c = self.gen_condition(objective, batch)
         gen_img = nets["generator"](self.latent(batch.size, c), c)
         gen_logits, gen_classes = nets["discriminator"](objective.augment(gen_img), c, True)
         real_logits = None
         if objective.loss.generator_needs_real:
-            real_logits = nets["discriminator"](objective.augment(batch.image), c)
+            real_c = self.condition(batch)
+            real_logits = nets["discriminator"](objective.augment(batch.image), real_c)
         return {
             "adversarial": objective.loss.generator(gen_logits, real_logits),
             "class": self.config.class_weight * functional.cross_entropy(gen_classes, c),
@@ -159,16 +160,16 @@ class Acgan(NoiseToImage[AcganConfig]):
         """The adversarial term, and the classes of real and generated images alike."""
         c, discriminator = self.condition(batch), nets["discriminator"]
         real_logits, real_classes = discriminator(objective.augment(batch.image), c, True)
-        gen_img = self.gen_img(nets["generator"], batch)
-        gen_logits, gen_classes = discriminator(objective.augment(gen_img), c, True)
+        gen_img, gen_c = self.generated(objective, nets["generator"], batch)
+        gen_logits, gen_classes = discriminator(objective.augment(gen_img), gen_c, True)
         if objective.augmentation is not None:
             objective.augmentation.observe(real_logits.detach())
         batch.report("logits/real", real_logits)
         batch.report("logits/gen", gen_logits)
         batch.report("accuracy/class_real", _agrees(real_classes, c))
-        batch.report("accuracy/class_gen", _agrees(gen_classes, c))
+        batch.report("accuracy/class_gen", _agrees(gen_classes, gen_c))
         classes = functional.cross_entropy(real_classes, c)
-        classes = classes + functional.cross_entropy(gen_classes, c)
+        classes = classes + functional.cross_entropy(gen_classes, gen_c)
         return {
             "adversarial": objective.loss.discriminator(real_logits, gen_logits),
             "class": self.config.class_weight * classes,

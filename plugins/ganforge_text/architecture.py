@@ -118,7 +118,7 @@ class GanIntCls(NoiseToImage[GanIntClsConfig]):
         text, discriminator = self.condition(batch), nets["discriminator"]
         pairs = torch.cat([text, self._neighbours(batch)])
         right, wrong = discriminator(objective.augment(batch.image), pairs).chunk(2)
-        gen_img = self.gen_img(nets["generator"], batch)
+        gen_img, _ = self.generated(objective, nets["generator"], batch)
         gen_logits = discriminator(objective.augment(gen_img), text)
         if objective.augmentation is not None:
             objective.augmentation.observe(right.detach())

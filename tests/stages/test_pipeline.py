@@ -16,6 +16,7 @@ from ganforge.registry import get_registry
 from ganforge.run import main, run_pipeline
 from ganforge.stages.evaluate import read_records
 from ganforge.stages.load import load_trained
+from ganforge.stages.train import open_run
 
 TINY = (
     "train.total_kimg=0.048",
@@ -145,6 +146,14 @@ def test_pipeline_refuses_standing_statistics_without_batchnorm(here, shards):
     overrides = [f"data.shards={shards}", "data.source=null", *STANDING, "stages=[train]"]
     with pytest.raises(ConfigError, match="standing_statistics.*no BatchNorm"):
         run_pipeline("quick/r3gan_fashion_mnist", overrides)
+
+
+def test_open_run_counts_the_classes_of_the_data(here, shards):
+    settings = [f"data.shards={shards}", "data.source=null", "stages=[prepare]", "train.trackers=[]"]
+    context = run_pipeline("quick/biggan_fashion_mnist", settings)
+    opened, _ = open_run(context, str(shards))
+    assert opened.class_counts.tolist() == [1000.0] * 10
+    assert opened.class_counts.dtype == torch.float32
 
 
 def test_pipeline_logs_to_tensorboard(here, shards):
