@@ -1,11 +1,16 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ganforge_stylegan import Stylegan2
 from PIL import Image
+from torch.testing import assert_close
 
+from ganforge import from_pretrained
 from ganforge.cli import _generate
+from ganforge.config import DataConfig
+from ganforge.data.loader import RealImages
 from ganforge.errors import ConfigError
 from ganforge.hub import push
 
@@ -206,7 +211,7 @@ def test_evaluate_hands_over_what_was_asked(ganforge, dcgan, shards, monkeypatch
         def model_dump(self, mode):
             return {"name": "fid", "value": 1.5, "n_gen": 8, "n_real": 12, "extractor": "e"}
 
-    def evaluate(make, config, reference, runtime, *, nimg, data):
+    def evaluate(make, config, reference, runtime, *, nimg, data, **more):
         asked.update(img=make([0, 1]), config=config, reference=reference, nimg=nimg)
         return [Record()]
 
@@ -221,6 +226,40 @@ def test_evaluate_hands_over_what_was_asked(ganforge, dcgan, shards, monkeypatch
     assert (asked["config"].num_images, asked["reference"], asked["nimg"]) == (8, "shards", 8000)
 
 
+def embedded(ganforge, size):
+    """Shards of two captioned images, embedded by hashed words of this size."""
+    for name, value in (("one", 0), ("two", 255)):
+        Image.new("RGB", (16, 16), (value, 0, 0)).save(f"{name}.png")
+    rows = ["image,caption", "one.png,a red apple", "two.png,pear"]
+    Path("list.csv").write_text("\n".join(rows))
+    settings = ("text_encoder.name=hashed-words", f"text_encoder.size={size}")
+    ganforge("data", "prepare", "list.csv", f"shards{size}", *settings, "--workers", 0)
+    return f"shards{size}"
+
+
+def test_evaluate_of_text_draws_the_references_captions(ganforge, painter, monkeypatch):
+    reference, made = embedded(ganforge, 6), {}
+
+    def evaluate(make, config, reference, runtime, *, nimg, data, **more):
+        made.update(one=make([0]), again=make([0, 1])[:1])
+        return []
+
+    monkeypatch.setattr(_generate, "evaluate", evaluate)
+    ganforge("evaluate", painter, "--reference", reference)
+
+    vectors = RealImages(DataConfig(), reference).vectors([0], "text")
+    model = from_pretrained(painter, device="cpu")
+    wanted = model.generate(seeds=[0], text=vectors, output_type="pt")
+    assert_close(made["one"], wanted)
+    assert_close(made["again"], wanted)
+
+
+def test_evaluate_on_captions_of_another_encoder_is_refused(ganforge, painter):
+    command = ("evaluate", painter, "--reference", embedded(ganforge, 8))
+
+    assert "were embedded by hashed-words (size: 8" in ganforge(*command, code=2).stderr
+
+
 def test_evaluate_of_a_translator_translates_the_reference(ganforge, cyclegan, photos, monkeypatch):
     ganforge(
         "data", "prepare", "unpaired", "domains", f"source.source={photos / 'cat'}",
@@ -228,7 +267,7 @@ def test_evaluate_of_a_translator_translates_the_reference(ganforge, cyclegan, p
     )  # fmt: skip
     made = {}
 
-    def evaluate(make, config, reference, runtime, *, nimg, data):
+    def evaluate(make, config, reference, runtime, *, nimg, data, **more):
         made.update(img=make(range(8)))
         return []
 
