@@ -4,8 +4,8 @@
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge.batch import Batch, Networks
+from ganforge.batch import Batch, Blend, Networks
 from ganforge.components import Phase, Terms
 from ganforge.errors import PluginContractError
+from ganforge.hub.mixing import blended_request
 from ganforge.plugin_tools.cases import Case, MadeUpLoader, make_fields, requests
 from ganforge.training import checkpoint
 from ganforge.training.build import build_architecture, build_run
@@ -28,6 +29,23 @@ Check = Callable[[Case], None]
 _GRADIENT_STEPS = 3
 _RANGE_TOLERANCE = 1e-3
 _BATCH_TOLERANCE = 2e-4
+
+
+@dataclass(frozen=True)
+class _Watched(Blend):
+    """Notes when latents are combined."""
+
+    was_used: list[bool] = field(default_factory=list)
+
+    def combine(self, values: Sequence[Tensor]) -> Tensor:
+        """As `Blend` does."""
+        self.was_used.append(True)
+        return super().combine(values)
+
+    def mean(self, values: Sequence[Tensor]) -> Tensor:
+        """As `Blend` does."""
+        self.was_used.append(True)
+        return super().mean(values)
 
 
 def start(case: Case, num_steps: int = 1) -> TrainingRun:
@@ -192,6 +210,35 @@ def check_generate_is_batch_independent(case: Case) -> None:
                 )
 
 
+def check_latents_blend(case: Case) -> None:
+    """Every latent space can be walked through: the ends are the seeds' images."""
+    run = start(case)
+    if run.architecture.translates:
+        return
+    (keys, _), *_ = requests(case, (5, 3))
+    alone = generate(run, keys)
+    for space in run.architecture.latent_spaces:
+        weights = torch.tensor([[1.0, 0.5, 0.0], [0.0, 0.5, 1.0]])
+        request = blended_request(keys, [[0] * 3, [1] * 3], weights, space)
+        assert request.blend is not None
+        blend = _Watched(**vars(request.blend))
+        img = generate(run, replace(request, blend=blend))
+        if not blend.was_used:
+            raise _broken(
+                case,
+                f"`latent_spaces` names '{space}', but generate() does not blend in it.",
+                "Call request.blended(space, ...) for its latents, or leave the name out.",
+            )
+        gap = float((img[[0, 2]] - alone).abs().max())
+        if not gap <= _BATCH_TOLERANCE:
+            raise _broken(
+                case,
+                f"on the way between seeds in '{space}', the ends are not their images "
+                f"(by {gap:.3g}).",
+                "Draw all noise through request.noise.",
+            )
+
+
 @torch.no_grad()
 def generate(run: TrainingRun, request: Any) -> Tensor:
     """Generate with the averaged networks, as samples and metrics do."""
@@ -249,6 +296,7 @@ CHECKS: Mapping[str, Check] = {
     "gradients reach all parameters": check_gradients_reach_all_parameters,
     "output": check_output,
     "generate is batch-independent": check_generate_is_batch_independent,
+    "latents blend": check_latents_blend,
     "resume is exact": check_resume_is_exact,
 }
 """What is checked for each case, in one process."""

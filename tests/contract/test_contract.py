@@ -188,6 +188,19 @@ class BatchStatistics(Sound):
         return img - img.mean(0)
 
 
+class NameWithoutSpace(Sound):
+    name = "name-without-space"
+    latent_spaces = ("z", "w")
+
+
+class SeedsByHand(Sound):
+    name = "seeds-by-hand"
+
+    def request_latent(self, request):
+        own = [torch.randn(4, generator=torch.Generator().manual_seed(s)) for s in request.seeds]
+        return request.noise(4) + torch.stack(own)
+
+
 class HiddenState(Sound):
     name = "hidden-state"
     calls = 0
@@ -231,6 +244,16 @@ class HiddenState(Sound):
             BatchStatistics,
             contract.check_generate_is_batch_independent,
             r"keep batch statistics out of eval",
+        ),
+        (
+            NameWithoutSpace,
+            contract.check_latents_blend,
+            r"names 'w', but generate\(\) does not blend in it\. Call request\.blended",
+        ),
+        (
+            SeedsByHand,
+            contract.check_latents_blend,
+            r"in 'z', the ends are not their images \(by .*Draw all noise through request\.noise",
         ),
         (HiddenState, contract.check_resume_is_exact, r"after a resume, .* differ .*slot_state"),
     ],
