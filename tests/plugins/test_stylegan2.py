@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from ganforge_stylegan.config import Stylegan2Config
 from torch.testing import assert_close
 
 from ganforge.api import Batch, ConfigError, GenerateRequest, ImageSpec, Networks, Objective
+from ganforge.hub.mixing import blended_request
 from ganforge.losses import NonSaturating
 from ganforge.registry import get_registry
 from ganforge.regularizers import R1, PathLength
@@ -334,3 +336,19 @@ def test_stylegan2_networks_compile_in_one_graph():
 def test_stylegan2_state_is_float():
     for network in built(LABELLED).values():
         assert all(t.is_floating_point() for t in network.state_dict().values())
+
+
+def test_generate_between_seeds_keeps_the_variance_of_the_noise(monkeypatch):
+    nets = built()
+    seen = []
+    monkeypatch.setattr(
+        type(nets["generator"].synthesis),
+        "forward",
+        lambda self, ws, noise=None: seen.append(noise) or torch.zeros(ws.shape[0], 1, 16, 16),
+    )
+    keys = GenerateRequest([1, 2])
+    request = blended_request(keys, [[0] * 64, [1] * 64], torch.full((2, 64), 0.5), "w")
+    for space in ("z", "w"):
+        between = replace(request, blend=replace(request.blend, space=space))
+        tiny().generate(nets, between)
+        assert_close(seen.pop()[-1][0].std().item(), 1.0, atol=0.15, rtol=0)
