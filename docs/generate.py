@@ -8,7 +8,7 @@ import re
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
 from click.testing import CliRunner
@@ -41,6 +41,7 @@ from ganforge.config import (
     TrainConfig,
 )
 from ganforge.registry import get_registry
+from ganforge.schedules import Schedule
 from ganforge.text_encoder import TextEncoder
 
 DOCS = Path(__file__).parent
@@ -76,6 +77,10 @@ def describe_type(annotation: Any) -> str:
         return ", ".join(f"`{_yaml(value)}`" for value in arguments)
     if origin in (Union, types.UnionType):
         return " or ".join(describe_type(part) for part in arguments)
+    if origin is Annotated:
+        return describe_type(arguments[0])
+    if annotation is Schedule:
+        return "schedule"
     if origin is tuple:
         parts = [part for part in arguments if part is not Ellipsis]
         if Ellipsis in arguments:

@@ -61,6 +61,7 @@ class PenaltyInput:
         real_img: [N, C, H, W] real images, without gradient.
         gen_img: () -> [N, C, H, W] generated images, without gradient; made when first asked.
         synthesize: n -> (img [n, C, H, W], latents that img depends on, with gradient).
+        nimg: images shown so far, for weights that follow a schedule.
         gen_critic: as `critic`, with the conditions of `gen_img`; None when they are the same.
     """
 
@@ -70,6 +71,7 @@ class PenaltyInput:
     real_img: Tensor
     gen_img: Callable[[], Tensor]
     synthesize: Callable[[int], tuple[Tensor, Tensor]]
+    nimg: int = 0
     gen_critic: Callable[[Tensor], Tensor] | None = None
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from ganforge.origins import Origins
+from ganforge.schedules import Schedule, Scheduled, ScheduledNonNegative
 
 
 class StrictModel(BaseModel):
@@ -145,7 +146,9 @@ class OptimizerConfig(StrictModel):
 
     name: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     lr: float = Field(2e-4, gt=0, description="Learning rate.")
-    betas: tuple[float, float] = Field((0.5, 0.999), description="Adam's decay rates.")
+    betas: tuple[Scheduled, Scheduled] = Field(
+        (0.5, 0.999), description="Adam's decay rates; each a number or a schedule."
+    )
     eps: float = Field(1e-8, gt=0, description="Adam's and RMSprop's epsilon.")
     momentum: float = Field(0.0, ge=0, description="SGD and RMSprop.")
     alpha: float = Field(0.99, description="RMSprop's smoothing constant.")
@@ -153,9 +156,13 @@ class OptimizerConfig(StrictModel):
 
     @field_validator("betas")
     @classmethod
-    def _betas_in_range(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not all(0 <= beta < 1 for beta in value):
-            raise ValueError(f"betas must be in [0, 1), got {list(value)}")
+    def _betas_in_range(
+        cls, value: tuple[float | Schedule, float | Schedule]
+    ) -> tuple[float | Schedule, float | Schedule]:
+        ends = [(b.start, b.to) if isinstance(b, Schedule) else (b,) for b in value]
+        if not all(0 <= beta < 1 for pair in ends for beta in pair):
+            shown = [pair[0] if len(pair) == 1 else list(pair) for pair in ends]
+            raise ValueError(f"betas must be in [0, 1), got {shown}")
         return value
 
     def override(self, *others: "OptimizerConfig | None") -> "OptimizerConfig":
@@ -232,7 +239,9 @@ class TrainConfig(StrictModel):
     )
     schedule: ScheduleConfig = ScheduleConfig()
     grad_clip_norm: float | None = Field(None, gt=0, description="Clip each phase's gradient.")
-    ema_halflife_kimg: float = Field(10.0, ge=0, description="0 follows the weights exactly.")
+    ema_halflife_kimg: ScheduledNonNegative = Field(
+        10.0, description="0 follows the weights exactly; a number or a schedule."
+    )
     ema_rampup: float | None = Field(
         0.05, gt=0, description="Half-life is at most this part of the progress; null for none."
     )

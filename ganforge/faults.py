@@ -76,7 +76,7 @@ def _path_in(data: Any, loc: Sequence[str | int], kind: str) -> KeyPath:
         elif isinstance(data, list | tuple) and isinstance(part, int) and part < len(data):
             data = data[part]
         else:
-            break
+            continue
         path.append(part)
     if kind == "missing":
         path.append(loc[-1])
@@ -87,7 +87,8 @@ def _message(detail: Any, path: KeyPath, root: type[BaseModel]) -> str:
     kind, key = detail["type"], str(path[-1]) if path else ""
     if kind == "extra_forbidden":
         model = _model_at(root, path[:-1])
-        return f"unknown key {key!r}. {_elsewhere(root, key)}{suggest(key, model.model_fields)}"
+        names = [field.alias or name for name, field in model.model_fields.items()]
+        return f"unknown key {key!r}. {_elsewhere(root, key)}{suggest(key, names)}"
     if kind == "missing":
         return f"is missing; add `{key}: ...` there."
     text = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")

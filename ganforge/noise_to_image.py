@@ -226,6 +226,7 @@ def _penalty_input(
         discriminator=discriminator,
         generator=generator,
         critic=critic,
+        nimg=batch.nimg,
         real_img=batch.image.detach(),
         gen_img=lambda: generated()[0],
         synthesize=synthesize,

@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 
 from ganforge.components import PenaltyInput, Regularizer, RegularizerConfig, hookimpl
 from ganforge.errors import ShapeError
+from ganforge.schedules import ScheduledPositive, value_at
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -132,9 +133,8 @@ def _full(tensor: Tensor) -> Tensor:
 class GammaConfig(RegularizerConfig):
     """Options of R1 and R2."""
 
-    gamma: float = Field(
+    gamma: ScheduledPositive = Field(
         1.0,
-        gt=0,
         description="The penalty is gamma / 2 times the mean squared gradient norm. StyleGAN2's "
         "rule of thumb: 0.0002 * height * width / batch_size.",
     )
@@ -150,7 +150,7 @@ class R1(Regularizer[GammaConfig]):
     def penalty(self, inputs: PenaltyInput) -> Tensor:
         """Half of gamma times the mean squared gradient norm at real images."""
         norms = squared_gradient_norm(inputs.critic, inputs.real_img)
-        return self.config.gamma / 2 * norms.mean()
+        return value_at(self.config.gamma, inputs.nimg) / 2 * norms.mean()
 
 
 class R2(Regularizer[GammaConfig]):
@@ -164,13 +164,13 @@ class R2(Regularizer[GammaConfig]):
         """Half of gamma times the mean squared gradient norm at generated images."""
         critic = inputs.gen_critic or inputs.critic
         norms = squared_gradient_norm(critic, inputs.gen_img())
-        return self.config.gamma / 2 * norms.mean()
+        return value_at(self.config.gamma, inputs.nimg) / 2 * norms.mean()
 
 
 class GradientPenaltyConfig(RegularizerConfig):
     """Options of WGAN-GP's penalty."""
 
-    weight: float = Field(10.0, gt=0, description="Lambda of the paper.")
+    weight: ScheduledPositive = Field(10.0, description="Lambda of the paper.")
     one_sided: bool = Field(False, description="Penalise only gradient norms above 1.")
 
 
@@ -186,13 +186,13 @@ class GradientPenalty(Regularizer[GradientPenaltyConfig]):
         """Weighted mean of (gradient norm - 1)^2 between real and generated images."""
         between = interpolate(inputs.real_img, inputs.gen_img())
         per_image = lipschitz_penalty(inputs.critic, between, self.config.one_sided)
-        return self.config.weight * per_image.mean()
+        return value_at(self.config.weight, inputs.nimg) * per_image.mean()
 
 
 class DraganConfig(RegularizerConfig):
     """Options of DRAGAN."""
 
-    weight: float = Field(10.0, gt=0, description="Lambda of the paper.")
+    weight: ScheduledPositive = Field(10.0, description="Lambda of the paper.")
     spread: float = Field(
         0.5, gt=0, description="Noise is uniform up to this many standard deviations of the batch."
     )
@@ -211,7 +211,8 @@ class Dragan(Regularizer[DraganConfig]):
         real = _full(inputs.real_img)
         reach = self.config.spread * real.std(correction=0)
         near = real + reach * torch.rand_like(real)
-        return self.config.weight * lipschitz_penalty(inputs.critic, near).mean()
+        per_image = lipschitz_penalty(inputs.critic, near)
+        return value_at(self.config.weight, inputs.nimg) * per_image.mean()
 
 
 class WeightClippingConfig(RegularizerConfig):
@@ -243,7 +244,7 @@ class PathLengthConfig(RegularizerConfig):
     every: int = Field(
         4, gt=0, description="Lazy regularization: apply each this many steps, scaled to match."
     )
-    weight: float = Field(2.0, gt=0, description="Factor on the penalty.")
+    weight: ScheduledPositive = Field(2.0, description="Factor on the penalty.")
     decay: float = Field(0.01, gt=0, le=1, description="Step of the running mean length.")
     batch_shrink: int = Field(2, gt=0, description="Use this part of the batch, to save memory.")
 
@@ -267,13 +268,14 @@ class PathLength(Regularizer[PathLengthConfig]):
         lengths = path_lengths(*inputs.synthesize(num_images))
         # Linear in the lengths, so the mean over slots equals one update with all of them.
         self.mean_length.lerp_(lengths.detach().mean().to(self.mean_length), self.config.decay)
-        return self.config.weight * (lengths - self.mean_length).square().mean()
+        distance = (lengths - self.mean_length).square()
+        return value_at(self.config.weight, inputs.nimg) * distance.mean()
 
 
 class OrthogonalConfig(RegularizerConfig):
     """Options of BigGAN's orthogonal regularization."""
 
-    weight: float = Field(1e-4, gt=0, description="Beta of the paper.")
+    weight: ScheduledPositive = Field(1e-4, description="Beta of the paper.")
     exclude: tuple[str, ...] = Field(
         (), description="Skip modules whose name contains one of these. Embeddings never count."
     )
@@ -290,7 +292,7 @@ class Orthogonal(Regularizer[OrthogonalConfig]):
         """Weighted off-diagonal energy of all of the generator's filter banks."""
         energies = [off_diagonal_energy(bank) for bank in self._filter_banks(inputs.generator)]
         total = torch.stack(energies).sum() if energies else inputs.real_img.new_zeros(())
-        return self.config.weight * total
+        return value_at(self.config.weight, inputs.nimg) * total
 
     def _filter_banks(self, network: nn.Module) -> Iterator[Tensor]:
         for name, module in network.named_modules():

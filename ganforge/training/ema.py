@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ganforge.schedules import Schedule, value_at
+
 
 class Ema:
     """Averaged copies of some networks, in eval mode and without gradients."""
@@ -20,7 +22,7 @@ class Ema:
         self,
         networks: Mapping[str, nn.Module],
         roles: Iterable[str],
-        halflife_kimg: float,
+        halflife_kimg: float | Schedule,
         rampup: float | None,
     ) -> None:
         self._live = {role: networks[role] for role in roles}
@@ -31,7 +33,7 @@ class Ema:
         self._is_statistic = {
             role: _is_statistic(network) for role, network in self.networks.items()
         }
-        self._halflife_nimg = halflife_kimg * 1000
+        self._halflife_kimg = halflife_kimg
         self._rampup = rampup
 
     def decay(self, nimg: int, batch_size: int) -> float:
@@ -40,7 +42,7 @@ class Ema:
         During the ramp-up the half-life is at most `rampup` times the progress
         (Karras et al. 2020, arXiv:2006.06676).
         """
-        halflife = self._halflife_nimg
+        halflife = value_at(self._halflife_kimg, nimg) * 1000
         if self._rampup is not None:
             halflife = min(halflife, nimg * self._rampup)
         return float(0.5 ** (batch_size / max(halflife, 1e-8)))

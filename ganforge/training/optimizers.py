@@ -9,6 +9,7 @@ from torch import nn
 from ganforge.components import Architecture, ConfigT, Phase
 from ganforge.config import OptimizerConfig, TrainConfig
 from ganforge.errors import ConfigError, suggest
+from ganforge.schedules import Schedule, value_at
 
 Group = tuple[str, ...]
 """Roles that share an optimizer, in the order a phase names them."""
@@ -67,7 +68,10 @@ def scale_for_lazy(config: OptimizerConfig, phases: Sequence[Phase]) -> Optimize
         config = config.model_copy(
             update={
                 "lr": config.lr * c,
-                "betas": (config.betas[0] ** c, config.betas[1] ** c),
+                "betas": tuple(
+                    beta.to_power(c) if isinstance(beta, Schedule) else beta**c
+                    for beta in config.betas
+                ),
             }
         )
     return config
@@ -85,13 +89,26 @@ def build_optimizer(
     }
     chosen = classes[config.name]
     accepted = inspect.signature(chosen).parameters
-    options = {k: v for k, v in config.model_dump(exclude={"name"}).items() if k in accepted}
+    values = {name: getattr(config, name) for name in OptimizerConfig.model_fields}
+    values["betas"] = tuple(value_at(beta, 0) for beta in config.betas)
+    options = {name: value for name, value in values.items() if name in accepted}
     options["fused" if "fused" in accepted else "foreach"] = True
-    return chosen(parameters, **options)
+    optimizer = chosen(parameters, **options)
+    if "betas" in accepted:
+        for group in optimizer.param_groups:
+            group["scheduled_betas"] = config.betas
+    return optimizer
 
 
-def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Set the learning rate to `factor` times the one it was built with."""
+def set_progress(optimizer: torch.optim.Optimizer, lr_factor: float, nimg: int) -> None:
+    """Set what changes along the run: a pure function of progress.
+
+    Args:
+        optimizer: as `build_optimizer` made it.
+        lr_factor: on the learning rate that it was built with.
+        nimg: images shown, for the schedules of Adam's betas.
+    """
     for group in optimizer.param_groups:
-        group.setdefault("initial_lr", group["lr"])
-        group["lr"] = group["initial_lr"] * factor
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_factor
+        if "scheduled_betas" in group:
+            group["betas"] = tuple(value_at(beta, nimg) for beta in group["scheduled_betas"])

@@ -15,7 +15,7 @@ from ganforge.batch import Batch, Networks
 from ganforge.components import Architecture, ConfigT, Phase, Terms
 from ganforge.config import TrainConfig
 from ganforge.training.finite import FiniteCheck, PhaseLosses
-from ganforge.training.optimizers import Group, set_lr
+from ganforge.training.optimizers import Group, set_progress
 from ganforge.training.progress import Progress, lr_factor, seed_slot
 from ganforge.training.runtime import Runtime
 
@@ -147,7 +147,7 @@ class Stepper:
         result, known = StepResult(), len(self.finite)
         factor = lr_factor(self.config.schedule, progress.nimg, self.config.total_kimg)
         for optimizer in self.optimizers.values():
-            set_lr(optimizer, factor)
+            set_progress(optimizer, factor, progress.nimg)
         chunked = zip(*(self.architecture.chunks(batch) for batch in batches), strict=True)
         for index, parts in enumerate(chunked):
             for phase in self.phases:

@@ -176,6 +176,7 @@ class Lapgan(Architecture[LapganConfig]):
                 discriminator=discriminator,
                 generator=generator,
                 critic=lambda img: discriminator(objective.augment(img), c),
+                nimg=batch.nimg,
                 real_img=self.real_img(level, batch),
                 gen_img=lambda: self.gen_img(level, nets, batch),
                 synthesize=lambda num: self._synthesize(generator, level, batch, num),

@@ -292,6 +292,7 @@ def _penalty_input(objective: Objective, nets: Networks, batch: Batch, domain: s
         discriminator=discriminator,
         generator=nets.eager(f"generator_{domain}"),
         critic=critic,
+        nimg=batch.nimg,
         real_img=batch[domain].detach(),
         gen_img=lambda: _gen_img(nets, batch, domain),
         synthesize=_no_latent,
