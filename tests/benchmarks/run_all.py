@@ -16,6 +16,8 @@ FOLDER = Path(__file__).parent
 COMMANDS = (
     ["bench_dcgan.py", "--json"],
     ["bench_cyclegan.py", "--json"],
+    ["bench_stylegan2.py", "--json"],
+    ["bench_biggan.py", "--json"],
     ["bench_loader.py", "--json"],
     ["bench_features.py"],
     ["bench_start.py", "--json"],

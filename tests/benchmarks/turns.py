@@ -1,0 +1,174 @@
+"""Time two training loops in turns, each in a process of its own.
+
+Turns let other load on the machine fall on both; processes keep their peaks of memory apart. A
+benchmark calls `compete`, which starts the same script once for each loop with `--serve NAME`;
+there it calls `serve` with the steps of that loop.
+"""
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import click
+import torch
+
+READY, STOP = "ready", "stop"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A step that differs from others by what is due in it.
+
+    Attributes:
+        name: of the kind.
+        share: part of all steps that are like it.
+        number: a step of the engine that is like it, counted from 0.
+    """
+
+    name: str
+    share: float
+    number: int
+
+
+def serve(step: Callable[[int], float], kinds: Sequence[Kind], **facts: object) -> None:
+    """Answer each kind's name on standard input by the seconds and the loss of one step.
+
+    Args:
+        step: number of the step -> its loss, on the host.
+        kinds: what may be asked for.
+        facts: sent along at the end.
+    """
+    numbers = {kind.name: kind.number for kind in kinds}
+    first = {name: step(number) for name, number in numbers.items()}
+    for number in numbers.values():
+        step(number)
+    click.echo(READY)
+    for line in sys.stdin:
+        if line.strip() == STOP:
+            break
+        start = time.perf_counter()
+        step(numbers[line.strip()])
+        click.echo(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    facts |= {"first_loss": first, "peak_bytes": peak, "threads": torch.get_num_threads()}
+    if torch.cuda.is_available():
+        facts["peak_device_bytes"] = torch.cuda.max_memory_allocated()
+    click.echo(json.dumps(facts))
+
+
+@dataclass
+class Contestant:
+    """One loop in its process.
+
+    Attributes:
+        command: starts it.
+        seconds: measured so far, by kind of step.
+    """
+
+    command: Sequence[str]
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().strip()
+        if not line:
+            raise click.ClickException(f"{' '.join(self.command)} ended early; see above.")
+        return line
+
+    def _write(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def wait_until_ready(self) -> None:
+        """Return once it has compiled and warmed up."""
+        assert self._read() == READY
+
+    def take_turn(self, kind: str) -> None:
+        """Time one step."""
+        self._write(kind)
+        self.seconds.setdefault(kind, []).append(float(self._read()))
+
+    def finish(self) -> dict[str, object]:
+        """Stop it; returns its facts."""
+        self._write(STOP)
+        facts = json.loads(self._read())
+        self._process.wait()
+        return dict(facts)
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+
+
+def compete(
+    script: str,
+    names: Sequence[str],
+    arguments: Sequence[str],
+    kinds: Sequence[Kind],
+    batch: int,
+    turns: int,
+) -> dict[str, object]:
+    """Time the loops `names` and compare them.
+
+    Args:
+        script: the benchmark's own file.
+        names: of the loops; the first is what the others are compared with.
+        arguments: of the script, for both.
+        kinds: of steps, whose shares sum to one.
+        batch: images a step.
+        turns: timed steps of each kind.
+    """
+    found = {
+        name: Contestant([sys.executable, script, "--serve", name, *arguments]) for name in names
+    }
+    try:
+        for contestant in found.values():
+            contestant.wait_until_ready()
+        for _ in range(turns):
+            for kind in kinds:
+                for contestant in found.values():
+                    contestant.take_turn(kind.name)
+        facts = {name: contestant.finish() for name, contestant in found.items()}
+    finally:
+        for contestant in found.values():
+            contestant.kill()
+    return _report(found, facts, kinds, batch)
+
+
+def _report(
+    found: Mapping[str, Contestant],
+    facts: Mapping[str, dict[str, object]],
+    kinds: Sequence[Kind],
+    batch: int,
+) -> dict[str, object]:
+    result: dict[str, object] = {"batch": batch}
+    rates = {}
+    for name, contestant in found.items():
+        median = {kind: statistics.median(times) for kind, times in contestant.seconds.items()}
+        rates[name] = batch / sum(kind.share * median[kind.name] for kind in kinds)
+        result |= {f"{name}_{kind}_sec": seconds for kind, seconds in median.items()}
+        result[f"{name}_img_per_sec"] = rates[name]
+        result |= {f"{name}_{key}": value for key, value in facts[name].items()}
+    first, *others = rates
+    return result | {f"{name}_over_{first}": rates[name] / rates[first] for name in others}
+
+
+def show(result: Mapping[str, object], as_json: bool) -> None:
+    """Print a result."""
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    for name, value in result.items():
+        click.echo(f"{name:28} {value:.4g}" if isinstance(value, float) else f"{name:28} {value}")
