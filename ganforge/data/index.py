@@ -84,8 +84,12 @@ class DatasetIndex(StrictModel):
 
     def content_digest(self) -> str:
         """sha256 over the shards' hashes and counts, the schema and the spec."""
+        spec = ImageSpec.from_dict(self.spec).to_dict()
+        if "text_encoding" in spec:
+            # Its revision covers the options that matter; where files lay is no content.
+            del spec["text_encoding"]["options"]
         content = {
-            "spec": ImageSpec.from_dict(self.spec).to_dict(),
+            "spec": spec,
             "fields": {name: f.model_dump() for name, f in sorted(self.fields.items())},
             "streams": {
                 name: [[s.sha256, s.num_samples, s.num_bytes] for s in shards]

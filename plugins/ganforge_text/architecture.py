@@ -118,8 +118,8 @@ class GanIntCls(NoiseToImage[GanIntClsConfig]):
         text, discriminator = self.condition(batch), nets["discriminator"]
         pairs = torch.cat([text, self._neighbours(batch)])
         right, wrong = discriminator(objective.augment(batch.image), pairs).chunk(2)
-        gen_img, _ = self.generated(objective, nets["generator"], batch)
-        gen_logits = discriminator(objective.augment(gen_img), text)
+        gen_img, gen_text = self.generated(objective, nets["generator"], batch)
+        gen_logits = discriminator(objective.augment(gen_img), gen_text)
         if objective.augmentation is not None:
             objective.augmentation.observe(right.detach())
         batch.report("logits/real", right)

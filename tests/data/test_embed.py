@@ -97,6 +97,18 @@ def test_prepare_with_an_encoder_equals_prepare_and_embed(plain, tmp_path):
     assert not is_prepared(config(tmp_path), tmp_path / "once")
 
 
+def test_digest_does_not_depend_on_where_the_words_lie(plain, tmp_path):
+    digests = set()
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / name).write_text("a 1 0\ntwo 0 1\n")
+        words = ComponentConfig(name="word-vectors", path=str(tmp_path / name))
+        digests.add(embed(str(plain), tmp_path / name[:3], words, progress=False).digest)
+    words = ComponentConfig(name="word-vectors", path=str(tmp_path / "one.txt"), unknown_words="hash")
+    digests.add(embed(str(plain), tmp_path / "other", words, progress=False).digest)
+
+    assert len(digests) == 2
+
+
 def test_index_without_embeddings_has_no_encoder_and_keeps_its_digest(plain):
     assert "text_encoding" not in load_index(str(plain)).spec
 

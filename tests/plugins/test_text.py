@@ -96,7 +96,7 @@ def test_discriminator_terms_weigh_wrong_captions_and_fakes_by_half():
     architecture = tiny(discriminator_norm="none")
     nets, batch = built(architecture), made_up()
     discriminator, text = nets["discriminator"], batch["text"]
-    gen_img = architecture.gen_img(nets["generator"], batch)
+    gen_img, _ = architecture.generated(OBJECTIVE, nets["generator"], batch)
 
     terms = architecture.discriminator_terms(OBJECTIVE, nets, batch)
 
@@ -239,6 +239,10 @@ def pipeline(tmp_path, monkeypatch):
 def test_pipeline_embeds_trains_and_exports_a_model_that_reads_text(pipeline, tmp_path):
     folder = run_pipeline(pipeline).run_dir / "export"
 
+    card = (folder / "README.md").read_text()
+    assert 'model.generate(seeds=[0, 1, 2, 3], text="what to draw")' in card
+    assert ' --text "what to draw"\n```\n' in card
+    assert "by the encoder `word-vectors` that the training captions" in card
     made = json.loads((folder / "config.json").read_text())["image_spec"]
     assert made["text_dim"] == 4
     assert made["text_encoding"]["name"] == "word-vectors"
