@@ -9,7 +9,6 @@ from typing import Any
 from ganforge.api import Architecture, hookimpl
 from ganforge_dcgan.acgan import Acgan, AcganConfig
 from ganforge_dcgan.dcgan import Dcgan, DcganConfig, DcganDiscriminator, DcganGenerator
-from ganforge_dcgan.grid import pyramid
 from ganforge_dcgan.resnet_gan import ResnetGan, ResnetGanConfig
 from ganforge_dcgan.sngan import Sngan, SnganConfig
 
@@ -24,7 +23,6 @@ __all__ = [
     "ResnetGanConfig",
     "Sngan",
     "SnganConfig",
-    "pyramid",
 ]
 
 

@@ -21,7 +21,8 @@ from ganforge.api import (
     Terms,
     full_precision,
 )
-from ganforge_dcgan.grid import Norm, build_norm, init_dcgan, pyramid
+from ganforge.layers import base_grid
+from ganforge_dcgan.norms import Norm, build_norm, init_dcgan
 
 
 class AcganConfig(ComponentOptions):
@@ -50,7 +51,7 @@ class AcganGenerator(nn.Module):
 
     def __init__(self, config: AcganConfig, spec: ImageSpec) -> None:
         super().__init__()
-        height, width, doublings = pyramid(spec.height, spec.width, "acgan")
+        height, width, doublings = base_grid(spec.height, spec.width, "acgan")
         self.c_dim = spec.num_classes
         inputs, norm = config.z_dim + self.c_dim, config.generator_norm
         before = config.generator_channels
@@ -78,7 +79,7 @@ class AcganDiscriminator(nn.Module):
 
     def __init__(self, config: AcganConfig, spec: ImageSpec) -> None:
         super().__init__()
-        height, width, doublings = pyramid(spec.height, spec.width, "acgan")
+        height, width, doublings = base_grid(spec.height, spec.width, "acgan")
         self.input_noise, norm = config.input_noise, config.discriminator_norm
         layers: list[nn.Module] = []
         before = spec.channels
@@ -132,7 +133,7 @@ class Acgan(NoiseToImage[AcganConfig]):
                 f"{spec.num_classes}. Prepare them with two or more (a folder per class), or "
                 f"choose an architecture without labels, such as dcgan."
             )
-        pyramid(spec.height, spec.width, self.name)
+        base_grid(spec.height, spec.width, self.name)
         super().check(spec, objective)
 
     def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:

@@ -19,8 +19,8 @@ from ganforge.api import (
     Objective,
     OptimizerConfig,
 )
-from ganforge.layers import MinibatchDiscrimination
-from ganforge_dcgan.grid import Norm, build_norm, init_dcgan, pyramid
+from ganforge.layers import MinibatchDiscrimination, base_grid
+from ganforge_dcgan.norms import Norm, build_norm, init_dcgan
 
 # LSGAN puts a second layer on the grid of each of the first steps up.
 _LSGAN_DOUBLED = 2
@@ -64,7 +64,7 @@ class DcganGenerator(nn.Module):
 
     def __init__(self, config: DcganConfig, spec: ImageSpec) -> None:
         super().__init__()
-        height, width, doublings = pyramid(spec.height, spec.width)
+        height, width, doublings = base_grid(spec.height, spec.width, "dcgan")
         widths = _widths(config, doublings)[::-1]
         norm = config.generator_norm
         layers: list[nn.Module] = [
@@ -92,7 +92,7 @@ class LsganGenerator(nn.Module):
 
     def __init__(self, config: DcganConfig, spec: ImageSpec) -> None:
         super().__init__()
-        height, width, doublings = pyramid(spec.height, spec.width)
+        height, width, doublings = base_grid(spec.height, spec.width, "dcgan")
         # Figure 5a stops at 256 channels where the discriminator goes on to 512.
         widths = [min(n, 4 * config.base_channels) for n in _widths(config, doublings)][::-1]
         norm = config.generator_norm
@@ -131,7 +131,7 @@ class DcganDiscriminator(nn.Module):
 
     def __init__(self, config: DcganConfig, spec: ImageSpec) -> None:
         super().__init__()
-        height, width, doublings = pyramid(spec.height, spec.width)
+        height, width, doublings = base_grid(spec.height, spec.width, "dcgan")
         widths = _widths(config, doublings)
         norm = config.discriminator_norm
         layers: list[nn.Module] = [nn.Conv2d(spec.channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
@@ -173,7 +173,7 @@ class Dcgan(NoiseToImage[DcganConfig]):
 
     def check(self, spec: ImageSpec, objective: Objective) -> None:
         """Refuse sizes that stride-2 layers do not reach, and forbidden penalties."""
-        pyramid(spec.height, spec.width)
+        base_grid(spec.height, spec.width, "dcgan")
         super().check(spec, objective)
 
     def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:

@@ -16,10 +16,11 @@ from ganforge.layers import (
     ConditionalBatchNorm2d,
     ResidualDownBlock,
     ResidualUpBlock,
+    base_grid,
     init_xavier,
     spectral_norm,
 )
-from ganforge_dcgan.grid import build_norm, pyramid
+from ganforge_dcgan.norms import build_norm
 
 Channels = int | tuple[int, ...]
 
@@ -65,7 +66,7 @@ def check_sizes(config: ResnetConfig, spec: ImageSpec, name: str) -> None:
     Raises:
         ConfigError: says which.
     """
-    _, _, doublings = pyramid(spec.height, spec.width, name)
+    _, _, doublings = base_grid(spec.height, spec.width, name)
     num_blocks = num_down_blocks(doublings) + config.discriminator_plain_blocks
     channel_list(config.generator_channels, doublings + 1, "generator_channels")
     channel_list(config.discriminator_channels, num_blocks, "discriminator_channels")
@@ -82,7 +83,7 @@ class ResnetGenerator(nn.Module):
 
     def __init__(self, config: ResnetConfig, spec: ImageSpec, name: str) -> None:
         super().__init__()
-        height, width, doublings = pyramid(spec.height, spec.width, name)
+        height, width, doublings = base_grid(spec.height, spec.width, name)
         widths = channel_list(config.generator_channels, doublings + 1, "generator_channels")
         self.base = (widths[0], height, width)
         self.project = nn.Linear(config.z_dim, widths[0] * height * width)
@@ -127,7 +128,7 @@ class ResnetDiscriminator(nn.Module):
         pool: Literal["mean", "sum"] = "mean",
     ) -> None:
         super().__init__()
-        _, _, doublings = pyramid(spec.height, spec.width, name)
+        _, _, doublings = base_grid(spec.height, spec.width, name)
         num_down = num_down_blocks(doublings)
         widths = channel_list(
             config.discriminator_channels,

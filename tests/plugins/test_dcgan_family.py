@@ -9,7 +9,6 @@ from ganforge_dcgan import (
     ResnetGanConfig,
     Sngan,
     SnganConfig,
-    pyramid,
 )
 from torch import nn
 from torch.nn import functional
@@ -81,19 +80,9 @@ def test_dcgan_family_any_image_spec_gives_images_and_logits(architecture, spec)
 @pytest.mark.parametrize("architecture", FAMILY)
 @pytest.mark.parametrize(("height", "width"), [(30, 30), (4, 4), (64, 50)])
 def test_dcgan_family_unreachable_size_names_itself_and_near_sizes(architecture, height, width):
-    message = (
-        rf"'{architecture.name}' reaches.*{height}x{width} is none.*nearest.*data\.resize: pad"
-    )
+    message = rf"'{architecture.name}' doubles.*{height}x{width} is not.*nearest.*data\.resize"
     with pytest.raises(ConfigError, match=message):
         build(architecture).check(ImageSpec(height, width, class_names=CLASSES), objective())
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"),
-    [((64, 64), (4, 4, 4)), ((112, 112), (7, 7, 4)), ((24, 40), (6, 10, 2))],
-)
-def test_pyramid_splits_into_base_grid_and_doublings(size, expected):
-    assert pyramid(*size) == expected
 
 
 @pytest.mark.parametrize("regularizer", [GradientPenalty, Dragan])

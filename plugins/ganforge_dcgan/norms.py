@@ -1,0 +1,27 @@
+"""Norms and first weights that the family shares."""
+
+from typing import Literal
+
+from torch import nn
+
+Norm = Literal["batch", "layer", "none"]
+
+
+def build_norm(kind: Norm, channels: int) -> nn.Module:
+    """A normalisation of [N, channels, H, W]."""
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    # One group over all channels and pixels is layer normalisation of an image.
+    return nn.GroupNorm(1, channels) if kind == "layer" else nn.Identity()
+
+
+def init_dcgan(module: nn.Module) -> None:
+    """N(0, 0.02) weights, N(1, 0.02) norm scales; for `Module.apply`.
+
+    Source: Radford et al. 2016, arXiv:1511.06434, Sec. 4.
+    """
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)
