@@ -4,7 +4,15 @@ All state is in parameters and float buffers. All blocks run under bfloat16 auto
 channels_last, through torch.compile, and can be differentiated twice.
 """
 
-from ganforge.layers.activation import PixelNorm, ScaledLeakyReLU, pixel_norm, scaled_leaky_relu
+from ganforge.layers.activation import (
+    LeakyReLU,
+    PixelNorm,
+    ScaledLeakyReLU,
+    leaky_relu,
+    pixel_norm,
+    relu,
+    scaled_leaky_relu,
+)
 from ganforge.layers.attention import SelfAttention
 from ganforge.layers.conditional import ConditionalBatchNorm2d
 from ganforge.layers.equalized import EqualizedConv2d, EqualizedLinear
@@ -26,6 +34,7 @@ from ganforge.layers.resample import (
     fir_kernel,
     resample2d,
     same_padding,
+    upsample_nearest,
 )
 from ganforge.layers.residual import ResidualDownBlock, ResidualUpBlock
 from ganforge.layers.spectral import SpectralNorm, spectral_norm
@@ -38,6 +47,7 @@ __all__ = [
     "EqualizedConv2d",
     "EqualizedLinear",
     "FilteredLeakyReLU",
+    "LeakyReLU",
     "MinibatchDiscrimination",
     "MinibatchStdDev",
     "ModulatedConv2d",
@@ -59,11 +69,14 @@ __all__ = [
     "init_orthogonal",
     "init_xavier",
     "kaiser_taps",
+    "leaky_relu",
     "modulated_conv2d",
     "pixel_norm",
+    "relu",
     "resample2d",
     "same_padding",
     "scaled_leaky_relu",
     "spectral_norm",
     "sum_over_ranks",
+    "upsample_nearest",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ganforge.layers.activation import leaky_relu
 from ganforge.layers.resample import Resample2d
 
 
@@ -85,7 +86,7 @@ class FilteredLeakyReLU(nn.Module):
 
         M = (L * up + sum(padding) - U - D + 1) // down + 1 for filters of U and D taps.
         """
-        y = nn.functional.leaky_relu(self.enlarge(x), self.slope) * self.gain
+        y = leaky_relu(self.enlarge(x), self.slope) * self.gain
         y = y if self.clamp is None else y.clamp(-self.clamp, self.clamp)
         reduced: Tensor = self.reduce(y)
         return reduced

@@ -22,6 +22,17 @@ _MAX_MATRIX_SIDE = 64
 depthwise convolutions in bfloat16 (forward and backward, one core); about the same in float32."""
 
 
+def upsample_nearest(x: Tensor) -> Tensor:
+    """Show each pixel as 2 x 2: [N, C, H, W] -> [N, C, 2H, 2W], strides as in channels_last.
+
+    Equal to `interpolate(x, scale_factor=2)`, whose backward pass took 10 times as long when
+    compiled for a CPU (torch 2.15).
+    """
+    n, c, h, w = x.shape
+    pixels = x.permute(0, 2, 3, 1)[:, :, None, :, None]
+    return pixels.expand(n, h, 2, w, 2, c).reshape(n, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
+
+
 def fir_kernel(taps: Sequence[float] = BINOMIAL_TAPS) -> Tensor:
     """Return the taps as a float32 vector whose sum is one."""
     kernel = torch.tensor(taps, dtype=torch.float32)

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganforge.layers.activation import relu
 from ganforge.layers.conditional import ConditionalBatchNorm2d
+from ganforge.layers.resample import upsample_nearest
 from ganforge.layers.spectral import spectral_norm
 
 NormFactory = Callable[[int], nn.Module]
@@ -55,12 +57,12 @@ class ResidualUpBlock(nn.Module):
         self.skip = _conv(in_channels, out_channels, 1, spectral) if changes else None
 
     def _enlarge(self, x: Tensor) -> Tensor:
-        return functional.interpolate(x, scale_factor=2.0) if self.upsample else x
+        return upsample_nearest(x) if self.upsample else x
 
     def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
         """[N, in_channels, H, W] and [N, cond_dim] -> [N, out_channels, H', W']."""
-        y = self.conv1(self._enlarge(functional.relu(self.norm1(x, cond))))
-        y = self.conv2(functional.relu(self.norm2(y, cond)))
+        y = self.conv1(self._enlarge(relu(self.norm1(x, cond))))
+        y = self.conv2(relu(self.norm2(y, cond)))
         # A 1x1 convolution commutes with enlarging by repetition, and is cheaper before it.
         skip = x if self.skip is None else self.skip(x)
         total: Tensor = y + self._enlarge(skip)

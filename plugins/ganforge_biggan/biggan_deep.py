@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganforge.api import Field, ImageSpec
-from ganforge.layers import ConditionalBatchNorm2d, spectral_norm
+from ganforge.layers import ConditionalBatchNorm2d, relu, spectral_norm, upsample_nearest
 from ganforge_biggan.family import (
     NORM_EPS,
     BigganFamily,
@@ -72,13 +72,13 @@ class DeepUpBlock(nn.Module):
         )
 
     def _enlarge(self, x: Tensor) -> Tensor:
-        return functional.interpolate(x, scale_factor=2.0) if self.upsample else x
+        return upsample_nearest(x) if self.upsample else x
 
     def forward(self, x: Tensor, cond: Tensor) -> Tensor:
         """[N, in_channels, H, W] and [N, cond_dim] -> [N, out_channels, H', W']."""
         y = x
         for index, (norm, conv) in enumerate(zip(self.norms, self.convs, strict=True)):
-            y = functional.relu(norm(y, cond))
+            y = relu(norm(y, cond))
             y = conv(self._enlarge(y) if index == 1 else y)
         return y + self._enlarge(x[:, : self.out_channels])
 
@@ -107,7 +107,7 @@ class DeepDownBlock(nn.Module):
         """[N, in_channels, H, W] -> [N, out_channels, H', W']."""
         y = x
         for index, conv in enumerate(self.convs):
-            y = functional.relu(y)
+            y = relu(y)
             y = conv(self._shrink(y) if index == 3 else y)
         skip = self._shrink(x)
         if self.more is not None:

@@ -19,7 +19,14 @@ from ganforge.api import (
     OptimizerConfig,
     full_precision,
 )
-from ganforge.layers import SelfAttention, base_grid, init_normal, init_orthogonal, spectral_norm
+from ganforge.layers import (
+    SelfAttention,
+    base_grid,
+    init_normal,
+    init_orthogonal,
+    relu,
+    spectral_norm,
+)
 
 NORM_EPS = 1e-4
 """Added to variances: the paper's value, for low precision (appendix C)."""
@@ -189,7 +196,7 @@ class ProjectionHead(nn.Module):
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         """Score."""
         with full_precision(x):
-            features = x.float().relu().sum(dim=(2, 3))
+            features = relu(x.float()).sum(dim=(2, 3))
             logits: Tensor = self.out(features).flatten()
             if self.embed is None:
                 return logits

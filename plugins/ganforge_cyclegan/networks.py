@@ -8,6 +8,8 @@ Source: Zhu et al. 2017, arXiv:1703.10593, section 4 and appendix 7.2.
 import torch
 from torch import Tensor, nn
 
+from ganforge.layers import LeakyReLU
+
 LEAKY_SLOPE = 0.2
 
 
@@ -108,14 +110,14 @@ class PatchDiscriminator(nn.Module):
         sizes = [width * min(1 << i, 8) for i in range(num_layers + 1)]
         layers: list[nn.Module] = [
             nn.Conv2d(channels, width, 4, stride=2, padding=1),
-            nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
+            LeakyReLU(LEAKY_SLOPE),
         ]
         for i in range(num_layers):
             stride = 1 if i == num_layers - 1 else 2
             layers += [
                 nn.Conv2d(sizes[i], sizes[i + 1], 4, stride=stride, padding=1),
                 InstanceNorm(),
-                nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
+                LeakyReLU(LEAKY_SLOPE),
             ]
         layers.append(nn.Conv2d(sizes[-1], 1, 4, padding=1))
         self.layers = nn.Sequential(*layers)

@@ -21,7 +21,7 @@ from ganforge.api import (
     Terms,
     full_precision,
 )
-from ganforge.layers import base_grid
+from ganforge.layers import LeakyReLU, base_grid
 from ganforge_dcgan.norms import Norm, build_norm, init_dcgan
 
 
@@ -90,7 +90,7 @@ class AcganDiscriminator(nn.Module):
             layers += [
                 nn.Conv2d(before, after, 3, 2 - index % 2, 1, bias=plain),
                 build_norm("none" if index == 0 else norm, after),
-                nn.LeakyReLU(0.2),
+                LeakyReLU(0.2),
                 nn.Dropout(config.dropout),
             ]
             before = after

@@ -19,7 +19,7 @@ from ganforge.api import (
     Objective,
     OptimizerConfig,
 )
-from ganforge.layers import MinibatchDiscrimination, base_grid
+from ganforge.layers import LeakyReLU, MinibatchDiscrimination, base_grid
 from ganforge_dcgan.norms import Norm, build_norm, init_dcgan
 
 # LSGAN puts a second layer on the grid of each of the first steps up.
@@ -134,12 +134,12 @@ class DcganDiscriminator(nn.Module):
         height, width, doublings = base_grid(spec.height, spec.width, "dcgan")
         widths = _widths(config, doublings)
         norm = config.discriminator_norm
-        layers: list[nn.Module] = [nn.Conv2d(spec.channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [nn.Conv2d(spec.channels, widths[0], 4, 2, 1), LeakyReLU(0.2)]
         for before, after in pairwise(widths):
             layers += [
                 nn.Conv2d(before, after, 4, 2, 1, bias=norm == "none"),
                 build_norm(norm, after),
-                nn.LeakyReLU(0.2),
+                LeakyReLU(0.2),
             ]
         layers += _head(config, widths[-1], height, width)
         self.layers = nn.Sequential(*layers)

@@ -18,6 +18,7 @@ from ganforge.layers import (
     ResidualUpBlock,
     base_grid,
     init_xavier,
+    relu,
     spectral_norm,
 )
 from ganforge_dcgan.norms import build_norm
@@ -161,7 +162,7 @@ class ResnetDiscriminator(nn.Module):
 
     def forward(self, img: Tensor, c: Tensor) -> Tensor:
         """Score."""
-        x = functional.relu(self.blocks(img)).float()
+        x = relu(self.blocks(img)).float()
         features = x.mean(dim=(2, 3)) if self.pool == "mean" else x.sum(dim=(2, 3))
         with full_precision(features):
             logits: Tensor = self.out(features).flatten()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganforge.api import ConfigError, FrozenFeatures, ImageSpec, full_precision
-from ganforge.layers import spectral_norm
+from ganforge.layers import LeakyReLU, relu, spectral_norm
 from ganforge_projected.generator import ProjectedConfig
 
 _SLOPE = 0.2
@@ -58,7 +58,7 @@ class Projection(nn.Module):
             x = mixed[level]
             if out:
                 x = x + functional.interpolate(out[-1], size=x.shape[-2:], mode="bilinear")
-            out.append(self.across_scales[level](functional.relu(x)))
+            out.append(self.across_scales[level](relu(x)))
         return out[::-1]
 
 
@@ -76,11 +76,11 @@ class ScaleDiscriminator(nn.Module):
         channels = in_channels
         for width in widths[1:]:
             self.body.append(spectral_norm(nn.Conv2d(channels, width, 4, 2, 1)))
-            self.body.append(nn.LeakyReLU(_SLOPE))
+            self.body.append(LeakyReLU(_SLOPE))
             channels = width
         if len(widths) == 1:
             self.body.append(spectral_norm(nn.Conv2d(channels, widths[0], 3, padding=1)))
-            self.body.append(nn.LeakyReLU(_SLOPE))
+            self.body.append(LeakyReLU(_SLOPE))
             channels = widths[0]
         self.last = spectral_norm(nn.Conv2d(channels, 1, 3, padding=1))
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganforge.api import ComponentConfig, ComponentOptions, Field, ImageSpec
-from ganforge.layers import base_grid, init_normal, pixel_norm
+from ganforge.layers import base_grid, init_normal, pixel_norm, upsample_nearest
 
 # Widths of the grids from 4x4 on, in units of `channels`, and how far a skip reaches, in doublings.
 _MULTIPLIERS = (16.0, 8.0, 4.0, 2.0, 2.0, 1.0, 0.5, 0.25, 0.125)
@@ -116,7 +116,7 @@ class FastGenerator(nn.Module):
         """Draw one image per row of z; `c` [N, 0] is not used."""
         grids = [self.start(pixel_norm(z)[:, :, None, None])]
         for level, block in enumerate(self.blocks, start=1):
-            x = block(functional.interpolate(grids[-1], scale_factor=2.0, mode="nearest"))
+            x = block(upsample_nearest(grids[-1]))
             if level >= self.skip:
                 x = self.excitations[level - self.skip](grids[level - self.skip], x)
             grids.append(x)

@@ -9,10 +9,9 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ganforge.api import ComponentOptions, ConfigError, Field, ImageSpec, full_precision
-from ganforge.layers import Resample2d, ResampleMode, base_grid
+from ganforge.layers import Resample2d, ResampleMode, base_grid, leaky_relu
 
 _SLOPE = 0.2
 _RECTIFIER_GAIN = math.sqrt(2.0 / (1.0 + _SLOPE**2))
@@ -90,8 +89,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as `x`, [N, C, H, W]."""
-        y = functional.leaky_relu(self.expand(x), _SLOPE)
-        update: Tensor = self.reduce(functional.leaky_relu(self.mix(y), _SLOPE))
+        y = leaky_relu(self.expand(x), _SLOPE)
+        update: Tensor = self.reduce(leaky_relu(self.mix(y), _SLOPE))
         return x + update
 
 

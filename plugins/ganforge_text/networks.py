@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.api import ComponentOptions, Field, ImageSpec
-from ganforge.layers import base_grid
+from ganforge.layers import LeakyReLU, base_grid
 
 Norm = Literal["batch", "layer", "none"]
 
@@ -81,7 +81,7 @@ class TextGenerator(nn.Module):
         norm, features = config.generator_norm, config.text_features
         plain = norm == "none"
         self.text_dim = spec.text_dim
-        self.project = nn.Sequential(nn.Linear(spec.text_dim, features), nn.LeakyReLU(0.2))
+        self.project = nn.Sequential(nn.Linear(spec.text_dim, features), LeakyReLU(0.2))
         first = nn.ConvTranspose2d(config.z_dim + features, widths[0], (height, width), bias=plain)
         layers: list[nn.Module] = [first, _norm(norm, widths[0]), nn.ReLU()]
         for before, after in pairwise(widths):
@@ -113,22 +113,22 @@ class TextDiscriminator(nn.Module):
         widths = _widths(config.discriminator_channels, config.max_channels, doublings)
         norm, features = config.discriminator_norm, config.text_features
         plain = norm == "none"
-        layers: list[nn.Module] = [nn.Conv2d(spec.channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [nn.Conv2d(spec.channels, widths[0], 4, 2, 1), LeakyReLU(0.2)]
         for before, after in pairwise(widths):
             layers += [
                 nn.Conv2d(before, after, 4, 2, 1, bias=plain),
                 _norm(norm, after),
-                nn.LeakyReLU(0.2),
+                LeakyReLU(0.2),
             ]
         self.see = nn.Sequential(*layers)
         self.project = nn.Sequential(
-            nn.Linear(spec.text_dim, features), _vector_norm(norm, features), nn.LeakyReLU(0.2)
+            nn.Linear(spec.text_dim, features), _vector_norm(norm, features), LeakyReLU(0.2)
         )
         last = widths[-1]
         self.judge = nn.Sequential(
             nn.Conv2d(last + features, last, 1, bias=plain),
             _norm(norm, last),
-            nn.LeakyReLU(0.2),
+            LeakyReLU(0.2),
             nn.Conv2d(last, 1, (height, width)),
         )
         self.apply(_init)

@@ -1,9 +1,47 @@
 import math
 
+import pytest
 import torch
+from torch.nn import functional
 from torch.testing import assert_close
 
-from ganforge.layers import PixelNorm, ScaledLeakyReLU, pixel_norm
+from ganforge.layers import (
+    LeakyReLU,
+    PixelNorm,
+    ScaledLeakyReLU,
+    leaky_relu,
+    pixel_norm,
+    relu,
+)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(relu, functional.relu), (LeakyReLU(0.1), lambda x: functional.leaky_relu(x, 0.1))],
+    ids=["relu", "leaky_relu"],
+)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_rectifier_in_either_form_is_torchs_with_its_gradients(ours, theirs, compiled):
+    torch._dynamo.reset()
+    x = torch.linspace(-2, 2, 40).requires_grad_()
+    weight = torch.linspace(1, 3, 40)
+    form = torch.compile(ours, backend="eager", fullgraph=True) if compiled else ours
+
+    out, wanted = form(x), theirs(x)
+
+    assert_close(out, wanted)
+    grads = [torch.autograd.grad((y * weight).sum(), x)[0] for y in (out, wanted)]
+    assert_close(*grads)
+    if compiled:  # the form without a mask, not the other again
+        assert "Abs" in str(out.grad_fn.next_functions[1][0].next_functions)
+
+
+def test_rectifier_at_the_end_of_half_precision_stays_finite():
+    x = torch.tensor([60000.0, -60000.0], dtype=torch.float16)
+    compiled = torch.compile(relu, backend="eager", fullgraph=True)
+
+    assert compiled(x).tolist() == [60000.0, 0.0]
+    assert torch.isfinite(leaky_relu(x)).all()
 
 
 def test_scaled_leaky_relu_known_values_follow_slope_and_gain():

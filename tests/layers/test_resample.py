@@ -10,6 +10,7 @@ from ganforge.layers import (
     resample,
     resample2d,
     same_padding,
+    upsample_nearest,
 )
 
 
@@ -67,6 +68,19 @@ def test_resample_default_padding_gives_exact_size_and_keeps_constants(taps, up,
     out = Resample2d(up=up, down=down, taps=taps)(torch.ones(1, 2, 8, 12))
     assert out.shape == (1, 2, 8 * up // down, 12 * up // down)
     assert_close(out[..., 2:-2, 2:-2], torch.ones_like(out[..., 2:-2, 2:-2]))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_upsample_nearest_is_interpolate_with_its_gradient_in_channels_last(memory_format):
+    x = torch.randn(2, 3, 4, 5).to(memory_format=memory_format).requires_grad_()
+    weight = torch.randn(2, 3, 8, 10)
+
+    out, wanted = upsample_nearest(x), torch.nn.functional.interpolate(x, scale_factor=2.0)
+
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    assert_close(out, wanted, rtol=0, atol=0)
+    grads = [torch.autograd.grad((y * weight).sum(), x)[0] for y in (out, wanted)]
+    assert_close(*grads)
 
 
 def test_resample_up_binomial_interpolates_linearly_in_the_interior():
