@@ -232,6 +232,7 @@ def test_stylegan3_state_is_float_and_holds_the_waves():
 
 def psnr(one, other):
     """Peak signal to noise ratio in dB; the peak is the range of the first."""
+    one, other = one.detach(), other.detach()
     return float(20 * torch.log10((one.max() - one.min()) / (one - other).square().mean().sqrt()))
 
 
