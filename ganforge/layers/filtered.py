@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.layers.activation import leaky_relu
-from ganforge.layers.activation import scaled_leaky_relu
 from ganforge.layers.resample import Resample2d
 
 

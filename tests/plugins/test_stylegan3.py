@@ -356,7 +356,7 @@ def test_stylegan3_under_bf16_autocast_stays_near_float32():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         img_bf16 = gen(z, no_label(4))
     assert img_bf16.dtype == torch.float32
-    assert_close(img_bf16, img, atol=0.02 * float(img.abs().max()), rtol=0.05)
+    assert_close(img_bf16, img, atol=0.02 * img.abs().max().item(), rtol=0.05)
 
 
 def test_stylegan3_generator_is_one_graph_for_the_compiler():
