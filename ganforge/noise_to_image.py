@@ -148,6 +148,21 @@ class NoiseToImage(Architecture[ConfigT]):
             real_logits = nets["discriminator"](objective.augment(batch.image), real_c)
         return {"adversarial": objective.loss.generator(gen_logits, real_logits)}
 
+    def answer_term(
+        self, objective: Objective, nets: Networks, batch: Batch, generated: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """What the discriminator of some steps ahead loses on real images, negated.
+
+        The generator moves that discriminator, and so its loss on real images too. Without this
+        half of the game's value generated images would repel each other twice as much as real ones
+        attract them.
+        """
+        discriminator, (gen_img, gen_c) = nets["discriminator"], generated
+        real_logits = discriminator(objective.augment(batch.image), self.condition(batch))
+        with torch.no_grad():
+            gen_logits = discriminator(objective.augment(gen_img), gen_c)
+        return -objective.loss.discriminator(real_logits, gen_logits)
+
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """The discriminator's adversarial term on real and generated images, kept separate."""
         real_c = self.condition(batch)
@@ -199,7 +214,10 @@ def _unrolled(
         gen_img = nets["generator"](architecture.latent(batch.size, c), c)
         loss = functools.partial(architecture.discriminator_terms, objective)
         ahead = look_ahead(nets, trial_batch(batch, gen_img, c), loss, config)
-        return architecture.generator_terms(objective, ahead, batch)
+        terms = architecture.generator_terms(objective, ahead, batch)
+        if not objective.loss.generator_needs_real:
+            terms["answer"] = architecture.answer_term(objective, ahead, batch, (gen_img, c))
+        return terms
 
 
 def _penalty_input(

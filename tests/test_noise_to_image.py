@@ -38,9 +38,9 @@ class Labelled(nn.Module):
         return (z.mean(1) + c.argmax(1))[:, None, None, None].expand(-1, 1, 4, 4).tanh()
 
 
-def labelled_batch(num=64, **fields):
+def labelled_batch(num=64, nimg=0, **fields):
     label = torch.eye(CLASSES)[torch.arange(num) % CLASSES]
-    return Batch({"image": torch.rand(num, 1, 4, 4), "label": label, **fields})
+    return Batch({"image": torch.rand(num, 1, 4, 4), "label": label, **fields}, nimg=nimg)
 
 
 def spied(loss=NonSaturating, *regularizers):
@@ -121,6 +121,15 @@ def test_r2_is_taken_under_the_labels_of_the_generated_images_and_r1_under_the_r
     assert_close(terms["r2"], expected(batch.memory["gen_c"]))
 
 
+def test_penalties_know_how_far_the_run_is():
+    fall = {"from": 4.0, "to": 1.0, "over_kimg": 1.0, "shape": "linear"}
+    nets, phases = spied(NonSaturating, R1(R1.Config(gamma=fall)))
+    found = [
+        phases["discriminator"].loss(nets, labelled_batch(nimg=nimg))["r1"] for nimg in (0, 500)
+    ]
+    assert_close(found[0] / found[1], torch.tensor(4.0 / 2.5))
+
+
 def test_make_batches_knows_how_frequent_classes_are():
     run = toy_run(toy_config({"slots": 2}))
     run.class_counts = torch.tensor([1.0, 3.0])
@@ -162,7 +171,7 @@ def unrolled_terms(steps, lr, real=0.5):
     nets["discriminator"].requires_grad_(False)
     batch = Batch({"image": torch.full((3, 1, 4, 4), real)})
     phase = {p.name: p for p in Toy(ToyConfig()).phases(objective)}["generator"]
-    return phase.loss(nets, batch)["adversarial"], nets, batch
+    return torch.stack(list(phase.loss(nets, batch).values())).sum(), nets, batch
 
 
 @pytest.mark.parametrize("steps", [1, 3])
@@ -178,7 +187,9 @@ def test_unrolled_gradient_goes_through_the_discriminators_steps(steps):
             # d/dw of softplus(-w real) + softplus(w g)
             slope = answered * torch.sigmoid(w * answered) - real * torch.sigmoid(-w * real)
             w = w - lr * slope
-        return functional.softplus(-w * g)
+        # What it loses on generated images is a number here: the generator has its own loss.
+        lost = functional.softplus(-w * real) + functional.softplus(w * g).detach()
+        return functional.softplus(-w * g) - lost
 
     g = torch.tensor(-0.4, requires_grad=True)
     expected = by_hand(g, g)

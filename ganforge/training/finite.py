@@ -110,7 +110,7 @@ class FiniteCheck:
         values, arrived = torch.stack([total, norm, *terms]), None
         if values.is_cuda:
             values = values.to("cpu", non_blocking=True)
-            arrived = torch.cuda.Event()
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch types it so
             arrived.record()
         self._underway.append(_Underway(losses, values, arrived))
 
