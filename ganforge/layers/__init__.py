@@ -7,6 +7,7 @@ channels_last, through torch.compile, and can be differentiated twice.
 from ganforge.layers.activation import (
     LeakyReLU,
     PixelNorm,
+    ReLU,
     ScaledLeakyReLU,
     leaky_relu,
     pixel_norm,
@@ -53,6 +54,7 @@ __all__ = [
     "ModulatedConv2d",
     "ModulationForm",
     "PixelNorm",
+    "ReLU",
     "Resample2d",
     "ResampleMode",
     "ResidualDownBlock",

@@ -60,6 +60,14 @@ def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
         return (wide * torch.rsqrt(wide.square().mean(dim=1, keepdim=True) + eps)).to(x.dtype)
 
 
+class ReLU(nn.Module):
+    """`relu` as a module."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape as `x`."""
+        return relu(x)
+
+
 class LeakyReLU(nn.Module):
     """`leaky_relu` as a module."""
 

@@ -8,7 +8,7 @@ Source: Zhu et al. 2017, arXiv:1703.10593, section 4 and appendix 7.2.
 import torch
 from torch import Tensor, nn
 
-from ganforge.layers import LeakyReLU
+from ganforge.layers import LeakyReLU, ReLU
 
 LEAKY_SLOPE = 0.2
 
@@ -44,12 +44,12 @@ class ReflectionPad(nn.Module):
 
 def _conv_norm_relu(in_channels: int, out_channels: int, stride: int = 2) -> list[nn.Module]:
     conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1)
-    return [conv, InstanceNorm(), nn.ReLU(inplace=True)]
+    return [conv, InstanceNorm(), ReLU()]
 
 
 def _up_norm_relu(in_channels: int, out_channels: int) -> list[nn.Module]:
     conv = nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1)
-    return [conv, InstanceNorm(), nn.ReLU(inplace=True)]
+    return [conv, InstanceNorm(), ReLU()]
 
 
 class ResidualBlock(nn.Module):
@@ -61,7 +61,7 @@ class ResidualBlock(nn.Module):
             ReflectionPad(1),
             nn.Conv2d(channels, channels, 3),
             InstanceNorm(),
-            nn.ReLU(inplace=True),
+            ReLU(),
             ReflectionPad(1),
             nn.Conv2d(channels, channels, 3),
             InstanceNorm(),
@@ -83,7 +83,7 @@ class Translator(nn.Module):
             ReflectionPad(3),
             nn.Conv2d(in_channels, width, 7),
             InstanceNorm(),
-            nn.ReLU(inplace=True),
+            ReLU(),
             *_conv_norm_relu(width, 2 * width),
             *_conv_norm_relu(2 * width, 4 * width),
             *(ResidualBlock(4 * width) for _ in range(num_blocks)),

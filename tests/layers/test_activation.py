@@ -8,6 +8,7 @@ from torch.testing import assert_close
 from ganforge.layers import (
     LeakyReLU,
     PixelNorm,
+    ReLU,
     ScaledLeakyReLU,
     leaky_relu,
     pixel_norm,
@@ -17,7 +18,7 @@ from ganforge.layers import (
 
 @pytest.mark.parametrize(
     ("ours", "theirs"),
-    [(relu, functional.relu), (LeakyReLU(0.1), lambda x: functional.leaky_relu(x, 0.1))],
+    [(ReLU(), functional.relu), (LeakyReLU(0.1), lambda x: functional.leaky_relu(x, 0.1))],
     ids=["relu", "leaky_relu"],
 )
 @pytest.mark.parametrize("compiled", [False, True])
