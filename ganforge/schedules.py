@@ -29,9 +29,7 @@ class Schedule(BaseModel):
 
     def to_power(self, exponent: float) -> "Schedule":
         """The schedule between both ends raised to a power."""
-        return self.model_copy(
-            update={"start": self.start**exponent, "to": self.to**exponent}
-        )
+        return self.model_copy(update={"start": self.start**exponent, "to": self.to**exponent})
 
 
 def value_at(value: float | Schedule, nimg: int) -> float:

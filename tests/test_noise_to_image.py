@@ -113,6 +113,7 @@ def test_r2_is_taken_under_the_labels_of_the_generated_images_and_r1_under_the_r
     nets, phases = spied(NonSaturating, r1, r2)
     batch = labelled_batch()
     terms = phases["discriminator"].loss(nets, batch)
+
     # The gradient in each of 16 pixels is weight / 16.
     def expected(c):
         return ((nets["discriminator"].weight * c).sum(1) ** 2 / 16).mean()

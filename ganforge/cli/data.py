@@ -17,9 +17,7 @@ def data() -> None:
     """Turn images into shards, look at them, check them."""
 
 
-@data.command(
-    epilog="Example: ganforge data prepare photos shards resolution=64 channels=3"
-)
+@data.command(epilog="Example: ganforge data prepare photos shards resolution=64 channels=3")
 @click.argument("source")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument("settings", nargs=-1)

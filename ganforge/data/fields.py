@@ -215,9 +215,7 @@ def caption_lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def field_reader(
-    schema: FieldSchema, captions: NDArray[np.uint64] | None = None
-) -> FieldReader:
+def field_reader(schema: FieldSchema, captions: NDArray[np.uint64] | None = None) -> FieldReader:
     """The reader of a kind of field.
 
     Args:

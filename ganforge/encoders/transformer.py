@@ -87,8 +87,9 @@ class Transformer(TextEncoder[TransformerConfig]):
             digest.update(tensor.contiguous().numpy().tobytes())
         return revision_of(
             weights=digest.hexdigest(),
-            vocabulary=hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode())
-            .hexdigest(),
+            vocabulary=hashlib.sha256(
+                json.dumps(sorted(tokenizer.get_vocab().items())).encode()
+            ).hexdigest(),
             pooling=self.config.pooling,
             max_tokens=self.config.max_tokens,
         )

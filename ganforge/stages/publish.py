@@ -81,17 +81,13 @@ class Publish(Stage[StrictModel]):
         )
         log.info("Exported to %s.", folder)
         if config.publish.repo_id is not None:
-            pushed = push_folder(
-                folder, config.publish.repo_id, private=config.publish.private
-            )
+            pushed = push_folder(folder, config.publish.repo_id, private=config.publish.private)
             log.info("Published at %s.", pushed.url)
 
 
 def _metrics(context: RunContext) -> list[dict[str, object]]:
     nimg = newest_nimg(context)
-    newest = {
-        (r.name, r.extractor): r for r in read_records(context.run_dir) if r.nimg == nimg
-    }
+    newest = {(r.name, r.extractor): r for r in read_records(context.run_dir) if r.nimg == nimg}
     return [record.model_dump(mode="json") for record in newest.values()]
 
 

@@ -189,5 +189,3 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
         run.restore(saved, str(newest))
         log.info("Resumed from %s at %.1f kimg.", newest, run.progress.kimg)
     return run, fields
-
-

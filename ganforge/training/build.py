@@ -39,9 +39,7 @@ def build_architecture(
 ) -> Architecture[Any]:
     """The architecture that the pipeline file names, with its options."""
     registry = registry or get_registry()
-    return registry.build(
-        Architecture, config.model.architecture, config.model.options, "model"
-    )
+    return registry.build(Architecture, config.model.architecture, config.model.options, "model")
 
 
 def build_objective(config: PipelineConfig, registry: Registry | None = None) -> Objective:
@@ -56,17 +54,13 @@ def build_objective(config: PipelineConfig, registry: Registry | None = None) ->
         ),
         augmentation=None
         if config.augment is None
-        else registry.build(
-            Augmentation, config.augment.name, config.augment.options, "augment"
-        ),
+        else registry.build(Augmentation, config.augment.name, config.augment.options, "augment"),
         n_critic=loss.n_critic,
         unroll=loss.unroll,
     )
 
 
-def check_objective(
-    architecture: Architecture[Any], spec: ImageSpec, objective: Objective
-) -> None:
+def check_objective(architecture: Architecture[Any], spec: ImageSpec, objective: Objective) -> None:
     """Refuse what this architecture cannot be trained with.
 
     Raises:

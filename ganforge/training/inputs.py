@@ -40,9 +40,7 @@ def make_batch(
     return Batch(ready, nimg=nimg, slot_state=state, class_counts=class_counts)
 
 
-def _prepare(
-    tensor: Tensor, spec: ImageSpec, device: torch.device, channels_last: bool
-) -> Tensor:
+def _prepare(tensor: Tensor, spec: ImageSpec, device: torch.device, channels_last: bool) -> Tensor:
     tensor = tensor.to(device, non_blocking=True)
     if tensor.ndim >= 4:
         half_range = _HALF_RANGE[tensor.dtype]

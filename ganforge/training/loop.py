@@ -48,9 +48,7 @@ class Rollback(Exception):  # noqa: N818  # a signal to the loop, not a fault
 MakeLoader = Callable[[TrainingRun], Loader]
 
 
-def train(
-    run: TrainingRun, make_loader: MakeLoader, meter: Meter, tasks: Sequence[Task]
-) -> None:
+def train(run: TrainingRun, make_loader: MakeLoader, meter: Meter, tasks: Sequence[Task]) -> None:
     """Train until `total_kimg`, or until a task stops it.
 
     Args:
@@ -72,9 +70,7 @@ def train(
             loader.close()
 
 
-def _train_from(
-    run: TrainingRun, loader: Loader, meter: Meter, tasks: Sequence[Task]
-) -> None:
+def _train_from(run: TrainingRun, loader: Loader, meter: Meter, tasks: Sequence[Task]) -> None:
     stepper = make_stepper(run)
     batch_size = run.config.train.batch_size
     hooks = get_registry().manager.hook

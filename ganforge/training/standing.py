@@ -103,9 +103,7 @@ class _Moments:
         self.passes += 1
         for running, found in zip(self.running, (mean, var), strict=True):
             running.copy_(found)
-        for total, found in zip(
-            self.means, (mean, var * (count / max(count - 1, 1))), strict=True
-        ):
+        for total, found in zip(self.means, (mean, var * (count / max(count - 1, 1))), strict=True):
             total.lerp_(found, 1 / self.passes)
 
     def finish(self) -> None:

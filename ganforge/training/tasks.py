@@ -71,9 +71,7 @@ def report_alarms(run: TrainingRun, lines: JsonLines, alarms: list[Alarm]) -> No
     """Tell people, and leave a record of each alarm."""
     for alarm in alarms:
         log.warning("At %.1f kimg: %s", run.progress.kimg, alarm.message)
-        lines.append(
-            {"nimg": run.progress.nimg, "kimg": run.progress.kimg, "alarm": alarm.kind}
-        )
+        lines.append({"nimg": run.progress.nimg, "kimg": run.progress.kimg, "alarm": alarm.kind})
 
 
 @dataclass
@@ -217,9 +215,7 @@ class EvaluateTask:
         self.evaluate(run)
 
 
-def make_recovery(
-    folder: Path, lines: JsonLines
-) -> Callable[[TrainingRun, Alarm], None]:
+def make_recovery(folder: Path, lines: JsonLines) -> Callable[[TrainingRun, Alarm], None]:
     """The function that goes back to the newest checkpoint, with other noise from there on."""
 
     def recover(run: TrainingRun, alarm: Alarm) -> None:

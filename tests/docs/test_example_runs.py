@@ -79,6 +79,3 @@ def test_video_example_trains_on_frame_sequences(tmp_path, monkeypatch):
         stages=["prepare", "train"],
     )
     assert len(list((run_dir / "samples").glob("*.png"))) >= 1
-
-
-

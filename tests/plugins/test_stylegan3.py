@@ -109,9 +109,7 @@ def test_stylegan3_at_1024_has_the_number_of_parameters_of_its_layers():
     widths = [512] * 8 + [323, 203, 128, 81, 51, 32, 32]
     mapping = 2 * (512 * 512 + 512)
     source = 512 * 512 + 4 * (512 + 1)
-    layers = sum(
-        9 * a * b + b + (512 + 1) * a for a, b in zip(widths, widths[1:], strict=False)
-    )
+    layers = sum(9 * a * b + b + (512 + 1) * a for a, b in zip(widths, widths[1:], strict=False))
     to_image = 32 * 3 + 3 + (512 + 1) * 32
     expected = mapping + source + layers + to_image
     assert num_parameters(networks["generator"]) == expected == 22_313_167
