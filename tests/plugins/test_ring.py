@@ -25,11 +25,13 @@ from ganforge.training.runtime import Runtime
 NUM_MODES, RADIUS, STD = 8, 0.75, 0.02
 NUM_STEPS, LOOK_EVERY, BATCH = 2000, 250, 64
 R1 = {"name": "nonsaturating", "regularizers": [{"name": "r1", "gamma": 0.3}]}
+UNROLLED = {"name": "nonsaturating", "unroll": {"steps": 5, "lr": 0.03}}
 MINIBATCH = {"minibatch_kernels": 8, "minibatch_kernel_dim": 3}
 OBJECTIVES = {
     "vanilla": ("nonsaturating", {}),
     "r1": (R1, {}),
     "minibatch": ("nonsaturating", MINIBATCH),
+    "unrolled": (UNROLLED, {}),
 }
 
 
@@ -115,7 +117,7 @@ def test_ring_vanilla_loses_modes_and_the_monitor_sounds():
     assert outcome.alarms
 
 
-@pytest.mark.parametrize("name", ["r1", "minibatch"])
+@pytest.mark.parametrize("name", ["r1", "minibatch", "unrolled"])
 def test_ring_with_a_cure_covers_all_modes_and_the_monitor_is_silent(name):
     outcome = trained(name)
     assert covered_modes(outcome.points) == NUM_MODES
