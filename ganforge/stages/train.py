@@ -82,7 +82,9 @@ class Train(Stage[StrictModel]):
         """How long it trains."""
         config = context.config.train
         steps = -(-round(config.total_kimg * 1000) // config.batch_size)
-        return f"train for {config.total_kimg:g} kimg: {steps} steps of {config.batch_size} images"
+        plan = f"train for {config.total_kimg:g} kimg: {steps} steps of {config.batch_size} images"
+        limit = config.max_minutes
+        return plan if limit is None else f"{plan}, at most {limit:g} minutes"
 
     def run(self, context: RunContext) -> None:
         """Train to the end, or to a signal.

@@ -74,8 +74,8 @@ def check_objective(architecture: Architecture[Any], spec: ImageSpec, objective:
             )
         if objective.augmentation is not None:
             raise ConfigError(
-                f"loss.unroll does not go with augment.name={objective.augmentation.name}: an "
-                f"adaptive augmentation would count the steps that are only tried. Remove one."
+                f"loss.unroll does not go with augment.name={objective.augmentation.name}: the "
+                f"augmentation would see the steps that are only tried. Remove one."
             )
     architecture.check(spec, objective)
 

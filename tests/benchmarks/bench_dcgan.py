@@ -19,6 +19,7 @@ import click
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
+from torch.utils.flop_counter import FlopCounterMode
 
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
@@ -153,6 +154,9 @@ def main(size: int, batch: int, channels: int, steps: int, as_json: bool) -> Non
     for step in steps_by_name.values():
         step()
         step()
+    with FlopCounterMode(display=False) as counter:
+        steps_by_name["usual"]()
+    gflop = counter.get_total_flops() / batch / 1e9
     times: dict[str, list[float]] = {name: [] for name in steps_by_name}
     for _ in range(steps):
         for name, step in steps_by_name.items():
@@ -165,6 +169,8 @@ def main(size: int, batch: int, channels: int, steps: int, as_json: bool) -> Non
         "batch": batch,
         "threads": torch.get_num_threads(),
         **{f"{name}_img_per_sec": batch / value for name, value in median.items()},
+        "usual_gflop_per_image": gflop,
+        "usual_gflop_per_sec": gflop * batch / median["usual"],
         "engine_over_usual": median["usual"] / median["engine"],
         "engine_overhead": median["engine"] / median["tricks"] - 1,
     }

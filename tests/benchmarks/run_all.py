@@ -14,6 +14,7 @@ import click
 
 FOLDER = Path(__file__).parent
 COMMANDS = (
+    ["bench_peak.py"],
     ["bench_dcgan.py", "--json"],
     ["bench_cyclegan.py", "--json"],
     ["bench_stylegan2.py", "--json"],
