@@ -18,7 +18,7 @@ from ganforge.batch import ImageSpec, TextEncoding
 from ganforge.config import ComponentConfig, DataConfig
 from ganforge.data.encode import npy_bytes
 from ganforge.data.fields import caption_lines
-from ganforge.data.folder import new_folder
+from ganforge.data.folder import check_apart, new_folder
 from ganforge.data.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo, load_index
 from ganforge.data.members import REBUILD, split_member
 from ganforge.data.pool import progress_bar
@@ -188,10 +188,12 @@ def embed(
         the index that was written; its spec says which encoder made the vectors.
 
     Raises:
-        DataError: no captions, an empty one, a damaged shard, or `out` cannot be written.
+        DataError: no captions, an empty one, a damaged shard, or `out` cannot be written or lies
+            inside `location` or around it.
         ConfigError: the encoder cannot be loaded.
     """
     index = load_index(location)
+    check_apart(location, out)
     encoder = build_encoder(config, "--encoder")
     fields = {name: schema for name, schema in index.fields.items() if name != "text"}
     fields["text"] = text_schema(fields, encoder, f"The data set at {location}")

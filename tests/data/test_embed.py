@@ -128,6 +128,27 @@ def test_embed_into_a_data_set_that_is_there_needs_overwrite(plain):
         embed(str(plain), plain, HASHED, progress=False)
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_embed_into_or_around_the_data_set_that_is_read_is_refused(plain, overwrite):
+    before = sorted(plain.iterdir())
+
+    for out in (plain / "deep" / "text", plain.parent):
+        with pytest.raises(DataError, match=r"lies in .*Choose an OUT beside .*plain"):
+            embed(str(plain), out, HASHED, overwrite=overwrite, progress=False)
+
+    assert sorted(plain.iterdir()) == before
+
+
+def test_embed_over_a_folder_with_notes_keeps_them(plain, tmp_path):
+    embed(str(plain), tmp_path / "out", HASHED, progress=False)
+    (tmp_path / "out" / "mynotes.txt").touch()
+
+    with pytest.raises(DataError, match="holds 'mynotes.txt', which .* Remove it, or choose"):
+        embed(str(plain), tmp_path / "out", HASHED, overwrite=True, progress=False)
+
+    assert (tmp_path / "out" / "mynotes.txt").exists()
+
+
 def test_embed_of_shards_without_captions_is_refused_with_the_sources(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     source = {"name": "folder", "path": str(tmp_path)}

@@ -13,6 +13,7 @@ from ganforge.components import Sample
 from ganforge.config import DataConfig
 from ganforge.data import prepare as module
 from ganforge.data.encode import Encoded, SampleEncoder, probe_schema
+from ganforge.data.folder import new_folder
 from ganforge.data.index import load_index
 from ganforge.data.loader import RealImages, SlotLoader
 from ganforge.data.pool import AHEAD, CHUNK, default_workers, encode_chunks
@@ -276,6 +277,89 @@ def test_prepare_overwrites_a_data_set_when_asked(photos, tmp_path):
     second = run(config(photos, resolution=4), tmp_path / "out", overwrite=True)
     assert load_index(str(tmp_path / "out")).digest == second.digest != first.digest
     assert sorted(os.listdir(tmp_path)) == ["out", "photos"]
+
+
+@pytest.mark.parametrize("name", ["mynotes.txt", "nested/index.json"])
+def test_overwriting_a_data_set_with_foreign_entries_is_refused_with_their_name(
+    photos, tmp_path, name
+):
+    run(config(photos), tmp_path / "out")
+    (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "out" / name).touch()
+    said = f"out is not overwritten: it holds '{name.split('/')[0]}', .* Remove it, or choose"
+    with pytest.raises(DataError, match=said):
+        run(config(photos), tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out" / name).exists()
+    assert verify_shards(str(tmp_path / "out")).is_sound
+
+
+def test_overwriting_a_data_set_with_a_damaged_index_is_refused(photos, tmp_path):
+    run(config(photos), tmp_path / "out")
+    (tmp_path / "out" / "index.json").write_text("{}")
+    with pytest.raises(DataError, match="cannot be told. .* Or delete the folder"):
+        run(config(photos), tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out" / "main-000000.tar").exists()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_of_two_writers_each_has_a_folder_and_the_later_replaces_only_when_told(
+    photos, tmp_path, overwrite, caplog
+):
+    out = tmp_path / "out"
+    if overwrite:
+        run(config(photos), out)
+
+    def write_twice():
+        with new_folder(out, overwrite) as folder:
+            (folder / "mine").touch()
+            run(config(photos, resolution=4), out, overwrite=overwrite)
+            assert [path.name for path in folder.iterdir()] == ["mine"]
+
+    if overwrite:
+        write_twice()
+        assert os.listdir(out) == ["mine"]
+    else:
+        with pytest.raises(DataError, match="put in place while .*out already exists"):
+            write_twice()
+        assert verify_shards(str(out)).is_sound
+    assert "is being written by another process" in caplog.text
+    assert sorted(os.listdir(tmp_path)) == ["out", "photos"]
+
+
+def test_writer_that_loses_the_last_rename_says_so(photos, tmp_path, monkeypatch):
+    run(config(photos), tmp_path / "out")
+    monkeypatch.setattr("ganforge.data.folder._check_free", lambda out, overwrite: None)
+    with pytest.raises(DataError, match="Another process wrote .*out at the same time"):
+        run(config(photos, resolution=4), tmp_path / "out")
+    assert verify_shards(str(tmp_path / "out")).is_sound
+    assert sorted(os.listdir(tmp_path)) == ["out", "photos"]
+
+
+def test_what_killed_writers_left_is_removed_by_the_next(photos, tmp_path):
+    for name in (".out.partial-0123abcd", ".out.partial-x", ".out.old-0123abcd", ".output"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    run(config(photos), tmp_path / "out")
+    # The only copy of what was about to be replaced is kept until there is a new one.
+    kept = [".out.old-0123abcd", ".out.partial-x", ".output", "out", "photos"]
+    assert sorted(os.listdir(tmp_path)) == kept
+    run(config(photos), tmp_path / "out", overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == kept[1:]
+
+
+def test_overwrite_that_fails_in_the_middle_brings_the_old_data_back(photos, tmp_path, monkeypatch):
+    run(config(photos), tmp_path / "out")
+    rename = Path.rename
+
+    def fail(path, target):
+        if ".partial-" in path.name:
+            raise OSError("no room")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(DataError, match="cannot be written to .*no room"):
+        run(config(photos), tmp_path / "out", overwrite=True)
+    assert verify_shards(str(tmp_path / "out")).is_sound
 
 
 def test_prepare_that_fails_leaves_nothing_behind(photos, tmp_path):
