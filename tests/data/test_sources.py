@@ -328,6 +328,22 @@ def test_manifest_caption_may_be_a_list(tmp_path):
     assert sample.fields["caption"] == ["a cat", "a pet"]
 
 
+@pytest.mark.parametrize("label", ["1020", 1020])
+def test_manifest_numeric_labels_stay_numeric_up_to_a_bound(tmp_path, label):
+    rows = [{"image": "a.png", "label": label}, {"image": "b.png", "label": 3}]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = source("manifest", path=str(tmp_path / "list.jsonl"))
+    assert [sample.fields["label"] for sample in found.samples()] == [1020, 3]
+    assert len(found.class_names()) == 1021
+
+
+def test_manifest_large_numbers_may_be_named_as_classes(tmp_path):
+    (tmp_path / "list.csv").write_text("image,label\na.png,2000000000\n")
+    names = ["5", "2000000000"]
+    found = source("manifest", path=str(tmp_path / "list.csv"), class_names=names)
+    assert [sample.fields["label"] for sample in found.samples()] == [1]
+
+
 def test_manifest_of_pairs_has_source_and_target(tmp_path):
     (tmp_path / "list.jsonl").write_text('{"source": "a/1.png", "target": "b/1.png"}')
     (sample,) = source("manifest", path=str(tmp_path / "list.jsonl")).samples()
@@ -348,6 +364,23 @@ def test_manifest_of_pairs_has_source_and_target(tmp_path):
         ("m.csv", "image,label\na,cta\n", {"class_names": ["cat"]}, "Row 1 .* label 'cta'.*'cat'"),
         ("m.csv", "image,age\na,old\n", {"attributes": ["age"]}, "Row 1 .*'attributes' cannot be"),
         ("m.csv", "image,text\na,gone.npy\n", {}, "Row 1 .*'text' cannot be read"),
+        ("m.csv", "image,label\na,1\nb\n", {}, r"Row 2 of .* has no label \(null\). Give it one"),
+        ("m.csv", "image,label\na,1\nb,\n", {}, r'Row 2 of .* has no label \(""\)'),
+        (
+            "m.csv",
+            "image,label\na,cat\nb\n",
+            {"class_names": ["cat", "None"]},
+            r"Row 2 of .* has no label \(null\)",
+        ),
+        ("m.jsonl", '{"image": "a", "label": null}', {}, r"Row 1 of .* has no label \(null\)"),
+        ("m.jsonl", '{"image": "a", "label": [1]}', {}, r"Row 1 of .* has no label \(\[1\]\)"),
+        ("m.jsonl", '{"image": null}', {}, "Row 1 of .*'image' cannot be read .*null is not text"),
+        ("m.jsonl", '{"image": "a", "caption": 5}', {}, "Row 1 .*'caption' .*5 is not text"),
+        ("m.jsonl", '{"image": "a", "caption": ["b", 5]}', {}, "Row 1 .*'caption' .*5 is not text"),
+        ("m.csv", "image,caption\na,b\nc\n", {}, "Row 2 .*'caption' .*null is not text"),
+        ("m.jsonl", '{"image": "a"}\n' * 3 + "{oops", {}, "Row 4 of .* as JSON .*column 2"),
+        ("m.csv", "image,label\na,0\nb,2000000000\n", {}, "Row 2 .* 2000000000, .* only 2 rows"),
+        ("m.csv", f"image,label\na,{'9' * 5000}\n", {}, "Row 1 .* label 9+, .*class_names"),
     ],
 )
 def test_manifest_faults_are_named(tmp_path, name, text, options, message):

@@ -17,6 +17,7 @@ from ganforge.data.sources.folders import key_of, natural_order
 from ganforge.errors import DataError, suggest
 
 _FILE_FIELDS = ("image", "source", "target")
+_MAX_DIGITS = 12
 Row = dict[str, Any]
 
 
@@ -54,7 +55,8 @@ class ManifestSource(Source[ManifestConfig]):
                 if path.suffix.lower() == ".csv":
                     rows: list[Row] = list(csv.DictReader(stream))
                 elif path.suffix.lower() in (".jsonl", ".ndjson"):
-                    rows = [json.loads(line) for line in stream if line.strip()]
+                    lines = (line for line in stream if line.strip())
+                    rows = [_parse(line, n, path) for n, line in enumerate(lines, 1)]
                 else:
                     raise DataError(
                         f"path={str(path)!r} is not .csv, .jsonl or .ndjson. Rename it."
@@ -88,10 +90,30 @@ class ManifestSource(Source[ManifestConfig]):
             return ()
         if self.config.class_names:
             return self.config.class_names
-        values = {str(row[column]) for row in self._rows}
-        if all(value.isdecimal() for value in values):
-            return tuple(str(n) for n in range(max(map(int, values)) + 1))
-        return tuple(sorted(values, key=natural_order))
+        values = {self._label_text(row[column], n): n for n, row in enumerate(self._rows, 1)}
+        if not all(value.isdecimal() for value in values):
+            return tuple(sorted(values, key=natural_order))
+        largest = max(values, key=lambda value: (len(value.lstrip("0")), value.lstrip("0")))
+        # Refused before int(): that of thousands of digits is an error, a large range no memory.
+        if len(largest.lstrip("0")) > _MAX_DIGITS or int(largest) > self._most_classes:
+            raise DataError(
+                f"Row {values[largest]} of {self.config.path} has the label {largest[:24]}, but "
+                f"there are only {len(self._rows)} rows: numbers are taken as class indices from "
+                f"0. Number the classes 0, 1, 2, ..., or list them in class_names."
+            )
+        return tuple(str(n) for n in range(int(largest) + 1))
+
+    @property
+    def _most_classes(self) -> int:
+        return 10 * len(self._rows) + 1000
+
+    def _label_text(self, value: Any, line: int) -> str:
+        if isinstance(value, str | int | float) and str(value).strip():
+            return str(value)
+        raise DataError(
+            f"Row {line} of {self.config.path} has no label ({json.dumps(value)}). Give it one, a "
+            f"number or a name, or leave the row out."
+        )
 
     def class_names(self) -> Sequence[str]:
         """The names given, else those that occur."""
@@ -144,23 +166,21 @@ class ManifestSource(Source[ManifestConfig]):
         value = row[column] if column else None
         try:
             if field in _FILE_FIELDS:
-                return root / str(value)
+                return root / _text(value)
             if field == "label":
-                return self._label(str(value), line)
+                return self._label(self._label_text(value, line), line)
             if field == "text":
-                return _load_vector(root / str(value))
+                return _load_vector(root / _text(value))
             if field == "attributes":
                 if isinstance(value, Mapping):
                     return [float(value[name]) for name in self._attributes]
                 values: Any = value if column else [row[name] for name in self._attributes]
                 return [float(v) for v in values]
+            return list(map(_text, value)) if isinstance(value, list) else _text(value)
         except (ValueError, TypeError, KeyError, OSError) as err:
             raise DataError(
                 f"Row {line} of {self.config.path}: '{field}' cannot be read ({err!r}). Correct it."
             ) from err
-        if field == "caption" and isinstance(value, list):
-            return [str(caption) for caption in value]
-        return str(value)
 
     def _label(self, value: str, line: int) -> int:
         if value in self._classes:
@@ -174,6 +194,23 @@ class ManifestSource(Source[ManifestConfig]):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+
+def _parse(line: str, number: int, path: Path) -> Row:
+    try:
+        row: Row = json.loads(line)
+    except json.JSONDecodeError as err:
+        raise DataError(
+            f"Row {number} of {path} cannot be read as JSON ({err.msg}, column {err.colno}). "
+            f"Correct it; each row is one object on a line of its own."
+        ) from err
+    return row
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{json.dumps(value)} is not text")
+    return value
 
 
 def _load_vector(path: Path) -> NDArray[np.float32]:
