@@ -130,12 +130,12 @@ def compete(
         batch: images a step.
         turns: timed steps of each kind.
     """
-    found = {
-        name: Contestant([sys.executable, script, "--serve", name, *arguments]) for name in names
-    }
+    found: dict[str, Contestant] = {}
     try:
-        for contestant in found.values():
-            contestant.wait_until_ready()
+        for name in names:
+            found[name] = Contestant([sys.executable, script, "--serve", name, *arguments])
+            # One after the other: two that warm up at once hinder each other.
+            found[name].wait_until_ready()
         for _ in range(turns):
             for kind in kinds:
                 for contestant in found.values():
