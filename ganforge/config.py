@@ -11,11 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 from ganforge.origins import Origins
 from ganforge.schedules import Schedule, Scheduled, ScheduledNonNegative
 
+_MAX_SIDE = 16384
+_MAX_GRID_SIDE = 256
+# Beyond any run; keeps counts of images in the range of a 64-bit integer.
+_MAX_KIMG = 1e12
+
 
 class StrictModel(BaseModel):
-    """A frozen model that refuses unknown keys: the base of all configuration."""
+    """A frozen model without unknown keys or non-finite numbers: the base of all configuration."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ComponentConfig(BaseModel):
@@ -89,6 +94,13 @@ class DataConfig(StrictModel):
         "error", description="skip replaces an undecodable sample by its neighbour, counted."
     )
     max_bad_samples: int = Field(100, ge=0, description="More skipped samples stop the run.")
+
+    @field_validator("resolution")
+    @classmethod
+    def _sides_in_range(cls, value: int | tuple[int, int] | None) -> int | tuple[int, int] | None:
+        if value is not None and not all(1 <= side <= _MAX_SIDE for side in _height_width(value)):
+            raise ValueError(f"each side must be 1 to {_MAX_SIDE} pixels")
+        return value
 
     @property
     def height_width(self) -> tuple[int, int] | None:
@@ -213,7 +225,7 @@ class HealthConfig(StrictModel):
 class TrainConfig(StrictModel):
     """The training run. Progress is counted in thousands of real images shown (kimg)."""
 
-    total_kimg: float = Field(1000.0, gt=0, description="Length of the run.")
+    total_kimg: float = Field(1000.0, gt=0, le=_MAX_KIMG, description="Length of the run.")
     max_minutes: float | None = Field(
         None, gt=0, description="End earlier, after this much training time over all launches."
     )
@@ -250,13 +262,20 @@ class TrainConfig(StrictModel):
         description="Measure BatchNorm statistics of the averaged weights before they generate. "
         "Default: averages of the running ones.",
     )
-    log_every_kimg: float = Field(1.0, gt=0)
-    sample_every_kimg: float = Field(20.0, gt=0)
+    log_every_kimg: float = Field(1.0, gt=0, le=_MAX_KIMG)
+    sample_every_kimg: float = Field(20.0, gt=0, le=_MAX_KIMG)
     sample_grid: tuple[int, int] = Field((8, 8), description="Rows, columns of the sample grid.")
-    checkpoint_every_kimg: float = Field(50.0, gt=0)
+    checkpoint_every_kimg: float = Field(50.0, gt=0, le=_MAX_KIMG)
     keep_checkpoints: int = Field(2, gt=0, description="Older ones are deleted.")
     trackers: tuple[str, ...] = Field(("tensorboard",), description="Accelerate trackers.")
     health: HealthConfig = HealthConfig()
+
+    @field_validator("sample_grid")
+    @classmethod
+    def _grid_in_range(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if not all(1 <= side <= _MAX_GRID_SIDE for side in value):
+            raise ValueError(f"rows and columns must be 1 to {_MAX_GRID_SIDE} each")
+        return value
 
     @model_validator(mode="after")
     def _batch_splits_into_slots(self) -> "TrainConfig":
@@ -286,7 +305,9 @@ class EvaluateConfig(StrictModel):
     batch_size: int = Field(64, gt=0, description="Images per forward on each rank.")
     seed: int = Field(0, ge=0, description="Image i is generated from seed + i.")
     truncation: float | None = None
-    every_kimg: float | None = Field(None, gt=0, description="Also measure during training.")
+    every_kimg: float | None = Field(
+        None, gt=0, le=_MAX_KIMG, description="Also measure during training."
+    )
     cache_dir: str | None = Field(None, description="Statistics and weights cache.")
 
 

@@ -3,10 +3,11 @@
 This is what `accelerate launch -m ganforge.run` and the Slurm scripts start on every rank.
 """
 
+import contextlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.logging import RichHandler
@@ -17,7 +18,8 @@ from ganforge.edge import explain
 from ganforge.errors import ConfigError, GanforgeError, RunStopped
 from ganforge.pipeline_file import dump_config, load_pipeline, validate_components
 from ganforge.registry import get_registry
-from ganforge.stages.session import end_session
+from ganforge.stages.session import end_session, runtime_of
+from ganforge.training.run_lock import lock_run_dir
 from ganforge.training.runtime import refuse_sharded_training
 
 log = logging.getLogger(__name__)
@@ -50,15 +52,32 @@ def run_pipeline(
     if dry_run:
         sys.stdout.write(describe_plan(context, stages))
         return context
-    _write_config(context)
-    try:
-        _run_stages(context, stages)
-    except RunStopped:
+    with _sole_run(context):
+        _write_config(context)
+        try:
+            _run_stages(context, stages)
+        except RunStopped:
+            end_session(context)
+            raise
         end_session(context)
-        raise
-    end_session(context)
     log.info("%s", describe_result(context))
     return context
+
+
+@contextlib.contextmanager
+def _sole_run(context: RunContext) -> Iterator[None]:
+    """Hold the run directory on rank 0; what refuses it stops all ranks."""
+    runtime, refusal = runtime_of(context), None
+    with contextlib.ExitStack() as stack:
+        if runtime.is_main:
+            try:
+                stack.enter_context(lock_run_dir(context.run_dir))
+            except ConfigError as err:
+                refusal = str(err)
+        refusal = runtime.broadcast_object(refusal)
+        if refusal is not None:
+            raise ConfigError(refusal)
+        yield
 
 
 def _run_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> None:

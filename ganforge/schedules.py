@@ -11,7 +11,11 @@ class Schedule(BaseModel):
     """A number that moves from one value to another over the first part of the run."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        populate_by_name=True,
+        serialize_by_alias=True,
     )
 
     start: float = Field(alias="from", ge=0, description="Value at the start of the run.")

@@ -136,3 +136,50 @@ def test_origins_are_no_part_of_the_configuration():
 
 def test_strict_model_is_the_base_of_every_section():
     assert all(issubclass(section, StrictModel) for section in SECTIONS)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "total_kimg",
+        "log_every_kimg",
+        "sample_every_kimg",
+        "checkpoint_every_kimg",
+        "ema_halflife_kimg",
+        "max_minutes",
+    ],
+)
+def test_train_number_that_is_not_finite_is_refused(field, value):
+    with pytest.raises(pydantic.ValidationError, match=f"{field}(.|\n)*finite number"):
+        TrainConfig(**{field: value})
+
+
+@pytest.mark.parametrize("key", ["from", "to", "over_kimg"])
+def test_schedule_number_that_is_not_finite_is_refused(key):
+    schedule = {"from": 1.0, "to": 0.0, "over_kimg": 1.0, key: float("inf")}
+    with pytest.raises(pydantic.ValidationError, match=f"{key}(.|\n)*finite number"):
+        TrainConfig(ema_halflife_kimg=schedule)
+
+
+@pytest.mark.parametrize("field", ["total_kimg", "checkpoint_every_kimg"])
+def test_train_length_beyond_any_run_is_refused(field):
+    with pytest.raises(pydantic.ValidationError, match="less than or equal to"):
+        TrainConfig(**{field: 1e306})
+
+
+@pytest.mark.parametrize("grid", [(0, 0), (8, 0), (-1, 8), (8, 257)])
+def test_sample_grid_out_of_range_is_refused(grid):
+    with pytest.raises(pydantic.ValidationError, match="rows and columns must be 1 to 256 each"):
+        TrainConfig(sample_grid=grid)
+
+
+@pytest.mark.parametrize("resolution", [0, -16, (16, 0), 1_000_000, (16, 16385)])
+def test_data_resolution_out_of_range_is_refused(resolution):
+    with pytest.raises(pydantic.ValidationError, match="each side must be 1 to 16384 pixels"):
+        DataConfig(resolution=resolution)
+
+
+def test_data_workers_below_zero_are_refused():
+    with pytest.raises(pydantic.ValidationError, match="greater than or equal to 0"):
+        DataConfig(workers=-1)

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import yaml
 from PIL import Image
 
 from ganforge.run import set_up_logging
+from ganforge.training.run_lock import lock_run_dir
 
 
 def write_pipeline(folder, total_kimg, workers=0):
@@ -51,6 +53,12 @@ def start(folder, *launcher):
     )
 
 
+def wait_for(path, process):
+    deadline = time.monotonic() + 240
+    while not path.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+
+
 def test_set_up_logging_leaves_the_process_group_to_the_runtime(monkeypatch):
     # Made here, accelerate's state would fix one process per rank on CPUs, and a short time-out.
     def refuse(*arguments, **options):
@@ -78,12 +86,34 @@ def test_run_stopped_by_a_signal_saves_and_leaves_later_stages(tmp_path, number)
     write_pipeline(tmp_path, total_kimg=100, workers=1)
     process = start(tmp_path)
     log = tmp_path / "runs" / "tiny" / "log.jsonl"
-    deadline = time.monotonic() + 240
-    while not log.exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.05)
+    wait_for(log, process)
     os.killpg(process.pid, number)  # to its workers too, as a terminal and Slurm do
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 75, output
     assert "of 100 kimg; a checkpoint is saved in runs/tiny/checkpoints. Run the same" in output
     assert list((tmp_path / "runs" / "tiny" / "checkpoints").glob("nimg-*"))
     assert not (tmp_path / "runs" / "tiny" / "export").exists()
+
+
+def test_run_in_the_directory_of_a_running_one_is_refused_until_that_is_killed(tmp_path):
+    write_pipeline(tmp_path, total_kimg=100, workers=1)
+    folder = tmp_path / "runs" / "tiny"
+    first = start(tmp_path)
+    try:
+        wait_for(folder / "log.jsonl", first)
+        before = (folder / "config.yaml").stat().st_mtime_ns
+        second = start(tmp_path)
+        output, _ = second.communicate(timeout=240)
+        assert second.returncode == 2, output
+        assert f"Another run (pid {first.pid}, host " in output
+        assert "uses runs/tiny" in output
+        assert (folder / "config.yaml").stat().st_mtime_ns == before
+        assert first.poll() is None
+        first.kill()  # its reader process is not asked to end
+        first.wait()
+        with lock_run_dir(folder):
+            pass
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(first.pid, signal.SIGKILL)
+        first.communicate(timeout=60)

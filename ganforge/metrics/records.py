@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ganforge.config import StrictModel
 from ganforge.errors import MetricError
@@ -32,6 +32,9 @@ class MetricRecord(StrictModel):
     Two records may be compared when they were measured alike: all fields but `value`, `seed`,
     `nimg`, `compiled`, `caveats` and `ganforge_version` agree.
     """
+
+    # A broken generator may measure as NaN, and that is worth a record.
+    model_config = ConfigDict(allow_inf_nan=True)
 
     metric: str = Field(description="Registered name of the metric.")
     name: str = Field(description="Which of the metric's values, e.g. is or is_std.")

@@ -10,7 +10,7 @@ from ganforge.config import StrictModel
 from ganforge.data.index import load_index
 from ganforge.errors import DataError, PublishError
 from ganforge.hub import CardInfo, export_model, push_folder
-from ganforge.hub.format import read_info
+from ganforge.hub.format import check_weights, read_info
 from ganforge.images import image_grid
 from ganforge.stages.evaluate import read_records
 from ganforge.stages.load import TrainedModel, load_trained, newest_nimg
@@ -26,15 +26,18 @@ class Publish(Stage[StrictModel]):
     name = "publish"
 
     def is_done(self, context: RunContext) -> bool:
-        """Whether the export is of the newest checkpoint with all its metrics, and not to push."""
+        """Whether a whole export of the newest checkpoint has its metrics and is not to push."""
         folder = context.run_dir / "export"
         if context.config.publish.repo_id is not None or not folder.exists():
             return False
         try:
             info = read_info(folder, str(folder))
+            if info.nimg != newest_nimg(context) or list(info.metrics) != _metrics(context):
+                return False
+            check_weights(folder, info, str(folder))
         except PublishError:
             return False
-        return info.nimg == newest_nimg(context) and list(info.metrics) == _metrics(context)
+        return True
 
     def plan(self, context: RunContext) -> str:
         """Where it goes."""

@@ -2,13 +2,14 @@
 
 import functools
 import logging
+from pathlib import Path
 
 import torch
 
 from ganforge.components import RunContext, Stage
 from ganforge.config import StrictModel
 from ganforge.data.index import load_index
-from ganforge.errors import RunStopped
+from ganforge.errors import DataError, RunStopped
 from ganforge.images import image_grid
 from ganforge.stages.evaluate import evaluate_run
 from ganforge.stages.session import checkpoints_dir, runtime_of, shards_location
@@ -60,6 +61,7 @@ class Train(Stage[StrictModel]):
             return False
         saved = checkpoints.load(newest, with_tensors=False)
         check_resumable(saved, context.config, newest)
+        _check_data(saved, context, newest)
         total_nimg = round(context.config.train.total_kimg * 1000)
         if is_out_of_time(context.config, saved.state["extra"]):
             return True
@@ -139,6 +141,14 @@ class Train(Stage[StrictModel]):
                 f"Stopped by a signal at {run.progress.kimg:.1f} of {config.total_kimg:g} kimg; a "
                 f"checkpoint is saved in {save.folder}. Run the same command to go on."
             )
+
+
+def _check_data(saved: checkpoints.Checkpoint, context: RunContext, where: Path) -> None:
+    try:
+        index = load_index(shards_location(context))
+    except DataError:
+        return  # the shards may be gone after training; to train on is refused elsewhere
+    check_same_data(saved, index.digest, where)
 
 
 def _fixed_slots(context: RunContext) -> int | None:

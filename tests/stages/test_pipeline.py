@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from PIL import Image
 
 import ganforge
+from ganforge.data.index import DatasetIndex, load_index
 from ganforge.errors import CheckpointError, ConfigError, DataError, GanforgeError, MetricError
 from ganforge.registry import get_registry
 from ganforge.run import main, run_pipeline
@@ -97,6 +99,39 @@ def test_pipeline_run_again_skips_what_is_done(here, shards, caplog):
     assert len(read_records(here / "runs" / "quickstart")) == 1
 
 
+def test_pipeline_run_again_exports_again_where_the_weights_are_damaged(here, shards):
+    run(shards)
+    weights = here / "runs" / "quickstart" / "export" / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:100])
+    run(shards)
+    assert weights.read_bytes() == whole
+
+
+def test_pipeline_run_again_refuses_other_data_after_training(here, shards):
+    run(shards, "stages=[train]")
+    other = here / "other"
+    shutil.copytree(shards, other)
+    index = load_index(str(other))
+    changed = {
+        name: (shards[0].model_copy(update={"sha256": "0" * 64}), *shards[1:])
+        for name, shards in index.streams.items()
+    }
+    rebuilt = DatasetIndex.build(index.image_spec, changed, index.fields, index.class_counts)
+    (other / "index.json").write_text(rebuilt.to_json())
+    with pytest.raises(CheckpointError, match="shards have changed since checkpoint.*nimg-0000000"):
+        run(other, "stages=[train]")
+
+
+def test_pipeline_run_again_after_training_needs_no_shards(here, shards):
+    own = here / "own"
+    shutil.copytree(shards, own)
+    run(own, "stages=[train]")
+    shutil.rmtree(own)
+    run(own, "stages=[train, publish]")
+    assert (here / "runs" / "quickstart" / "export").exists()
+
+
 def test_pipeline_trains_longer_and_measures_again(here, shards):
     run(shards)
     run(shards, "train.total_kimg=0.064")
@@ -174,6 +209,14 @@ def test_dry_run_prints_file_and_plan_and_writes_nothing(here, shards, capsys):
     ("overrides", "error", "parts"),
     [
         (["train.batch_size=15", "train.slots=2"], ConfigError, ["batch_size=15", "slots=2"]),
+        (["train.total_kimg=.inf"], ConfigError, ["train.total_kimg", "a finite number (got inf)"]),
+        (
+            ["loss.regularizers=[{name: r1, gamma: .inf}]"],
+            ConfigError,
+            ["loss.regularizers", "gamma", "a finite number (got inf)"],
+        ),
+        (["data.resolution=0"], ConfigError, ["data.resolution", "1 to 16384 pixels (got 0)"]),
+        (["train.sample_grid=[0,0]"], ConfigError, ["train.sample_grid", "1 to 256 each (got [0"]),
         (["train.precision=fp16"], ConfigError, ["fp16 needs a CUDA device", "bf16"]),
         (["loss.regularizers=[gradient_penalty]"], ConfigError, ["BatchNorm", "norm: none"]),
         (["data.resolution=30"], ConfigError, ["30x30", "nearest"]),
