@@ -21,7 +21,13 @@ def data() -> None:
 @click.argument("source")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument("settings", nargs=-1)
-@click.option("--workers", default=1, show_default=True, help="Processes; 0 works in this one.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Processes; 0 works in this one.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the shuffle.")
 @click.option("--overwrite", is_flag=True, help="Replace a data set that is already there.")
 @_json

@@ -36,9 +36,21 @@ def guess_source(location: str) -> dict[str, object]:
     if path.is_file() and path.suffix.lower() in _BY_SUFFIX:
         return {"name": _BY_SUFFIX[path.suffix.lower()], "path": location}
     if not path.exists() and _HUB_ID.fullmatch(location):
+        _check_not_local(path)
         return {"name": "hf", "path": location}
     raise DataError(
         f"'{location}' is not a folder of images, a zip archive, a manifest (.csv, .jsonl), IDX "
         f"images, tar files, org/name on the Hub or a source. "
         f"{suggest(location, get_registry().names(Source))}"
     )
+
+
+def _check_not_local(path: Path) -> None:
+    """Refuse what is more likely a mistyped path than org/name: the Hub is asked for long."""
+    if path.suffix.lower() in _BY_SUFFIX or path.parent.is_dir():
+        raise DataError(
+            f"There is no '{path}': the folder '{path.parent}' "
+            f"{f'has no {path.name!r}' if path.parent.is_dir() else 'does not exist'}. Correct the "
+            f"path. If a data set on the Hub is meant, name its source: {{name: hf, path: {path}}} "
+            f"in a pipeline file, or data prepare hf OUT source.path={path}."
+        )

@@ -94,6 +94,12 @@ def test_data_prepare_names_a_wrong_setting(ganforge, photos, setting, expected)
     assert expected in ganforge("data", "prepare", photos, "out", setting, code=2).stderr
 
 
+def test_data_prepare_refuses_a_negative_number_of_workers(ganforge, photos):
+    output = ganforge("data", "prepare", photos, "out", "--workers", -1, code=2).stderr
+
+    assert "--workers" in output and "-1 is not in the range x>=0" in output
+
+
 def test_data_embed_writes_new_shards(ganforge, tmp_path):
     Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
     (tmp_path / "list.csv").write_text("image,caption\na.png,a red apple\n")

@@ -35,3 +35,19 @@ def test_guess_source_knows_each_kind(tmp_path, monkeypatch, location, expected)
 def test_guess_source_lists_what_is_possible():
     with pytest.raises(DataError, match="'fashion-mnst' is not a folder.*'fashion-mnist'"):
         guess_source("fashion-mnst")
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("photos/nowhere", "no 'photos/nowhere': the folder 'photos' has no 'nowhere'.*path.*Hub"),
+        ("gone/list.csv", "no 'gone/list.csv': the folder 'gone' does not exist. Correct the path"),
+    ],
+)
+def test_guess_source_does_not_ask_the_hub_for_a_mistyped_path(
+    tmp_path, monkeypatch, location, expected
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(DataError, match=expected):
+        guess_source(location)

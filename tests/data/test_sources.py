@@ -463,6 +463,18 @@ def test_hf_loads_parquet_with_a_caption_and_keeps_bytes(tmp_path, helpers):
         list(source("hf", label="knid", **options).samples())
 
 
+def test_hf_says_first_that_there_is_no_such_folder(tmp_path, monkeypatch):
+    import datasets
+
+    def refuse(*args, **options):
+        raise FileNotFoundError("offline")
+
+    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="^There is no folder d/gone here. .*path='d/gone' .*offli"):
+        list(source("hf", path="d/gone").samples())
+
+
 def test_hf_data_set_that_is_missing_names_the_options(tmp_path):
     with pytest.raises(DataError, match=r"path='imagefolder' \(split 'train'\) cannot be loaded"):
         list(source("hf", path="imagefolder", data_dir=str(tmp_path / "gone")).samples())

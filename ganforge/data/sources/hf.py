@@ -51,7 +51,9 @@ class HfSource(Source[HfConfig]):
             )
             # FileNotFoundError and the Hub's errors are OSErrors.
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as err:
+            is_absent = "/" in config.path and not Path(config.path).exists()
             raise DataError(
+                f"{f'There is no folder {config.path} here. ' if is_absent else ''}"
                 f"Data set path={config.path!r} (split {config.split!r}) cannot be loaded: {err}. "
                 f"Check path, name, split and the connection."
             ) from err
