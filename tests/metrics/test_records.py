@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -19,6 +20,10 @@ def record(**changes) -> MetricRecord:
 def test_record_json_reads_back():
     one = record(caveats=("few",), options={"splits": 10})
     assert MetricRecord(**json.loads(json.dumps(one.model_dump(mode="json")))) == one
+
+
+def test_record_holds_a_value_that_is_not_a_number():
+    assert math.isnan(record(value=math.nan).value)
 
 
 def test_record_lower_is_better_follows_the_metric():
