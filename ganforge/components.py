@@ -4,6 +4,7 @@ A component is a named class with a pydantic `Config`. It is chosen by that name
 file and built from the options beside the name.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -242,12 +243,18 @@ class Architecture(Component[ConfigT]):
         """Refuse what `generate` would not understand, before anything is generated.
 
         Raises:
-            ConfigError: truncation where there is none, or an unknown option; near names listed.
+            ConfigError: truncation where there is none, or that is negative or not finite; an
+                unknown option, near names listed.
         """
         if truncation is not None and not self.supports_truncation:
             raise ConfigError(
                 f"truncation={truncation} was asked for, but the architecture '{self.name}' has "
                 f"no truncation. Leave it out."
+            )
+        if truncation is not None and not (math.isfinite(truncation) and truncation >= 0):
+            raise ConfigError(
+                f"truncation={truncation} was asked for of '{self.name}'. Give a finite number, 0 "
+                f"or more, e.g. 0.7, or leave it out."
             )
         known = {*self.generate_options, *(("direction",) if self.translates else ())}
         for name in options:

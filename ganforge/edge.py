@@ -11,6 +11,7 @@ _ADVICE = {
     errno.ENOSPC: "failed: the disk is full. Make room or choose another disk, then run again.",
     errno.EDQUOT: "failed: your disk quota is used up. Make room, then run again.",
     errno.ENOENT: "failed: it does not exist. Check the path.",
+    errno.EEXIST: "failed: something of this name is in the way. Remove it or choose another path.",
     errno.ENOTDIR: "failed: a part of the path is a file. Check the path.",
     errno.EISDIR: "failed: it is a folder. Name a file.",
 }

@@ -5,11 +5,16 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ganforge.errors import ConfigError
 from ganforge.images import MODES, WHITE, flatten_alpha
 
 _GAP = 2
 _FONT_SIZE = 12
 _LINE = _FONT_SIZE + 4
+_MAX_SIDE = 65535
+"""The longest side of a GIF, and of what common viewers open."""
+_MAX_PIXELS = 2**28
+"""As RGB 768 MiB; more than that is drawn, if ever, in minutes."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,19 @@ class Names:
     rows: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse a picture too large to be drawn.
+
+    Raises:
+        ConfigError: a side, or both together, are beyond what is drawn; says what to lower.
+    """
+    if max(width, height) > _MAX_SIDE or width * height > _MAX_PIXELS:
+        raise ConfigError(
+            f"The picture would be {width} x {height} pixels; at most {_MAX_SIDE} a side and "
+            f"{_MAX_PIXELS} in all are drawn. Use a smaller scale, or fewer images or steps."
+        )
 
 
 def enlarge(image: Image.Image, scale: int) -> Image.Image:
@@ -46,9 +64,11 @@ def named_grid(
         scale: each image is enlarged this many times.
     """
     names = names or Names()
+    width, height = next(cell.size for cell in cells if cell is not None)
+    size = (width * scale, height * scale)
+    layout = _Layout(size, columns, -(-len(cells) // columns), names)
+    check_size(*layout.size)
     shown = [None if cell is None else enlarge(cell, scale) for cell in cells]
-    size = next(cell.size for cell in shown if cell is not None)
-    layout = _Layout(size, columns, -(-len(shown) // columns), names)
     modes = {cell.mode for cell in shown if cell is not None}
     mode = modes.pop() if len(modes) == 1 else "RGB"
     picture = Image.new(mode, layout.size, _white(mode))

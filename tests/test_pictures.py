@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganforge.errors import ConfigError
 from ganforge.pictures import Names, enlarge, named_grid, opaque, stack
 
 
@@ -13,6 +14,12 @@ def test_enlarge_makes_each_pixel_a_square():
     image = Image.fromarray(np.array([[0, 255]], dtype=np.uint8))
     assert np.asarray(enlarge(image, 2)).tolist() == [[0, 0, 255, 255]] * 2
     assert enlarge(image, 1) is image
+
+
+@pytest.mark.parametrize("scale", [5_000, 20_000])
+def test_named_grid_too_large_to_be_drawn_says_what_to_lower(scale):
+    with pytest.raises(ConfigError, match=rf"would be {8 * scale} x {3 * scale}.*smaller scale"):
+        named_grid([tile(10), tile(20)], 2, scale=scale)
 
 
 def test_named_grid_without_names_lets_cells_touch():

@@ -1,5 +1,6 @@
 """From the arguments of `generate`, `translate` and `evaluate` to calls of the library."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -8,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ganforge.batch import GenerateRequest
-from ganforge.cli._options import parse_options
+from ganforge.cli._options import own_options, parse_options
 from ganforge.config import ComponentConfig, DataConfig, EvaluateConfig
 from ganforge.data.embed import check_embeddings
 from ganforge.data.loader import RealImages
@@ -16,7 +17,8 @@ from ganforge.errors import ConfigError, DataError
 from ganforge.hub import PretrainedGan, save_images
 from ganforge.hub.inference import run_request
 from ganforge.hub.prompts import ENCODER_OPTION
-from ganforge.hub.requests import parse_seeds
+from ganforge.hub.requests import check_count, parse_seeds
+from ganforge.hub.samples import check_folder
 from ganforge.images import from_uint8
 from ganforge.metrics.evaluation import evaluate
 from ganforge.training.runtime import Runtime
@@ -32,7 +34,11 @@ def generate_files(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[d
     labels, texts, named = arguments["labels"], arguments["texts"], arguments["attributes"]
     num = arguments["num"] or (len(texts) if texts and arguments["seeds"] is None else None)
     seeds = chosen_seeds(num, arguments["seed"], arguments["seeds"])
-    options = parse_options(arguments["options"])
+    if all(len(values) < 2 for values in (labels, texts, named)):
+        seeds = list(dict.fromkeys(seeds))  # a repeated seed would be the same file again
+    names = _seed_names(seeds)
+    check_folder(arguments["out"])
+    options = own_options(model.architecture, arguments)
     if arguments["text_encoder"]:
         options[ENCODER_OPTION] = parse_options(arguments["text_encoder"], "--text-encoder")
     files = []
@@ -49,11 +55,21 @@ def generate_files(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[d
             batch_size=arguments["batch_size"],
             **options,
         )
-        paths = save_images(images, arguments["out"], [f"seed{seed:06d}" for seed in part])
+        paths = save_images(images, arguments["out"], names[start : start + len(part)])
         shown = [None] * len(part) if dealt is None else dealt
         for path, seed, label in zip(paths, part, shown, strict=True):
             files.append({"path": str(path), "seed": seed, "label": label})
     return files
+
+
+def _seed_names(seeds: Sequence[int]) -> list[str]:
+    """A file name for each seed; a repeated one, of another label or text, has its number."""
+    seen: Counter[int] = Counter()
+    names = []
+    for seed in seeds:
+        names.append(f"seed{seed:06d}" + (f"-{seen[seed]}" if seed in seen else ""))
+        seen[seed] += 1
+    return names
 
 
 def _dealt(values: Sequence[str], start: int, count: int) -> list[str] | None:
@@ -65,6 +81,8 @@ def translate_files(
     model: PretrainedGan, inputs: Sequence[Path], arguments: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Translate image files and write the results under the same names."""
+    check_folder(arguments["out"])
+    options = own_options(model.architecture, arguments)
     sources = list(_image_files(inputs))
     names = _unique_names(sources)
     files = []
@@ -76,7 +94,7 @@ def translate_files(
             seeds=range(start, start + len(part)),
             resize=arguments["resize"],
             batch_size=arguments["batch_size"],
-            **parse_options(arguments["options"]),
+            **options,
         )
         paths = save_images(
             cast(list[Image.Image], images), arguments["out"], names[start : start + len(part)]
@@ -138,8 +156,9 @@ def chosen_seeds(num: int | None, first: int, listed: str | None) -> list[int]:
     """The seeds of --num and --seed, or those listed as "3,10-19".
 
     Raises:
-        ConfigError: the list is not of that form, or its length differs from --num.
+        ConfigError: the list is not of that form or too long, or its length differs from --num.
     """
+    check_count(num or 1, "--num")
     if listed is None:
         return list(range(first, first + (num or 1)))
     seeds = parse_seeds(listed)

@@ -1,13 +1,47 @@
 """Options given on the command line as KEY=VALUE."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from ganforge.errors import ConfigError
+from ganforge.components import Architecture
+from ganforge.errors import ConfigError, suggest
+
+_PARAMETERS = {"label": "labels", "text": "texts", "num_images": "num"}
+"""Names of the library, and those of the command line's arguments."""
+_FLAGS = {"labels": "label", "texts": "text"}
+"""Arguments that may be repeated are named in the plural, their flags in the singular."""
+
+
+def own_options(architecture: Architecture[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The options given by -o, known to be the architecture's own.
+
+    Args:
+        architecture: whose `generate_options` they are.
+        arguments: of the command, by parameter.
+
+    Raises:
+        ConfigError: one is not KEY=VALUE, or no option of the architecture; names the flag that
+            sets it where there is one.
+    """
+    options = parse_options(arguments["options"])
+    for name in options:
+        if name in architecture.generate_options:
+            continue
+        parameter = _PARAMETERS.get(name, name)
+        if parameter in arguments:
+            flag = _FLAGS.get(parameter, parameter).replace("_", "-")
+            advice = f"It is set by a flag: use --{flag}."
+        else:
+            advice = suggest(name, architecture.generate_options)
+        raise ConfigError(
+            f"The architecture '{architecture.name}' has no generation option '{name}', which "
+            f"-o gives. {advice}"
+        )
+    return options
 
 
 def parse_options(pairs: Iterable[str], option: str = "--option") -> dict[str, Any]:

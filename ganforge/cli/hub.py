@@ -48,7 +48,10 @@ def pull(
 ) -> None:
     """Download the model REPO_ID and check it. Prints the folder that holds it."""
     from ganforge.hub import pull as pull_model
+    from ganforge.hub.samples import check_folder
 
+    if out is not None:
+        check_folder(out)
     folder = pull_model(repo_id, revision=revision, local_files_only=offline)
     if out is not None:
         shutil.copytree(folder, out, dirs_exist_ok=True)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ganforge.errors import ConfigError
-from ganforge.pictures import enlarge, opaque
+from ganforge.pictures import check_size, enlarge, opaque
 
 SUFFIXES = (".png", ".gif", ".mp4")
 _GIF_TICK_MS = 10
@@ -53,9 +53,10 @@ def write_film(frames: Sequence[Image.Image], path: Path, fps: float, scale: int
         scale: each frame is enlarged this many times.
 
     Raises:
-        ConfigError: PyAV is missing, or the frame rate is out of range.
+        ConfigError: PyAV is missing, or the frame rate or the size is out of range.
     """
     check_film(path, fps)
+    check_size(frames[0].width * scale, frames[0].height * scale)
     shown = (_shown(frame, scale) for frame in frames)
     with whole_file(path) as temporary:
         if path.suffix.lower() == ".gif":

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 import torch
@@ -19,6 +19,7 @@ from ganforge.batch import ImageSpec
 from ganforge.components import Architecture
 from ganforge.config import StrictModel
 from ganforge.errors import PublishError
+from ganforge.hub.schema import SpecFields
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
@@ -26,6 +27,7 @@ WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 SAMPLES_FILE = "samples.png"
 _CONDITIONS = {"label": "num_classes", "attributes": "attribute_names", "text": "text_dim"}
+ModelT = TypeVar("ModelT", bound=StrictModel)
 _DISTRIBUTION_NAME = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 
 
@@ -91,7 +93,8 @@ def read_info(folder: Path, source: str) -> ModelInfo:
         source: what the user calls it, for messages.
 
     Raises:
-        PublishError: it is missing, not a ganforge model, or of a newer format.
+        PublishError: it is missing, not a ganforge model, of a newer format, or holds a wrong
+            value; names its key.
     """
     try:
         values = json.loads(require_file(folder, CONFIG_FILE, source).read_text(encoding="utf-8"))
@@ -100,26 +103,55 @@ def read_info(folder: Path, source: str) -> ModelInfo:
             f"{CONFIG_FILE} of {source} is not JSON ({err}). Export or download the model again."
         ) from err
     version = values.get("format_version") if isinstance(values, dict) else None
-    if not isinstance(version, int):
+    if version is None:
         raise PublishError(
             f"{CONFIG_FILE} of {source} has no format_version: this is not a ganforge model. "
             f"Check the name; ganforge models carry the tag 'ganforge' on the Hub."
         )
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise _not_valid(source, "format_version", f"{version!r} is no whole number from 1")
     if version > FORMAT_VERSION:
         raise PublishError(
             f"{source} has format {version}; this ganforge reads formats up to {FORMAT_VERSION}. "
             f"It was exported by ganforge {values.get('ganforge_version', '?')}: "
             f"pip install --upgrade ganforge."
         )
+    info = _checked(ModelInfo, values, source)
+    _checked(SpecFields, info.image_spec, source, "image_spec")
+    _check_values(info, source)
+    return info
+
+
+def _checked(model: type[ModelT], values: Any, source: str, *at: str) -> ModelT:
     try:
-        return ModelInfo(**values)
+        return model.model_validate(values)
     except pydantic.ValidationError as err:
         fault = err.errors()[0]
-        raise PublishError(
-            f"{CONFIG_FILE} of {source} is not valid at "
-            f"'{'.'.join(str(part) for part in fault['loc'])}': {fault['msg']}. "
-            f"Export or download the model again."
-        ) from err
+        key = ".".join(str(part) for part in (*at, *fault["loc"]))
+        raise _not_valid(source, key, str(fault["msg"])) from err
+
+
+def _check_values(info: ModelInfo, source: str) -> None:
+    """Refuse names that mean nothing here."""
+    spec = info.spec
+    for name in info.conditioning:
+        of = _CONDITIONS.get(name)
+        if of is None and name != "source":
+            known = ", ".join((*_CONDITIONS, "source"))
+            raise _not_valid(source, "conditioning", f"{name!r} is none of {known}")
+        if of is not None and not getattr(spec, of):
+            key = "class_names" if name == "label" else of
+            raise _not_valid(source, "conditioning", f"{name!r} needs image_spec.{key}")
+    dtype = getattr(torch, info.dtype, None)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise _not_valid(source, "dtype", f"{info.dtype!r} is no floating-point type of torch")
+
+
+def _not_valid(source: str, key: str, fault: str) -> PublishError:
+    return PublishError(
+        f"{CONFIG_FILE} of {source} is not valid at '{key}': {fault}. "
+        f"Export or download the model again."
+    )
 
 
 def require_file(folder: Path, name: str, source: str) -> Path:

@@ -91,8 +91,15 @@ def load_networks(
         source: what the user calls the model, for messages.
 
     Raises:
-        PublishError: names or shapes of the weights are not those of the networks.
+        PublishError: the roles are not the architecture's, or names or shapes of the weights are
+            not those of the networks.
     """
+    if sorted(info.roles) != sorted(architecture.ema_roles):
+        raise PublishError(
+            f"config.json of {source} is not valid at 'roles': {', '.join(info.roles) or 'none'}; "
+            f"'{info.architecture}' generates with {', '.join(architecture.ema_roles)}. Export "
+            f"or download the model again."
+        )
     # Initialising draws random numbers; loading a model must not change the caller's.
     with torch.random.fork_rng(devices=[]):
         built = architecture.networks(info.spec)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ganforge.batch import GenerateRequest, ImageSpec
 from ganforge.components import Architecture
 from ganforge.errors import ConfigError
+from ganforge.hub.devices import resolve_device
 from ganforge.hub.format import ModelInfo
 from ganforge.hub.inference import run_request
 from ganforge.hub.loading import build_architecture, load_networks
@@ -57,7 +58,7 @@ class PretrainedGan(SamplingMethods):
     ) -> None:
         self.architecture = architecture
         self.info = info
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = resolve_device(device)
         self.networks = {
             role: network.to(self.device).eval().requires_grad_(False)
             for role, network in networks.items()
@@ -85,10 +86,12 @@ class PretrainedGan(SamplingMethods):
             local_files_only: use only what is in the cache.
 
         Raises:
+            ConfigError: there is no such device.
             PublishError: the model cannot be found, reached, read or trusted.
             PluginNotFound: its architecture is in a package that is not installed; names it.
             PluginError: the installed package is too old for it.
         """
+        device = resolve_device(device)  # before anything is downloaded
         location = Location(str(path_or_repo), revision, token, cache_dir, local_files_only)
         folder, info = fetch_info(location)
         architecture = build_architecture(info, location.path_or_repo)
@@ -108,7 +111,7 @@ class PretrainedGan(SamplingMethods):
 
     def to(self, device: torch.device | str) -> "PretrainedGan":
         """Move the networks; returns itself."""
-        self.device = torch.device(device)
+        self.device = resolve_device(device)
         for network in self.networks.values():
             network.to(self.device)
         return self

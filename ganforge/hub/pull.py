@@ -52,6 +52,11 @@ def fetch_info(location: Location) -> tuple[Path, ModelInfo]:
         PublishError: there is no such model, or it cannot be reached or read.
     """
     source = location.path_or_repo
+    if not source.strip():
+        raise PublishError(
+            f"The model has an empty name ({source!r}). Give an export's folder, e.g. "
+            f"runs/quickstart/export, or owner/name on the Hub."
+        )
     if location.is_folder:
         _refuse_revision(location)
         folder = _export_in(Path(source))

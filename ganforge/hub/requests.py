@@ -15,6 +15,8 @@ from ganforge.errors import ConfigError, suggest
 
 MAX_SEED = 2**55 - 1
 """A seed shares 64 bits with the number of its independent draw."""
+MAX_IMAGES = 10_000_000
+"""Images, and so seeds, of one request."""
 _LISTED_CLASSES = 20
 """A message lists no more class names than this."""
 Label = int | str
@@ -30,6 +32,7 @@ def resolve_seeds(num_images: int | None, seeds: Sequence[int] | int | None) -> 
     """
     if num_images is not None and num_images < 1:
         raise ConfigError(f"num_images={num_images}; ask for at least 1 image.")
+    check_count(num_images or 1, "num_images")
     if seeds is None:
         return list(range(1 if num_images is None else num_images))
     found = [_seed(seed) for seed in ([seeds] if isinstance(seeds, int) else seeds)]
@@ -47,17 +50,39 @@ def parse_seeds(text: str, option: str = "--seeds") -> list[int]:
     """Seeds written as "3,10-19".
 
     Raises:
-        ConfigError: the text is not of that form.
+        ConfigError: the text is not of that form, or lists too many.
     """
     seeds: list[int] = []
     for part in text.split(","):
-        low, _, high = part.strip().partition("-")
-        if not low.isdigit() or not (high or low).isdigit() or int(high or low) < int(low):
+        low, dash, high = part.strip().partition("-")
+        ends = (low, high if dash else low)
+        # Python itself reads no number of thousands of digits; a seed has at most 17.
+        if not all(end.isdecimal() and len(end) < 100 for end in ends) or int(ends[1]) < int(low):
             raise ConfigError(
-                f"{option} {text!r}: {part!r} is no seed and no range. Write e.g. 3,10-19."
+                f"{option} {_cut(text)!r}: {_cut(part)!r} is no seed and no range. Write e.g. "
+                f"3,10-19."
             )
-        seeds += range(int(low), int(high or low) + 1)
+        found = range(int(low), int(ends[1]) + 1)
+        check_count(len(seeds) + found.stop - found.start, option)
+        seeds += found
     return seeds
+
+
+def check_count(count: int, option: str) -> None:
+    """Refuse more images than one request makes.
+
+    Raises:
+        ConfigError: there are too many.
+    """
+    if count > MAX_IMAGES:
+        raise ConfigError(
+            f"{option} asks for {count} images; one request makes at most {MAX_IMAGES}. Ask for "
+            f"fewer, in several parts."
+        )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 100 else text[:100] + "..."
 
 
 def parse_terms(terms: str | Sequence[Term]) -> list[Term]:

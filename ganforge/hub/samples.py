@@ -5,7 +5,24 @@ from pathlib import Path
 
 from PIL import Image
 
+from ganforge.errors import ConfigError
 from ganforge.hub.films import whole_file
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that could not be made, before there is anything to write.
+
+    Raises:
+        ConfigError: it, or a part of its path, is a file.
+    """
+    for path in (folder, *folder.parents):
+        if path.is_dir():
+            return
+        if path.exists():
+            raise ConfigError(
+                f"Cannot write to the folder {folder}: {path} is a file. Choose another path, or "
+                f"remove it."
+            )
 
 
 def save_images(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ganforge.hub.neighbours import Neighbours
 
 PathKind = Literal["linear", "spherical"]
+_MAX_STEPS = 10_000
+_MAX_FRAMES = 1_000_000
 _DEFAULT_CLASSES = 20
 """A class grid of more classes is asked for by name."""
 
@@ -84,8 +86,16 @@ class SamplingMethods:
                 f"Only one key frame was given (seed {found[0]}); there is nothing between. Give "
                 f"two or more seeds, or one seed and two or more labels."
             )
-        if steps < 1:
-            raise ConfigError(f"steps={steps}; use at least 1 frame from one seed to the next.")
+        if not 1 <= steps <= _MAX_STEPS:
+            raise ConfigError(
+                f"steps={steps}; use at least 1 frame from one seed to the next, and at most "
+                f"{_MAX_STEPS}."
+            )
+        if steps * len(found) > _MAX_FRAMES:
+            raise ConfigError(
+                f"steps={steps} between {len(found)} key frames are more than {_MAX_FRAMES} "
+                f"frames, which are kept in memory. Use fewer steps or seeds."
+            )
         chosen = self._space(space)
         if path not in (None, "linear", "spherical"):
             raise ConfigError(f"path={path!r} is unknown. Use 'linear' or 'spherical'.")

@@ -131,6 +131,7 @@ def test_users_error_is_one_message_with_exit_code_2(failing, kind):
         (errno.ENOSPC, r"Access to /data/x failed: the disk is full. Make room"),
         (errno.EROFS, r"the file system is read-only"),
         (errno.ENOENT, r"it does not exist. Check the path"),
+        (errno.EEXIST, r"something of this name is in the way. Remove it or choose another path"),
         (errno.EDQUOT, r"your disk quota is used up"),
     ],
 )

@@ -101,13 +101,59 @@ def test_generate_passes_truncation_and_options(ganforge, stylegan):
         (["--seeds", "9-3"], "'9-3' is no seed and no range"),
         (["--seeds", "1,2", "-n", "3"], "--num 3, but --seeds '1,2' lists 2"),
         (["--label", "cat"], "label"),
+        (["--seeds", "0-99999999999"], "--seeds asks for 100000000000 images"),
+        (["-n", "99999999999"], "--num asks for 99999999999 images"),
+        (["-o", "seeds=3"], "no generation option 'seeds', which -o gives. It is set by a flag: "),
+        (["-o", "labels=3"], "use --label."),
+        (["-o", "batch_size=3"], "use --batch-size."),
+        (["-o", "text=cat"], "use --text."),
+        (["-o", "output_type=pt"], "no generation option 'output_type'"),
+        (["--device", "gpu"], "device='gpu': there is no such device"),
     ],
 )
 def test_generate_refuses_what_the_model_does_not_have(ganforge, dcgan, arguments, expected):
     assert expected in ganforge("generate", dcgan, *arguments, code=2).stderr
 
 
+def test_generate_repeated_seed_is_one_file(ganforge, dcgan, tmp_path):
+    told = ganforge("generate", dcgan, "--seeds", "1,1,2")
+
+    assert "Wrote 2 images" in told.stdout
+    assert len(list((tmp_path / "samples").iterdir())) == 2
+
+
+def test_generate_repeated_seed_of_other_labels_is_a_file_each(ganforge, stylegan, tmp_path):
+    labels = ("--label", "cat", "--label", "dog")
+    files = json.loads(ganforge("generate", stylegan, "--seeds", "1,1", *labels, "--json").stdout)
+
+    assert [file["label"] for file in files] == ["cat", "dog"]
+    assert [Path(file["path"]).name for file in files] == ["seed000001.png", "seed000001-1.png"]
+    assert not np.array_equal(*(pixels(tmp_path / file["path"]) for file in files))
+
+
+@pytest.mark.parametrize("out", ["afile", "afile/within"])
+def test_out_that_is_a_file_is_refused_before_anything_is_made(
+    ganforge, dcgan, cyclegan, photos, tmp_path, monkeypatch, out
+):
+    (tmp_path / "afile").write_text("kept")
+    monkeypatch.setattr("ganforge.hub.pretrained.run_request", None)
+    for command in (
+        ("generate", dcgan),
+        ("translate", cyclegan, photos),
+        ("pull", dcgan),
+    ):
+        assert "afile is a file. Choose" in ganforge(*command, "--out", out, code=2).stderr
+    assert (tmp_path / "afile").read_text() == "kept"
+
+
+def test_translate_direction_as_an_option_names_the_flag(ganforge, cyclegan, photos):
+    error = ganforge("translate", cyclegan, photos, "-o", "direction=x", code=2).stderr
+    assert "use --direction." in error
+
+
 def test_generate_without_a_model_says_so(ganforge):
+    assert "empty name" in ganforge("generate", "", code=2).stderr
+    assert "empty name" in ganforge("pull", "", code=2).stderr
     assert "no folder ./nowhere" in ganforge("generate", "./nowhere", code=2).stderr
 
 

@@ -130,7 +130,15 @@ def test_nearest_shows_training_images_and_writes_distances(ganforge, dcgan, pho
         (["arithmetic", "1 -2"], "The terms '1 -2' cannot be read"),
         (["arithmetic", "1 - 2", "--out", "a.gif"], "Let the name end in .png"),
         (["mix", "--rows", "1", "--columns", "2", "--layers", "a"], "--layers 'a' is no range"),
+        (["mix", "--rows", "1", "--columns", "2", "--layers", "1-"], "--layers '1-' is no range"),
+        (["mix", "--rows", "1", "--columns", "2", "--layers", "²"], "--layers '²' is no range"),
         (["nearest", "--reference", "nowhere"], "nowhere"),
+        (["interpolate", "--seeds", "1,2", "-o", "space=w"], "use --space."),
+        (["interpolate", "--seeds", "1,2", "-o", "steps=w"], "use --steps."),
+        (["interpolate", "--seeds", "1,2", "--scale", "100000"], "Use a smaller scale"),
+        (["interpolate", "--seeds", "1,2", "--steps", "2000000"], "fewer images or steps"),
+        (["interpolate", "--seeds", "1,2", "--steps", "20000", "--out", "a.gif"], "at most 10000"),
+        (["arithmetic", "1 - 2", "--scale", "100000"], "Use a smaller scale"),
     ],
 )
 def test_sample_refuses_with_code_2_and_writes_nothing(
@@ -139,6 +147,14 @@ def test_sample_refuses_with_code_2_and_writes_nothing(
     command, *rest = arguments
     assert expected in ganforge("sample", command, dcgan, *rest, code=2).stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", [("interpolate", "--seeds", "1,2"), ("arithmetic", "1 - 2")])
+def test_sample_into_a_file_is_refused_before_anything_is_made(ganforge, dcgan, tmp_path, command):
+    (tmp_path / "afile").write_text("kept")
+    name, *rest = command
+    told = ganforge("sample", name, dcgan, *rest, "--out", "afile/i3.png", code=2)
+    assert "Cannot write to the folder afile: afile is a file" in told.stderr
 
 
 def test_interpolate_without_pyav_says_so_before_the_model_is_loaded(

@@ -79,6 +79,12 @@ def test_check_film_refuses_what_cannot_be_written(tmp_path, name, fps, expected
         check_film(tmp_path / name, fps)
 
 
+def test_film_too_large_to_be_drawn_is_refused_and_leaves_nothing(tmp_path):
+    with pytest.raises(ConfigError, match=r"would be \d+ x \d+ pixels.*Use a smaller scale"):
+        write_film(frames(), tmp_path / "film.gif", fps=10, scale=100_000)
+    assert not list(tmp_path.iterdir())
+
+
 def test_mp4_without_pyav_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ConfigError, match=r"pip install 'ganforge\[video\]', or write a .gif"):

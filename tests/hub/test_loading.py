@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 
 from ganforge.errors import ConfigError, PluginError, PluginNotFound, PublishError
-from ganforge.hub import PretrainedGan
+from ganforge.hub import PretrainedGan, pull
 from ganforge.hub.format import file_sha256
 from ganforge.registry import Plugin
 
@@ -65,6 +65,61 @@ def test_load_invalid_config_names_the_field(exported):
     edit_config(exported, nimg=-1)
     with pytest.raises(PublishError, match="is not valid at 'nimg'.*Export or download"):
         load(exported)
+
+
+SPEC = {"height": 8, "width": 8, "class_names": ["bag", "boot", "shirt"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"image_spec": {}}, "image_spec.height"),
+        ({"image_spec": SPEC | {"height": "32"}}, "image_spec.height"),
+        ({"image_spec": SPEC | {"width": -8}}, "image_spec.width"),
+        ({"image_spec": SPEC | {"width": True}}, "image_spec.width"),
+        ({"image_spec": SPEC | {"channels": 7}}, "image_spec.channels"),
+        ({"image_spec": SPEC | {"class_names": 5}}, "image_spec.class_names"),
+        ({"image_spec": SPEC | {"class_names": [5]}}, "image_spec.class_names.0"),
+        ({"image_spec": SPEC | {"colour": 1}}, "image_spec.colour"),
+        ({"image_spec": SPEC | {"text_encoding": {"nam": "x"}}}, "image_spec.text_encoding.name"),
+        ({"image_spec": [8, 8]}, "image_spec"),
+        ({"image_spec": {"height": 8, "width": 8}}, "conditioning"),
+        ({"conditioning": ["smell"]}, "conditioning"),
+        ({"format_version": True}, "format_version"),
+        ({"format_version": 0}, "format_version"),
+        ({"format_version": "1"}, "format_version"),
+        ({"roles": "generator"}, "roles"),
+        ({"roles": ["discriminator"]}, "roles"),
+        ({"roles": []}, "roles"),
+        ({"dtype": "int64"}, "dtype"),
+        ({"dtype": "nn"}, "dtype"),
+    ],
+)
+def test_load_edited_config_names_file_and_key(exported, changes, key):
+    edit_config(exported, **changes)
+    with pytest.raises(PublishError, match=rf"config.json of .*export is not valid at '{key}': "):
+        load(exported)
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_load_empty_name_is_not_the_current_folder(exported, monkeypatch, name):
+    monkeypatch.chdir(exported)
+    for read in (load, pull):
+        with pytest.raises(PublishError, match=r"empty name .*Give an export's folder.*owner/name"):
+            read(name)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "mps:7", "meta", "cpu:3", ""])
+def test_load_on_a_device_that_is_not_there_names_those_there_are(exported, device):
+    with pytest.raises(ConfigError, match=rf"device='{device}': there is no such.*has cpu"):
+        load(exported, device=device)
+    with pytest.raises(ConfigError, match=r"no such device"):
+        load(exported, device="cpu").to(device)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0", torch.device("cpu")])
+def test_load_on_the_cpu_under_each_name(exported, device):
+    assert load(exported, device=device).device.type == "cpu"
 
 
 def test_load_package_name_with_shell_syntax_is_refused(exported):

@@ -154,6 +154,17 @@ def test_generate_truncation_where_there_is_none_is_refused(plain):
         plain.generate(truncation=0.7)
 
 
+@pytest.mark.parametrize("truncation", [float("nan"), float("inf"), -3.0])
+def test_generate_truncation_that_is_no_factor_is_refused(model, truncation):
+    with pytest.raises(ConfigError, match=rf"truncation={truncation} .*'tiny'.*finite number, 0"):
+        model.generate(truncation=truncation)
+
+
+def test_generate_more_images_than_memory_holds_is_refused(model):
+    with pytest.raises(ConfigError, match="num_images asks for 99999999999 images.*at most"):
+        model.generate(99999999999)
+
+
 def test_generate_many_classes_lists_only_near_names(model):
     names = [f"class{i:03d}" for i in range(500)]
     spec = {**model.info.image_spec, "class_names": names}

@@ -337,6 +337,26 @@ def test_parse_terms_refuses_what_it_cannot_read(text, expected):
         parse_terms(text)
 
 
+@pytest.mark.parametrize("text", ["²", "1-", "1-²", "9" * 5000])
+def test_parse_seeds_refuses_what_is_no_number(text):
+    with pytest.raises(ConfigError, match=r"no seed and no range. Write e.g. 3,10-19"):
+        parse_seeds(text)
+
+
+@pytest.mark.parametrize("text", ["0-99999999999", "0-5999999,0-5999999"])
+def test_parse_seeds_refuses_more_than_memory_holds(text):
+    with pytest.raises(ConfigError, match=r"--seeds asks for \d+ images.*at most 10000000"):
+        parse_seeds(text)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "steps"), [([1, 2], 2_000_000), (range(1000), 9_000), ([1, 2], 0)]
+)
+def test_interpolate_without_end_is_refused(model, seeds, steps):
+    with pytest.raises(ConfigError, match=rf"steps={steps}.*(at most 10000|fewer steps)"):
+        model.interpolate(seeds, steps=steps)
+
+
 def test_parse_seeds_names_the_option():
     assert parse_seeds("3, 5-7") == [3, 5, 6, 7]
     with pytest.raises(ConfigError, match="--rows 'a': 'a' is no seed"):
