@@ -3,7 +3,9 @@
 import concurrent.futures
 import contextlib
 import itertools
+import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -41,6 +43,21 @@ def _chunked(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
         yield chunk
 
 
+def _end_with_parent() -> None:
+    """Let a worker end when its parent is killed, which else leaves it waiting for ever.
+
+    It would keep its memory, and the lock on the folder that the parent was writing.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent.join,), daemon=True).start()
+
+
+def _exit_after(wait: Callable[[], None]) -> None:
+    wait()
+    os._exit(1)
+
+
 def encode_chunks(
     encoder: SampleEncoder, samples: Iterator[Sample], workers: int
 ) -> Iterator[list[Encoded]]:
@@ -59,7 +76,7 @@ def encode_chunks(
         yield from map(encoder.encode_all, chunks)
         return
     pending: deque[concurrent.futures.Future[list[Encoded]]] = deque()
-    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
+    with concurrent.futures.ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
         try:
             for chunk in chunks:
                 pending.append(pool.submit(encoder.encode_all, chunk))

@@ -1,7 +1,10 @@
 import itertools
 import json
 import os
+import signal
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -565,6 +568,23 @@ def test_prepare_reads_ahead_only_a_bounded_number_of_samples():
     assert isinstance(next(encoded)[0], Encoded)
     assert len(taken) <= AHEAD * CHUNK
     encoded.close()
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import os, signal\n"
+        "from ganforge.data.pool import encode_chunks\n"
+        "class Encoder:\n"
+        "    def encode_all(self, chunk):\n"
+        "        return chunk\n"
+        "if __name__ == '__main__':\n"
+        "    assert next(encode_chunks(Encoder(), iter(range(1000)), 2))\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    # The workers hold the pipe too, so this returns when they have ended.
+    command = [sys.executable, str(tmp_path / "script.py")]
+    ended = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
 def test_progress_bar_is_shown_only_when_asked(photos, tmp_path, capsys):
