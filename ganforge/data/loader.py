@@ -99,8 +99,7 @@ def _leave_signals_to_the_run(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-# Weak, so that workers end with their iterator when the caller drops it.
-_running: weakref.WeakSet[Generator[list[SlotBatch], None, None]] = weakref.WeakSet()
+_in_use: "weakref.WeakSet[SlotLoader]" = weakref.WeakSet()
 
 
 @atexit.register
@@ -109,8 +108,8 @@ def _stop_workers() -> None:
 
     Registered after multiprocessing's own clean-up, hence called before it.
     """
-    for steps in list(_running):
-        steps.close()
+    for loader in list(_in_use):
+        loader.close()
 
 
 def _same(value: Any) -> Any:
@@ -180,13 +179,14 @@ class SlotLoader:
         self._start_step = start_step
         self._pin_memory = pin_memory
         self._bad: set[str] = set()
+        # Weak, so that workers end with their iterator when the caller drops it.
         self._running: weakref.WeakSet[Generator[list[SlotBatch], None, None]] = weakref.WeakSet()
 
     def __iter__(self) -> Iterator[list[SlotBatch]]:
         """Endless; element k of each item belongs to local_slots[k]. Begins at start_step."""
         steps = self._steps()
         self._running.add(steps)
-        _running.add(steps)
+        _in_use.add(self)
         return steps
 
     def _steps(self) -> Generator[list[SlotBatch], None, None]:

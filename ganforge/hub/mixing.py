@@ -42,6 +42,25 @@ def blended_request(
     return replace(blend.parts[0], blend=blend, **conditions)
 
 
+def crossed_styles(
+    keys: GenerateRequest, num_rows: int, fine: slice, num_layers: int, space: str
+) -> GenerateRequest:
+    """A request for each pair of one of the first `num_rows` keys and one of the others, in rows.
+
+    Args:
+        keys: a plain request.
+        num_rows: keys that give the coarse styles; those after them give the fine ones.
+        fine: layers that take the fine ones.
+        num_layers: of the generator.
+        space: latent space in which they are combined.
+    """
+    pairs = [(r, c) for r in range(num_rows) for c in range(num_rows, len(keys.seeds))]
+    weights = torch.zeros(len(pairs), num_layers)
+    weights[:, fine] = 1.0
+    rows = [[r for r, _ in pairs], [c for _, c in pairs]]
+    return blended_request(keys, rows, torch.stack([1.0 - weights, weights]), space)
+
+
 def num_given(labels: Any, options: Mapping[str, Any]) -> int:
     """How many key frames the conditions speak of; 1 when each is for all."""
     counts = [1]

@@ -14,7 +14,13 @@ from ganforge.components import Architecture
 from ganforge.errors import ConfigError
 from ganforge.hub.format import ModelInfo
 from ganforge.hub.inference import iterate_request
-from ganforge.hub.mixing import arithmetic_sheet, blended_request, num_given, walk
+from ganforge.hub.mixing import (
+    arithmetic_sheet,
+    blended_request,
+    crossed_styles,
+    num_given,
+    walk,
+)
 from ganforge.hub.requests import Label, Term, parse_terms, resolve_seeds
 from ganforge.hub.sheets import Film, Sheet
 from ganforge.images import to_pil
@@ -154,13 +160,7 @@ class SamplingMethods:
         keys = self._request([*row_seeds, *column_seeds], labels, truncation, options)
         own = list(self._images(keys, batch_size))
         num_rows, num_columns = len(row_seeds), len(column_seeds)
-        pairs = [(r, num_rows + c) for r in range(num_rows) for c in range(num_columns)]
-        fine = torch.zeros(len(pairs), num)
-        fine[:, first : last + 1] = 1.0
-        request = blended_request(
-            keys, [[r for r, _ in pairs], [c for _, c in pairs]],
-            torch.stack([1.0 - fine, fine]), space,
-        )  # fmt: skip
+        request = crossed_styles(keys, num_rows, slice(first, last + 1), num, space)
         mixed = list(self._images(request, batch_size))
         cells: list[Image.Image | None] = [None, *own[num_rows:]]
         for r in range(num_rows):

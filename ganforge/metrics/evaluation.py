@@ -84,11 +84,11 @@ def evaluate(
         runtime,
         config.batch_size,
     )
-    state = _State(config, extractor, real, ema, nimg, extractor.name in seen_features)
+    seen = extractor.name in seen_features
+    state = _State(config, extractor, real, ema, nimg, num_standing, seen)
     records = on_main(
         runtime, lambda: [r for m in metrics for r in _score(m, gen_found, real_found, state)]
     )
-    records = [r.model_copy(update={"num_standing": num_standing}) for r in records]
     if runtime.is_main:
         _announce(records)
     return records
@@ -115,6 +115,7 @@ class _State:
     real: RealSet
     ema: bool
     nimg: int
+    num_standing: int
     seen: bool
 
 
@@ -232,6 +233,7 @@ def _score(
             truncation=config.truncation,
             seed=config.seed,
             nimg=state.nimg,
+            num_standing=state.num_standing,
             caveats=caveats,
             ganforge_version=__version__,
         )
