@@ -149,6 +149,7 @@ def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str
         data=data,
         seen_features=model.architecture.seen_features,
     )
+    runtime.close()
     return [record.model_dump(mode="json") for record in records]
 
 

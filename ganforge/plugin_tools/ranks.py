@@ -19,6 +19,7 @@ import torch
 from ganforge.errors import PluginContractError
 from ganforge.plugin_tools.cases import Case, cases_of
 from ganforge.plugin_tools.contract import start, train_case
+from ganforge.training.runtime import Runtime
 
 _NUM_SLOTS = 2
 _NUM_STEPS = 2
@@ -123,6 +124,7 @@ def main(arguments: Sequence[str]) -> None:
                 report[case.label] = {"fault": f"'{case.label}': {type(err).__name__}: {err}"}
     if int(os.environ.get("RANK", "0")) == 0:
         Path(out).write_text(json.dumps(report))
+    Runtime(precision="fp32").close()
 
 
 if __name__ == "__main__":

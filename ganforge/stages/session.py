@@ -30,5 +30,5 @@ def _runtime(precision: Precision, trackers: tuple[str, ...], run_dir: Path) -> 
 
 def end_session(context: RunContext) -> None:
     """Close the trackers and leave the process group: after the last stage, for all need it."""
-    runtime_of(context).accelerator.end_training()
+    runtime_of(context).close()
     _runtime.cache_clear()

@@ -120,6 +120,14 @@ class Runtime:
         """Wait for all ranks."""
         self.accelerator.wait_for_everyone()
 
+    def close(self) -> None:
+        """Close the trackers and leave the process group: the last thing that a program does.
+
+        A rank that ends inside its group may abort: gloo's threads can still hold tensors, whose
+        release needs the interpreter that is being torn down (pytorch/pytorch#179291).
+        """
+        self.accelerator.end_training()
+
 
 def _project(folder: Path | None) -> ProjectConfiguration:
     if folder is None:

@@ -45,6 +45,7 @@ def main(shards: str, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     found = {"records": [r.model_dump(mode="json") for r in records], "error": error}
     (out / f"rank{runtime.rank}.json").write_text(json.dumps(found))
+    runtime.close()
 
 
 if __name__ == "__main__":

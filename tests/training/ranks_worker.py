@@ -14,3 +14,4 @@ if __name__ == "__main__":
         if run.runtime.is_main:
             safetensors.torch.save_file(state, folder / f"{name}.safetensors")
     run.runtime.barrier()
+    run.runtime.close()
