@@ -11,7 +11,8 @@ from PIL import Image
 
 from ganforge.components import Source
 from ganforge.data.codec import decode_image
-from ganforge.data.sources.folders import key_of, natural_order
+from ganforge.data.sources.classes import natural_order
+from ganforge.data.sources.folders import key_of
 from ganforge.errors import ConfigError, DataError
 from ganforge.registry import get_registry
 
@@ -263,6 +264,10 @@ def test_zip_faults_are_named(tmp_path, helpers, monkeypatch):
     )
     with pytest.raises(DataError, match="has no label for '1.png'. Add it"):
         list(source("zip", path=lacking).samples())
+    listed = json.dumps({"labels": [["1.png", 2_000_000_000]]})
+    large = zip_of(tmp_path / "large.zip", {"1.png": data, "dataset.json": listed})
+    with pytest.raises(DataError, match="dataset.json in .* label 2000000000, .* only 1 samples"):
+        source("zip", path=large).class_names()
     wrong = zip_of(tmp_path / "w.zip", {"1.png": data, "dataset.json": "[1]"})
     with pytest.raises(DataError, match="is not a mapping with 'labels'"):
         list(source("zip", path=wrong).samples())
@@ -379,8 +384,8 @@ def test_manifest_of_pairs_has_source_and_target(tmp_path):
         ("m.jsonl", '{"image": "a", "caption": ["b", 5]}', {}, "Row 1 .*'caption' .*5 is not text"),
         ("m.csv", "image,caption\na,b\nc\n", {}, "Row 2 .*'caption' .*null is not text"),
         ("m.jsonl", '{"image": "a"}\n' * 3 + "{oops", {}, "Row 4 of .* as JSON .*column 2"),
-        ("m.csv", "image,label\na,0\nb,2000000000\n", {}, "Row 2 .* 2000000000, .* only 2 rows"),
-        ("m.csv", f"image,label\na,{'9' * 5000}\n", {}, "Row 1 .* label 9+, .*class_names"),
+        ("m.csv", "image,label\na,0\nb,2000000000\n", {}, "Row 2 .* 2000000000, .* only 2 samples"),
+        ("m.csv", f"image,label\na,{'9' * 5000}\n", {}, "Row 1 .* label 9+, .*name them"),
     ],
 )
 def test_manifest_faults_are_named(tmp_path, name, text, options, message):
@@ -428,6 +433,9 @@ def test_webdataset_faults_are_named(tmp_path):
     wds_tar(tmp_path / "b.tar", [("1.png", b"0"), ("1.cls", b"cat")])
     with pytest.raises(DataError, match="'cls' is not a label .*to null"):
         list(source("webdataset", urls=str(tmp_path / "b.tar")).samples())
+    wds_tar(tmp_path / "c.tar", [("1.png", b"0"), ("1.cls", b"2000000000")])
+    with pytest.raises(DataError, match="Sample '1' of .*c.tar has the label 2000000000, but"):
+        list(source("webdataset", urls=str(tmp_path / "c.tar")).samples())
 
 
 # hf -------------------------------------------------------------------------------------------

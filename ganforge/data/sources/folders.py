@@ -1,8 +1,6 @@
 """Sources that are folders of image files: classes, pairs, unpaired domains, frame sequences."""
 
-import logging
 import os
-import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,18 +9,12 @@ from pydantic import Field
 
 from ganforge.components import Sample, Source
 from ganforge.config import StrictModel
+from ganforge.data.sources.classes import folder_classes, natural_order
 from ganforge.errors import DataError
 
-logger = logging.getLogger(__name__)
 EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm"}
 )
-
-
-def natural_order(name: str) -> list[tuple[int, str]]:
-    """A sort key under which `img2` comes before `img10`."""
-    parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def image_files(folder: Path, option: str) -> list[str]:
@@ -55,44 +47,6 @@ def key_of(name: str) -> str:
     return "".join("_" if c in "./\\" or not c.isprintable() else c for c in name)
 
 
-def classes_of(files: Sequence[str], labels: bool | None, where: str) -> tuple[str, ...]:
-    """Class names from the first folder of each relative file name.
-
-    Args:
-        files: relative file names.
-        labels: True asks for classes, False for none, None takes them where they are plain to see.
-        where: for messages.
-
-    Raises:
-        DataError: classes are asked for, but images lie outside of class folders.
-    """
-    tops = {Path(name).parts[0] if len(Path(name).parts) > 1 else "" for name in files}
-    if labels is False or tops == {""}:
-        if labels:
-            raise DataError(
-                f"Labels are asked for, but {where} has no class sub-folders. Make one folder per "
-                f"class, or set labels: false."
-            )
-        return ()
-    if "" in tops:
-        if labels:
-            loose = next(name for name in files if len(Path(name).parts) == 1)
-            raise DataError(
-                f"Labels are asked for, but '{loose}' in {where} lies outside of the class "
-                f"sub-folders. Move it into one, or set labels: false."
-            )
-        return ()
-    if labels is None and len(tops) == 1:
-        logger.warning(
-            "All images of %s lie in the one sub-folder '%s', so there are no classes. If they "
-            "are one level deeper, point `path` there.",
-            where,
-            next(iter(tops)),
-        )
-        return ()
-    return tuple(sorted(tops, key=natural_order))
-
-
 class FolderConfig(StrictModel):
     """Options of the `folder` source."""
 
@@ -114,7 +68,7 @@ class FolderSource(Source[FolderConfig]):
 
     @cached_property
     def _classes(self) -> tuple[str, ...]:
-        return classes_of(self._files, self.config.labels, self.config.path)
+        return folder_classes(self._files, self.config.labels, self.config.path)
 
     def class_names(self) -> Sequence[str]:
         """Names of the sub-folders."""

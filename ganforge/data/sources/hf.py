@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ganforge.components import Sample, Source
 from ganforge.config import StrictModel
+from ganforge.data.sources.classes import numbered_classes
 from ganforge.errors import DataError, suggest
 
 
@@ -99,7 +100,9 @@ class HfSource(Source[HfConfig]):
                 f"Column '{self._label_column}' of {self.config.path!r} has no class names, and "
                 f"streaming cannot count them. Set streaming: false."
             )
-        return tuple(str(n) for n in range(max(self._data[self._label_column]) + 1))
+        values = self._data[self._label_column]
+        where = f"Column '{self._label_column}' of {self.config.path!r}"
+        return numbered_classes(max(values), len(values), where)
 
     def class_names(self) -> Sequence[str]:
         """Names of the class-label column; the numbers when it has none."""

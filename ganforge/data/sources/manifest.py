@@ -13,11 +13,11 @@ from pydantic import Field
 
 from ganforge.components import Sample, Source
 from ganforge.config import StrictModel
-from ganforge.data.sources.folders import key_of, natural_order
+from ganforge.data.sources.classes import natural_order, numbered_classes
+from ganforge.data.sources.folders import key_of
 from ganforge.errors import DataError, suggest
 
 _FILE_FIELDS = ("image", "source", "target")
-_MAX_DIGITS = 12
 Row = dict[str, Any]
 
 
@@ -94,18 +94,8 @@ class ManifestSource(Source[ManifestConfig]):
         if not all(value.isdecimal() for value in values):
             return tuple(sorted(values, key=natural_order))
         largest = max(values, key=lambda value: (len(value.lstrip("0")), value.lstrip("0")))
-        # Refused before int(): that of thousands of digits is an error, a large range no memory.
-        if len(largest.lstrip("0")) > _MAX_DIGITS or int(largest) > self._most_classes:
-            raise DataError(
-                f"Row {values[largest]} of {self.config.path} has the label {largest[:24]}, but "
-                f"there are only {len(self._rows)} rows: numbers are taken as class indices from "
-                f"0. Number the classes 0, 1, 2, ..., or list them in class_names."
-            )
-        return tuple(str(n) for n in range(int(largest) + 1))
-
-    @property
-    def _most_classes(self) -> int:
-        return 10 * len(self._rows) + 1000
+        where = f"Row {values[largest]} of {self.config.path}"
+        return numbered_classes(largest, len(self._rows), where)
 
     def _label_text(self, value: Any, line: int) -> str:
         if isinstance(value, str | int | float) and str(value).strip():

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ganforge.components import Sample, Source
 from ganforge.config import StrictModel
+from ganforge.data.sources.classes import count_classes
 from ganforge.data.sources.folders import EXTENSIONS, key_of
 from ganforge.errors import DataError, suggest
 
@@ -41,11 +42,12 @@ class WebDatasetSource(Source[WebDatasetConfig]):
 
     def __init__(self, config: WebDatasetConfig) -> None:
         super().__init__(config)
-        self._num_classes = 0
+        self._numbers: list[str] = []
+        self._num_labels = 0
 
     def class_names(self) -> Sequence[str]:
         """The names given, else the numbers read so far."""
-        return self.config.class_names or [str(n) for n in range(self._num_classes)]
+        return self.config.class_names or self._numbers
 
     def samples(self, stream: str = "main") -> Iterator[Sample]:
         """Fields image and, where there, label and caption."""
@@ -90,5 +92,10 @@ class WebDatasetSource(Source[WebDatasetConfig]):
                         f"Sample '{raw['__key__']}' of {raw['__url__']}: '{name}' is not a {field} "
                         f"({err}). Set `{field}` in data.source to another extension, or to null."
                     ) from err
-        self._num_classes = max(self._num_classes, fields.get("label", -1) + 1)
+        if "label" in fields:
+            self._num_labels += 1
+            if fields["label"] >= len(self._numbers):
+                where = f"Sample '{raw['__key__']}' of {raw['__url__']}"
+                count = count_classes(fields["label"], self._num_labels, where)
+                self._numbers += [str(n) for n in range(len(self._numbers), count)]
         return Sample(key, fields, {"image": extension})

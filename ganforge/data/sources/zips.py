@@ -12,7 +12,8 @@ from pydantic import Field
 
 from ganforge.components import Sample, Source
 from ganforge.config import StrictModel
-from ganforge.data.sources.folders import EXTENSIONS, classes_of, key_of, natural_order
+from ganforge.data.sources.classes import folder_classes, natural_order, numbered_classes
+from ganforge.data.sources.folders import EXTENSIONS, key_of
 from ganforge.errors import DataError
 
 MAX_FILE_BYTES = 2**29
@@ -77,8 +78,10 @@ class ZipSource(Source[ZipConfig]):
     @cached_property
     def _classes(self) -> tuple[str, ...]:
         if self._listed:
-            return tuple(str(n) for n in range(max(self._listed.values()) + 1))
-        return classes_of(self._files, self.config.labels, self.config.path)
+            values = self._listed.values()
+            where = f"{_LABEL_FILE} in {self.config.path!r}"
+            return numbered_classes(max(values), len(values), where)
+        return folder_classes(self._files, self.config.labels, self.config.path)
 
     def class_names(self) -> Sequence[str]:
         """Names of the folders, or the numbers of dataset.json."""

@@ -1,0 +1,86 @@
+"""Class names: of folders, and of numbers."""
+
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ganforge.errors import DataError
+
+logger = logging.getLogger(__name__)
+_MAX_DIGITS = 12
+# Far more than any data set has, and still little memory.
+_FEW_CLASSES = 100_000
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """A sort key under which `img2` comes before `img10`."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def folder_classes(files: Sequence[str], labels: bool | None, where: str) -> tuple[str, ...]:
+    """Class names from the first folder of each relative file name.
+
+    Args:
+        files: relative file names.
+        labels: True asks for classes, False for none, None takes them where they are plain to see.
+        where: for messages.
+
+    Raises:
+        DataError: classes are asked for, but images lie outside of class folders.
+    """
+    tops = {Path(name).parts[0] if len(Path(name).parts) > 1 else "" for name in files}
+    if labels is False or tops == {""}:
+        if labels:
+            raise DataError(
+                f"Labels are asked for, but {where} has no class sub-folders. Make one folder per "
+                f"class, or set labels: false."
+            )
+        return ()
+    if "" in tops:
+        if labels:
+            loose = next(name for name in files if len(Path(name).parts) == 1)
+            raise DataError(
+                f"Labels are asked for, but '{loose}' in {where} lies outside of the class "
+                f"sub-folders. Move it into one, or set labels: false."
+            )
+        return ()
+    if labels is None and len(tops) == 1:
+        logger.warning(
+            "All images of %s lie in the one sub-folder '%s', so there are no classes. If they "
+            "are one level deeper, point `path` there.",
+            where,
+            next(iter(tops)),
+        )
+        return ()
+    return tuple(sorted(tops, key=natural_order))
+
+
+def numbered_classes(largest: int | str, num_samples: int, where: str) -> tuple[str, ...]:
+    """The names "0", "1", ... of as many classes as `count_classes` finds."""
+    return tuple(str(n) for n in range(count_classes(largest, num_samples, where)))
+
+
+def count_classes(largest: int | str, num_samples: int, where: str) -> int:
+    """How many classes there are, from the largest class index that occurs.
+
+    Args:
+        largest: index, or its decimal digits, which may be many.
+        num_samples: how many samples have one.
+        where: what holds the index, for messages.
+
+    Raises:
+        DataError: the index is negative, or so large beside the number of samples that it cannot
+            be one: a range of that length may not fit in memory.
+    """
+    digits = str(largest).lstrip("0") or "0"
+    # Before int(): it refuses thousands of digits with an error of its own.
+    plausible = digits.isdecimal() and len(digits) <= _MAX_DIGITS
+    if not plausible or int(digits) > 10 * num_samples + _FEW_CLASSES:
+        raise DataError(
+            f"{where} has the label {str(largest)[:24]}, but there are only {num_samples} samples: "
+            f"numbers are taken as class indices from 0. Number the classes 0, 1, 2, ..., or name "
+            f"them."
+        )
+    return int(digits) + 1
