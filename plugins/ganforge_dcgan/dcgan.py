@@ -19,7 +19,7 @@ from ganforge.api import (
     Objective,
     OptimizerConfig,
 )
-from ganforge.layers import LeakyReLU, MinibatchDiscrimination, base_grid
+from ganforge.layers import LeakyReLU, MinibatchDiscrimination, base_grid, spectral_norm
 from ganforge_dcgan.norms import Norm, build_norm, init_dcgan
 
 # LSGAN puts a second layer on the grid of each of the first steps up.
@@ -40,8 +40,10 @@ class DcganConfig(ComponentOptions):
         "each of the first two steps up, and the last, to the image.",
     )
     generator_norm: Norm = "batch"
-    discriminator_norm: Norm = Field(
-        "batch", description="With a gradient penalty use layer or none."
+    discriminator_norm: Norm | Literal["spectral"] = Field(
+        "batch",
+        description="With a gradient penalty use layer or none. spectral normalises the weights in "
+        "place of the activations (SNGAN's standard CNN, Miyato et al. 2018).",
     )
     minibatch_kernels: int = Field(
         0,
@@ -133,7 +135,8 @@ class DcganDiscriminator(nn.Module):
         super().__init__()
         height, width, doublings = base_grid(spec.height, spec.width, "dcgan")
         widths = _widths(config, doublings)
-        norm = config.discriminator_norm
+        choice = config.discriminator_norm
+        norm: Norm = "none" if choice == "spectral" else choice
         layers: list[nn.Module] = [nn.Conv2d(spec.channels, widths[0], 4, 2, 1), LeakyReLU(0.2)]
         for before, after in pairwise(widths):
             layers += [
@@ -144,6 +147,10 @@ class DcganDiscriminator(nn.Module):
         layers += _head(config, widths[-1], height, width)
         self.layers = nn.Sequential(*layers)
         self.apply(init_dcgan)
+        if choice == "spectral":
+            for layer in self.layers:
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    spectral_norm(layer)
 
     def forward(self, img: Tensor, c: Tensor) -> Tensor:
         """Score; `c` is [N, 0]."""

@@ -133,6 +133,21 @@ def test_dcgan_minibatch_discrimination_sees_the_batch_and_only_when_asked():
     assert num_parameters(disc) - num_parameters(reference) == extra
 
 
+@pytest.mark.parametrize("kernels", [0, 5])
+def test_dcgan_spectral_discriminator_has_weights_of_norm_one_and_no_batchnorm(kernels):
+    disc = build(Dcgan, discriminator_norm="spectral", minibatch_kernels=kernels).networks(GREY)[
+        "discriminator"
+    ]
+    for _ in range(30):  # power iterations
+        disc(torch.randn(2, 1, 16, 16), None)
+    layers = [m for m in disc.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(layers) == 3
+    for module in layers:
+        norm = torch.linalg.matrix_norm(module.weight.detach().flatten(1), 2)
+        assert_close(norm, torch.tensor(1.0), atol=1e-2, rtol=0)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in disc.modules())
+
+
 def test_lsgan_generator_has_the_papers_layers_at_112x112():
     gan = Dcgan(DcganConfig(generator="lsgan", z_dim=1024))
     gen = gan.networks(ImageSpec(112, 112, 3))["generator"]
