@@ -1,10 +1,12 @@
 import math
+from functools import partial
 
 import pytest
 import torch
 from ganforge_biggan import Biggan, BigganConfig, BigganDeep, BigganDeepConfig
 from ganforge_biggan.biggan_deep import DeepDownBlock, DeepUpBlock
 from ganforge_biggan.family import Layout, ProjectionHead, resampled
+from small import GREY, LABELLED, build, build_networks, num_parameters
 from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
@@ -21,26 +23,14 @@ from ganforge.layers import SelfAttention
 from ganforge.losses import Hinge
 from ganforge.registry import get_registry
 
-GREY = ImageSpec(16, 16, 1)
-LABELLED = ImageSpec(16, 16, 3, class_names=("a", "b", "c"))
 OBJECTIVE = Objective(Hinge(Hinge.Config()))
 
 
-def tiny(**options):
-    return Biggan(BigganConfig(**{**Biggan.example_options, **options}))
-
-
-def built(spec=GREY, **options):
-    torch.manual_seed(0)
-    return tiny(**options).networks(spec)
+tiny, built = partial(build, Biggan), partial(build_networks, Biggan)
 
 
 def condition(spec, num):
     return torch.eye(3)[torch.arange(num) % 3] if spec.num_classes else torch.zeros(num, 0)
-
-
-def num_parameters(network):
-    return sum(p.numel() for p in network.parameters())
 
 
 def on_meta(spec, **options):

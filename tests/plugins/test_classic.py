@@ -9,6 +9,7 @@ from ganforge_classic.pyramid import (
     reconstruct,
     shrink,
 )
+from small import build, num_parameters
 from torch.testing import assert_close
 
 from ganforge.api import (
@@ -30,17 +31,8 @@ CLASSES = ("a", "b", "c")
 SPECS = [ImageSpec(16, 16, 1), ImageSpec(24, 40, 3), ImageSpec(32, 16, 4)]
 
 
-def build(architecture, **options):
-    merged = {**architecture.example_options, **options}
-    return architecture(architecture.Config(**merged))
-
-
 def objective(loss=NonSaturating, *regularizers, **options):
     return Objective(loss(loss.Config()), regularizers, **options)
-
-
-def num_parameters(network):
-    return sum(p.numel() for p in network.parameters())
 
 
 def images(num, spec=SPECS[0]):

@@ -10,6 +10,7 @@ from ganforge_dcgan import (
     Sngan,
     SnganConfig,
 )
+from small import GREY, build, num_parameters
 from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
@@ -23,21 +24,12 @@ from ganforge.regularizers import R1, Dragan, GradientPenalty, WeightClipping
 
 FAMILY = [Dcgan, Acgan, ResnetGan, Sngan]
 CLASSES = ("a", "b", "c")
-GREY = ImageSpec(16, 16, 1)
 LABELLED = ImageSpec(16, 16, 3, class_names=CLASSES)
 SPECS = [GREY, ImageSpec(24, 40, 3), ImageSpec(32, 16, 4), LABELLED]
 
 
-def build(architecture, **options):
-    return architecture(architecture.Config(**{**architecture.example_options, **options}))
-
-
 def objective(loss=NonSaturating, *regularizers):
     return Objective(loss(loss.Config()), regularizers)
-
-
-def num_parameters(network):
-    return sum(p.numel() for p in network.parameters())
 
 
 def labels(num, spec):

@@ -1,7 +1,10 @@
+from functools import partial
+
 import pytest
 import torch
 from ganforge_r3gan import R3gan, R3ganConfig
 from ganforge_r3gan.networks import ResidualBlock, transition, variance_init
+from small import GREY, LABELLED, build, build_networks, num_parameters
 from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
@@ -20,18 +23,10 @@ from ganforge.losses import Relativistic
 from ganforge.registry import get_registry
 from ganforge.regularizers import R1, R2, squared_gradient_norm
 
-GREY = ImageSpec(16, 16, 1)
-LABELLED = ImageSpec(16, 16, 3, class_names=("a", "b", "c"))
 OBJECTIVE = Objective(Relativistic(Relativistic.Config()))
 
 
-def tiny(**options):
-    return R3gan(R3ganConfig(**{**R3gan.example_options, **options}))
-
-
-def built(spec=GREY, **options):
-    torch.manual_seed(0)
-    return tiny(**options).networks(spec)
+tiny, built = partial(build, R3gan), partial(build_networks, R3gan)
 
 
 def awake(network):
@@ -44,10 +39,6 @@ def awake(network):
 
 def condition(spec, num):
     return torch.eye(3)[torch.arange(num) % 3] if spec.num_classes else torch.zeros(num, 0)
-
-
-def num_parameters(network):
-    return sum(p.numel() for p in network.parameters())
 
 
 def test_r3gan_plugin_is_registered():

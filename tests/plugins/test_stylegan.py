@@ -1,8 +1,11 @@
+from functools import partial
+
 import pytest
 import torch
 from ganforge_stylegan import Stylegan
 from ganforge_stylegan.config import StyleganConfig
 from ganforge_stylegan.stylegan1 import AdainLayer, AdaptiveInstanceNorm
+from small import GREY, LABELLED, build, build_networks, no_label, num_parameters
 from torch.nn import functional
 from torch.testing import assert_close
 
@@ -11,25 +14,7 @@ from ganforge.losses import NonSaturating
 from ganforge.registry import get_registry
 from ganforge.regularizers import R1, PathLength
 
-GREY = ImageSpec(16, 16, 1)
-LABELLED = ImageSpec(16, 16, 3, class_names=("a", "b", "c"))
-
-
-def tiny(**options):
-    return Stylegan(StyleganConfig(**{**Stylegan.example_options, **options}))
-
-
-def built(spec=GREY, **options):
-    torch.manual_seed(0)
-    return tiny(**options).networks(spec)
-
-
-def no_label(num):
-    return torch.zeros(num, 0)
-
-
-def num_parameters(network):
-    return sum(p.numel() for p in network.parameters())
+tiny, built = partial(build, Stylegan), partial(build_networks, Stylegan)
 
 
 def test_stylegan_plugin_is_registered():

@@ -1,10 +1,12 @@
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from ganforge_stylegan import Stylegan2
 from ganforge_stylegan.config import Stylegan2Config
+from small import GREY, LABELLED, build, build_networks, no_label, num_parameters
 from torch.testing import assert_close
 
 from ganforge.api import Batch, ConfigError, GenerateRequest, ImageSpec, Networks, Objective
@@ -13,25 +15,7 @@ from ganforge.losses import NonSaturating
 from ganforge.registry import get_registry
 from ganforge.regularizers import R1, PathLength
 
-GREY = ImageSpec(16, 16, 1)
-LABELLED = ImageSpec(16, 16, 3, class_names=("a", "b", "c"))
-
-
-def tiny(**options):
-    return Stylegan2(Stylegan2Config(**{**Stylegan2.example_options, **options}))
-
-
-def built(spec=GREY, **options):
-    torch.manual_seed(0)
-    return tiny(**options).networks(spec)
-
-
-def no_label(num):
-    return torch.zeros(num, 0)
-
-
-def num_parameters(network):
-    return sum(p.numel() for p in network.parameters())
+tiny, built = partial(build, Stylegan2), partial(build_networks, Stylegan2)
 
 
 def test_stylegan2_plugin_is_registered():

@@ -1,0 +1,27 @@
+"""Small architectures that the tests of plugins share."""
+
+import torch
+
+from ganforge.api import ImageSpec
+
+GREY = ImageSpec(16, 16, 1)
+LABELLED = ImageSpec(16, 16, 3, class_names=("a", "b", "c"))
+
+
+def build(architecture, **options):
+    """An architecture with its example options and these."""
+    return architecture(architecture.Config(**{**architecture.example_options, **options}))
+
+
+def build_networks(architecture, spec=GREY, **options):
+    """Its networks, of seed 0."""
+    torch.manual_seed(0)
+    return build(architecture, **options).networks(spec)
+
+
+def no_label(num):
+    return torch.zeros(num, 0)
+
+
+def num_parameters(network):
+    return sum(p.numel() for p in network.parameters())
