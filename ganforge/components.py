@@ -377,7 +377,7 @@ class Stage(Component[ConfigT]):
 
     @abstractmethod
     def is_done(self, context: RunContext) -> bool:
-        """Whether its result is there and belongs to this configuration."""
+        """Whether its result is there and belongs to this configuration; rank 0 is asked."""
 
     @abstractmethod
     def run(self, context: RunContext) -> None:

@@ -4,6 +4,7 @@ This is what `accelerate launch -m ganforge.run` and the Slurm scripts start on 
 """
 
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -67,22 +68,17 @@ def run_pipeline(
 @contextlib.contextmanager
 def _sole_run(context: RunContext) -> Iterator[None]:
     """Hold the run directory on rank 0; what refuses it stops all ranks."""
-    runtime, refusal = runtime_of(context), None
     with contextlib.ExitStack() as stack:
-        if runtime.is_main:
-            try:
-                stack.enter_context(lock_run_dir(context.run_dir))
-            except ConfigError as err:
-                refusal = str(err)
-        refusal = runtime.broadcast_object(refusal)
-        if refusal is not None:
-            raise ConfigError(refusal)
+        # lock_run_dir gives no value: None is broadcast.
+        runtime_of(context).on_main(lambda: stack.enter_context(lock_run_dir(context.run_dir)))
         yield
 
 
 def _run_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> None:
+    runtime = runtime_of(context)
     for stage in stages:
-        if stage.is_done(context):
+        # Rank 0 decides: a slow rank would find what a stage has meanwhile written.
+        if runtime.on_main(functools.partial(stage.is_done, context)):
             log.info("Stage %s: already done.", stage.name)
         else:
             log.info("Stage %s: %s.", stage.name, stage.plan(context))

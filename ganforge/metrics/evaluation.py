@@ -18,7 +18,6 @@ from ganforge.components import FeatureExtractor, Metric
 from ganforge.config import DataConfig, EvaluateConfig
 from ganforge.errors import MetricError
 from ganforge.metrics.cache import FeatureCache, default_cache_dir
-from ganforge.metrics.collective import on_main
 from ganforge.metrics.features import Extractor, extract_features, generated
 from ganforge.metrics.real import RealSet, real_features
 from ganforge.metrics.records import MetricRecord
@@ -86,8 +85,8 @@ def evaluate(
     )
     seen = extractor.name in seen_features
     state = _State(config, extractor, real, ema, nimg, num_standing, seen)
-    records = on_main(
-        runtime, lambda: [r for m in metrics for r in _score(m, gen_found, real_found, state)]
+    records = runtime.on_main(
+        lambda: [r for m in metrics for r in _score(m, gen_found, real_found, state)]
     )
     if runtime.is_main:
         _announce(records)
@@ -146,7 +145,7 @@ def _build_extractor(
         _extractor(component, options, runtime.device)
 
     # Rank 0 first: it may have to download weights, which the others then find in the cache.
-    on_main(runtime, build)
+    runtime.on_main(build)
     return _extractor(component, options, runtime.device)
 
 

@@ -11,7 +11,6 @@ from ganforge.data.index import load_index
 from ganforge.data.loader import RealImages
 from ganforge.errors import DataError, GanforgeError, MetricError
 from ganforge.metrics.cache import FeatureCache
-from ganforge.metrics.collective import on_main
 from ganforge.metrics.features import Extractor, extract_features
 from ganforge.training.runtime import Runtime
 
@@ -129,7 +128,7 @@ def real_features(
                 found[layer] = features
         return [layer for layer in layers if layer not in found]
 
-    missing = on_main(runtime, look_up)
+    missing = runtime.on_main(look_up)
     if not missing:
         return found
     extracted = extract_features(real.batches, len(real), extractor, missing, runtime, batch_size)
@@ -138,7 +137,7 @@ def real_features(
         for layer in missing:
             cache.save(keys[layer], extracted[layer])
 
-    on_main(runtime, keep)
+    runtime.on_main(keep)
     return found | extracted
 
 

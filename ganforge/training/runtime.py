@@ -3,9 +3,9 @@
 import contextlib
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -18,8 +18,9 @@ from accelerate.utils import (
 )
 from torch import Tensor
 
-from ganforge.errors import ConfigError
+from ganforge.errors import ConfigError, GanforgeError
 
+T = TypeVar("T")
 Precision = Literal["bf16", "fp32", "fp16"]
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Preparing data on rank 0 may take hours while the others wait.
@@ -111,6 +112,23 @@ class Runtime:
     def broadcast_object(self, value: Any) -> Any:
         """Rank 0's object on every rank."""
         return value if self.world_size == 1 else broadcast_object_list([value])[0]
+
+    def on_main(self, action: Callable[[], T]) -> T:
+        """Rank 0's result of `action` on every rank; none is left waiting when it fails.
+
+        Raises:
+            GanforgeError: what `action` raised on rank 0, on every rank.
+        """
+        outcome: tuple[T | None, GanforgeError | None] = (None, None)
+        if self.is_main:
+            try:
+                outcome = (action(), None)
+            except GanforgeError as err:
+                outcome = (None, err)
+        value, error = self.broadcast_object(outcome)
+        if error is not None:
+            raise error
+        return value  # type: ignore[no-any-return]  # broadcast_object keeps the type
 
     def any_rank(self, flag: bool) -> bool:
         """Whether the flag is set on any rank."""

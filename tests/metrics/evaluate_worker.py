@@ -12,7 +12,6 @@ from ganforge.components import hookimpl
 from ganforge.config import DataConfig, EvaluateConfig
 from ganforge.errors import MetricError
 from ganforge.metrics import evaluation
-from ganforge.metrics.collective import on_main
 from ganforge.registry import Plugin, empty_registry
 from ganforge.training.runtime import Runtime
 
@@ -39,7 +38,7 @@ def main(shards: str, out: Path) -> None:
     )
     error = ""
     try:
-        on_main(runtime, fail)
+        runtime.on_main(fail)
     except MetricError as err:
         error = str(err)
     out.mkdir(parents=True, exist_ok=True)

@@ -87,6 +87,7 @@ def test_pipeline_goes_from_images_to_a_generator_that_loads(here, shards):
 
 def test_pipeline_run_again_skips_what_is_done(here, shards, caplog):
     run(shards)
+    caplog.clear()
     with caplog.at_level(logging.INFO):
         run(shards)
     done = [r.getMessage() for r in caplog.records if "already done" in r.getMessage()]
