@@ -6,7 +6,16 @@ nothing heavy, so that command-line help stays fast.
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from ganforge.origins import Origins
 from ganforge.schedules import Schedule, Scheduled, ScheduledNonNegative
@@ -179,11 +188,16 @@ class OptimizerConfig(StrictModel):
 
     def override(self, *others: "OptimizerConfig | None") -> "OptimizerConfig":
         """This optimizer with the fields that each of `others` sets explicitly."""
-        values = self.model_dump()
+        values = dict(self)
         for other in others:
             if other is not None:
-                values |= other.model_dump(exclude_unset=True)
+                values |= {name: getattr(other, name) for name in other.model_fields_set}
         return OptimizerConfig(**values)
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_set(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is not set is the architecture's to choose, also when a dump is read back."""
+        return {k: v for k, v in serialize(self).items() if k in self.model_fields_set}
 
 
 class ScheduleConfig(StrictModel):

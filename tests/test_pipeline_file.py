@@ -515,7 +515,10 @@ def test_dump_then_load_gives_the_same_configuration(write):
     config = load_pipeline("base.yaml", ["augment=ada", "train.optimizers={generator: {lr: 1e-4}}"])
     write("dumped.yaml", dump_config(config))
 
-    assert load_pipeline("dumped.yaml") == config
+    again = load_pipeline("dumped.yaml")
+    assert again == config
+    # What is not set stays the architecture's to choose.
+    assert again.train.optimizers["generator"].model_fields_set == {"lr"}
 
 
 def test_equality_ignores_where_values_were_written(write):
