@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import accelerate
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from ganforge import run
 from ganforge.run import set_up_logging
 from ganforge.training.run_lock import lock_run_dir
 
@@ -117,3 +119,13 @@ def test_run_in_the_directory_of_a_running_one_is_refused_until_that_is_killed(t
         with contextlib.suppress(ProcessLookupError):
             os.killpg(first.pid, signal.SIGKILL)
         first.communicate(timeout=60)
+
+
+def test_rank_zero_decides_which_stages_are_done(monkeypatch, caplog):
+    """This rank, a slow one, would find the stage undone: rank 0 has found it done."""
+    others = SimpleNamespace(on_main=lambda action: True)
+    stage = SimpleNamespace(name="x", is_done=lambda context: False, run=pytest.fail)
+    monkeypatch.setattr(run, "runtime_of", lambda context: others)
+    with caplog.at_level("INFO"):
+        run._run_stages(None, [stage])
+    assert "Stage x: already done." in caplog.messages
