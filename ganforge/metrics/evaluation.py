@@ -69,12 +69,7 @@ def evaluate(
     for metric in metrics:
         metric.check(config.num_images, len(real) if metric.needs_real else config.num_images)
     extractor = _build_extractor(config, metrics, runtime)
-    compared = [metric for metric in metrics if metric.needs_real]
-    real_found: dict[str, Tensor] = {}
-    if compared:
-        cache = FeatureCache(Path(config.cache_dir) if config.cache_dir else default_cache_dir())
-        real_layers = _layers(compared, extractor)
-        real_found = real_features(real, extractor, real_layers, cache, runtime, config.batch_size)
+    real_found = _real_found(real, metrics, extractor, config, runtime)
     gen_found = extract_features(
         generated(generate, config.seed, real.shape),
         config.num_images,
@@ -172,6 +167,22 @@ def _extractor_options(
         on_cpu = runtime.device.type == "cpu"
         options["compile"] = on_cpu and has_compiler and per_rank >= _COMPILE_FROM
     return options
+
+
+def _real_found(
+    real: RealSet,
+    metrics: Sequence[Metric[Any]],
+    extractor: Extractor,
+    config: EvaluateConfig,
+    runtime: Runtime,
+) -> dict[str, Tensor]:
+    """Features of the real images by layer; none where no metric compares with them."""
+    compared = [metric for metric in metrics if metric.needs_real]
+    if not compared:
+        return {}
+    cache = FeatureCache(Path(config.cache_dir) if config.cache_dir else default_cache_dir())
+    layers = _layers(compared, extractor)
+    return real_features(real, extractor, layers, cache, runtime, config.batch_size)
 
 
 def _layers(metrics: Sequence[Metric[Any]], extractor: Extractor) -> list[str]:

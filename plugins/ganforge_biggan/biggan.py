@@ -21,7 +21,6 @@ from ganforge_biggan.family import (
     BigganFamily,
     BigganFamilyConfig,
     Layout,
-    ProjectionHead,
     attention_or_none,
     initialise,
     scaled,
@@ -72,32 +71,6 @@ class BigganGenerator(nn.Module):
         return img
 
 
-class BigganDiscriminator(nn.Module):
-    """img [N, C, H, W], c [N, c_dim] -> logits [N] float32; labels by projection."""
-
-    def __init__(self, config: BigganConfig, spec: ImageSpec, layout: Layout) -> None:
-        super().__init__()
-        widths = scaled(layout.discriminator_widths, config.channels)
-        layers: list[nn.Module] = []
-        steps = zip([spec.channels, *widths], widths, layout.down_sides(), strict=False)
-        for index, (before, after, side) in enumerate(steps):
-            halves = index < layout.num_down
-            layers += [
-                ResidualDownBlock(
-                    before, after, downsample=halves, first=index == 0, spectral=True
-                ),
-                attention_or_none(after, halves and side == config.attention),
-            ]
-        self.blocks = nn.Sequential(*layers)
-        self.head = ProjectionHead(widths[-1], spec.num_classes)
-        initialise(self, config)
-
-    def forward(self, img: Tensor, c: Tensor) -> Tensor:
-        """Score."""
-        logits: Tensor = self.head(self.blocks(img), c)
-        return logits
-
-
 class Biggan(BigganFamily[BigganConfig]):
     """BigGAN (Brock, Donahue and Simonyan 2019)."""
 
@@ -117,10 +90,21 @@ class Biggan(BigganFamily[BigganConfig]):
             )
         super().check(spec, objective)
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
-        """A generator and a discriminator."""
-        layout = Layout(spec, self.name)
-        return {
-            "generator": BigganGenerator(self.config, spec, layout),
-            "discriminator": BigganDiscriminator(self.config, spec, layout),
-        }
+    def generator(self, spec: ImageSpec, layout: Layout) -> nn.Module:
+        """A block for each grid, and a part of z for each block."""
+        return BigganGenerator(self.config, spec, layout)
+
+    def discriminator_layers(self, spec: ImageSpec, layout: Layout) -> list[nn.Module]:
+        """Residual blocks, with attention where it is asked for."""
+        widths = scaled(layout.discriminator_widths, self.config.channels)
+        layers: list[nn.Module] = []
+        steps = zip([spec.channels, *widths], widths, layout.down_sides(), strict=False)
+        for index, (before, after, side) in enumerate(steps):
+            halves = index < layout.num_down
+            layers += [
+                ResidualDownBlock(
+                    before, after, downsample=halves, first=index == 0, spectral=True
+                ),
+                attention_or_none(after, halves and side == self.config.attention),
+            ]
+        return layers

@@ -17,7 +17,6 @@ from ganforge_biggan.family import (
     BigganFamily,
     BigganFamilyConfig,
     Layout,
-    ProjectionHead,
     attention_or_none,
     initialise,
     scaled,
@@ -148,31 +147,6 @@ class BigganDeepGenerator(nn.Module):
         return img
 
 
-class BigganDeepDiscriminator(nn.Module):
-    """img [N, C, H, W], c [N, c_dim] -> logits [N] float32; labels by projection."""
-
-    def __init__(self, config: BigganDeepConfig, spec: ImageSpec, layout: Layout) -> None:
-        super().__init__()
-        widths = scaled(layout.discriminator_widths, config.channels)
-        layers: list[nn.Module] = [_conv(spec.channels, widths[0], 3)]
-        sides = layout.down_sides()
-        for index, ((before, after), side) in enumerate(zip(pairwise(widths), sides, strict=False)):
-            halves = index < layout.num_down
-            layers += [
-                DeepDownBlock(before, after, downsample=halves),
-                DeepDownBlock(after, after, downsample=False),
-                attention_or_none(after, halves and side == config.attention),
-            ]
-        self.blocks = nn.Sequential(*layers)
-        self.head = ProjectionHead(widths[-1], spec.num_classes)
-        initialise(self, config)
-
-    def forward(self, img: Tensor, c: Tensor) -> Tensor:
-        """Score."""
-        logits: Tensor = self.head(self.blocks(img), c)
-        return logits
-
-
 class BigganDeep(BigganFamily[BigganDeepConfig]):
     """BigGAN-deep (Brock, Donahue and Simonyan 2019, appendix B)."""
 
@@ -180,10 +154,20 @@ class BigganDeep(BigganFamily[BigganDeepConfig]):
     paper = "Brock et al. 2019, arXiv:1809.11096"
     example_options = {"z_dim": 6, "channels": 2, "shared_dim": 4, "attention": 8}
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
-        """A generator and a discriminator."""
-        layout = Layout(spec, self.name)
-        return {
-            "generator": BigganDeepGenerator(self.config, spec, layout),
-            "discriminator": BigganDeepDiscriminator(self.config, spec, layout),
-        }
+    def generator(self, spec: ImageSpec, layout: Layout) -> nn.Module:
+        """Two bottleneck blocks for each grid; all of z to each."""
+        return BigganDeepGenerator(self.config, spec, layout)
+
+    def discriminator_layers(self, spec: ImageSpec, layout: Layout) -> list[nn.Module]:
+        """Two blocks a grid, with attention where it is asked for."""
+        widths = scaled(layout.discriminator_widths, self.config.channels)
+        layers: list[nn.Module] = [_conv(spec.channels, widths[0], 3)]
+        sides = layout.down_sides()
+        for index, ((before, after), side) in enumerate(zip(pairwise(widths), sides, strict=False)):
+            halves = index < layout.num_down
+            layers += [
+                DeepDownBlock(before, after, downsample=halves),
+                DeepDownBlock(after, after, downsample=False),
+                attention_or_none(after, halves and side == self.config.attention),
+            ]
+        return layers

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -130,6 +131,23 @@ class BigganFamily(NoiseToImage[ConfigT]):
             )
         super().check(spec, objective)
 
+    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+        """A generator and a discriminator."""
+        layout = Layout(spec, self.name)
+        layers = self.discriminator_layers(spec, layout)
+        return {
+            "generator": self.generator(spec, layout),
+            "discriminator": FamilyDiscriminator(self.config, spec, layout, layers),
+        }
+
+    @abstractmethod
+    def generator(self, spec: ImageSpec, layout: Layout) -> nn.Module:
+        """The network from z [N, z_dim] and c [N, c_dim] to images [N, C, H, W] in [-1, 1]."""
+
+    @abstractmethod
+    def discriminator_layers(self, spec: ImageSpec, layout: Layout) -> list[nn.Module]:
+        """From images [N, C, H, W] to features of the layout's last width; the head is common."""
+
     def check_request(self, truncation: float | None, options: Mapping[str, Any]) -> None:
         """Refuse unknown options, and thresholds that are not positive."""
         super().check_request(truncation, options)
@@ -202,6 +220,28 @@ class ProjectionHead(nn.Module):
                 return logits
             projected: Tensor = logits + (self.embed(c.float()) * features).sum(dim=1)
             return projected
+
+
+class FamilyDiscriminator(nn.Module):
+    """img [N, C, H, W], c [N, c_dim] -> logits [N] float32; labels by projection."""
+
+    def __init__(
+        self,
+        config: BigganFamilyConfig,
+        spec: ImageSpec,
+        layout: Layout,
+        layers: Sequence[nn.Module],
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*layers)
+        width = layout.discriminator_widths[-1] * config.channels
+        self.head = ProjectionHead(width, spec.num_classes)
+        initialise(self, config)
+
+    def forward(self, img: Tensor, c: Tensor) -> Tensor:
+        """Score."""
+        logits: Tensor = self.head(self.blocks(img), c)
+        return logits
 
 
 def attention_or_none(channels: int, found: bool) -> nn.Module:

@@ -9,12 +9,12 @@ from typing import Literal
 
 from torch import nn
 
-from ganforge.api import Field, ImageSpec, NoiseToImage, Objective, OptimizerConfig
+from ganforge.api import Field, ImageSpec
 from ganforge_dcgan.resnet_networks import (
     ResnetConfig,
     ResnetDiscriminator,
+    ResnetFamily,
     ResnetGenerator,
-    check_sizes,
 )
 
 
@@ -26,24 +26,11 @@ class ResnetGanConfig(ResnetConfig):
     )
 
 
-class ResnetGan(NoiseToImage[ResnetGanConfig]):
+class ResnetGan(ResnetFamily[ResnetGanConfig]):
     """ResNet generator and critic of WGAN-GP (Gulrajani et al. 2017)."""
 
     name, Config = "resnet_gan", ResnetGanConfig
     paper = "Gulrajani et al. 2017, arXiv:1704.00028"
-    optional_inputs = ("label",)
-    optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.0, 0.9))
-    example_options = {"z_dim": 8, "generator_channels": 8, "discriminator_channels": 8}
-
-    @property
-    def z_dim(self) -> int:
-        """Latent size."""
-        return self.config.z_dim
-
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
-        """Refuse sizes that are not reached, and lists of channels that do not fit."""
-        check_sizes(self.config, spec, self.name)
-        super().check(spec, objective)
 
     def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
         """Generator and critic."""

@@ -1,4 +1,4 @@
-"""ResNet generator and discriminator of WGAN-GP and SNGAN.
+"""ResNet generator and discriminator of WGAN-GP and SNGAN, and what both architectures share.
 
 Source: Gulrajani et al. 2017, arXiv:1704.00028, appendix F (CIFAR-10 architecture); Miyato et al.
 2018, arXiv:1802.05957, appendix B; projection Miyato and Koyama 2018, arXiv:1802.05637.
@@ -6,12 +6,21 @@ Source: Gulrajani et al. 2017, arXiv:1704.00028, appendix F (CIFAR-10 architectu
 
 import functools
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganforge.api import ComponentOptions, ConfigError, Field, ImageSpec, full_precision
+from ganforge.api import (
+    ComponentOptions,
+    ConfigError,
+    Field,
+    ImageSpec,
+    NoiseToImage,
+    Objective,
+    OptimizerConfig,
+    full_precision,
+)
 from ganforge.layers import (
     ConditionalBatchNorm2d,
     ResidualDownBlock,
@@ -39,6 +48,27 @@ class ResnetConfig(ComponentOptions):
     discriminator_plain_blocks: int = Field(
         2, ge=0, description="Blocks after those that halve the size."
     )
+
+
+ConfigT = TypeVar("ConfigT", bound=ResnetConfig)
+
+
+class ResnetFamily(NoiseToImage[ConfigT]):
+    """What the ResNet GANs share beside their networks."""
+
+    optional_inputs = ("label",)
+    optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.0, 0.9))
+    example_options = {"z_dim": 8, "generator_channels": 8, "discriminator_channels": 8}
+
+    @property
+    def z_dim(self) -> int:
+        """Latent size."""
+        return self.config.z_dim
+
+    def check(self, spec: ImageSpec, objective: Objective) -> None:
+        """Refuse sizes that are not reached, and lists of channels that do not fit."""
+        check_sizes(self.config, spec, self.name)
+        super().check(spec, objective)
 
 
 def num_down_blocks(doublings: int) -> int:

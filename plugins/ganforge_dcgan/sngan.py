@@ -6,13 +6,13 @@ arXiv:1802.05637. Deviation from the paper: any size whose halves reach a small 
 
 from torch import nn
 
-from ganforge.api import Field, ImageSpec, NoiseToImage, Objective, OptimizerConfig
+from ganforge.api import Field, ImageSpec
 from ganforge_dcgan.resnet_networks import (
     Channels,
     ResnetConfig,
     ResnetDiscriminator,
+    ResnetFamily,
     ResnetGenerator,
-    check_sizes,
 )
 
 
@@ -24,24 +24,11 @@ class SnganConfig(ResnetConfig):
     )
 
 
-class Sngan(NoiseToImage[SnganConfig]):
+class Sngan(ResnetFamily[SnganConfig]):
     """Spectral normalisation GAN (Miyato et al. 2018)."""
 
     name, Config = "sngan", SnganConfig
     paper = "Miyato et al. 2018, arXiv:1802.05957"
-    optional_inputs = ("label",)
-    optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.0, 0.9))
-    example_options = {"z_dim": 8, "generator_channels": 8, "discriminator_channels": 8}
-
-    @property
-    def z_dim(self) -> int:
-        """Latent size."""
-        return self.config.z_dim
-
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
-        """Refuse sizes that are not reached, and lists of channels that do not fit."""
-        check_sizes(self.config, spec, self.name)
-        super().check(spec, objective)
 
     def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
         """Generator, and a discriminator that sums over the last grid."""
