@@ -9,25 +9,23 @@ weighs steps without the generator (3 of 4) and with it (1).
     python tests/benchmarks/bench_biggan.py [--size 32] [--batch 50] [--turns 5] [--json]
 """
 
+from collections.abc import Mapping
+
 import click
 import torch
+from loops import PLAIN_TRAIN, num_parameters, plain_run, random_images, serve_engine
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
-from turns import Kind, compete, serve, show
+from turns import Kind, compete, options, serve, show
 
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
-from ganforge.layers import resample
-from ganforge.training.build import build_run
-from ganforge.training.loop import make_batches, make_stepper
-from ganforge.training.progress import Progress
-from ganforge.training.runtime import Runtime
 
 N_CRITIC, NUM_CLASSES, Z_DIM = 4, 10, 128
 KINDS = (Kind("discriminator", 1 - 1 / N_CRITIC, 0), Kind("both", 1 / N_CRITIC, N_CRITIC - 1))
 
 
-def pipeline(batch: int, channels: int, train: dict[str, object]) -> PipelineConfig:
+def pipeline(batch: int, channels: int, train: Mapping[str, object]) -> PipelineConfig:
     """A pipeline file of the recipe for CIFAR-10."""
     return PipelineConfig.model_validate(
         {
@@ -95,19 +93,10 @@ class UsualLoop:
         return loss
 
 
-def num_parameters(networks: dict[str, nn.Module]) -> dict[str, int]:
-    """By role."""
-    return {role: sum(p.numel() for p in net.parameters()) for role, net in networks.items()}
-
-
 def run_usual(img: Tensor, label: Tensor, spec: ImageSpec, channels: int) -> None:
     """Serve the textbook loop."""
-    resample._MAX_MATRIX_SIDE = 0
-    train = {"precision": "fp32", "channels_last": False, "compile": False}
-    run = build_run(pipeline(len(img), channels, train), spec, Runtime("fp32"))
+    run = plain_run(pipeline(len(img), channels, PLAIN_TRAIN), spec)
     nets, device = run.nets.modules(), run.runtime.device
-    for network in nets.values():
-        network.train()
     real = img.to(device).float().div(127.5).sub(1)
     c = one_hot(label, NUM_CLASSES).float().to(device)
     average = run.ema.networks["generator"]
@@ -115,33 +104,9 @@ def run_usual(img: Tensor, label: Tensor, spec: ImageSpec, channels: int) -> Non
     serve(loop.step, KINDS, parameters=num_parameters(nets))
 
 
-def run_engine(
-    img: Tensor, label: Tensor, spec: ImageSpec, channels: int, train: dict[str, object]
-) -> None:
-    """Serve the engine."""
-    config = pipeline(len(img), channels, train)
-    run = build_run(config, spec, Runtime(config.train.precision))
-    stepper = make_stepper(run)
-
-    def step(number: int) -> float:
-        progress = Progress(number, number * len(img))
-        batches = make_batches(run, [{"image": img, "label": label}])
-        result = stepper.step(batches, progress)
-        run.ema.update(progress.nimg + len(img), len(img))
-        return float(result.sums["loss/discriminator/adversarial"].item())
-
-    serve(step, KINDS, parameters=num_parameters(run.nets.modules()))
-
-
 @click.command()
-@click.option("--size", default=32, help="Side of the images, in pixels.")
-@click.option("--batch", default=50, help="Images per discriminator step.")
+@options(size=32, batch=50, turns=5)
 @click.option("--channels", default=64, help="The paper's ch.")
-@click.option("--turns", default=5, help="Timed steps of each kind.")
-@click.option("--precision", default="bf16", type=click.Choice(["bf16", "fp32"]))
-@click.option("--compile/--no-compile", "compiled", default=True, help="Of the engine.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-@click.option("--serve", "served", type=click.Choice(["usual", "engine"]), hidden=True)
 def main(
     size: int,
     batch: int,
@@ -154,20 +119,19 @@ def main(
 ) -> None:
     """Time both and print images per second, their ratio and peaks of memory."""
     if served is None:
-        options = {"size": size, "batch": batch, "channels": channels, "precision": precision}
-        arguments = [f"--{name}={value}" for name, value in options.items()]
-        arguments.append("--compile" if compiled else "--no-compile")
-        result = compete(__file__, ("usual", "engine"), arguments, KINDS, batch, turns)
+        arguments = [f"--size={size}", f"--batch={batch}", f"--channels={channels}"]
+        arguments += [f"--precision={precision}", "--compile" if compiled else "--no-compile"]
+        result = compete(__file__, arguments, KINDS, batch, turns)
         show({"size": size, "precision": precision, "compiled": compiled, **result}, as_json)
         return
     spec = ImageSpec(size, size, 3, class_names=tuple(f"class{k}" for k in range(NUM_CLASSES)))
-    generator = torch.Generator().manual_seed(0)
-    img = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8, generator=generator)
-    label = torch.arange(batch) % NUM_CLASSES
+    img, label = random_images(size, batch), torch.arange(batch) % NUM_CLASSES
     if served == "usual":
         run_usual(img, label, spec, channels)
-    else:
-        run_engine(img, label, spec, channels, {"precision": precision, "compile": compiled})
+        return
+    config = pipeline(batch, channels, {"precision": precision, "compile": compiled})
+    fields = {"image": img, "label": label}
+    serve_engine(config, spec, fields, "loss/discriminator/adversarial", KINDS)
 
 
 if __name__ == "__main__":

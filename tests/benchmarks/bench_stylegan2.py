@@ -10,21 +10,17 @@ length (3) and with both (1).
     python tests/benchmarks/bench_stylegan2.py [--size 64] [--batch 16] [--turns 3] [--json]
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import click
 import torch
+from loops import PLAIN_TRAIN, num_parameters, plain_run, random_images, serve_engine
 from torch import Tensor, nn
 from torch.nn.functional import softplus
-from turns import Kind, compete, serve, show
+from turns import Kind, compete, options, serve, show
 
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
-from ganforge.layers import resample
-from ganforge.training.build import build_run
-from ganforge.training.loop import make_batches, make_stepper
-from ganforge.training.progress import Progress
-from ganforge.training.runtime import Runtime
 
 KINDS = (
     Kind("plain", 12 / 16, 0),
@@ -34,7 +30,9 @@ KINDS = (
 R1_EVERY, PATH_EVERY, R1_GAMMA, PATH_WEIGHT = 16, 4, 1.0, 2.0
 
 
-def pipeline(batch: int, model: dict[str, object], train: dict[str, object]) -> PipelineConfig:
+def pipeline(
+    batch: int, model: Mapping[str, object], train: Mapping[str, object]
+) -> PipelineConfig:
     """A pipeline file of the full recipe."""
     return PipelineConfig.model_validate(
         {
@@ -122,57 +120,20 @@ class UsualLoop:
         return loss
 
 
-def num_parameters(networks: dict[str, nn.Module]) -> dict[str, int]:
-    """By role."""
-    return {role: sum(p.numel() for p in net.parameters()) for role, net in networks.items()}
-
-
-def run_usual(img: Tensor, spec: ImageSpec, model: dict[str, object]) -> None:
+def run_usual(img: Tensor, spec: ImageSpec, model: Mapping[str, object]) -> None:
     """Serve the textbook loop."""
-    # As published: a depthwise convolution for every filter.
-    resample._MAX_MATRIX_SIDE = 0
-    config = pipeline(
-        len(img),
-        {**model, "modulation": "grouped"},
-        {"precision": "fp32", "channels_last": False, "compile": False},
-    )
-    run = build_run(config, spec, Runtime("fp32"))
+    run = plain_run(pipeline(len(img), {**model, "modulation": "grouped"}, PLAIN_TRAIN), spec)
     nets = run.nets.modules()
-    for network in nets.values():
-        network.train()
     real = img.to(run.runtime.device).float().div(127.5).sub(1)
     average = run.ema.networks["generator"]
     loop = UsualLoop(nets["generator"], nets["discriminator"], average, real)
     serve(loop.step, KINDS, parameters=num_parameters(nets))
 
 
-def run_engine(
-    img: Tensor, spec: ImageSpec, model: dict[str, object], train: dict[str, object]
-) -> None:
-    """Serve the engine."""
-    config = pipeline(len(img), model, train)
-    run = build_run(config, spec, Runtime(config.train.precision))
-    stepper = make_stepper(run)
-
-    def step(number: int) -> float:
-        progress = Progress(number, number * len(img))
-        result = stepper.step(make_batches(run, [{"image": img}]), progress)
-        run.ema.update(progress.nimg + len(img), len(img))
-        return float(result.sums["loss/generator/adversarial"].item())
-
-    serve(step, KINDS, parameters=num_parameters(run.nets.modules()))
-
-
 @click.command()
-@click.option("--size", default=64, help="Side of the images, in pixels.")
-@click.option("--batch", default=16, help="Images per step.")
+@options(size=64, batch=16, turns=3)
 @click.option("--channel-base", default=16384, help="Channels times resolution.")
 @click.option("--channel-max", default=512, help="Upper limit of channels.")
-@click.option("--turns", default=3, help="Timed steps of each kind.")
-@click.option("--precision", default="bf16", type=click.Choice(["bf16", "fp32"]))
-@click.option("--compile/--no-compile", "compiled", default=True, help="Of the engine.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-@click.option("--serve", "served", type=click.Choice(["usual", "engine"]), hidden=True)
 def main(
     size: int,
     batch: int,
@@ -185,24 +146,20 @@ def main(
     served: str | None,
 ) -> None:
     """Time both and print images per second, their ratio and peaks of memory."""
-    spec = ImageSpec(size, size, 3)
-    model = {"channel_base": channel_base, "channel_max": channel_max}
     if served is None:
-        options = {
-            "size": size, "batch": batch, "channel-base": channel_base,
-            "channel-max": channel_max, "precision": precision,
-        }  # fmt: skip
-        arguments = [f"--{name}={value}" for name, value in options.items()]
+        arguments = [f"--size={size}", f"--batch={batch}", f"--channel-base={channel_base}"]
+        arguments += [f"--channel-max={channel_max}", f"--precision={precision}"]
         arguments.append("--compile" if compiled else "--no-compile")
-        result = compete(__file__, ("usual", "engine"), arguments, KINDS, batch, turns)
+        result = compete(__file__, arguments, KINDS, batch, turns)
         show({"size": size, "precision": precision, "compiled": compiled, **result}, as_json)
         return
-    generator = torch.Generator().manual_seed(0)
-    img = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8, generator=generator)
+    spec, img = ImageSpec(size, size, 3), random_images(size, batch)
+    model = {"channel_base": channel_base, "channel_max": channel_max}
     if served == "usual":
         run_usual(img, spec, model)
-    else:
-        run_engine(img, spec, model, {"precision": precision, "compile": compiled})
+        return
+    config = pipeline(batch, model, {"precision": precision, "compile": compiled})
+    serve_engine(config, spec, {"image": img}, "loss/generator/adversarial", KINDS)
 
 
 if __name__ == "__main__":

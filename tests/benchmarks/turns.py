@@ -5,6 +5,7 @@ benchmark calls `compete`, which starts the same script once for each loop with 
 there it calls `serve` with the steps of that loop.
 """
 
+import functools
 import json
 import resource
 import statistics
@@ -18,6 +19,8 @@ import click
 import torch
 
 READY, STOP = "ready", "stop"
+LOOPS = ("usual", "engine")
+"""Names of the loops; the first is what the other is compared with."""
 
 
 @dataclass(frozen=True)
@@ -114,17 +117,15 @@ class Contestant:
 
 def compete(
     script: str,
-    names: Sequence[str],
     arguments: Sequence[str],
     kinds: Sequence[Kind],
     batch: int,
     turns: int,
 ) -> dict[str, object]:
-    """Time the loops `names` and compare them.
+    """Time both loops and compare them.
 
     Args:
         script: the benchmark's own file.
-        names: of the loops; the first is what the others are compared with.
         arguments: of the script, for both.
         kinds: of steps, whose shares sum to one.
         batch: images a step.
@@ -132,7 +133,7 @@ def compete(
     """
     found: dict[str, Contestant] = {}
     try:
-        for name in names:
+        for name in LOOPS:
             found[name] = Contestant([sys.executable, script, "--serve", name, *arguments])
             # One after the other: two that warm up at once hinder each other.
             found[name].wait_until_ready()
@@ -163,6 +164,22 @@ def _report(
         result |= {f"{name}_{key}": value for key, value in facts[name].items()}
     first, *others = rates
     return result | {f"{name}_over_{first}": rates[name] / rates[first] for name in others}
+
+
+def options(
+    size: int, batch: int, turns: int
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options of every such benchmark; the arguments are defaults."""
+    found = [
+        click.option("--size", default=size, help="Side of the images, in pixels."),
+        click.option("--batch", default=batch, help="Images per step."),
+        click.option("--turns", default=turns, help="Timed steps of each kind."),
+        click.option("--precision", default="bf16", type=click.Choice(["bf16", "fp32"])),
+        click.option("--compile/--no-compile", "compiled", default=True, help="Of the engine."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output."),
+        click.option("--serve", "served", type=click.Choice(LOOPS), hidden=True),
+    ]
+    return lambda main: functools.reduce(lambda made, option: option(made), reversed(found), main)
 
 
 def show(result: Mapping[str, object], as_json: bool) -> None:

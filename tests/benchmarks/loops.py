@@ -1,0 +1,68 @@
+"""Both loops of a benchmark that `turns` times: what they share, whatever the architecture."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from turns import Kind, serve
+
+from ganforge.batch import ImageSpec
+from ganforge.config import PipelineConfig
+from ganforge.layers import resample
+from ganforge.training.build import build_run
+from ganforge.training.loop import make_batches, make_stepper
+from ganforge.training.progress import Progress
+from ganforge.training.run_state import TrainingRun
+from ganforge.training.runtime import Runtime
+
+PLAIN_TRAIN = {"precision": "fp32", "channels_last": False, "compile": False}
+"""The `train` section of the usual loop's networks."""
+
+
+def random_images(size: int, batch: int) -> Tensor:
+    """The same bytes for both, [batch, 3, size, size] uint8."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (batch, 3, size, size), dtype=torch.uint8, generator=generator)
+
+
+def num_parameters(networks: Mapping[str, nn.Module]) -> dict[str, int]:
+    """By role."""
+    return {role: sum(p.numel() for p in net.parameters()) for role, net in networks.items()}
+
+
+def plain_run(config: PipelineConfig, spec: ImageSpec) -> TrainingRun:
+    """Networks in training mode for a textbook loop, in float32."""
+    # As published: a depthwise convolution for every filter.
+    resample._MAX_MATRIX_SIDE = 0
+    run = build_run(config, spec, Runtime("fp32"))
+    for network in run.nets.modules().values():
+        network.train()
+    return run
+
+
+def serve_engine(
+    config: PipelineConfig,
+    spec: ImageSpec,
+    fields: Mapping[str, Tensor],
+    watched: str,
+    kinds: Sequence[Kind],
+) -> None:
+    """Serve the engine's steps on one batch, from its bytes on, the average included.
+
+    Args:
+        config: the pipeline.
+        spec: of the images.
+        fields: the batch as the loader gives it.
+        watched: the sum whose value is the loss of a step.
+        kinds: of steps.
+    """
+    run = build_run(config, spec, Runtime(config.train.precision))
+    stepper, batch = make_stepper(run), config.train.batch_size
+
+    def step(number: int) -> float:
+        progress = Progress(number, number * batch)
+        result = stepper.step(make_batches(run, [dict(fields)]), progress)
+        run.ema.update(progress.nimg + batch, batch)
+        return float(result.sums[watched].item())
+
+    serve(step, kinds, parameters=num_parameters(run.nets.modules()))
