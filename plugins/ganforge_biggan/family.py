@@ -134,11 +134,10 @@ class BigganFamily(NoiseToImage[ConfigT]):
     def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
         """A generator and a discriminator."""
         layout = Layout(spec, self.name)
+        generator = self.generator(spec, layout)
         layers = self.discriminator_layers(spec, layout)
-        return {
-            "generator": self.generator(spec, layout),
-            "discriminator": FamilyDiscriminator(self.config, spec, layout, layers),
-        }
+        discriminator = FamilyDiscriminator(self.config, spec, layout, layers)
+        return {"generator": generator, "discriminator": discriminator}
 
     @abstractmethod
     def generator(self, spec: ImageSpec, layout: Layout) -> nn.Module:
