@@ -19,6 +19,7 @@ from accelerate.utils import (
 from torch import Tensor
 
 from ganforge.errors import ConfigError, GanforgeError
+from ganforge.training.heap import keep_heap
 
 T = TypeVar("T")
 Precision = Literal["bf16", "fp32", "fp16"]
@@ -69,6 +70,7 @@ class Runtime:
         self.precision = precision
         if use_cpu:
             torch.set_num_threads(cpu_threads())
+            keep_heap()
 
     @property
     def device(self) -> torch.device:

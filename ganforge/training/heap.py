@@ -1,0 +1,49 @@
+"""The C heap of a training process on a CPU: kept between steps and made of huge pages.
+
+A training step frees what the next one asks for again. By default glibc gives such memory back to
+the kernel and gets it again page by page, zeroed; kept, and in huge pages, a step of small networks
+takes up to a fifth less time (docs/benchmarks.md).
+"""
+
+import ctypes
+import functools
+import sys
+
+# Parameters of mallopt(3) and madvise(2).
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+_MADV_HUGEPAGE = 14
+_NEVER = 2**31 - 1
+# The largest size that glibc takes for M_MMAP_THRESHOLD: larger blocks stay outside the heap.
+_LARGEST_IN_HEAP = 32 * 2**20
+_RESERVED = 2**30
+_HUGE_PAGE = 2 * 2**20
+
+
+@functools.cache
+def keep_heap() -> bool:
+    """Reserve 1 GiB of addresses for the heap in huge pages and keep what is freed, once a process.
+
+    Memory that is never used is never taken. Where the C library is not glibc, or the kernel
+    refuses, everything stays as it was.
+
+    Returns:
+        Whether the kernel accepted the advice.
+    """
+    if sys.platform != "linux":
+        return False
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "gnu_get_libc_version"):
+        return False
+    libc.sbrk.restype = libc.malloc.restype = ctypes.c_void_p
+    libc.sbrk.argtypes, libc.free.argtypes = [ctypes.c_ssize_t], [ctypes.c_void_p]
+    libc.malloc.argtypes = [ctypes.c_size_t]
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    libc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
+    libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_IN_HEAP)
+    libc.mallopt(_M_TOP_PAD, _RESERVED)
+    start = libc.sbrk(0)
+    # A block that does not fit into what the heap has left makes it grow, by the block and the pad.
+    libc.free(libc.malloc(_LARGEST_IN_HEAP - _HUGE_PAGE))
+    libc.mallopt(_M_TOP_PAD, _LARGEST_IN_HEAP)
+    start, end = -(-start // _HUGE_PAGE) * _HUGE_PAGE, libc.sbrk(0)
+    return bool(end > start and libc.madvise(start, end - start, _MADV_HUGEPAGE) == 0)

@@ -1,0 +1,42 @@
+"""A training step of a small DCGAN on a CPU, with glibc's heap as it is and as a run keeps it.
+
+    python tests/benchmarks/bench_heap.py [--json]
+"""
+
+import torch
+from loops import serve_engine
+from turns import Kind, compete, options, show
+
+from ganforge.batch import ImageSpec
+from ganforge.config import PipelineConfig
+from ganforge.training import runtime
+
+KINDS = (Kind("step", 1.0, 0),)
+
+
+@options(size=32, batch=64, turns=300)
+def main(
+    size: int, batch: int, turns: int, precision: str, compiled: bool, as_json: bool, served: str | None
+) -> None:
+    """Measure and print; `usual` is the engine on the heap as it is."""
+    if served is None:
+        arguments = [f"--size={size}", f"--batch={batch}", f"--precision={precision}"]
+        arguments.append("--compile" if compiled else "--no-compile")
+        show(compete(__file__, arguments, KINDS, batch, turns), as_json)
+        return
+    if served == "usual":
+        runtime.keep_heap = lambda: False
+    config = PipelineConfig.model_validate(
+        {
+            "name": "heap",
+            "data": {"shards": "unused"},
+            "model": {"architecture": "dcgan", "base_channels": 32},
+            "train": {"batch_size": batch, "precision": precision, "compile": compiled},
+        }
+    )
+    image = torch.randint(256, (batch, 1, size, size), dtype=torch.uint8)
+    serve_engine(config, ImageSpec(size, size, 1), {"image": image}, "loss/generator", KINDS)
+
+
+if __name__ == "__main__":
+    main()
