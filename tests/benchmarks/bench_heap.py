@@ -3,20 +3,27 @@
     python tests/benchmarks/bench_heap.py [--json]
 """
 
+import click
 import torch
-from loops import serve_engine
+from loops import leave_heap, serve_engine
 from turns import Kind, compete, options, show
 
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
-from ganforge.training import runtime
 
 KINDS = (Kind("step", 1.0, 0),)
 
 
+@click.command()
 @options(size=32, batch=64, turns=300)
 def main(
-    size: int, batch: int, turns: int, precision: str, compiled: bool, as_json: bool, served: str | None
+    size: int,
+    batch: int,
+    turns: int,
+    precision: str,
+    compiled: bool,
+    as_json: bool,
+    served: str | None,
 ) -> None:
     """Measure and print; `usual` is the engine on the heap as it is."""
     if served is None:
@@ -25,7 +32,7 @@ def main(
         show(compete(__file__, arguments, KINDS, batch, turns), as_json)
         return
     if served == "usual":
-        runtime.keep_heap = lambda: False
+        leave_heap()
     config = PipelineConfig.model_validate(
         {
             "name": "heap",
@@ -35,7 +42,7 @@ def main(
         }
     )
     image = torch.randint(256, (batch, 1, size, size), dtype=torch.uint8)
-    serve_engine(config, ImageSpec(size, size, 1), {"image": image}, "loss/generator", KINDS)
+    serve_engine(config, ImageSpec(size, size, 1), {"image": image}, "loss/discriminator/adversarial", KINDS)
 
 
 if __name__ == "__main__":

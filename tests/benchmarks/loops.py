@@ -9,6 +9,7 @@ from turns import Kind, serve
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
 from ganforge.layers import resample
+from ganforge.training import runtime
 from ganforge.training.build import build_run
 from ganforge.training.loop import make_batches, make_stepper
 from ganforge.training.progress import Progress
@@ -30,10 +31,16 @@ def num_parameters(networks: Mapping[str, nn.Module]) -> dict[str, int]:
     return {role: sum(p.numel() for p in net.parameters()) for role, net in networks.items()}
 
 
+def leave_heap() -> None:
+    """Let runs of this process use the C heap as it is."""
+    runtime.keep_heap = lambda: False
+
+
 def plain_run(config: PipelineConfig, spec: ImageSpec) -> TrainingRun:
     """Networks in training mode for a textbook loop, in float32."""
     # As published: a depthwise convolution for every filter.
     resample._MAX_MATRIX_SIDE = 0
+    leave_heap()
     run = build_run(config, spec, Runtime("fp32"))
     for network in run.nets.modules().values():
         network.train()

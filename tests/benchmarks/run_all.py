@@ -19,6 +19,7 @@ COMMANDS = (
     ["bench_cyclegan.py", "--json"],
     ["bench_stylegan2.py", "--json"],
     ["bench_biggan.py", "--json"],
+    ["bench_heap.py", "--json"],
     ["bench_loader.py", "--json"],
     ["bench_features.py"],
     ["bench_start.py", "--json"],
