@@ -80,7 +80,7 @@ class Biggan(BigganFamily[BigganConfig]):
 
     def check(self, spec: ImageSpec, objective: Objective) -> None:
         """Refuse, beside what the family refuses, a z that cannot be cut into equal parts."""
-        num_parts = Layout(spec, self.name).doublings + 1
+        num_parts = Layout(self.config, spec, self.name).doublings + 1
         if self.z_dim % num_parts:
             raise ConfigError(
                 f"model.z_dim={self.z_dim}: 'biggan' cuts z into {num_parts} equal parts at "

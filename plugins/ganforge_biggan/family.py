@@ -39,6 +39,16 @@ class BigganFamilyConfig(ComponentOptions):
 
     z_dim: int = Field(120, gt=0, description="Latent size.")
     channels: int = Field(96, gt=0, description="The paper's ch: all widths are multiples of it.")
+    generator_widths: tuple[int, ...] | None = Field(
+        None,
+        description="Multiples of `channels` from the coarsest grid to the finest, none larger "
+        "than the one before; null for the paper's.",
+    )
+    discriminator_widths: tuple[int, ...] | None = Field(
+        None,
+        description="Multiples of `channels` after each block from the image on, none smaller than "
+        "the one before; null for the paper's.",
+    )
     shared_dim: int = Field(128, gt=0, description="Size of the class embedding.")
     attention: int | None = Field(
         None,
@@ -57,35 +67,41 @@ ConfigT = TypeVar("ConfigT", bound=BigganFamilyConfig)
 class Layout:
     """Grids and widths of both networks for one image size, as multiples of `channels`.
 
-    From 64x64 on as in the paper (tables 4 to 9). Up to 7 pixels times 8 the widths do not change
-    and the discriminator stops at twice the base grid, as in its experiments on CIFAR-10.
+    Where the options leave the widths open, they are the paper's from 64x64 on (tables 4 to 9). Up
+    to 7 pixels times 8 they do not change and the discriminator stops at twice the base grid, as in
+    its experiments on CIFAR-10.
 
     Attributes:
         base: height and width of the generator's first grid.
         doublings: steps from it to the image.
         num_down: steps in the discriminator that halve the size.
+        generator_widths: of every grid, from the coarsest on.
+        discriminator_widths: after every block, from the image on.
 
     Raises:
-        ConfigError: doubling a small grid does not reach the size.
+        ConfigError: doubling a small grid does not reach the size, or widths of the options are
+            not as many as grids or blocks, not positive or in the wrong order.
     """
 
-    def __init__(self, spec: ImageSpec, name: str) -> None:
+    def __init__(self, config: BigganFamilyConfig, spec: ImageSpec, name: str) -> None:
         height, width, self.doublings = base_grid(spec.height, spec.width, name)
         self.base = (height, width)
         self.is_small = self.doublings <= 3
         self.num_down = max(1, self.doublings - 1) if self.is_small else self.doublings
+        self.generator_widths = _chosen(
+            config.generator_widths, self._generator_widths(), "generator_widths", falling=True
+        )
+        self.discriminator_widths = _chosen(
+            config.discriminator_widths, self._discriminator_widths(), "discriminator_widths"
+        )
 
-    @property
-    def generator_widths(self) -> tuple[int, ...]:
-        """Of every grid, from the coarsest on."""
+    def _generator_widths(self) -> tuple[int, ...]:
         if self.is_small:
             return (4,) * (self.doublings + 1)
         coarse = {4: (16, 16, 8, 4, 2), 5: (16, 16, 8, 4, 2, 1)}
         return coarse.get(self.doublings, (16, 16, 8, 8, 4, 2) + (1,) * (self.doublings - 5))
 
-    @property
-    def discriminator_widths(self) -> tuple[int, ...]:
-        """After every block, from the image on."""
+    def _discriminator_widths(self) -> tuple[int, ...]:
         if self.is_small:
             return (4,) * (self.num_down + 2)
         fine = {4: (1, 2, 4, 8, 16), 5: (1, 2, 4, 8, 16, 16)}
@@ -107,6 +123,20 @@ class Layout:
         return (side >> min(step, self.num_down) for step in itertools.count(1))
 
 
+def _chosen(
+    given: tuple[int, ...] | None, paper: tuple[int, ...], option: str, *, falling: bool = False
+) -> tuple[int, ...]:
+    if given is None:
+        return paper
+    if len(given) != len(paper) or min(given) < 1 or list(given) != sorted(given, reverse=falling):
+        order = "none larger" if falling else "none smaller"
+        raise ConfigError(
+            f"model.{option}={list(given)}: at this resolution the network wants {len(paper)} "
+            f"positive numbers, {order} than the one before. The paper's are {list(paper)}."
+        )
+    return given
+
+
 class BigganFamily(NoiseToImage[ConfigT]):
     """Class-conditional generator with batch statistics, and a projection discriminator."""
 
@@ -122,7 +152,7 @@ class BigganFamily(NoiseToImage[ConfigT]):
 
     def check(self, spec: ImageSpec, objective: Objective) -> None:
         """Refuse sizes that are not reached, and attention where no grid is."""
-        sides = Layout(spec, self.name).attention_sides
+        sides = Layout(self.config, spec, self.name).attention_sides
         if self.config.attention not in (None, *sides):
             places = f"one of {', '.join(map(str, sides))}, or null" if sides else "null"
             raise ConfigError(
@@ -133,7 +163,7 @@ class BigganFamily(NoiseToImage[ConfigT]):
 
     def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
         """A generator and a discriminator."""
-        layout = Layout(spec, self.name)
+        layout = Layout(self.config, spec, self.name)
         generator = self.generator(spec, layout)
         layers = self.discriminator_layers(spec, layout)
         discriminator = FamilyDiscriminator(self.config, spec, layout, layers)

@@ -42,7 +42,8 @@ def main(
         }
     )
     image = torch.randint(256, (batch, 1, size, size), dtype=torch.uint8)
-    serve_engine(config, ImageSpec(size, size, 1), {"image": image}, "loss/discriminator/adversarial", KINDS)
+    watched = "loss/discriminator/adversarial"
+    serve_engine(config, ImageSpec(size, size, 1), {"image": image}, watched, KINDS)
 
 
 if __name__ == "__main__":

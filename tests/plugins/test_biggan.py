@@ -75,10 +75,40 @@ def test_biggan_generator_level_arithmetic_matches_the_network():
     ],
 )
 def test_layout_has_the_widths_of_the_paper(side, generator, discriminator, num_down):
-    layout = Layout(ImageSpec(side, side), "biggan")
+    layout = Layout(BigganConfig(), ImageSpec(side, side), "biggan")
     assert layout.generator_widths == generator
     assert layout.discriminator_widths == discriminator
     assert layout.num_down == num_down
+
+
+@pytest.mark.parametrize("config", [BigganConfig, BigganDeepConfig])
+def test_widths_of_the_options_are_those_of_the_networks(config):
+    options = config(
+        z_dim=8, channels=4, generator_widths=(16, 8, 4, 2), discriminator_widths=(2, 4, 8, 8)
+    )
+    architecture = Biggan(options) if config is BigganConfig else BigganDeep(options)
+    networks = architecture.networks(ImageSpec(32, 32, 1))
+    assert networks["generator"].to_image.in_channels == 2 * 4
+    assert networks["generator"].grid[0] == 16 * 4
+    assert networks["discriminator"].head.out.in_features == 8 * 4
+    logits = networks["discriminator"](
+        networks["generator"](torch.randn(2, 8), torch.zeros(2, 0)), torch.zeros(2, 0)
+    )
+    assert logits.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "options, fault",
+    [
+        ({"generator_widths": (4, 4)}, r"generator_widths=\[4, 4\].*wants 4 positive"),
+        ({"generator_widths": (2, 4, 8, 16)}, "none larger than the one before"),
+        ({"discriminator_widths": (8, 8, 4, 2)}, "none smaller than the one before"),
+        ({"discriminator_widths": (0, 4, 4, 4)}, r"The paper's are \[4, 4, 4, 4\]"),
+    ],
+)
+def test_widths_that_do_not_fit_are_refused(options, fault):
+    with pytest.raises(ConfigError, match=fault):
+        Biggan(BigganConfig(**options)).check(ImageSpec(32, 32), OBJECTIVE)
 
 
 @pytest.mark.parametrize(
