@@ -4,6 +4,7 @@ import functools
 from pathlib import Path
 
 from ganforge.components import RunContext
+from ganforge.training.heap import keep_heap
 from ganforge.training.runtime import Precision, Runtime
 
 
@@ -25,7 +26,10 @@ def runtime_of(context: RunContext) -> Runtime:
 
 @functools.lru_cache(maxsize=1)
 def _runtime(precision: Precision, trackers: tuple[str, ...], run_dir: Path) -> Runtime:
-    return Runtime(precision, trackers, run_dir)
+    runtime = Runtime(precision, trackers, run_dir)
+    if runtime.device.type == "cpu":
+        keep_heap()
+    return runtime
 
 
 def end_session(context: RunContext) -> None:

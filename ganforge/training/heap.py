@@ -1,4 +1,4 @@
-"""The C heap of a training process on a CPU: kept between steps and made of huge pages.
+"""The C heap of a run on a CPU: kept between steps and made of huge pages.
 
 A training step frees what the next one asks for again. By default glibc gives such memory back to
 the kernel and gets it again page by page, zeroed; kept, and in huge pages, steps of small networks

@@ -19,7 +19,6 @@ from accelerate.utils import (
 from torch import Tensor
 
 from ganforge.errors import ConfigError, GanforgeError
-from ganforge.training.heap import keep_heap
 
 T = TypeVar("T")
 Precision = Literal["bf16", "fp32", "fp16"]
@@ -70,7 +69,6 @@ class Runtime:
         self.precision = precision
         if use_cpu:
             torch.set_num_threads(cpu_threads())
-            keep_heap()
 
     @property
     def device(self) -> torch.device:

@@ -22,6 +22,7 @@ from torch.nn.functional import l1_loss, mse_loss
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
 from ganforge.training.build import build_run
+from ganforge.training.heap import keep_heap
 from ganforge.training.loop import make_batches, make_stepper
 from ganforge.training.run_state import TrainingRun
 from ganforge.training.runtime import Runtime
@@ -167,6 +168,8 @@ def main(
     as_json: bool,
 ) -> None:
     """Time both and print images per second and their ratio."""
+    if not torch.cuda.is_available():
+        keep_heap()
     run = engine_run(size, batch, blocks, {"precision": precision, "compile": compiled})
     usual_nets = run.architecture.networks(run.spec)
     for role, net in usual_nets.items():

@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
 from ganforge.training.build import build_run
+from ganforge.training.heap import keep_heap
 from ganforge.training.loop import make_batches, make_stepper
 from ganforge.training.run_state import TrainingRun
 from ganforge.training.runtime import Runtime
@@ -137,6 +138,8 @@ def engine_step(run: TrainingRun, img: Tensor) -> Callable[[], float]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def main(size: int, batch: int, channels: int, steps: int, as_json: bool) -> None:
     """Time all three and print images per second and ratios."""
+    if not torch.cuda.is_available():
+        keep_heap()
     run = engine_run(size, batch, channels)
     nets = run.nets.modules()
     img = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8)

@@ -5,7 +5,7 @@
 
 import click
 import torch
-from loops import leave_heap, serve_engine
+from loops import serve_engine
 from turns import Kind, compete, options, show
 
 from ganforge.batch import ImageSpec
@@ -31,8 +31,6 @@ def main(
         arguments.append("--compile" if compiled else "--no-compile")
         show(compete(__file__, arguments, KINDS, batch, turns), as_json)
         return
-    if served == "usual":
-        leave_heap()
     config = PipelineConfig.model_validate(
         {
             "name": "heap",
@@ -43,7 +41,8 @@ def main(
     )
     image = torch.randint(256, (batch, 1, size, size), dtype=torch.uint8)
     watched = "loss/discriminator/adversarial"
-    serve_engine(config, ImageSpec(size, size, 1), {"image": image}, watched, KINDS)
+    spec, own_heap = ImageSpec(size, size, 1), served == "engine"
+    serve_engine(config, spec, {"image": image}, watched, KINDS, own_heap=own_heap)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from turns import Kind, serve
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
 from ganforge.layers import resample
-from ganforge.training import runtime
 from ganforge.training.build import build_run
+from ganforge.training.heap import keep_heap
 from ganforge.training.loop import make_batches, make_stepper
 from ganforge.training.progress import Progress
 from ganforge.training.run_state import TrainingRun
@@ -31,16 +31,10 @@ def num_parameters(networks: Mapping[str, nn.Module]) -> dict[str, int]:
     return {role: sum(p.numel() for p in net.parameters()) for role, net in networks.items()}
 
 
-def leave_heap() -> None:
-    """Let runs of this process use the C heap as it is."""
-    runtime.keep_heap = lambda: False
-
-
 def plain_run(config: PipelineConfig, spec: ImageSpec) -> TrainingRun:
     """Networks in training mode for a textbook loop, in float32."""
     # As published: a depthwise convolution for every filter.
     resample._MAX_MATRIX_SIDE = 0
-    leave_heap()
     run = build_run(config, spec, Runtime("fp32"))
     for network in run.nets.modules().values():
         network.train()
@@ -53,6 +47,8 @@ def serve_engine(
     fields: Mapping[str, Tensor],
     watched: str,
     kinds: Sequence[Kind],
+    *,
+    own_heap: bool = True,
 ) -> None:
     """Serve the engine's steps on one batch, from its bytes on, the average included.
 
@@ -62,7 +58,10 @@ def serve_engine(
         fields: the batch as the loader gives it.
         watched: the sum whose value is the loss of a step.
         kinds: of steps.
+        own_heap: keep the C heap on a CPU, as a run does.
     """
+    if own_heap and not torch.cuda.is_available():
+        keep_heap()
     run = build_run(config, spec, Runtime(config.train.precision))
     stepper, batch = make_stepper(run), config.train.batch_size
 

@@ -12,10 +12,15 @@ pytestmark = [
 ]
 
 _ROUNDS = """
-import resource, sys
-from ganforge.training.runtime import Runtime
+import resource
+from pathlib import Path
+from ganforge.components import RunContext
+from ganforge.config import PipelineConfig
+from ganforge.stages.session import runtime_of
 if {keep}:
-    Runtime("fp32")
+    train = dict(trackers=[])
+    config = dict(name="heap", data=dict(shards="."), model=dict(architecture="dcgan"), train=train)
+    runtime_of(RunContext(PipelineConfig.model_validate(config), Path(".")))
 def step():
     blocks = [bytearray(b"x") * (8 << 20) for _ in range(8)]
 for _ in range(3):
