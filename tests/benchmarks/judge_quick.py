@@ -1,17 +1,20 @@
 """Train the quick Fashion-MNIST recipes and judge them: a table of medians and ranges over seeds.
 
 What is finished is not done again: the same command continues what was stopped. Each run takes up
-to 10 minutes on two idle cores. The judge is `judge_fashion_mnist.py`'s.
+to 10 minutes on two idle cores. Several at a time (`--jobs`) have one thread each and end by their
+kimg alone, so that a busy machine changes no number. The judge is `judge_fashion_mnist.py`'s.
 
     python tests/benchmarks/judge_fashion_mnist.py train --cache judge/
-    python tests/benchmarks/judge_quick.py acgan lsgan --seeds 0,1,2 --cache judge/ --out quick/
+    python tests/benchmarks/judge_quick.py acgan --seeds 0,1,2 --jobs 2 --cache judge/
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +31,22 @@ def recipes() -> dict[str, Path]:
     return {path.stem.removesuffix(ending): path for path in files}
 
 
-def train_and_judge(pipeline: Path, seed: int, run_dir: Path, cache: Path) -> None:
+def train_and_judge(pipeline: Path, seed: int, run_dir: Path, cache: Path, jobs: int) -> None:
     """Run a recipe and write what the judge says to `judge.json` in its run directory."""
     overrides = [f"run_dir={run_dir}", f"train.seed={seed}", "stages=[prepare,train,publish]"]
-    subprocess.run(
-        [sys.executable, "-m", "ganforge.run", str(pipeline), *overrides], check=True, cwd=ROOT
-    )
+    env = dict(os.environ)
+    if jobs > 1:
+        overrides.append("train.max_minutes=null")
+        env |= {"GANFORGE_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "ganforge.run", str(pipeline), *overrides]
+    subprocess.run(command, check=True, cwd=ROOT, env=env)
     judge = Path(__file__).with_name("judge_fashion_mnist.py")
     scored = subprocess.run(
         [sys.executable, str(judge), "score", str(run_dir / "export"), "--cache", str(cache)],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
+        env=env,
     )
     partial = run_dir / "judge.json.partial"
     partial.write_text(scored.stdout)
@@ -88,14 +95,20 @@ def table(out: Path) -> str:
 @click.option("--seeds", default="0", show_default=True, help="E.g. 0,1,2.")
 @click.option("--cache", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("quick"), show_default=True)
-def main(names: tuple[str, ...], seeds: str, cache: Path, out: Path) -> None:
+@click.option("--jobs", type=click.IntRange(min=1), default=1, help="Runs at a time. Default: 1.")
+def main(names: tuple[str, ...], seeds: str, cache: Path, out: Path, jobs: int) -> None:
     """Train and judge the recipes NAMES, all when none is given; then print the table."""
     out, cache = out.resolve(), cache.resolve()
-    for seed in map(int, seeds.split(",")):
-        for name in names or recipes():
-            run_dir = out / f"{name}-s{seed}"
-            if not (run_dir / "judge.json").exists():
-                train_and_judge(recipes()[name], seed, run_dir, cache)
+
+    def run(name: str, seed: int) -> None:
+        run_dir = out / f"{name}-s{seed}"
+        if not (run_dir / "judge.json").exists():
+            train_and_judge(recipes()[name], seed, run_dir, cache, jobs)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        wanted = [(name, int(seed)) for name in names or recipes() for seed in seeds.split(",")]
+        for done in [pool.submit(run, *pair) for pair in wanted]:
+            done.result()
     click.echo(table(out))
 
 
