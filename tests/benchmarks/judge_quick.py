@@ -95,20 +95,20 @@ def table(out: Path) -> str:
 @click.option("--seeds", default="0", show_default=True, help="E.g. 0,1,2.")
 @click.option("--cache", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("quick"), show_default=True)
-@click.option("--jobs", type=click.IntRange(min=1), default=1, help="Runs at a time. Default: 1.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True)
 def main(names: tuple[str, ...], seeds: str, cache: Path, out: Path, jobs: int) -> None:
     """Train and judge the recipes NAMES, all when none is given; then print the table."""
     out, cache = out.resolve(), cache.resolve()
 
-    def run(name: str, seed: int) -> None:
+    def run(wanted: tuple[str, int]) -> None:
+        name, seed = wanted
         run_dir = out / f"{name}-s{seed}"
         if not (run_dir / "judge.json").exists():
             train_and_judge(recipes()[name], seed, run_dir, cache, jobs)
 
+    runs = [(name, int(seed)) for seed in seeds.split(",") for name in names or recipes()]
     with ThreadPoolExecutor(jobs) as pool:
-        wanted = [(name, int(seed)) for name in names or recipes() for seed in seeds.split(",")]
-        for done in [pool.submit(run, *pair) for pair in wanted]:
-            done.result()
+        list(pool.map(run, runs))  # a run that fails takes those that have not begun with it
     click.echo(table(out))
 
 
