@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import click
@@ -100,15 +101,22 @@ def main(names: tuple[str, ...], seeds: str, cache: Path, out: Path, jobs: int) 
     """Train and judge the recipes NAMES, all when none is given; then print the table."""
     out, cache = out.resolve(), cache.resolve()
 
+    failed = Event()
+
     def run(wanted: tuple[str, int]) -> None:
         name, seed = wanted
         run_dir = out / f"{name}-s{seed}"
-        if not (run_dir / "judge.json").exists():
+        if failed.is_set() or (run_dir / "judge.json").exists():
+            return
+        try:
             train_and_judge(recipes()[name], seed, run_dir, cache, jobs)
+        except BaseException:
+            failed.set()  # a run that fails takes those that have not begun with it
+            raise
 
     runs = [(name, int(seed)) for seed in seeds.split(",") for name in names or recipes()]
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(run, runs))  # a run that fails takes those that have not begun with it
+        list(pool.map(run, runs))
     click.echo(table(out))
 
 
