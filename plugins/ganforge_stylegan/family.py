@@ -33,6 +33,8 @@ class StyleFamily(NoiseToImage[StyleConfigT]):
     latent_spaces = ("z", "w")
     generate_options = {
         "truncation_cutoff": "layers that truncation applies to, from the coarsest; default all",
+        "truncation_mean": "class (default) draws w towards the mean of the image's own class; all "
+        "towards the mean of all",
     }
     example_options = {
         "z_dim": 8,
@@ -56,19 +58,24 @@ class StyleFamily(NoiseToImage[StyleConfigT]):
     def check_request(self, truncation: float | None, options: Mapping[str, Any]) -> None:
         """Refuse unknown options and values."""
         super().check_request(truncation, options)
-        cutoff = options.get("truncation_cutoff")
-        if cutoff is None:
-            return
-        if not isinstance(cutoff, int) or cutoff < 0:
+        cutoff, mean = options.get("truncation_cutoff"), options.get("truncation_mean")
+        if cutoff is not None and (not isinstance(cutoff, int) or cutoff < 0):
             raise ConfigError(
                 f"The generation option 'truncation_cutoff' of '{self.name}' is {cutoff!r}; "
                 f"give a number of layers, 0 or more, or leave it out to truncate all."
             )
-        if truncation is None:
+        if mean not in (None, "class", "all"):
             raise ConfigError(
-                f"truncation_cutoff={cutoff} has no effect without truncation. "
-                f"Set truncation as well, e.g. 0.7, or leave truncation_cutoff out."
+                f"The generation option 'truncation_mean' of '{self.name}' is {mean!r}; "
+                f"use class or all."
             )
+        given = {"truncation_cutoff": cutoff, "truncation_mean": mean}
+        for option, value in given.items():
+            if value is not None and truncation is None:
+                raise ConfigError(
+                    f"{option}={value} has no effect without truncation. "
+                    f"Set truncation as well, e.g. 0.7, or leave {option} out."
+                )
 
     @abstractmethod
     def synthesis(self, spec: ImageSpec) -> Synthesis:
@@ -105,9 +112,17 @@ class StyleFamily(NoiseToImage[StyleConfigT]):
         return cast(StyleGenerator, nets["generator"]).synthesis.num_ws
 
     def _ws(self, gen: StyleGenerator, request: GenerateRequest) -> Tensor:
-        w = gen.mapping(self.request_latent(request), request.random_label(gen.c_dim))
-        psi = 1.0 if request.truncation is None else request.truncation
-        return gen.truncated(w, psi, request.options.get("truncation_cutoff"))
+        c = request.random_label(gen.c_dim)
+        w = gen.mapping(self.request_latent(request), c)
+        if request.truncation is None:
+            return gen.truncated(w, 1.0)
+        by_class = gen.c_dim > 0 and request.options.get("truncation_mean") != "all"
+        return gen.truncated(
+            w,
+            request.truncation,
+            request.options.get("truncation_cutoff"),
+            gen.class_means(c) if by_class else None,
+        )
 
 
 class NoisyFamily(StyleFamily[StyleConfigT]):

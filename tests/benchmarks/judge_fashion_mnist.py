@@ -218,7 +218,9 @@ def load_images(path: Path) -> NDArray[np.uint8]:
     return np.stack([np.asarray(Image.open(file).convert("L")) for file in files])
 
 
-def generate(path: Path, count: int, seed: int) -> tuple[NDArray[np.uint8], list[int] | None]:
+def generate(
+    path: Path, count: int, seed: int, truncation: float | None
+) -> tuple[NDArray[np.uint8], list[int] | None]:
     """Images of an export folder or Hub repository; class i % 10 is asked for if it takes one."""
     import ganforge
 
@@ -230,6 +232,7 @@ def generate(path: Path, count: int, seed: int) -> tuple[NDArray[np.uint8], list
         found = model.generate(
             seeds=list(range(seed + start, seed + stop)),
             labels=asked[start:stop] if asked else None,
+            truncation=truncation,
         )
         images += [np.asarray(image.convert("L")) for image in found]
     return np.stack(images), asked
@@ -306,11 +309,19 @@ def reference(cache: Path, data: Path) -> None:
 @click.option("--num-images", default=10_000, show_default=True, help="For a model.")
 @click.option("--seed", default=0, show_default=True, help="For a model: image i has seed + i.")
 @click.option("--labels", type=click.Path(path_type=Path), help=".npy of the classes asked for.")
-def score(path: Path, cache: Path, num_images: int, seed: int, labels: Path | None) -> None:
+@click.option("--truncation", type=float, help="For a model that has it.")
+def score(
+    path: Path,
+    cache: Path,
+    num_images: int,
+    seed: int,
+    labels: Path | None,
+    truncation: float | None,
+) -> None:
     """Score a model folder, a .npy/.npz file or a folder of PNGs; prints JSON."""
     judge = load_judge(cache)
     if (path / "config.json").exists():
-        images, asked = generate(path, num_images, seed)
+        images, asked = generate(path, num_images, seed, truncation)
     else:
         images, asked = load_images(path), None
     if labels is not None:

@@ -191,6 +191,37 @@ def test_stylegan2_truncation_moves_the_first_layers_to_the_mean():
     assert_close(cut, torch.tensor([3.0, 3.0] + [1.0] * (gen.synthesis.num_ws - 2)))
 
 
+def test_stylegan2_truncation_is_towards_the_mean_of_the_images_class():
+    gen = built(LABELLED)["generator"].eval()
+    gen.w_avg.fill_(9.0)
+    c = torch.eye(3)[[2, 0, 2]]
+    z = torch.randn(100_000, 8)
+    expected = torch.stack([gen.mapping(z, one.expand(len(z), -1)).mean(0) for one in c])
+    spread = gen.mapping(z, c[:1].expand(len(z), -1)).std(0).max()
+    assert_close(gen.class_means(c), expected, atol=float(5 * spread / math.sqrt(1024)), rtol=0)
+
+    w = gen.mapping(z[:3], c)
+    ws = gen.truncated(w, 0.25, mean=gen.class_means(c))
+    assert_close(ws[:, 0], 0.25 * w + 0.75 * gen.class_means(c))
+    own, everyone, alone = (
+        tiny().generate(
+            {"generator": gen},
+            GenerateRequest(
+                [1, 2, 3][: len(label)],
+                label=label,
+                truncation=0.0,
+                options={"noise": "const", **options},
+            ),
+        )
+        for label, options in ((c, {}), (c, {"truncation_mean": "all"}), (c[:1], {}))
+    )
+    assert_close(own[0], own[2])
+    assert (own[0] - own[1]).abs().max() > 1e-3
+    assert_close(own[:1], alone, atol=1e-5, rtol=1e-4)
+    assert_close(everyone[0], everyone[1])
+    assert (everyone[0] - own[0]).abs().max() > 1e-3
+
+
 def test_stylegan2_truncation_zero_gives_one_image_for_all_seeds():
     nets = {"generator": built()["generator"].eval()}
     request = GenerateRequest([1, 2], truncation=0.0, options={"noise": "const"})
@@ -212,6 +243,8 @@ def test_stylegan2_generate_without_label_draws_one_from_the_seed():
         (0.5, {"truncation_cutoff": -1}, r"'truncation_cutoff'.*is -1; give a number of layers"),
         (0.5, {"truncation_cutoff": "x"}, r"'truncation_cutoff'.*is 'x'; give a number of layers"),
         (None, {"truncation_cutoff": 2}, r"truncation_cutoff=2 has no effect.*Set truncation"),
+        (0.5, {"truncation_mean": "own"}, r"'truncation_mean'.*is 'own'; use class or all"),
+        (None, {"truncation_mean": "all"}, r"truncation_mean=all has no effect.*Set truncation"),
         (None, {"nois": "const"}, r"'stylegan2' has no generation option 'nois'.*'noise'"),
     ],
 )
