@@ -27,8 +27,8 @@ COLUMNS = ("recipe", "seeds", "minutes", "kimg", "distance", "asked class", "wor
 
 def recipes() -> dict[str, Path]:
     """Pipeline files by short name."""
-    ending = "_fashion_mnist"
-    files = sorted((ROOT / "pipelines" / "quick").glob(f"*{ending}.yaml"))
+    folder, ending = ROOT / "pipelines", "_fashion_mnist"
+    files = [folder / "quickstart.yaml", *sorted((folder / "quick").glob(f"*{ending}.yaml"))]
     return {path.stem.removesuffix(ending): path for path in files}
 
 
