@@ -2,7 +2,8 @@
 
 Deviations from the paper: 4x4 kernels in place of 5x5 (even kernels tile a stride of 2 without a
 checkerboard), latents from a normal distribution, and any size whose halves reach a small grid.
-Options give LSGAN's generator (arXiv:1611.04076) and minibatch discrimination (arXiv:1606.03498).
+Options give LSGAN's generator (arXiv:1611.04076), minibatch discrimination (arXiv:1606.03498) and
+labels by concatenation, as in the conditional GAN (arXiv:1411.1784).
 """
 
 from itertools import pairwise
@@ -29,6 +30,11 @@ _LSGAN_DOUBLED = 2
 class DcganConfig(ComponentOptions):
     """Options of DCGAN."""
 
+    condition: Literal["none", "label"] = Field(
+        "none",
+        description="label joins the one-hot class to the latent and, a map each, to the image "
+        "(Mirza and Osindero 2014); the data must have labels.",
+    )
     z_dim: int = Field(100, gt=0, description="Latent size.")
     base_channels: int = Field(
         64, gt=0, description="Channels at the finest grid; they double towards the coarsest."
@@ -61,16 +67,22 @@ def _widths(config: DcganConfig, doublings: int) -> list[int]:
     return [min(config.max_channels, config.base_channels << level) for level in range(doublings)]
 
 
+def _c_dim(config: DcganConfig, spec: ImageSpec) -> int:
+    """Classes that the networks are told."""
+    return spec.num_classes if config.condition == "label" else 0
+
+
 class DcganGenerator(nn.Module):
-    """z [N, z_dim] -> img [N, C, H, W] in [-1, 1]: a projection, then stride-2 convolutions."""
+    """z [N, z_dim], c [N, c_dim] -> img [N, C, H, W] in [-1, 1]: stride-2 convolutions."""
 
     def __init__(self, config: DcganConfig, spec: ImageSpec) -> None:
         super().__init__()
         height, width, doublings = base_grid(spec.height, spec.width, "dcgan")
         widths = _widths(config, doublings)[::-1]
-        norm = config.generator_norm
+        norm, self.c_dim = config.generator_norm, _c_dim(config, spec)
+        latent = config.z_dim + self.c_dim
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(config.z_dim, widths[0], (height, width), bias=norm == "none"),
+            nn.ConvTranspose2d(latent, widths[0], (height, width), bias=norm == "none"),
             build_norm(norm, widths[0]),
             nn.ReLU(),
         ]
@@ -81,12 +93,14 @@ class DcganGenerator(nn.Module):
         self.apply(init_dcgan)
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
-        """Generate; `c` is [N, 0]."""
+        """Generate."""
+        if self.c_dim:
+            z = torch.cat([z, c], dim=1)
         return torch.tanh(self.layers(z[:, :, None, None]))
 
 
 class LsganGenerator(nn.Module):
-    """z [N, z_dim] -> img [N, C, H, W] in [-1, 1]: DCGAN's with layers of stride 1 between.
+    """z [N, z_dim], c [N, c_dim] -> img [N, C, H, W]: DCGAN's, with layers of stride 1 between.
 
     Source: Mao et al. 2017, arXiv:1611.04076, figure 5a; 4x4 kernels at stride 2 and 3x3 at
     stride 1 in place of 5x5.
@@ -97,9 +111,10 @@ class LsganGenerator(nn.Module):
         height, width, doublings = base_grid(spec.height, spec.width, "dcgan")
         # Figure 5a stops at 256 channels where the discriminator goes on to 512.
         widths = [min(n, 4 * config.base_channels) for n in _widths(config, doublings)][::-1]
-        norm = config.generator_norm
+        norm, self.c_dim = config.generator_norm, _c_dim(config, spec)
+        latent = config.z_dim + self.c_dim
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(config.z_dim, widths[0], (height, width), bias=norm == "none"),
+            nn.ConvTranspose2d(latent, widths[0], (height, width), bias=norm == "none"),
             build_norm(norm, widths[0]),
             nn.ReLU(),
         ]
@@ -116,7 +131,9 @@ class LsganGenerator(nn.Module):
         self.apply(init_dcgan)
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
-        """Generate; `c` is [N, 0]."""
+        """Generate."""
+        if self.c_dim:
+            z = torch.cat([z, c], dim=1)
         return torch.tanh(self.layers(z[:, :, None, None]))
 
 
@@ -129,7 +146,7 @@ def _step_up(before: int, after: int, norm: Norm) -> list[nn.Module]:
 
 
 class DcganDiscriminator(nn.Module):
-    """img [N, C, H, W] -> logits [N]: stride-2 convolutions, then one over the whole grid."""
+    """img [N, C, H, W], c [N, c_dim] -> logits [N]: stride-2 convolutions, then the whole grid."""
 
     def __init__(self, config: DcganConfig, spec: ImageSpec) -> None:
         super().__init__()
@@ -137,7 +154,9 @@ class DcganDiscriminator(nn.Module):
         widths = _widths(config, doublings)
         choice = config.discriminator_norm
         norm: Norm = "none" if choice == "spectral" else choice
-        layers: list[nn.Module] = [nn.Conv2d(spec.channels, widths[0], 4, 2, 1), LeakyReLU(0.2)]
+        self.c_dim = _c_dim(config, spec)
+        channels = spec.channels + self.c_dim
+        layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), LeakyReLU(0.2)]
         for before, after in pairwise(widths):
             layers += [
                 nn.Conv2d(before, after, 4, 2, 1, bias=norm == "none"),
@@ -153,7 +172,10 @@ class DcganDiscriminator(nn.Module):
                     spectral_norm(layer)
 
     def forward(self, img: Tensor, c: Tensor) -> Tensor:
-        """Score; `c` is [N, 0]."""
+        """Score."""
+        if self.c_dim:
+            maps = c[:, :, None, None].expand(-1, -1, *img.shape[2:])
+            img = torch.cat([img, maps.to(img.dtype)], dim=1)
         return self.layers(img).flatten()  # type: ignore[no-any-return]  # Sequential is untyped
 
 
@@ -172,6 +194,10 @@ class Dcgan(NoiseToImage[DcganConfig]):
     paper = "Radford et al. 2016, arXiv:1511.06434"
     optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
     example_options = {"z_dim": 8, "base_channels": 8}
+
+    def __init__(self, config: DcganConfig) -> None:
+        super().__init__(config)
+        self.inputs = ("image", "label") if config.condition == "label" else ("image",)
 
     @property
     def z_dim(self) -> int:

@@ -100,6 +100,35 @@ def test_resnets_take_a_gradient_penalty(architecture):
 # DCGAN ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("generator", ["dcgan", "lsgan"])
+def test_dcgan_told_the_label_joins_it_to_both_inputs(generator):
+    gan = build(Dcgan, condition="label", generator=generator)
+    assert gan.inputs == ("image", "label") and build(Dcgan).inputs == ("image",)
+    torch.manual_seed(0)
+    networks, plain = gan.networks(LABELLED), build(Dcgan, generator=generator).networks(LABELLED)
+    gen, disc = networks["generator"].eval(), networks["discriminator"].eval()
+
+    # Three more inputs: of 4x4 weights on the base grid, and of 4x4 kernels on the image.
+    widths = {gen: gen.layers[0].out_channels, disc: disc.layers[0].out_channels}
+    for network, before in zip(widths, plain.values(), strict=True):
+        more = num_parameters(network) - num_parameters(before)
+        assert more == 3 * 16 * widths[network]
+    assert gen.layers[0].weight.shape[0] == 8 + 3
+
+    z, c = torch.randn(1, 8).expand(3, -1), torch.eye(3)
+    img = gen(z, c)
+    assert not torch.equal(img[0], img[1]) and not torch.equal(img[1], img[2])
+    seen = disc(img[:1].expand(3, -1, -1, -1), c)
+    assert seen.unique().numel() == 3
+    with torch.no_grad():
+        disc.layers[0].weight[:, LABELLED.channels :] = 0
+    assert disc(img[:1].expand(3, -1, -1, -1), c).unique().numel() == 1
+
+    given = gan.generate(networks, GenerateRequest([1, 2, 3], label=c))
+    drawn = gan.generate(networks, GenerateRequest([1, 2, 3]))
+    assert given.shape == drawn.shape == (3, 3, 16, 16)
+
+
 def test_dcgan_default_size_is_the_papers_for_64x64():
     networks = Dcgan(DcganConfig(base_channels=128)).networks(ImageSpec(64, 64, 3))
     widths = [1024, 512, 256, 128]
