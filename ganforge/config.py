@@ -251,7 +251,9 @@ class TrainConfig(StrictModel):
         "the same run. Default: the number of ranks at first launch.",
     )
     seed: int = Field(0, ge=0, description="Fixes weights, data order and all noise.")
-    precision: Literal["bf16", "fp32", "fp16"] = "bf16"
+    precision: Literal["auto", "bf16", "fp32", "fp16"] = Field(
+        "auto", description="Of forward passes. auto: bf16 where the hardware has it, else fp32."
+    )
     compile: bool | Literal["auto"] = Field("auto", description="torch.compile the networks.")
     channels_last: bool = True
     sync_batchnorm: bool = Field(

@@ -309,7 +309,8 @@ def test_fault_several_are_listed_together(write):
 
     assert message.startswith("2 errors in the pipeline file:")
     assert "train.sed (a.yaml:3)" in message
-    assert "train.precision (a.yaml:4): should be 'bf16', 'fp32' or 'fp16' (got 'fp8')" in message
+    assert "train.precision (a.yaml:4): should be 'auto', 'bf16', 'fp32' or 'fp16'" in message
+    assert "(got 'fp8')" in message
 
 
 def test_fault_number_as_key_is_located(write):

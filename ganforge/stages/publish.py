@@ -69,7 +69,7 @@ class Publish(Stage[StrictModel]):
                 "loss": config.loss.name,
                 "regularizers": ", ".join(r.name for r in config.loss.regularizers) or "none",
                 "seed": config.train.seed,
-                "precision": config.train.precision,
+                "precision": runtime_of(context).precision,
             },
         )
         folder = export_model(

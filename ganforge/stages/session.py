@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ganforge.components import RunContext
 from ganforge.training.heap import keep_heap
-from ganforge.training.runtime import Precision, Runtime
+from ganforge.training.precision import PrecisionChoice
+from ganforge.training.runtime import Runtime
 
 
 def shards_location(context: RunContext) -> str:
@@ -25,7 +26,7 @@ def runtime_of(context: RunContext) -> Runtime:
 
 
 @functools.lru_cache(maxsize=1)
-def _runtime(precision: Precision, trackers: tuple[str, ...], run_dir: Path) -> Runtime:
+def _runtime(precision: PrecisionChoice, trackers: tuple[str, ...], run_dir: Path) -> Runtime:
     runtime = Runtime(precision, trackers, run_dir)
     if runtime.device.type == "cpu":
         keep_heap()

@@ -32,7 +32,7 @@ from ganforge.training.health import HealthMonitor
 from ganforge.training.logs import Display, JsonLines
 from ganforge.training.loop import Task, train
 from ganforge.training.meter import Meter
-from ganforge.training.resume import check_resumable, check_same_data
+from ganforge.training.resume import check_resumable, check_same_data, check_same_precision
 from ganforge.training.run_state import TrainingRun, is_out_of_time
 from ganforge.training.samples import last_frame
 from ganforge.training.standing import check_standing
@@ -192,6 +192,7 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
     if saved is not None and newest is not None:
         check_resumable(saved, config, newest)
         check_same_data(saved, index.digest, newest)
+        check_same_precision(saved, config.train.precision, runtime.precision, newest)
     num_slots = None if saved is None else int(saved.state["num_slots"])
     run = build_run(config, model_spec(config, index, fields), runtime, num_slots)
     run.data_digest = index.digest

@@ -119,7 +119,7 @@ def build_run(
         scalers={
             group: torch.amp.GradScaler(runtime.device.type)
             for group in optimizers
-            if config.train.precision == "fp16"
+            if runtime.precision == "fp16"
         },
     )
     run.slot_state = [{} for _ in run.local_slots]

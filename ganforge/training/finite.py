@@ -131,6 +131,6 @@ class FiniteCheck:
         return (
             f"Not finite in phase '{losses.phase}' at nimg={losses.nimg} (step {losses.step}, rank "
             f"{self._rank}): {'; '.join(found or ['a loss on another rank'])}. {kept} and the last "
-            f"checkpoint is intact. Lower train.optimizer.lr, set train.grad_clip_norm or use "
-            f"train.precision=fp32, then run the same command to resume."
+            f"checkpoint is intact. Run the same command with train.precision=fp32 to resume, or, "
+            f"under another name, with a lower train.optimizer.lr or train.grad_clip_norm."
         )

@@ -1,5 +1,6 @@
-"""Whether a run may go on from a checkpoint with this pipeline file and these images."""
+"""Whether a run may go on from a checkpoint with this pipeline file, these images, this machine."""
 
+import logging
 from pathlib import Path
 
 import yaml
@@ -8,6 +9,9 @@ from ganforge.config import PipelineConfig
 from ganforge.errors import CheckpointError
 from ganforge.pipeline_file import config_diff
 from ganforge.training.checkpoint import Checkpoint
+from ganforge.training.precision import Precision, PrecisionChoice
+
+log = logging.getLogger(__name__)
 
 # Changes of these change no image, loss or weight of the run.
 _HARMLESS = (
@@ -36,6 +40,7 @@ _HARMLESS = (
     "train.trackers",
     "train.health",
     "train.compile",
+    "train.precision",  # check_same_precision
 )
 
 
@@ -76,6 +81,32 @@ def check_same_data(checkpoint: Checkpoint, digest: str, where: Path) -> None:
             f"{before[:12]} and is {digest[:12]}. Restore them, or give this run another name or "
             f"run_dir."
         )
+
+
+def check_same_precision(
+    checkpoint: Checkpoint, wanted: PrecisionChoice, here: Precision, where: Path
+) -> None:
+    """Refuse to change the arithmetic of a run unless the pipeline file names the new one.
+
+    Args:
+        checkpoint: what the run goes on from.
+        wanted: `train.precision`.
+        here: what that means on these machines.
+        where: the checkpoint's path, for messages.
+
+    Raises:
+        CheckpointError: `auto` means another precision here than where the checkpoint was made.
+    """
+    before = checkpoint.state["precision"]
+    if before == here:
+        return
+    if wanted == "auto":
+        raise CheckpointError(
+            f"Checkpoint {where} was trained in {before}, and train.precision=auto is {here} on "
+            f"this hardware. Resume with train.precision={here} to change over, or with "
+            f"train.precision={before} to go on as before, which may be slow here."
+        )
+    log.warning("Checkpoint %s was trained in %s; it goes on in %s.", where, before, here)
 
 
 def _is_harmless(line: str, config: PipelineConfig) -> bool:

@@ -117,6 +117,7 @@ class TrainingRun:
             "step": self.progress.step,
             "nimg": self.progress.nimg,
             "num_slots": self.num_slots,
+            "precision": self.runtime.precision,
             "rollbacks": self.rollbacks,
             "scalers": {"+".join(g): s.state_dict() for g, s in self.scalers.items()},
             "spec": self.spec.to_dict(),
@@ -158,7 +159,8 @@ class TrainingRun:
         self.progress.step, self.progress.nimg = state["step"], state["nimg"]
         self.rollbacks = max(self.rollbacks, state["rollbacks"])
         for group, scaler in self.scalers.items():
-            scaler.load_state_dict(state["scalers"]["+".join(group)])
+            if state["precision"] == "fp16":  # else the run changes to it here
+                scaler.load_state_dict(state["scalers"]["+".join(group)])
         self.extra = state["extra"]
 
     def _named_parameters(self, group: Group) -> dict[str, nn.Parameter]:

@@ -2,10 +2,11 @@
 
 import contextlib
 import datetime
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -19,9 +20,10 @@ from accelerate.utils import (
 from torch import Tensor
 
 from ganforge.errors import ConfigError, GanforgeError
+from ganforge.training.precision import PrecisionChoice, choose_precision, has_bf16
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
-Precision = Literal["bf16", "fp32", "fp16"]
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Preparing data on rank 0 may take hours while the others wait.
 _TIMEOUT = datetime.timedelta(hours=12)
@@ -36,14 +38,15 @@ class Runtime:
 
     def __init__(
         self,
-        precision: Precision = "bf16",
+        precision: PrecisionChoice = "auto",
         trackers: Sequence[str] = (),
         project_dir: Path | None = None,
     ) -> None:
         """Join the process group that the launcher describes.
 
         Args:
-            precision: of the forward passes; parameters stay float32.
+            precision: of the forward passes; parameters stay float32. `auto` is bf16 where every
+                rank's hardware has it and fp32 elsewhere.
             trackers: names of Accelerate trackers.
             project_dir: where trackers write.
 
@@ -55,7 +58,7 @@ class Runtime:
         if precision == "fp16" and use_cpu:
             raise ConfigError(
                 "train.precision=fp16 needs a CUDA device; on this CPU it would silently run in "
-                "fp32. Use bf16 (fast on CPU and GPU) or fp32."
+                "fp32. Use auto, bf16 or fp32."
             )
         self.accelerator = Accelerator(
             mixed_precision="no",  # autocast is ours: Accelerate's is process-wide state
@@ -66,7 +69,10 @@ class Runtime:
         )
         if self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
             raise ConfigError(_SHARDED.format(self.accelerator.distributed_type.value))
-        self.precision = precision
+        bf16 = all(self.gather_object(has_bf16(self.device)))
+        self.precision, said = choose_precision(precision, bf16, use_cpu)
+        if said:
+            log.log(logging.INFO if precision == "auto" else logging.WARNING, said)
         if use_cpu:
             torch.set_num_threads(cpu_threads())
 

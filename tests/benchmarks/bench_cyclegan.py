@@ -149,7 +149,7 @@ def seconds(step: Callable[[], float], clock: Callable[[], float]) -> float:
 @click.option("--batch", default=1, help="Images per step.")
 @click.option("--blocks", default=None, type=int, help="Residual blocks. Default: by size.")
 @click.option("--steps", default=5, help="Steps that are timed, in turns.")
-@click.option("--precision", default="bf16", type=click.Choice(["bf16", "fp32"]))
+@click.option("--precision", default="auto", type=click.Choice(["auto", "bf16", "fp32"]))
 @click.option("--compile/--no-compile", "compiled", default=True)
 @click.option(
     "--cpu-time",

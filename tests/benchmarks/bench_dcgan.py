@@ -26,6 +26,7 @@ from ganforge.config import PipelineConfig
 from ganforge.training.build import build_run
 from ganforge.training.heap import keep_heap
 from ganforge.training.loop import make_batches, make_stepper
+from ganforge.training.precision import has_bf16
 from ganforge.training.run_state import TrainingRun
 from ganforge.training.runtime import Runtime
 
@@ -54,7 +55,7 @@ def usual_step(gen: nn.Module, disc: nn.Module, real: Tensor) -> Callable[[], fl
 
 
 def tricks_step(gen: nn.Module, disc: nn.Module, real: Tensor) -> Callable[[], float]:
-    """The same with channels_last, bfloat16, compilation, fused Adam, an EMA and frozen D."""
+    """The same with channels_last, bfloat16 if any, compilation, fused Adam, EMA, frozen D."""
     gen = gen.to(memory_format=torch.channels_last)
     disc = disc.to(memory_format=torch.channels_last)
     real = real.to(memory_format=torch.channels_last)
@@ -64,9 +65,10 @@ def tricks_step(gen: nn.Module, disc: nn.Module, real: Tensor) -> Callable[[], f
     disc_optimizer = torch.optim.Adam(disc.parameters(), **options)
     fast_gen, fast_disc = torch.compile(gen, dynamic=False), torch.compile(disc, dynamic=False)
     c = real.new_zeros(len(real), 0)
+    bf16 = has_bf16(real.device)
 
     def forward_backward(loss: Callable[[], Tensor]) -> Tensor:
-        with torch.autocast(real.device.type, torch.bfloat16):
+        with torch.autocast(real.device.type, torch.bfloat16, enabled=bf16):
             value = loss()
         value.backward()
         return value

@@ -34,6 +34,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
+from ganforge.training.precision import has_bf16
+
 log = logging.getLogger("judge")
 DATA = Path("/usr/share/datasets/fashion-mnist")
 FILES = {"train": "train", "test": "t10k"}
@@ -138,13 +140,14 @@ def train_judge(folder: Path, epochs: int, batch: int = 256, peak: float = 0.15)
         optimizer, peak, total_steps=epochs * per_epoch, pct_start=0.25
     )
     compiled: Callable[[Tensor], tuple[Tensor, Tensor]] = torch.compile(judge)
+    bf16 = has_bf16(torch.device("cpu"))
     began = time.monotonic()
     for epoch in range(epochs):
         order = torch.randperm(len(img), generator=generator)
         total = 0.0
         for chosen in order[: per_epoch * batch].split(batch):
             shown = augmented(img[chosen], generator).contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 _, logits = compiled(shown)
                 loss = F.cross_entropy(logits, label[chosen], label_smoothing=0.02)
             optimizer.zero_grad()

@@ -174,7 +174,7 @@ def options(
         click.option("--size", default=size, help="Side of the images, in pixels."),
         click.option("--batch", default=batch, help="Images per step."),
         click.option("--turns", default=turns, help="Timed steps of each kind."),
-        click.option("--precision", default="bf16", type=click.Choice(["bf16", "fp32"])),
+        click.option("--precision", default="auto", type=click.Choice(["auto", "bf16", "fp32"])),
         click.option("--compile/--no-compile", "compiled", default=True, help="Of the engine."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output."),
         click.option("--serve", "served", type=click.Choice(LOOPS), hidden=True),

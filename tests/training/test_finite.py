@@ -35,7 +35,7 @@ def test_late_check_names_the_first_fault_one_step_later():
     with pytest.raises(NonFiniteError) as caught:
         one_step(run, stepper)
     where = ("phase 'generator'", "nimg=32", "step 2", "rank 0", "'poison' = nan", "slot 0")
-    for part in (*where, "Nothing was kept since", "run the same command to resume"):
+    for part in (*where, "Nothing was kept since", "Run the same command with"):
         assert part in str(caught.value)
 
 

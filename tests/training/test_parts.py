@@ -263,7 +263,7 @@ def test_runtime_refuses_sharded_training(monkeypatch, variable):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="fp16 works on CUDA")
 def test_runtime_refuses_fp16_on_cpu():
-    with pytest.raises(ConfigError, match="train.precision=fp16 needs a CUDA.*Use bf16"):
+    with pytest.raises(ConfigError, match="train.precision=fp16 needs a CUDA.*Use auto"):
         Runtime("fp16")
 
 

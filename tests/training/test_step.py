@@ -70,7 +70,7 @@ def test_step_non_finite_loss_stops_before_any_update():
     with pytest.raises(NonFiniteError) as caught:
         advance(run, 1)
     where = ("phase 'generator'", "nimg=32", "step 2", "rank 0", "'poison'", "slot 0")
-    for part in (*where, "run the same command to resume"):
+    for part in (*where, "Run the same command with"):
         assert part in str(caught.value)
     for name, parameter in parameters(run):
         if name.startswith("generator"):  # the discriminator's phase came before
@@ -159,12 +159,8 @@ def fp16_run(monkeypatch, **train):
     """A run in fp16 on the CPU, which users may not ask for: it is what a GPU run does."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     run = toy_run(toy_config({**train}))
-    config = run.config.model_copy(
-        update={"train": run.config.train.model_copy(update={"precision": "fp16"})}
-    )
     run.runtime.precision = "fp16"
-    run = build_run(config, run.spec, run.runtime)
-    return run
+    return build_run(run.config, run.spec, run.runtime)
 
 
 def test_fp16_gradients_are_unscaled_before_they_are_measured_and_used(monkeypatch):

@@ -1,0 +1,78 @@
+"""Runs take bfloat16 where the hardware has it, say so, and never change over unasked."""
+
+import pytest
+import torch
+
+from ganforge.errors import CheckpointError
+from ganforge.training import precision, runtime
+from ganforge.training.checkpoint import Checkpoint
+from ganforge.training.precision import choose_precision, has_bf16
+from ganforge.training.resume import check_same_precision
+from ganforge.training.runtime import Runtime
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_bf16 sha_ni\n", True),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_vnni\nbugs\t\t: bf16\n", False),
+        ("processor\t: 0\nFeatures\t: fp asimd sve bf16 i8mm\n", True),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", False),
+        ("", False),
+    ],
+)
+def test_has_bf16_reads_the_instruction_sets_of_the_processor(
+    tmp_path, monkeypatch, cpuinfo, expected
+):
+    file = tmp_path / "cpuinfo"
+    file.write_text(cpuinfo)
+    monkeypatch.setattr(precision, "_CPUINFO", file)
+    assert has_bf16(CPU) is expected
+
+
+def test_has_bf16_without_cpuinfo_is_false(tmp_path, monkeypatch):
+    monkeypatch.setattr(precision, "_CPUINFO", tmp_path / "none")
+    assert not has_bf16(CPU)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "bf16", "is_cpu", "expected", "said"),
+    [
+        ("auto", True, True, "bf16", "bf16 (auto"),
+        ("auto", False, True, "fp32", "only emulates bf16)."),
+        ("auto", False, False, "fp32", "fp16 may be faster"),
+        ("bf16", False, True, "bf16", "slower than fp32"),
+        ("bf16", True, True, "bf16", ""),
+        ("fp32", True, True, "fp32", ""),
+    ],
+)
+def test_choose_precision_says_what_it_chose(wanted, bf16, is_cpu, expected, said):
+    chosen, message = choose_precision(wanted, bf16, is_cpu)
+    assert chosen == expected
+    assert said in message and bool(said) == bool(message)
+
+
+@pytest.mark.parametrize(("bf16", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_runtime_auto_follows_the_hardware(monkeypatch, caplog, bf16, expected):
+    monkeypatch.setattr(runtime, "has_bf16", lambda device: bf16)
+    caplog.set_level("INFO")
+    assert Runtime().precision == expected
+    assert f"Precision: {expected} (auto" in caplog.text
+
+
+def test_runtime_auto_takes_what_every_rank_has(monkeypatch):
+    monkeypatch.setattr(runtime, "has_bf16", lambda device: True)
+    monkeypatch.setattr(Runtime, "gather_object", lambda self, value: [value, False])
+    assert Runtime().precision == "fp32"
+
+
+def test_resume_in_another_precision_needs_to_be_asked_for(tmp_path, caplog):
+    saved = Checkpoint(state={"precision": "bf16"})
+    check_same_precision(saved, "auto", "bf16", tmp_path)
+    with pytest.raises(CheckpointError, match="trained in bf16.*precision=fp32 to change over"):
+        check_same_precision(saved, "auto", "fp32", tmp_path)
+    assert not caplog.records
+    check_same_precision(saved, "fp32", "fp32", tmp_path)
+    assert "trained in bf16; it goes on in fp32" in caplog.text
