@@ -202,7 +202,7 @@ def test_dry_run_prints_file_and_plan_and_writes_nothing(here, shards, capsys):
     run_pipeline("quickstart", settings, dry_run=True)
     text = capsys.readouterr().out
     assert yaml.safe_load(text)["train"]["batch_size"] == 16
-    assert "# train: train for 0.048 kimg: 3 steps of 16 images, at most 4.4 minutes\n" in text
+    assert "# train: train for 0.048 kimg: 3 steps of 16 images, at most 4.2 minutes\n" in text
     assert list(here.iterdir()) == []
 
 
