@@ -209,6 +209,15 @@ class ScheduleConfig(StrictModel):
     decay_end_kimg: float | None = Field(None, description="And ends here. Default: total_kimg.")
     final_factor: float = Field(0.0, ge=0, description="Factor at the end of the decay.")
 
+    @model_validator(mode="after")
+    def _decays_forwards(self) -> "ScheduleConfig":
+        if self.decay_end_kimg is not None and self.decay_end_kimg < self.decay_start_kimg:
+            raise ValueError(
+                f"decay_end_kimg={self.decay_end_kimg:g} lies before "
+                f"decay_start_kimg={self.decay_start_kimg:g}"
+            )
+        return self
+
 
 class StandingConfig(StrictModel):
     """How batch statistics are measured before averaged weights generate."""

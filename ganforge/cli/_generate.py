@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from ganforge.batch import GenerateRequest
@@ -85,6 +85,13 @@ def translate_files(
     options = own_options(model.architecture, arguments)
     sources = list(_image_files(inputs))
     names = _unique_names(sources)
+    targets = {(arguments["out"] / f"{name}.png").resolve() for name in names}
+    lost = [path for path in sources if path.resolve() in targets]
+    if lost:
+        raise ConfigError(
+            f"The results would overwrite {len(lost)} of the images that are translated, {lost[0]} "
+            f"first. Give --out another folder."
+        )
     files = []
     for start in range(0, len(sources), _CHUNK):
         part = sources[start : start + _CHUNK]
@@ -197,5 +204,5 @@ def _open(path: Path) -> Image.Image:
         with Image.open(path) as image:
             image.load()
             return image
-    except UnidentifiedImageError as err:
-        raise DataError(f"{path} is not an image that can be read. Leave it out.") from err
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as err:
+        raise DataError(f"{path} is not an image that can be read ({err}). Leave it out.") from err

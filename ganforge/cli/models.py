@@ -55,11 +55,25 @@ def translate(model: str, images: tuple[Path, ...], **arguments: Any) -> None:
 @click.option("--reference", required=True, help="Shards of the real images: folder or URL.")
 @click.option("--metric", "-m", "metrics", multiple=True, default=("fid",), show_default=True)
 @click.option("--extractor", default="inception-v3-compat", show_default=True)
-@click.option("--num-images", default=50000, show_default=True, help="Generated images.")
-@click.option("--num-real", type=int, help="Real images. Default: all.")
-@click.option("--seed", default=0, show_default=True, help="Of the first generated image.")
+@click.option(
+    "--num-images",
+    default=50000,
+    show_default=True,
+    type=click.IntRange(min=2),
+    help="Generated images.",
+)
+@click.option("--num-real", type=click.IntRange(min=2), help="Real images. Default: all.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of the first image."
+)
 @click.option("--truncation", type=float)
-@click.option("--batch-size", default=64, show_default=True, help="Images at a time on each rank.")
+@click.option(
+    "--batch-size",
+    default=64,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Images at a time on each rank.",
+)
 @_shared.revision
 @_shared.offline
 @_shared.as_json

@@ -1,6 +1,5 @@
 """The `evaluate` stage: numbers for the newest checkpoint, with their provenance."""
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from ganforge.data.loader import RealImages
 from ganforge.images import from_uint8
 from ganforge.metrics import MetricRecord
 from ganforge.metrics.evaluation import check_evaluation, evaluate
+from ganforge.stages.asked import is_as_asked, remember
 from ganforge.stages.load import load_trained, newest_nimg
 from ganforge.stages.session import runtime_of, shards_location
 from ganforge.training.logs import JsonLines
@@ -36,11 +36,9 @@ class Evaluate(Stage[StrictModel]):
         nimg = newest_nimg(context)
         wanted = {metric.name for metric in context.config.evaluate.metrics}
         measured = {
-            record.metric
-            for record in read_records(context.run_dir)
-            if record.nimg == nimg and _as_asked(record, context)
+            record.metric for record in read_records(context.run_dir) if record.nimg == nimg
         }
-        return wanted <= measured
+        return wanted <= measured and is_as_asked(context.run_dir, self.name, _asked(context, nimg))
 
     def check(self, context: RunContext) -> None:
         """Refuse metrics that could not be computed after all the training."""
@@ -98,6 +96,7 @@ def _measure(
             lines.append(record.model_dump(mode="json"))
             if runtime.accelerator.trackers:
                 runtime.accelerator.log({f"metric/{record.name}": record.value}, step=nimg)
+        remember(context.run_dir, Evaluate.name, _asked(context, nimg))
     return records
 
 
@@ -147,18 +146,14 @@ def num_standing(context: RunContext) -> int:
 
 def read_records(run_dir: Path) -> list[MetricRecord]:
     """All records of a run, oldest first; none when nothing was measured."""
-    path = run_dir / "metrics.jsonl"
-    if not path.exists():
-        return []
-    return [MetricRecord.model_validate(json.loads(line)) for line in path.read_text().splitlines()]
+    return [
+        MetricRecord.model_validate(record)
+        for record in JsonLines(run_dir / "metrics.jsonl").read()
+    ]
 
 
-def _as_asked(record: MetricRecord, context: RunContext) -> bool:
+def _asked(context: RunContext, nimg: int | None) -> dict[str, Any]:
+    """All that the numbers depend on, ready for JSON."""
     config = context.config.evaluate
-    return (
-        record.n_gen == config.num_images
-        and record.extractor == config.extractor.name
-        and record.seed == config.seed
-        and record.truncation == config.truncation
-        and record.num_standing == num_standing(context)
-    )
+    asked = config.model_dump(mode="json", exclude={"every_kimg", "batch_size", "cache_dir"})
+    return {"nimg": nimg, "num_standing": num_standing(context), **asked}

@@ -1,6 +1,7 @@
 """The `publish` stage: the export folder, and the Hub when a repository is named."""
 
 import logging
+from typing import Any
 
 import torch
 from PIL import Image
@@ -12,7 +13,8 @@ from ganforge.errors import DataError, PublishError
 from ganforge.hub import CardInfo, export_model, push_folder
 from ganforge.hub.format import check_weights, read_info
 from ganforge.images import image_grid
-from ganforge.stages.evaluate import read_records
+from ganforge.stages.asked import is_as_asked, remember
+from ganforge.stages.evaluate import num_standing, read_records
 from ganforge.stages.load import TrainedModel, load_trained, newest_nimg
 from ganforge.stages.session import runtime_of, shards_location
 from ganforge.training.samples import seed_images
@@ -26,7 +28,7 @@ class Publish(Stage[StrictModel]):
     name = "publish"
 
     def is_done(self, context: RunContext) -> bool:
-        """Whether a whole export of the newest checkpoint has its metrics and is not to push."""
+        """Whether a whole export is as asked, has the newest metrics, and is not to push."""
         folder = context.run_dir / "export"
         if context.config.publish.repo_id is not None or not folder.exists():
             return False
@@ -37,7 +39,7 @@ class Publish(Stage[StrictModel]):
             check_weights(folder, info, str(folder))
         except PublishError:
             return False
-        return True
+        return is_as_asked(context.run_dir, self.name, _asked(context, info.nimg))
 
     def plan(self, context: RunContext) -> str:
         """Where it goes."""
@@ -82,10 +84,19 @@ class Publish(Stage[StrictModel]):
             card=card,
             samples=_picture(context, model),
         )
+        remember(context.run_dir, self.name, _asked(context, model.nimg))
         log.info("Exported to %s.", folder)
         if config.publish.repo_id is not None:
             pushed = push_folder(folder, config.publish.repo_id, private=config.publish.private)
             log.info("Published at %s.", pushed.url)
+
+
+def _asked(context: RunContext, nimg: int) -> dict[str, Any]:
+    """All that the export depends on besides weights and metrics, ready for JSON."""
+    config = context.config
+    asked = config.publish.model_dump(mode="json", exclude={"repo_id", "private"})
+    asked |= {"name": config.name, "description": config.description}
+    return {"nimg": nimg, "num_standing": num_standing(context), **asked}
 
 
 def _metrics(context: RunContext) -> list[dict[str, object]]:

@@ -1,10 +1,13 @@
 """What a run tells people: log.jsonl, trackers, a progress bar or plain lines."""
 
+import contextlib
 import json
 import logging
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -19,24 +22,31 @@ class JsonLines:
         self.path = path
 
     def append(self, record: Mapping[str, object]) -> None:
-        """Write one record as one line."""
-        with self.path.open("a") as file:
-            file.write(json.dumps(_finite(record)) + "\n")
+        """Write one record as one line, on a new one after what a kill cut short."""
+        with self.path.open("a+b") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+            file.write((json.dumps(_finite(record)) + "\n").encode())
+
+    def read(self) -> list[dict[str, Any]]:
+        """All whole records, oldest first; none when there is no file."""
+        if not self.path.exists():
+            return []
+        records = []
+        for line in self.path.read_text().splitlines():
+            with contextlib.suppress(ValueError):  # a line cut short by a kill
+                records.append(json.loads(line))
+        return records
 
     def drop_after(self, nimg: int) -> None:
         """Remove the records of images that a resumed run will see again."""
         if not self.path.exists():
             return
-        kept = []
-        for line in self.path.read_text().splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue  # a line cut short by a kill
-            if record.get("nimg", 0) <= nimg:
-                kept.append(line)
+        kept = [record for record in self.read() if record.get("nimg", 0) <= nimg]
         partial = self.path.with_suffix(".partial")
-        partial.write_text("".join(f"{line}\n" for line in kept))
+        partial.write_text("".join(f"{json.dumps(record)}\n" for record in kept))
         partial.rename(self.path)
 
 
@@ -70,7 +80,7 @@ class Display:
         console = Console(stderr=True)
         if self._enabled and console.is_terminal:
             self._progress = Progress(
-                TextColumn("{task.completed:.1f}/{task.total:.0f} kimg"),
+                TextColumn("{task.completed:.1f}/{task.total:g} kimg"),
                 BarColumn(),
                 TextColumn("ETA"),
                 TimeRemainingColumn(),

@@ -79,7 +79,8 @@ def as_input(img: Tensor) -> Tensor:
             f"measures uint8 [N, 1 or 3, 28, 28] or [N, 1 or 3, 32, 32]. Set data.resolution to "
             f"28 or 32, or choose another evaluate.extractor."
         )
-    return _grey_32(img.float() / 127.5 - 1)
+    # Averaged as whole numbers: grey as RGB is then exactly the grey.
+    return _grey_32(img.float().mean(1, keepdim=True) / 127.5 - 1)
 
 
 def _grey_32(img: Tensor) -> Tensor:

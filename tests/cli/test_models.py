@@ -237,6 +237,16 @@ def test_translate_refuses_what_it_cannot_do(ganforge, cyclegan, dcgan, photos, 
     assert "translates none" in ganforge("translate", dcgan, image, code=2).stderr
     assert "empty holds no image files" in ganforge("translate", cyclegan, "empty", code=2).stderr
     assert "text.png is not an image" in ganforge("translate", cyclegan, "text.png", code=2).stderr
+    (tmp_path / "cut.png").write_bytes(image.read_bytes()[:60])
+    assert "cut.png is not an image" in ganforge("translate", cyclegan, "cut.png", code=2).stderr
+
+
+def test_translate_does_not_overwrite_what_it_reads(ganforge, cyclegan, photos):
+    before = (photos / "cat" / "3.png").read_bytes()
+    found = ganforge("translate", cyclegan, photos / "cat", "--out", photos / "cat", code=2)
+
+    assert "would overwrite" in found.stderr and "Give --out another folder" in found.stderr
+    assert (photos / "cat" / "3.png").read_bytes() == before
 
 
 # Evaluate --------------------------------------------------------------------------------------
@@ -248,6 +258,12 @@ def shards(ganforge, photos):
         "data", "prepare", photos, "shards", "resolution=16", "--workers", 0, "--json",
     )  # fmt: skip
     return "shards"
+
+
+@pytest.mark.parametrize("bad", [("--num-images", 0), ("--seed", -5), ("--batch-size", 0)])
+def test_evaluate_refuses_bad_numbers(ganforge, dcgan, bad):
+    found = ganforge("evaluate", dcgan, "--reference", "none", *bad, code=2)
+    assert f"Invalid value for '{bad[0]}'" in found.stderr
 
 
 def test_evaluate_hands_over_what_was_asked(ganforge, dcgan, shards, monkeypatch):

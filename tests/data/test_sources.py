@@ -438,6 +438,22 @@ def test_webdataset_faults_are_named(tmp_path):
         list(source("webdataset", urls=str(tmp_path / "c.tar")).samples())
 
 
+@pytest.mark.parametrize("content", [b"no archive", b"cut"])
+def test_webdataset_that_is_damaged_is_refused(tmp_path, content):
+    wds_tar(tmp_path / "a.tar", [("1.png", b"0" * 2000), ("2.png", b"0" * 2000)])
+    whole = (tmp_path / "a.tar").read_bytes()
+    (tmp_path / "a.tar").write_bytes(whole[:1500] if content == b"cut" else content)
+    with pytest.raises(DataError, match="urls='.*a.tar' cannot be read"):
+        list(source("webdataset", urls=str(tmp_path / "a.tar")).samples())
+
+
+@pytest.mark.parametrize("name", ["../../1.png", "/abs/1.png"])
+def test_webdataset_members_that_point_out_of_the_archive_are_refused(tmp_path, name):
+    wds_tar(tmp_path / "a.tar", [(name, b"0")])
+    with pytest.raises(DataError, match="a.tar has a member '.*1', which points out of the"):
+        list(source("webdataset", urls=str(tmp_path / "a.tar")).samples())
+
+
 # hf -------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pydantic
 import pytest
 import torch
-from ganforge_fashion_mnist.extractor import FashionMnistFeatures
+from ganforge_fashion_mnist.extractor import FashionMnistFeatures, as_input
 from metrics import evaluate_worker
 from metrics.tiny import TinyExtractor, fake_generator, images, png, write_shards
 
@@ -74,6 +74,11 @@ def test_evaluate_batch_size_does_not_change_the_numbers(
     expected = values(measure(runtime, shards, configured(tmp_path)))
     config = configured(tmp_path, batch_size=batch_size, cache_dir=str(tmp_path / "other"))
     assert values(measure(runtime, shards, config)) == pytest.approx(expected, rel=1e-5, abs=1e-7)
+
+
+def test_shipped_extractor_sees_grey_as_rgb_as_the_same_grey():
+    grey = torch.arange(256, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
+    assert torch.equal(as_input(grey), as_input(grey.expand(-1, 3, -1, -1)))
 
 
 def test_evaluate_equals_torch_fidelity_on_the_same_pngs(tmp_path, runtime, registry):

@@ -100,6 +100,36 @@ def test_pipeline_run_again_skips_what_is_done(here, shards, caplog):
     assert len(read_records(here / "runs" / "quickstart")) == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ("evaluate.num_real=20", {"evaluate", "publish"}),
+        ("publish.license=mit", {"publish"}),
+        ("description=Shirts", {"publish"}),
+        ("train.standing_statistics={batches: 2, batch_size: 4}", {"evaluate", "publish"}),
+        ("evaluate.batch_size=3", set()),
+    ],
+)
+def test_pipeline_run_again_does_again_what_is_asked_otherwise(here, shards, caplog, change, again):
+    run(shards)
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        run(shards, change)
+    done = {r.getMessage().split()[1] for r in caplog.records if "already" in r.getMessage()}
+    assert {f"{stage}:" for stage in {"prepare", "train", "evaluate", "publish"} - again} == done
+    if change == "publish.license=mit":
+        card = (here / "runs" / "quickstart" / "export" / "README.md").read_text()
+        assert "license: mit" in card
+
+
+def test_pipeline_goes_on_after_a_record_of_metrics_that_was_cut_short(here, shards):
+    run(shards)
+    with (here / "runs" / "quickstart" / "metrics.jsonl").open("a") as file:
+        file.write('{"metric": "fi')
+    run(shards, "evaluate.seed=1")
+    assert [r.seed for r in read_records(here / "runs" / "quickstart")] == [0, 1]
+
+
 def test_pipeline_run_again_exports_again_where_the_weights_are_damaged(here, shards):
     run(shards)
     weights = here / "runs" / "quickstart" / "export" / "model.safetensors"

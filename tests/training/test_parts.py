@@ -249,9 +249,17 @@ def test_json_lines_drop_what_a_resumed_run_repeats(tmp_path):
         lines.append({"nimg": nimg, "loss": float("nan")})
     with lines.path.open("a") as file:
         file.write('{"nimg": 4')  # cut short by a kill
+    lines.append({"nimg": 20, "loss": 1.0})  # on a line of its own
+    assert [record["nimg"] for record in lines.read()] == [10, 20, 30, 20]
     lines.drop_after(20)
     kept = [json.loads(line) for line in lines.path.read_text().splitlines()]
-    assert kept == [{"nimg": 10, "loss": None}, {"nimg": 20, "loss": None}]
+    records = [(10, None), (20, None), (20, 1.0)]
+    assert kept == [{"nimg": nimg, "loss": loss} for nimg, loss in records]
+
+
+def test_schedule_that_ends_before_it_begins_is_refused():
+    with pytest.raises(ValueError, match="decay_end_kimg=2 lies before decay_start_kimg=4"):
+        ScheduleConfig(name="linear", decay_start_kimg=4, decay_end_kimg=2)
 
 
 @pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])

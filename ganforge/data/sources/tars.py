@@ -1,5 +1,6 @@
 """Existing webdataset shards, on disk or anywhere webdataset can read."""
 
+import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -62,7 +63,7 @@ class WebDatasetSource(Source[WebDatasetConfig]):
         try:
             for raw in dataset:
                 yield self._sample(raw)
-        except (OSError, ValueError, EOFError) as err:
+        except (OSError, ValueError, EOFError, tarfile.TarError) as err:
             raise DataError(
                 f"urls={urls!r} cannot be read ({err}). Correct or fetch them."
             ) from err
@@ -70,6 +71,12 @@ class WebDatasetSource(Source[WebDatasetConfig]):
     def _sample(self, raw: dict[str, Any]) -> Sample:
         # Shards may use the same keys again.
         shard = PurePosixPath(str(raw["__url__"])).name
+        member = PurePosixPath(raw["__key__"])
+        if member.is_absolute() or ".." in member.parts:
+            raise DataError(
+                f"{raw['__url__']} has a member '{member}', which points out of the "
+                f"archive. Do not trust it; write it again with relative paths."
+            )
         key = key_of(f"{shard}_{raw['__key__']}")
         extension = next((e for e in self.config.image.split(";") if e in raw), None)
         if extension is None:

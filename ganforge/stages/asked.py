@@ -1,0 +1,28 @@
+"""What a finished stage was asked for: it runs again when that has changed."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ganforge.hub.films import whole_file
+
+
+def remember(run_dir: Path, stage: str, asked: Mapping[str, Any]) -> None:
+    """Note that the stage has done what it was asked for; `asked` is ready for JSON."""
+    path = _path(run_dir, stage)
+    path.parent.mkdir(exist_ok=True)
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(asked, sort_keys=True) + "\n")
+
+
+def is_as_asked(run_dir: Path, stage: str, asked: Mapping[str, Any]) -> bool:
+    """Whether the last thing that the stage did is this."""
+    try:
+        return bool(json.loads(_path(run_dir, stage).read_text()) == dict(asked))
+    except (OSError, ValueError):
+        return False
+
+
+def _path(run_dir: Path, stage: str) -> Path:
+    return run_dir / ".stages" / f"{stage}.json"
