@@ -175,6 +175,17 @@ def test_pipeline_refuses_to_resume_with_another_model(here, shards):
         run(shards, "stages=[train]", "model.z_dim=9")
 
 
+def test_pipeline_changes_its_precision_on_resume_only_when_told(here, shards, monkeypatch):
+    monkeypatch.setattr("ganforge.training.runtime.has_bf16", lambda device: True)
+    run(shards, "stages=[train]", "train.precision=auto")
+    monkeypatch.setattr("ganforge.training.runtime.has_bf16", lambda device: False)
+    longer = ("stages=[train]", "train.total_kimg=0.064")
+    with pytest.raises(CheckpointError, match="trained in bf16, and train.precision=auto is fp32"):
+        run(shards, *longer, "train.precision=auto")
+    run(shards, *longer, "train.precision=fp32")
+    assert (here / "runs" / "quickstart" / "checkpoints" / "nimg-000000064").exists()
+
+
 def test_pipeline_ends_when_its_time_is_used_up_and_counts_as_done(here, shards, caplog):
     slow = ("train.total_kimg=100", "train.max_minutes=0.001", "stages=[train]")
     with caplog.at_level(logging.INFO):

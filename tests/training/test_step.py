@@ -172,6 +172,15 @@ def test_fp16_gradients_are_unscaled_before_they_are_measured_and_used(monkeypat
     torch.testing.assert_close(result.sums[key], reference.sums[key], rtol=2e-2, atol=1e-3)
 
 
+def test_fp16_goes_on_from_a_checkpoint_of_another_precision(monkeypatch):
+    run = toy_run(toy_config())
+    advance(run, 1)
+    half = fp16_run(monkeypatch)
+    half.restore(run.snapshot(), "fp32")
+    assert half.progress.step == 1 and half.scalers
+    advance(half, 1)
+
+
 def test_fp16_overflow_skips_the_update_and_lowers_the_scale(monkeypatch):
     run = fp16_run(monkeypatch)
     scaler = run.scalers[("discriminator",)]
