@@ -18,6 +18,7 @@ from ganforge.registry import get_registry
 from ganforge.run import main, run_pipeline
 from ganforge.stages.evaluate import read_records
 from ganforge.stages.load import load_trained
+from ganforge.stages.session import _runtime
 from ganforge.stages.train import open_run
 
 TINY = (
@@ -40,6 +41,7 @@ TINY = (
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
+    _runtime.cache_clear()  # a run that failed in another test leaves its own
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
