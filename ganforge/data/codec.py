@@ -79,6 +79,8 @@ def decode_image(value: Bytes | Path | Image.Image | NDArray[Any]) -> Pixels:
     if isinstance(value, Image.Image):
         return _from_pillow(value)
     data = read_image_file(value) if isinstance(value, Path) else value
+    if not data:
+        raise Undecodable("is empty")
     if data[:8] == PNG_SIGNATURE:
         height, width, _, depth, _ = png_header(data)
         _check_size(height, width)

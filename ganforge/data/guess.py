@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from ganforge.components import Source
+from ganforge.data.sources.hf import is_saved_to_disk
 from ganforge.errors import DataError, suggest
 from ganforge.registry import get_registry
 
@@ -15,9 +16,9 @@ def guess_source(location: str) -> dict[str, object]:
     """The `data.source` section that a location stands for.
 
     Args:
-        location: a folder of images, a zip archive, a manifest, IDX images (labels beside them
-            are found), tar files (braces allowed), a URL of tar files, the name of a registered
-            source, or org/name of a data set on the Hub.
+        location: a folder of images or of `datasets`' save_to_disk, a zip archive, a manifest,
+            IDX images (labels beside them are found), tar files (braces allowed), a URL of tar
+            files, the name of a registered source, or org/name of a data set on the Hub.
 
     Raises:
         DataError: it is none of these.
@@ -27,6 +28,8 @@ def guess_source(location: str) -> dict[str, object]:
         return {"name": location}
     if ".tar" in path.suffixes or "://" in location or location.startswith("pipe:"):
         return {"name": "webdataset", "urls": location}
+    if is_saved_to_disk(path):
+        return {"name": "hf", "path": location}
     if path.is_dir():
         return {"name": "folder", "path": location}
     if path.is_file() and "idx3" in path.name:

@@ -84,7 +84,7 @@ def test_decode_turns_a_photo_upright(helpers):
     ("value", "text"),
     [
         (b"no image at all", "cannot be decoded"),
-        (b"", "cannot be decoded"),
+        (b"", "is empty"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 5, "cut short after 13 bytes"),
         (np.zeros((2, 2), dtype=np.float32), "array of float32; use uint8 or uint16"),
         (np.zeros((2, 2, 5), dtype=np.uint8), r"shape \[2, 2, 5\]"),

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from ganforge.components import Source
-from ganforge.data.codec import decode_image
+from ganforge.data.codec import Undecodable, decode_image
+from ganforge.data.guess import guess_source
 from ganforge.data.sources.classes import natural_order
 from ganforge.data.sources.folders import key_of
 from ganforge.errors import ConfigError, DataError
@@ -242,10 +243,29 @@ def test_zip_takes_folders_as_classes(tmp_path, helpers):
     assert "label" not in next(source("zip", path=path, labels=False).samples()).fields
 
 
-def test_zip_takes_labels_of_dataset_json(tmp_path, helpers):
+@pytest.mark.parametrize("top", ["all/", "my/data/"])
+def test_zip_of_one_folder_has_the_classes_below_it(tmp_path, helpers, top):
+    data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
+    path = zip_of(tmp_path / "a.zip", {f"{top}b/1.png": data, f"{top}a/x/1.png": data})
+    found = source("zip", path=path)
+    assert found.class_names() == ("a", "b")
+    assert [s.fields["label"] for s in found.samples()] == [0, 1]
+
+
+def test_zip_of_one_class_has_it_when_asked(tmp_path, helpers, caplog):
+    data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
+    path = zip_of(tmp_path / "a.zip", {"all/a/1.png": data, "all/a/2.png": data})
+    assert source("zip", path=path).class_names() == ()
+    assert "if it is a class, set labels: true" in caplog.text
+    assert source("zip", path=path, labels=True).class_names() == ("a",)
+
+
+@pytest.mark.parametrize("top", ["", "all/", "my/data/"])
+def test_zip_takes_labels_of_dataset_json(tmp_path, helpers, top):
     data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
     labels = json.dumps({"labels": [["0/1.png", 2], ["0/2.png", 0]]})
-    path = zip_of(tmp_path / "a.zip", {"0/1.png": data, "0/2.png": data, "dataset.json": labels})
+    files = {"0/1.png": data, "0/2.png": data, "dataset.json": labels}
+    path = zip_of(tmp_path / "a.zip", {top + name: content for name, content in files.items()})
     found = source("zip", path=path)
     assert list(found.class_names()) == ["0", "1", "2"]
     assert [s.fields["label"] for s in found.samples()] == [2, 0]
@@ -275,6 +295,13 @@ def test_zip_faults_are_named(tmp_path, helpers, monkeypatch):
     bomb = zip_of(tmp_path / "bomb.zip", {"1.png": data})
     with pytest.raises(DataError, match="'1.png' in .* unpacks to .*decompression bomb"):
         list(source("zip", path=bomb).samples())
+
+
+@pytest.mark.parametrize("name", ["../../1.png", "/abs/1.png"])
+def test_zip_members_that_point_out_of_the_archive_are_refused(tmp_path, name):
+    path = zip_of(tmp_path / "a.zip", {name: b"0", "b/2.png": b"0"})
+    with pytest.raises(DataError, match="a.zip has a member '.*1.png', which points out of the"):
+        source("zip", path=path).class_names()
 
 
 def test_zip_with_a_damaged_member_names_it(tmp_path, helpers):
@@ -342,6 +369,30 @@ def test_manifest_numeric_labels_stay_numeric_up_to_a_bound(tmp_path, label):
     assert len(found.class_names()) == 1021
 
 
+def test_manifest_numbers_may_have_leading_zeros(tmp_path):
+    (tmp_path / "list.csv").write_text("image,label\na.png,07\nb.png,11\nc.png,9\n")
+    found = source("manifest", path=str(tmp_path / "list.csv"))
+    assert [sample.fields["label"] for sample in found.samples()] == [7, 11, 9]
+    assert len(found.class_names()) == 12
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ("1 -1 0.5", ("0", "1", "2")),
+        ('"1, -1; 0.5"', ("0", "1", "2")),
+        ('"[1, -1, 0.5]"', ("0", "1", "2")),
+        ('"{""a"": 1, ""b"": -1, ""c"": 0.5}"', ("a", "b", "c")),
+    ],
+)
+def test_manifest_csv_may_hold_all_attributes_in_one_column(tmp_path, cell, names):
+    (tmp_path / "list.csv").write_text(f"image,attributes\na.png,{cell}\n")
+    found = source("manifest", path=str(tmp_path / "list.csv"))
+    (sample,) = found.samples()
+    assert sample.fields["attributes"] == [1, -1, 0.5]
+    assert found.attribute_names() == names
+
+
 def test_manifest_large_numbers_may_be_named_as_classes(tmp_path):
     (tmp_path / "list.csv").write_text("image,label\na.png,2000000000\n")
     names = ["5", "2000000000"]
@@ -362,6 +413,12 @@ def test_manifest_of_pairs_has_source_and_target(tmp_path):
         ("m.txt", "image\na.png\n", {}, "is not .csv, .jsonl or .ndjson"),
         ("m.csv", "image\n", {}, "has no rows"),
         ("m.jsonl", "{oops", {}, "cannot be read"),
+        ("m.jsonl", "[1, 2]\n", {}, r"Row 1 of .* as a JSON object \(it is \[1, 2\], not"),
+        ("m.csv", "image\na,b\nc\n", {}, r"Row 2 of .* other columns than row 1 \(image, None"),
+        ("m.csv", "image,label\na,1\nb,-1\n", {}, "Row 2 of .* has the label -1, but .* from 0"),
+        ("m.csv", "image,attributes\na,1 x\n", {}, "Row 1 of .*'attributes' cannot .*'x'"),
+        ("m.csv", "image,attributes\na,[1\n", {}, "Row 1 of .*'attributes' cannot be read"),
+        ("m.jsonl", '{"image": "a", "attributes": 5}', {}, "'attributes' .*5 is not a list"),
         ("m.jsonl", '{"image": "a"}\n{"label": 1}', {}, "Row 2 of .* has other columns than row 1"),
         ("m.csv", "file\na.png\n", {}, "has no column 'image'.*it has file.*columns:"),
         ("m.csv", "file\na\n", {"columns": {"image": "flie"}}, "'flie'.*Did you mean 'file'"),
@@ -383,7 +440,12 @@ def test_manifest_of_pairs_has_source_and_target(tmp_path):
         ("m.jsonl", '{"image": "a", "caption": 5}', {}, "Row 1 .*'caption' .*5 is not text"),
         ("m.jsonl", '{"image": "a", "caption": ["b", 5]}', {}, "Row 1 .*'caption' .*5 is not text"),
         ("m.csv", "image,caption\na,b\nc\n", {}, "Row 2 .*'caption' .*null is not text"),
-        ("m.jsonl", '{"image": "a"}\n' * 3 + "{oops", {}, "Row 4 of .* as JSON .*column 2"),
+        (
+            "m.jsonl",
+            '{"image": "a"}\n' * 3 + "{oops",
+            {},
+            "Row 4 .* JSON object .*column 2",
+        ),
         ("m.csv", "image,label\na,0\nb,2000000000\n", {}, "Row 2 .* 2000000000, .* only 2 samples"),
         ("m.csv", f"image,label\na,{'9' * 5000}\n", {}, "Row 1 .* label 9+, .*name them"),
     ],
@@ -485,6 +547,100 @@ def test_hf_loads_parquet_with_a_caption_and_keeps_bytes(tmp_path, helpers):
     assert list(found.class_names()) == ["0", "1", "2", "3"]
     with pytest.raises(DataError, match="label='knid' is not a column.*Did you mean 'kind'"):
         list(source("hf", label="knid", **options).samples())
+
+
+@pytest.fixture
+def rows(tmp_path, helpers):
+    """A function that writes columns, with an image in each row, and returns the hf source."""
+    import datasets
+
+    def write(options, **columns):
+        num = len(next(iter(columns.values())))
+        pictures = [helpers.file_bytes(np.full((4, 4, 3), n, np.uint8)) for n in range(num)]
+        columns = {"image": [{"bytes": data, "path": None} for data in pictures]} | columns
+        table = datasets.Dataset.from_dict(columns)
+        if columns["image"][0] is None or isinstance(columns["image"][0], dict):
+            table = table.cast_column("image", datasets.Image())
+        table.to_parquet(str(tmp_path / "t.parquet"))
+        return source("hf", path="parquet", data_files=str(tmp_path / "t.parquet"), **options)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("column", "options", "labels", "names"),
+    [
+        ({"label": [2, 0]}, {}, [2, 0], ("0", "1", "2")),
+        ({"label": ["dog", "cat"]}, {}, [1, 0], ("cat", "dog")),
+        ({"kind": ["3", "10"]}, {"label": "kind"}, [3, 10], tuple(map(str, range(11)))),
+        ({"kind": [True, False]}, {"label": "kind"}, [1, 0], ("False", "True")),
+        ({"label": [2, 0]}, {"label": ""}, [None, None], ()),
+        ({"kind": [2, 0]}, {}, [None, None], ()),
+    ],
+)
+def test_hf_labels_may_be_numbers_and_names(rows, column, options, labels, names):
+    found = rows(options, **column)
+    assert [s.fields.get("label") for s in found.samples()] == labels
+    assert found.class_names() == names
+
+
+def test_hf_class_numbers_stay_though_the_names_are_other_numbers(tmp_path, helpers):
+    import datasets
+
+    image = {"bytes": helpers.file_bytes(np.zeros((4, 4, 3), np.uint8)), "path": None}
+    features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["1", "0"])}
+    table = datasets.Dataset.from_dict(
+        {"image": [image], "label": [0]}, datasets.Features(features)
+    )
+    table.save_to_disk(str(tmp_path / "saved"))
+    (sample,) = source("hf", path=str(tmp_path / "saved")).samples()
+    assert sample.fields["label"] == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "options", "message"),
+    [
+        ({"label": [1, None]}, {}, "Row 1 of .* has no label .'label' is None.*label: '' for none"),
+        ({"label": ["a", " "]}, {}, "Row 1 of .* has no label .'label' is ' '"),
+        ({"label": [0, -1]}, {}, "Column 'label' of .* has the label -1, but .* from 0"),
+        ({"label": [0.5, 1]}, {}, "Column 'label' .* holds 0.5, which is neither"),
+        ({"size": [3, 4]}, {"image": "size"}, "Column 'size' of .* holds .*int64.* not images"),
+        ({"size": [3, 4]}, {"image": "pic"}, "image='pic' is not a column .*image.*size"),
+    ],
+)
+def test_hf_faults_of_columns_are_named(rows, column, options, message):
+    with pytest.raises(DataError, match=message):
+        list(rows(options, **column).samples())
+
+
+def test_hf_row_without_an_image_is_a_bad_sample(rows):
+    image = {"bytes": None, "path": None}
+    first, second = rows({}, image=[image, None], label=[0, 1]).samples()
+    for sample in (first, second):
+        with pytest.raises(Undecodable, match="is empty"):
+            decode_image(sample.fields["image"])
+
+
+def test_hf_streams_without_labels_when_it_cannot_count_them(rows, caplog):
+    found = rows({"streaming": True}, label=[0, 1])
+    assert ["label" in s.fields for s in found.samples()] == [False, False]
+    assert "streaming cannot count them" in caplog.text
+
+
+@pytest.mark.parametrize("splits", [True, False])
+def test_hf_loads_what_save_to_disk_wrote(tmp_path, helpers, splits):
+    import datasets
+
+    image = {"bytes": helpers.file_bytes(np.full((4, 4, 3), 7, np.uint8)), "path": None}
+    table = datasets.Dataset.from_dict({"image": [image]}).cast_column("image", datasets.Image())
+    saved = datasets.DatasetDict(small=table) if splits else table
+    saved.save_to_disk(str(tmp_path / "saved"))
+    assert guess_source(str(tmp_path / "saved"))["name"] == "hf"
+    split = {"split": "small"} if splits else {}
+    assert reds(source("hf", path=str(tmp_path / "saved"), **split).samples()) == [7]
+    if splits:
+        with pytest.raises(DataError, match="split 'train'.* its splits are small"):
+            list(source("hf", path=str(tmp_path / "saved")).samples())
 
 
 def test_hf_says_first_that_there_is_no_such_folder(tmp_path, monkeypatch):

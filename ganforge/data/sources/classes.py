@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ganforge.errors import DataError
@@ -49,12 +49,34 @@ def folder_classes(files: Sequence[str], labels: bool | None, where: str) -> tup
     if labels is None and len(tops) == 1:
         logger.warning(
             "All images of %s lie in the one sub-folder '%s', so there are no classes. If they "
-            "are one level deeper, point `path` there.",
+            "are one level deeper, point `path` there; if it is a class, set labels: true.",
             where,
             next(iter(tops)),
         )
         return ()
     return tuple(sorted(tops, key=natural_order))
+
+
+def occurring_classes(places: Mapping[str, str], num_samples: int) -> tuple[str, ...]:
+    """Class names from the labels that occur: numbers are class indices, other texts are names.
+
+    Args:
+        places: for each label, a place where it occurs, for messages.
+        num_samples: how many samples have one.
+
+    Raises:
+        DataError: a number is negative, or too large to be a class index.
+    """
+    if not all(re.fullmatch(r"-?\d+", label) for label in places):
+        return tuple(sorted(places, key=natural_order))
+
+    def size(label: str) -> tuple[bool, int, str]:
+        digits = label.lstrip("0")
+        return label.startswith("-"), len(digits), digits
+
+    # A negative one comes first, for it is refused. Not int(), which refuses thousands of digits.
+    largest = max(places, key=size)
+    return numbered_classes(largest, num_samples, places[largest])
 
 
 def numbered_classes(largest: int | str, num_samples: int, where: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pydantic import Field
 
@@ -45,6 +45,20 @@ def image_files(folder: Path, option: str) -> list[str]:
 def key_of(name: str) -> str:
     """A sample key made of a relative file name: no dots, slashes or unprintable characters."""
     return "".join("_" if c in "./\\" or not c.isprintable() else c for c in name)
+
+
+def check_inside(member: str, archive: str) -> None:
+    """Refuse a member of an archive whose name leads out of it.
+
+    Raises:
+        DataError: its name is absolute, or holds `..`.
+    """
+    path = PurePosixPath(member)
+    if path.is_absolute() or ".." in path.parts:
+        raise DataError(
+            f"{archive} has a member '{member}', which points out of the archive. Do not trust it; "
+            f"write it again with relative paths."
+        )
 
 
 class FolderConfig(StrictModel):

@@ -1,6 +1,7 @@
 """Data sets that Hugging Face `datasets` can load: from the Hub, imagefolder, parquet."""
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,30 @@ from pydantic import Field
 
 from ganforge.components import Sample, Source
 from ganforge.config import StrictModel
-from ganforge.data.sources.classes import numbered_classes
+from ganforge.data.sources.classes import occurring_classes
 from ganforge.errors import DataError, suggest
+
+logger = logging.getLogger(__name__)
 
 
 class HfConfig(StrictModel):
     """Options of the `hf` source."""
 
-    path: str = Field(description="Hub id (org/name), a folder, or a loader: imagefolder, parquet.")
+    path: str = Field(
+        description="Hub id (org/name), a folder, also one of save_to_disk, or a loader: "
+        "imagefolder, parquet."
+    )
     name: str | None = Field(None, description="Configuration of the data set.")
     split: str = "train"
     revision: str | None = Field(None, description="Commit, tag or branch on the Hub.")
     data_dir: str | None = Field(None, description="Folder, for imagefolder.")
     data_files: str | tuple[str, ...] | None = Field(None, description="Files, for parquet.")
     image: str | None = Field(None, description="Column. Default: the first with images.")
-    label: str | None = Field(None, description="Column. Default: the first with class labels.")
+    label: str | None = Field(
+        None,
+        description="Column of class indices or names; '' for none. Default: the first with class "
+        "labels, else 'label'.",
+    )
     caption: str | None = Field(None, description="Column of captions. Default: none.")
     streaming: bool = Field(False, description="Read from the Hub while preparing.")
 
@@ -39,17 +49,8 @@ class HfSource(Source[HfConfig]):
         import datasets  # costs 600 MB; only this source needs it
 
         config = self.config
-        files = config.data_files
         try:
-            data = datasets.load_dataset(
-                config.path,
-                config.name,
-                split=config.split,
-                revision=config.revision,
-                data_dir=config.data_dir,
-                data_files=list(files) if isinstance(files, tuple) else files,
-                streaming=config.streaming,
-            )
+            data = self._saved() if is_saved_to_disk(Path(config.path)) else self._loaded()
             # FileNotFoundError and the Hub's errors are OSErrors.
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as err:
             is_absent = "/" in config.path and not Path(config.path).exists()
@@ -64,48 +65,103 @@ class HfSource(Source[HfConfig]):
             )
         return data.cast_column(self._image_column(data), datasets.Image(decode=False))
 
-    def _image_column(self, data: Any) -> str:
-        return self._column(data, "image", self.config.image, "Image")
+    def _loaded(self) -> Any:
+        import datasets
 
-    def _column(self, data: Any, field: str, given: str | None, kind: str) -> str:
-        """The column of a field: as given, else the first of its kind, else empty for labels."""
+        config = self.config
+        files = config.data_files
+        return datasets.load_dataset(
+            config.path,
+            config.name,
+            split=config.split,
+            revision=config.revision,
+            data_dir=config.data_dir,
+            data_files=list(files) if isinstance(files, tuple) else files,
+            streaming=config.streaming,
+        )
+
+    def _saved(self) -> Any:
+        import datasets
+
+        found = datasets.load_from_disk(self.config.path)
+        if not isinstance(found, datasets.DatasetDict):
+            return found
+        if self.config.split not in found:
+            raise ValueError(f"its splits are {', '.join(found)}")
+        return found[self.config.split]
+
+    def _image_column(self, data: Any) -> str:
+        given = self.config.image
         if given is not None:
-            if given not in data.features:
+            feature = self._given("image", given, data)
+            if not _may_hold_images(feature):
                 raise DataError(
-                    f"{field}={given!r} is not a column of {self.config.path!r}. "
-                    f"{suggest(given, data.features)}"
+                    f"Column '{given}' of {self.config.path!r} holds {feature}, not images. Name "
+                    f"another one: image: COLUMN."
                 )
             return given
-        found = next((n for n, f in data.features.items() if type(f).__name__ == kind), "")
-        if not found and field == "image":
+        found = _first_of_kind(data, "Image")
+        if not found:
             raise DataError(
                 f"Data set {self.config.path!r} has no column of images; it has "
                 f"{', '.join(data.features)}. Name one: image: COLUMN."
             )
         return found
 
+    def _given(self, field: str, column: str, data: Any) -> Any:
+        """The feature of a column that the options name."""
+        if column not in data.features:
+            raise DataError(
+                f"{field}={column!r} is not a column of {self.config.path!r}. "
+                f"{suggest(column, data.features)}"
+            )
+        return data.features[column]
+
     @cached_property
     def _label_column(self) -> str:
-        return self._column(self._data, "label", self.config.label, "ClassLabel")
+        """The column of labels; empty when there are none."""
+        if self.config.label is not None:
+            if self.config.label:
+                self._given("label", self.config.label, self._data)
+            return self.config.label
+        found = _first_of_kind(self._data, "ClassLabel")
+        if found or "label" not in self._data.features:
+            return found
+        if self.config.streaming:
+            logger.warning(
+                "The column 'label' of %s has no class names, and streaming cannot count them, so "
+                "there are no labels. Set streaming: false to have them.",
+                self.config.path,
+            )
+            return ""
+        return "label"
 
     @cached_property
     def _classes(self) -> tuple[str, ...]:
-        if not self._label_column:
+        column = self._label_column
+        if not column:
             return ()
-        names = getattr(self._data.features[self._label_column], "names", None)
+        names = getattr(self._data.features[column], "names", None)
         if names:
             return tuple(names)
         if self.config.streaming:
             raise DataError(
-                f"Column '{self._label_column}' of {self.config.path!r} has no class names, and "
-                f"streaming cannot count them. Set streaming: false."
+                f"Column '{column}' of {self.config.path!r} has no class names, and streaming "
+                f"cannot count them. Set streaming: false."
             )
-        values = self._data[self._label_column]
-        where = f"Column '{self._label_column}' of {self.config.path!r}"
-        return numbered_classes(max(values), len(values), where)
+        where = f"Column '{column}' of {self.config.path!r}"
+        values = self._data.unique(column)
+        strange = next((v for v in values if not isinstance(v, str | int | None)), None)
+        if strange is not None:
+            raise DataError(
+                f"{where} holds {strange!r}, which is neither a class index nor a name. Name "
+                f"another column: label: COLUMN, or label: '' for none."
+            )
+        places = {str(v): where for v in values if v is not None and str(v).strip()}
+        return occurring_classes(places, len(self._data)) if places else ()
 
     def class_names(self) -> Sequence[str]:
-        """Names of the class-label column; the numbers when it has none."""
+        """Names of the class-label column; of other columns the texts or numbers that occur."""
         return self._classes
 
     def samples(self, stream: str = "main") -> Iterator[Sample]:
@@ -113,15 +169,57 @@ class HfSource(Source[HfConfig]):
         image = self._image_column(self._data)
         caption = self.config.caption
         if caption is not None:
-            self._column(self._data, "caption", caption, "Value")
+            self._given("caption", caption, self._data)
+        numbers = {name: number for number, name in enumerate(self._classes)}
         for number, row in enumerate(self._data):
-            value = row[image]
-            fields: dict[str, Any] = {"image": value["bytes"] or Path(value["path"])}
+            fields: dict[str, Any] = {"image": _image_of(row[image])}
             if self._label_column:
-                fields["label"] = row[self._label_column]
+                fields["label"] = self._label(row[self._label_column], numbers, number)
             if caption is not None:
                 fields["caption"] = row[caption]
             yield Sample(f"{number:08d}", fields)
 
+    def _label(self, value: Any, numbers: Mapping[str, int], row: int) -> int:
+        if isinstance(value, str | bool) and str(value) in numbers:
+            return numbers[str(value)]
+        if isinstance(value, int | str) and str(value).isdecimal():
+            return int(value)
+        raise DataError(
+            f"Row {row} of {self.config.path!r} has no label ('{self._label_column}' is {value!r}; "
+            f"rows count from 0). Choose a split or a column where every row has one, or set "
+            f"label: '' for none."
+        )
+
     def __len__(self) -> int:
         return 0 if self.config.streaming else len(self._data)
+
+
+def is_saved_to_disk(path: Path) -> bool:
+    """Whether a folder was written by `datasets`' `save_to_disk`."""
+    return (path / "dataset_dict.json").is_file() or (
+        (path / "dataset_info.json").is_file() and (path / "state.json").is_file()
+    )
+
+
+def _first_of_kind(data: Any, kind: str) -> str:
+    """The first column of a kind of feature, or empty."""
+    names: Iterator[str] = (n for n, f in data.features.items() if type(f).__name__ == kind)
+    return next(names, "")
+
+
+def _may_hold_images(feature: Any) -> bool:
+    """Whether a column can be read as images: it is one of them, of bytes, or of file names."""
+    if type(feature).__name__ == "Image":
+        return True
+    if isinstance(feature, dict):
+        return set(feature) == {"bytes", "path"}
+    return getattr(feature, "dtype", None) in ("string", "large_string", "binary", "large_binary")
+
+
+def _image_of(value: Mapping[str, Any] | None) -> bytes | Path:
+    """The bytes or the file of an image; no bytes, which no decoder takes, when there is none."""
+    if value is None:
+        return b""
+    if value["bytes"] is None and value["path"]:
+        return Path(value["path"])
+    return value["bytes"] or b""

@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pydantic import Field
 
 from ganforge.components import Sample, Source
 from ganforge.config import StrictModel
-from ganforge.data.sources.classes import natural_order, numbered_classes
+from ganforge.data.sources.classes import occurring_classes
 from ganforge.data.sources.folders import key_of
 from ganforge.errors import DataError, suggest
 
@@ -66,10 +67,11 @@ class ManifestSource(Source[ManifestConfig]):
         if not rows:
             raise DataError(f"Manifest {path} has no rows. Give it one row per image.")
         for line, row in enumerate(rows, 1):
-            if not isinstance(row, dict) or set(row) != set(rows[0]):
+            if set(row) != set(rows[0]):
+                first = ", ".join(map(str, rows[0]))
                 raise DataError(
-                    f"Row {line} of {path} has other columns than row 1 ({', '.join(rows[0])}). "
-                    f"Give each row the same columns."
+                    f"Row {line} of {path} has other columns than row 1 ({first}). Give each row "
+                    f"the same columns."
                 )
         return rows
 
@@ -90,12 +92,9 @@ class ManifestSource(Source[ManifestConfig]):
             return ()
         if self.config.class_names:
             return self.config.class_names
-        values = {self._label_text(row[column], n): n for n, row in enumerate(self._rows, 1)}
-        if not all(value.isdecimal() for value in values):
-            return tuple(sorted(values, key=natural_order))
-        largest = max(values, key=lambda value: (len(value.lstrip("0")), value.lstrip("0")))
-        where = f"Row {values[largest]} of {self.config.path}"
-        return numbered_classes(largest, len(self._rows), where)
+        path, labels = self.config.path, enumerate(self._rows, 1)
+        places = {self._label_text(row[column], n): f"Row {n} of {path}" for n, row in labels}
+        return occurring_classes(places, len(self._rows))
 
     def _label_text(self, value: Any, line: int) -> str:
         if isinstance(value, str | int | float) and str(value).strip():
@@ -120,10 +119,10 @@ class ManifestSource(Source[ManifestConfig]):
                 )
             return self.config.attributes
         column = self._column("attributes")
-        value = self._rows[0][column] if column else ()
-        if isinstance(value, Mapping):
-            return tuple(map(str, value))
-        return tuple(str(n) for n in range(len(value)))
+        if column is None:
+            return ()
+        values = self._read("attributes", _several, self._rows[0][column], 1)
+        return tuple(map(str, values if isinstance(values, Mapping) else range(len(values))))
 
     def attribute_names(self) -> Sequence[str]:
         """The columns given, or the names in the first row."""
@@ -153,29 +152,34 @@ class ManifestSource(Source[ManifestConfig]):
             yield Sample(key_of(str(row[columns[image]])), fields)
 
     def _value(self, field: str, row: Row, column: str, root: Path, line: int) -> Any:
-        value = row[column] if column else None
+        value = row[column] if column else {name: row[name] for name in self._attributes}
+        if field == "label":
+            return self._label(self._label_text(value, line), line)
+        parse = {
+            "caption": _captions,
+            "text": lambda name: _load_vector(root / _text(name)),
+            "attributes": self._numbers,
+        }.get(field, lambda name: root / _text(name))
+        return self._read(field, parse, value, line)
+
+    def _read(self, field: str, parse: Callable[[Any], Any], value: Any, line: int) -> Any:
         try:
-            if field in _FILE_FIELDS:
-                return root / _text(value)
-            if field == "label":
-                return self._label(self._label_text(value, line), line)
-            if field == "text":
-                return _load_vector(root / _text(value))
-            if field == "attributes":
-                if isinstance(value, Mapping):
-                    return [float(value[name]) for name in self._attributes]
-                values: Any = value if column else [row[name] for name in self._attributes]
-                return [float(v) for v in values]
-            return list(map(_text, value)) if isinstance(value, list) else _text(value)
+            return parse(value)
         except (ValueError, TypeError, KeyError, OSError) as err:
             raise DataError(
                 f"Row {line} of {self.config.path}: '{field}' cannot be read ({err!r}). Correct it."
             ) from err
 
+    def _numbers(self, value: Any) -> list[float]:
+        values = _several(value)
+        if isinstance(values, Mapping):
+            values = [values[name] for name in self._attributes]
+        return [float(v) for v in values]
+
     def _label(self, value: str, line: int) -> int:
         if value in self._classes:
             return self._classes.index(value)
-        if self.config.class_names and value.isdecimal():
+        if value.isdecimal():
             return int(value)
         raise DataError(
             f"Row {line} of {self.config.path} has the label '{value}', which class_names lacks. "
@@ -189,10 +193,12 @@ class ManifestSource(Source[ManifestConfig]):
 def _parse(line: str, number: int, path: Path) -> Row:
     try:
         row: Row = json.loads(line)
-    except json.JSONDecodeError as err:
+        if not isinstance(row, dict):
+            raise ValueError(f"it is {line[:40].strip()}, not {{...}}")
+    except ValueError as err:
         raise DataError(
-            f"Row {number} of {path} cannot be read as JSON ({err.msg}, column {err.colno}). "
-            f"Correct it; each row is one object on a line of its own."
+            f"Row {number} of {path} cannot be read as a JSON object ({err}). Correct it; each row "
+            f"is one object on a line of its own."
         ) from err
     return row
 
@@ -200,6 +206,20 @@ def _parse(line: str, number: int, path: Path) -> Row:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{json.dumps(value)} is not text")
+    return value
+
+
+def _captions(value: Any) -> str | list[str]:
+    return list(map(_text, value)) if isinstance(value, list) else _text(value)
+
+
+def _several(value: Any) -> Sequence[Any] | Mapping[str, Any]:
+    """Values of a cell: in JSON as they are; in CSV as JSON, or between spaces, commas, `;`."""
+    if isinstance(value, str):
+        text = value.strip()
+        value = json.loads(text) if text[:1] in ("[", "{") else re.split(r"[\s,;]+", text)
+    if not isinstance(value, list | Mapping) or not value:
+        raise TypeError(f"{json.dumps(value)} is not a list of numbers")
     return value
 
 

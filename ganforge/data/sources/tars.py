@@ -11,7 +11,7 @@ from pydantic import Field
 from ganforge.components import Sample, Source
 from ganforge.config import StrictModel
 from ganforge.data.sources.classes import count_classes
-from ganforge.data.sources.folders import EXTENSIONS, key_of
+from ganforge.data.sources.folders import EXTENSIONS, check_inside, key_of
 from ganforge.errors import DataError, suggest
 
 _IMAGES = ";".join(sorted(extension[1:] for extension in EXTENSIONS))
@@ -71,12 +71,7 @@ class WebDatasetSource(Source[WebDatasetConfig]):
     def _sample(self, raw: dict[str, Any]) -> Sample:
         # Shards may use the same keys again.
         shard = PurePosixPath(str(raw["__url__"])).name
-        member = PurePosixPath(raw["__key__"])
-        if member.is_absolute() or ".." in member.parts:
-            raise DataError(
-                f"{raw['__url__']} has a member '{member}', which points out of the "
-                f"archive. Do not trust it; write it again with relative paths."
-            )
+        check_inside(raw["__key__"], raw["__url__"])
         key = key_of(f"{shard}_{raw['__key__']}")
         extension = next((e for e in self.config.image.split(";") if e in raw), None)
         if extension is None:

@@ -1,6 +1,7 @@
 """Images in a zip archive, without unpacking it."""
 
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from pydantic import Field
 from ganforge.components import Sample, Source
 from ganforge.config import StrictModel
 from ganforge.data.sources.classes import folder_classes, natural_order, numbered_classes
-from ganforge.data.sources.folders import EXTENSIONS, key_of
+from ganforge.data.sources.folders import EXTENSIONS, check_inside, key_of
 from ganforge.errors import DataError
 
 MAX_FILE_BYTES = 2**29
@@ -58,17 +59,34 @@ class ZipSource(Source[ZipConfig]):
             ]
         if not names:
             raise DataError(f"path={self.config.path!r} holds no images. Correct the path.")
+        for name in names:
+            check_inside(name, self.config.path)
         return sorted(names, key=natural_order)
 
     @cached_property
+    def _shared(self) -> PurePosixPath:
+        """The deepest folder that holds all images."""
+        folders = {PurePosixPath(name).parent for name in self._files}
+        return PurePosixPath(os.path.commonpath([str(folder) for folder in folders]))
+
+    @cached_property
+    def _within(self) -> dict[str, str]:
+        """Names of the images below the folder that `zip -r FOLDER` puts around everything."""
+        is_class = any(PurePosixPath(name).parent == self._shared for name in self._files)
+        top = self._shared.parent if is_class else self._shared
+        return {name: str(PurePosixPath(name).relative_to(top)) for name in self._files}
+
+    @cached_property
     def _listed(self) -> dict[str, int]:
-        """Labels of dataset.json by file name; empty when it has none."""
+        """Labels of dataset.json by file name in the archive; empty when it has none."""
         with self._open() as archive:
-            if _LABEL_FILE not in archive.namelist() or self.config.labels is False:
+            folders = (self._shared, *self._shared.parents)
+            found = [f for f in folders if str(f / _LABEL_FILE) in archive.NameToInfo]
+            if not found or self.config.labels is False:
                 return {}
             try:
-                pairs = json.loads(archive.read(_LABEL_FILE)).get("labels") or []
-                return {str(name): int(label) for name, label in pairs}
+                pairs = json.loads(archive.read(str(found[0] / _LABEL_FILE))).get("labels") or []
+                return {str(found[0] / name): int(label) for name, label in pairs}
             except (ValueError, TypeError, AttributeError) as err:
                 raise DataError(
                     f"{_LABEL_FILE} in {self.config.path!r} is not a mapping with 'labels': "
@@ -81,7 +99,7 @@ class ZipSource(Source[ZipConfig]):
             values = self._listed.values()
             where = f"{_LABEL_FILE} in {self.config.path!r}"
             return numbered_classes(max(values), len(values), where)
-        return folder_classes(self._files, self.config.labels, self.config.path)
+        return folder_classes([*self._within.values()], self.config.labels, self.config.path)
 
     def class_names(self) -> Sequence[str]:
         """Names of the folders, or the numbers of dataset.json."""
@@ -97,7 +115,7 @@ class ZipSource(Source[ZipConfig]):
                 if self._listed:
                     fields["label"] = self._label(name)
                 elif number:
-                    fields["label"] = number[Path(name).parts[0]]
+                    fields["label"] = number[Path(self._within[name]).parts[0]]
                 yield Sample(key_of(name), fields, {"image": Path(name).suffix[1:].lower()})
 
     def _read(self, archive: zipfile.ZipFile, name: str) -> bytes:
