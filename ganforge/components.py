@@ -33,6 +33,13 @@ class AdversarialLoss(Component[ConfigT]):
     kind = "loss"
     generator_needs_real: ClassVar[bool] = False
     """True when the generator's loss compares with the real logits (relativistic losses)."""
+    needs_bound: ClassVar[bool] = False
+    """True when it has no minimum unless the discriminator's slope is bounded (Wasserstein)."""
+
+    @property
+    def sign_decides(self) -> bool:
+        """Whether the sign of a logit says real or generated, as adaptive augmentation reads it."""
+        return True
 
     @abstractmethod
     def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
@@ -88,6 +95,8 @@ class Regularizer(Component[ConfigT], nn.Module):
     target: ClassVar[Literal["discriminator", "generator"]]
     forbids_batchnorm: ClassVar[bool] = False
     """True when it differentiates by single images, which batch statistics would mix."""
+    not_with: ClassVar[tuple[str, ...]] = ()
+    """Names of losses and regularizers that it is not meant for; a run with them is warned."""
 
     @property
     def every(self) -> int:
@@ -113,6 +122,11 @@ class Augmentation(Component[ConfigT], nn.Module):
     """
 
     kind = "augmentation"
+
+    @property
+    def reads_sign(self) -> bool:
+        """Whether its strength follows the sign of the logits it observes."""
+        return False
 
     def observe(self, real_logits: Tensor) -> None:
         """See the discriminator's logits for augmented real images (adaptive strength)."""

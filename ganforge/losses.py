@@ -212,6 +212,11 @@ class LeastSquares(AdversarialLoss[LeastSquaresConfig]):
     name = "least_squares"
     Config = LeastSquaresConfig
 
+    @property
+    def sign_decides(self) -> bool:
+        """Only where the labels lie on both sides of 0, equally far."""
+        return self.config.a == -self.config.b
+
     def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
         """Half the squared distance from the labels."""
         return least_squares_discriminator(real_logits, gen_logits, self.config.a, self.config.b)
@@ -225,6 +230,12 @@ class Wasserstein(AdversarialLoss[StrictModel]):
     """WGAN (Arjovsky et al. 2017, arXiv:1701.07875); the critic must be kept Lipschitz."""
 
     name = "wasserstein"
+    needs_bound: ClassVar[bool] = True
+
+    @property
+    def sign_decides(self) -> bool:
+        """No: only differences of the critic count."""
+        return False
 
     def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
         """Minus the estimated Wasserstein-1 distance."""
@@ -254,6 +265,11 @@ class Relativistic(AdversarialLoss[StrictModel]):
 
     name = "relativistic"
     generator_needs_real: ClassVar[bool] = True
+
+    @property
+    def sign_decides(self) -> bool:
+        """No: only differences of logits count."""
+        return False
 
     def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
         """Real must beat generated, pair by pair."""

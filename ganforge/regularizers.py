@@ -181,6 +181,7 @@ class GradientPenalty(Regularizer[GradientPenaltyConfig]):
     Config = GradientPenaltyConfig
     target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
     forbids_batchnorm: ClassVar[bool] = True
+    not_with: ClassVar[tuple[str, ...]] = ("weight_clipping", "r1", "r2")
 
     def penalty(self, inputs: PenaltyInput) -> Tensor:
         """Weighted mean of (gradient norm - 1)^2 between real and generated images."""
@@ -205,6 +206,7 @@ class Dragan(Regularizer[DraganConfig]):
     Config = DraganConfig
     target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
     forbids_batchnorm: ClassVar[bool] = True
+    not_with: ClassVar[tuple[str, ...]] = ("gradient_penalty",)
 
     def penalty(self, inputs: PenaltyInput) -> Tensor:
         """Weighted mean of (gradient norm - 1)^2 near real images."""
@@ -227,6 +229,13 @@ class WeightClipping(Regularizer[WeightClippingConfig]):
     name = "weight_clipping"
     Config = WeightClippingConfig
     target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
+    not_with: ClassVar[tuple[str, ...]] = (
+        "minimax",
+        "nonsaturating",
+        "least_squares",
+        "hinge",
+        "relativistic",
+    )
 
     @torch.no_grad()
     def project(self, network: nn.Module) -> None:

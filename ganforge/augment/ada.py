@@ -77,6 +77,11 @@ class Ada(Augmentation[AdaConfig]):
         if config.p is not None and not config.ramp_kimg:
             self.p.fill_(config.p)
 
+    @property
+    def reads_sign(self) -> bool:
+        """Yes, unless p is fixed."""
+        return self.config.p is None
+
     def forward(self, img: Tensor) -> Tensor:
         """Augment images [N, C, H, W] in [-1, 1]; colours may leave that range.
 

@@ -18,7 +18,6 @@ from ganforge.training.build import (
     build_architecture,
     build_objective,
     build_run,
-    check_objective,
     choose_slots,
 )
 from ganforge.training.data import (
@@ -32,6 +31,7 @@ from ganforge.training.health import HealthMonitor
 from ganforge.training.logs import Display, JsonLines
 from ganforge.training.loop import Task, train
 from ganforge.training.meter import Meter
+from ganforge.training.objective_check import check_objective
 from ganforge.training.resume import check_resumable, check_same_data, check_same_precision
 from ganforge.training.run_state import TrainingRun, is_out_of_time
 from ganforge.training.samples import last_frame

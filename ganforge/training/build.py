@@ -23,6 +23,7 @@ from ganforge.errors import ConfigError, PluginContractError
 from ganforge.layers.sync_batchnorm import convert_sync_batchnorm
 from ganforge.registry import Registry, get_registry
 from ganforge.training.ema import Ema
+from ganforge.training.objective_check import check_objective, warn_of_objective
 from ganforge.training.optimizers import build_optimizers
 from ganforge.training.progress import seed_slot
 from ganforge.training.run_state import TrainingRun
@@ -60,26 +61,6 @@ def build_objective(config: PipelineConfig, registry: Registry | None = None) ->
     )
 
 
-def check_objective(architecture: Architecture[Any], spec: ImageSpec, objective: Objective) -> None:
-    """Refuse what this architecture cannot be trained with.
-
-    Raises:
-        ConfigError: a forbidden combination, an unreachable resolution, ...
-    """
-    if objective.unroll is not None:
-        if not architecture.supports_unrolling:
-            raise ConfigError(
-                f"loss.unroll: '{architecture.name}' does not train one generator against one "
-                f"discriminator, so there are no steps to look ahead. Remove it."
-            )
-        if objective.augmentation is not None:
-            raise ConfigError(
-                f"loss.unroll does not go with augment.name={objective.augmentation.name}: the "
-                f"augmentation would see the steps that are only tried. Remove one."
-            )
-    architecture.check(spec, objective)
-
-
 def build_run(
     config: PipelineConfig, spec: ImageSpec, runtime: Runtime, num_slots: int | None = None
 ) -> TrainingRun:
@@ -98,6 +79,7 @@ def build_run(
     check_objective(architecture, spec, objective)
     num_slots = choose_slots(config, runtime.world_size, num_slots)
     modules = build_networks(architecture, spec, config, runtime)
+    warn_of_objective(objective, modules.values())
     check_standing(architecture, modules, spec, config.train.standing_statistics)
     ema = Ema(
         modules, architecture.ema_roles, config.train.ema_halflife_kimg, config.train.ema_rampup
