@@ -19,7 +19,8 @@ from ganforge.edge import explain
 from ganforge.errors import ConfigError, GanforgeError, RunStopped
 from ganforge.pipeline_file import dump_config, load_pipeline, validate_components
 from ganforge.registry import get_registry
-from ganforge.stages.session import end_session, runtime_of
+from ganforge.stages.session import end_session, runtime_of, shards_location
+from ganforge.training.build import build_architecture
 from ganforge.training.run_lock import lock_run_dir
 from ganforge.training.runtime import refuse_sharded_training
 
@@ -115,13 +116,23 @@ def describe_result(context: RunContext) -> str:
     lines = [f"All in {folder}:"]
     lines += [f"  {name:<14} {what}" for name, what in places.items() if (folder / name).exists()]
     if (folder / "export").exists():
-        lines += [
-            "Next:",
-            f"  ganforge generate {folder} --num 16 --out {folder / 'generated'}",
-            f"  ganforge publish {folder} YOU/{context.config.name}",
-            f"  ganforge evaluate {folder} --help",
-        ]
+        lines += ["Next:", *(f"  ganforge {command}" for command in _next_commands(context))]
     return "\n".join(lines)
+
+
+def _next_commands(context: RunContext) -> list[str]:
+    """What can be done with the export."""
+    folder, architecture = context.run_dir, build_architecture(context.config)
+    publish = f"publish {folder} YOU/{context.config.name}"
+    if architecture.translates:
+        return [f"translate {folder} IMAGES --out {folder / 'translated'}", publish]
+    text = ' --text "WORDS"' if "text" in architecture.inputs else ""
+    nearest = f"sample nearest {folder} --reference {shards_location(context)} --pixels-only"
+    return [
+        f"generate {folder} --num 16 --out {folder / 'generated'}{text}",
+        f"{nearest} --num-real 10000 --out {folder / 'nearest.png'}{text}",
+        publish,
+    ]
 
 
 def _write_config(context: RunContext) -> None:

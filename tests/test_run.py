@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -8,12 +9,16 @@ import time
 from types import SimpleNamespace
 
 import accelerate
+import click
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
 from ganforge import run
+from ganforge.cli import main
+from ganforge.components import RunContext
+from ganforge.pipeline_file import load_pipeline
 from ganforge.run import set_up_logging
 from ganforge.training.run_lock import lock_run_dir
 
@@ -129,3 +134,33 @@ def test_rank_zero_decides_which_stages_are_done(monkeypatch, caplog):
     with caplog.at_level("INFO"):
         run._run_stages(None, [stage])
     assert "Stage x: already done." in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "commands"),
+    [
+        ("quickstart", ["generate", "sample", "publish"]),
+        ("pipelines/quick/text2image_emoji.yaml", ["generate", "sample", "publish"]),
+        ("pipelines/quick/cyclegan_emoji.yaml", ["translate", "publish"]),
+    ],
+)
+def test_what_a_run_advises_next_are_commands_that_the_cli_takes(
+    tmp_path, monkeypatch, pipeline, commands
+):
+    context = RunContext(load_pipeline(pipeline), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("export", "IMAGES"):
+        (tmp_path / name).mkdir()
+    told = run.describe_result(context).partition("Next:\n")[2].splitlines()
+    assert [line.split()[1] for line in told] == commands
+    for line in told:
+        name, *arguments = shlex.split(line)
+        # Parses the whole line, groups and options too, and runs nothing.
+        group, parent = main, None
+        while isinstance(group, click.Group):
+            parent = group.make_context(name, arguments, parent=parent)
+            name, group, arguments = group.resolve_command(
+                parent, [*parent.protected_args, *parent.args]
+            )
+        group.make_context(name, arguments, parent=parent)
+    assert any("--text" in line for line in told) == ("text2image" in pipeline)

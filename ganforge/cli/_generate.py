@@ -115,7 +115,10 @@ def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str
     """Measure a model on all ranks; the records as JSON-ready mappings."""
     config = EvaluateConfig(
         metrics=tuple(ComponentConfig(name=name) for name in arguments["metrics"]),
-        extractor=ComponentConfig(name=arguments["extractor"]),
+        extractor=ComponentConfig(
+            name=arguments["extractor"],
+            **parse_options(arguments["extractor_option"], "--extractor-option"),
+        ),
         num_images=arguments["num_images"],
         num_real=arguments["num_real"],
         seed=arguments["seed"],

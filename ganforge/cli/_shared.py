@@ -33,6 +33,16 @@ truncation = click.option(
     "--truncation", type=float, help="Truncation, where the architecture has it."
 )
 
+_extractor = click.option("--extractor", default="inception-v3-compat", show_default=True)
+_extractor_option = click.option(
+    "--extractor-option", multiple=True, metavar="KEY=VALUE", help="E.g. weights=PATH; repeatable."
+)
+
+
+def extractor(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what features are measured by."""
+    return _all(command, _extractor, _extractor_option)
+
 
 def conditions(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what an image can be asked to show."""

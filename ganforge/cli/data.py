@@ -134,7 +134,12 @@ def inspect(
 
 @data.command(epilog="Example: ganforge data verify shards")
 @click.argument("location")
-@click.option("--hashes/--no-hashes", default=True, show_default=True, help="Read every byte.")
+@click.option(
+    "--hashes/--no-hashes",
+    default=True,
+    show_default=True,
+    help="Read every byte, or only look at sizes (remote: the first bytes).",
+)
 @_json
 @click.pass_context
 def verify(ctx: click.Context, location: str, hashes: bool, as_json: bool) -> None:

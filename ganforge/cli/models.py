@@ -54,7 +54,7 @@ def translate(model: str, images: tuple[Path, ...], **arguments: Any) -> None:
 @_shared.model
 @click.option("--reference", required=True, help="Shards of the real images: folder or URL.")
 @click.option("--metric", "-m", "metrics", multiple=True, default=("fid",), show_default=True)
-@click.option("--extractor", default="inception-v3-compat", show_default=True)
+@_shared.extractor
 @click.option(
     "--num-images",
     default=50000,

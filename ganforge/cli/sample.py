@@ -111,10 +111,7 @@ def classes(model: str, **arguments: Any) -> None:
 @_shared.model
 @click.option("--reference", required=True, help="Shards of the training images: folder or URL.")
 @_seeds
-@click.option("--extractor", default="inception-v3-compat", show_default=True)
-@click.option(
-    "--extractor-option", multiple=True, metavar="KEY=VALUE", help="E.g. weights=PATH; repeatable."
-)
+@_shared.extractor
 @click.option("--pixels-only", is_flag=True, help="Compare no features.")
 @click.option("--num-real", type=click.IntRange(min=1), help="Training images. Default: all.")
 @_out("nearest.png", help="PNG; the distances are written beside it as JSON.")

@@ -198,8 +198,8 @@ def _describe_labels(report: DatasetReport, labels: Counter[int], names: list[st
     if not names:
         return
     report.class_counts = {name: labels[label] for label, name in enumerate(names)}
-    total = sum(labels.values())
-    shares = [count / total for count in labels.values()] if total else []
+    total = sum(report.class_counts.values())
+    shares = [count / total for count in report.class_counts.values() if count]
     entropy = -sum(share * math.log(share) for share in shares)
     report.label_entropy = entropy / math.log(len(names)) if len(names) > 1 else 0.0
     outside = sorted(label for label in labels if not 0 <= label < len(names))

@@ -25,6 +25,7 @@ except ImportError:  # Windows has no flock; two processes may then fetch one sh
 
 logger = logging.getLogger(__name__)
 _CHUNK = 2**20
+_BLOCK = 512
 _ATTEMPTS = 3
 
 
@@ -150,6 +151,19 @@ def copy_checked(url: str, target: BinaryIO, sha256: str, num_bytes: int) -> str
         return f"has {size} bytes, the index says {num_bytes}"
     found = digest.hexdigest()
     return "" if found == sha256 else f"has sha256 {found[:12]}..., the index says {sha256[:12]}..."
+
+
+def fault_at_start(url: str) -> str:
+    """Read the beginning of a URL; return what is wrong with it, or nothing."""
+    try:
+        stream = open_url(url)
+        start = stream.read(_BLOCK)
+        # A pipe whose command failed says so here; one that was only left early may complain too.
+        with contextlib.suppress(OSError) if start else contextlib.nullcontext():
+            stream.close()
+    except OSError as err:
+        return f"cannot be read: {type(err).__name__}: {err}"
+    return "" if start else "is empty"
 
 
 def file_sha256(path: Path) -> str:

@@ -15,7 +15,7 @@ from ganforge.data.members import (
     scan_shard,
     sidecar_path,
 )
-from ganforge.data.storage import copy_checked, is_remote, join_location
+from ganforge.data.storage import copy_checked, fault_at_start, is_remote, join_location
 from ganforge.errors import DataError, ShardError
 
 
@@ -54,7 +54,8 @@ def verify_shards(
     Args:
         location: folder or URL with index.json.
         index: its index, when it is loaded already.
-        hashes: read every byte; otherwise local names and sizes only.
+        hashes: read every byte; otherwise local names and sizes, and the beginning of remote
+            shards.
         advance: called with 1 after each shard, for a progress bar.
 
     Raises:
@@ -78,11 +79,12 @@ def verify_shards(
 
 
 def _verify_remote(location: str, info: ShardInfo, hashes: bool) -> None:
-    if not hashes:
-        return
     url = join_location(location, info.name)
-    with open(os.devnull, "wb") as sink:
-        fault = copy_checked(url, sink, info.sha256, info.num_bytes)
+    if not hashes:
+        fault = fault_at_start(url)
+    else:
+        with open(os.devnull, "wb") as sink:
+            fault = copy_checked(url, sink, info.sha256, info.num_bytes)
     if fault:
         raise ShardError(f"Shard {url}: {fault}. Upload it again from its origin.")
 

@@ -30,12 +30,18 @@ def resolve_seeds(num_images: int | None, seeds: Sequence[int] | int | None) -> 
     Raises:
         ConfigError: the numbers disagree, or a seed is not an integer in range.
     """
-    if num_images is not None and num_images < 1:
-        raise ConfigError(f"num_images={num_images}; ask for at least 1 image.")
+    if num_images is not None:
+        num_images = _whole(num_images, "num_images={} is not an integer; ask for 1 or more.")
+        if num_images < 1:
+            raise ConfigError(f"num_images={num_images}; ask for at least 1 image.")
     check_count(num_images or 1, "num_images")
     if seeds is None:
         return list(range(1 if num_images is None else num_images))
-    found = [_seed(seed) for seed in ([seeds] if isinstance(seeds, int) else seeds)]
+    try:
+        several: list[Any] = list(seeds)  # type: ignore[arg-type]
+    except TypeError:  # one number, of Python, numpy or torch
+        several = [seeds]
+    found = [_seed(seed) for seed in several]
     if not found:
         raise ConfigError("seeds is empty; give one seed per image, or leave it out.")
     if num_images not in (None, len(found)):
@@ -113,11 +119,15 @@ def parse_terms(terms: str | Sequence[Term]) -> list[Term]:
     return found
 
 
-def _seed(value: Any) -> int:
+def _whole(value: Any, message: str) -> int:
     try:
-        seed = operator.index(value)
+        return operator.index(value)
     except TypeError as err:
-        raise ConfigError(f"The seed {value!r} is not an integer.") from err
+        raise ConfigError(message.format(repr(value))) from err
+
+
+def _seed(value: Any) -> int:
+    seed = _whole(value, "The seed {} is not an integer.")
     if not 0 <= seed <= MAX_SEED:
         raise ConfigError(f"The seed {seed} is out of range; use 0 to {MAX_SEED}.")
     return seed

@@ -1,6 +1,7 @@
 """`ganforge plugins new`: a complete plugin package that works as it is."""
 
 import importlib.resources
+import keyword
 import re
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from ganforge import __version__
 from ganforge.errors import PluginConflict, PluginError
 from ganforge.registry import Registry
 
+# Whose class would hide another name of the template.
+_RESERVED = frozenset(
+    "none true false any tensor field block generator discriminator architecture objective".split()
+)
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 # Template -> where it goes in the new package.
 _FILES = {
@@ -45,6 +50,11 @@ def new_plugin(name: str, out: Path, registry: Registry) -> Path:
             f"by '-' or '_' and beginning with a letter, e.g. tiny-gan."
         )
     key = short.replace("-", "_")
+    if key in _RESERVED or keyword.iskeyword(key):
+        raise PluginError(
+            f"'{name}' means something else in the package's code. Choose another name, e.g. "
+            f"{short}-gan."
+        )
     if key in registry.plugins or any(c.name == key for c in registry.components()):
         raise PluginConflict(
             f"The name '{key}' is taken by an installed plugin or component. Choose another."

@@ -206,6 +206,14 @@ def test_plugins_new_refuses_names_and_folders(ganforge, tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["none", "class", "field", "generator"])
+def test_plugins_new_refuses_names_that_python_or_the_template_use(ganforge, tmp_path, name):
+    found = ganforge("plugins", "new", name, code=2)
+
+    assert f"Choose another name, e.g. {name}-gan." in found.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_plugins_new_into_a_file_is_one_message(ganforge, tmp_path):
     (tmp_path / "file").touch()
 

@@ -279,13 +279,14 @@ def test_evaluate_hands_over_what_was_asked(ganforge, dcgan, shards, monkeypatch
 
     monkeypatch.setattr(_generate, "evaluate", evaluate)
     arguments = ("evaluate", dcgan, "--reference", shards, "-m", "fid", "-m", "is", "-n")
-    arguments = (*arguments[:-1], "--num-images", 8)
+    arguments = (*arguments[:-1], "--num-images", 8, "--extractor-option", "weights=w.pth")
 
     assert ganforge(*arguments).stdout == "fid 1.5  (8 generated, 12 real, e)\n"
     assert json.loads(ganforge(*arguments, "--json").stdout)[0]["value"] == 1.5
     assert asked["img"].shape == (2, 3, 16, 16)
     assert [metric.name for metric in asked["config"].metrics] == ["fid", "is"]
     assert (asked["config"].num_images, asked["reference"], asked["nimg"]) == (8, "shards", 8000)
+    assert asked["config"].extractor.options == {"weights": "w.pth"}
 
 
 def embedded(ganforge, size):

@@ -79,7 +79,9 @@ def test_inspect_warns_of_empty_classes_and_labels_without_name(dataset, helpers
         "1 classes have no samples; the first is 'e'" in w for w in inspect(dataset).warnings
     )
     helpers.rewrite_index(dataset, spec=spec | {"class_names": ["a", "b"]})
-    assert any("The label 2 has no class name" in w for w in inspect(dataset).warnings)
+    report = inspect(dataset)
+    assert any("The label 2 has no class name" in w for w in report.warnings)
+    assert report.label_entropy == pytest.approx(1.0)
 
 
 def test_inspect_of_a_source_by_its_configuration_and_limit(tmp_path):

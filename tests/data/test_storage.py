@@ -178,3 +178,15 @@ def test_verify_of_remote_shards_reads_every_byte(dataset, pipe):
     (problem,) = verify_shards(pipe).problems
     assert "main-000002.tar: has sha256" in problem
     assert verify_shards(pipe, hashes=False).is_sound
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"), [("absent", "cannot be read: OSError"), ("empty", "is empty")]
+)
+def test_verify_of_remote_shards_without_hashes_opens_each(dataset, pipe, damage, text):
+    path = Path(dataset) / "main-000002.tar"
+    path.unlink()
+    if damage == "empty":
+        path.touch()
+    (problem,) = verify_shards(pipe, hashes=False).problems
+    assert f"main-000002.tar: {text}" in problem

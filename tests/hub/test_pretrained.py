@@ -129,6 +129,8 @@ def test_generate_leaves_global_state_alone(model):
         ({"seeds": [-4]}, "seed -4 is out of range; use 0 to"),
         ({"seeds": [2**60]}, "is out of range; use 0 to"),
         ({"seeds": [1.5]}, "seed 1.5 is not an integer"),
+        ({"seeds": 1.5}, "seed 1.5 is not an integer"),
+        ({"num_images": 1.5}, "num_images=1.5 is not an integer"),
         ({"batch_size": 0}, "batch_size=0; use at least 1"),
         ({"output_type": "jpg"}, "output_type='jpg' is unknown. Use 'pil', 'pt', 'np'"),
         ({"brightnes": 1}, "'tiny' has no generation option 'brightnes'. Did you mean 'brightness"),
