@@ -56,15 +56,14 @@ class Prepare(Stage[StrictModel]):
 
     def run(self, context: RunContext) -> None:
         """Write the shards on rank 0 while the others wait."""
-        runtime = runtime_of(context)
         if context.config.data.source is None:
             raise ConfigError(
                 "data.source is not set, so there is nothing to prepare. Set it, or point "
                 "data.shards to prepared shards."
             )
-        if runtime.is_main:
-            prepare(context.config.data, Path(shards_location(context)))
-        runtime.barrier()
+        location = Path(shards_location(context))
+        # The index is read again by whoever needs it; it may be too large to be sent.
+        runtime_of(context).on_main(lambda: bool(prepare(context.config.data, location)))
 
 
 def _check_encoder(index: DatasetIndex, context: RunContext, location: str) -> None:

@@ -51,9 +51,7 @@ class Publish(Stage[StrictModel]):
     def run(self, context: RunContext) -> None:
         """Export on rank 0."""
         runtime = runtime_of(context)
-        if runtime.is_main:
-            self._export(context, load_trained(context, runtime.device))
-        runtime.barrier()
+        runtime.on_main(lambda: self._export(context, load_trained(context, runtime.device)))
 
     def _export(self, context: RunContext, model: TrainedModel) -> None:
         config = context.config

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import itertools
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -19,14 +20,20 @@ from accelerate.utils import (
 )
 from torch import Tensor
 
+# The only way to wait for longer than a collective's timeout that works with every backend.
+from torch.distributed.distributed_c10d import _get_default_store
+
 from ganforge.errors import ConfigError, GanforgeError
 from ganforge.training.precision import PrecisionChoice, choose_precision, has_bf16
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-# Preparing data on rank 0 may take hours while the others wait.
-_TIMEOUT = datetime.timedelta(hours=12)
+# A rank that is this late at a collective is taken for lost, and the others end.
+_TIMEOUT = datetime.timedelta(minutes=30)
+# What rank 0 does alone (preparing data, an upload) may take hours: the others ask now and then.
+_ASK_EVERY = datetime.timedelta(minutes=1)
+_ALONE = itertools.count()
 
 
 class Runtime:
@@ -122,6 +129,8 @@ class Runtime:
     def on_main(self, action: Callable[[], T]) -> T:
         """Rank 0's result of `action` on every rank; none is left waiting when it fails.
 
+        It may take longer than a collective may.
+
         Raises:
             GanforgeError: what `action` raised on rank 0, on every rank.
         """
@@ -131,10 +140,25 @@ class Runtime:
                 outcome = (action(), None)
             except GanforgeError as err:
                 outcome = (None, err)
+        self._wait_for_main()
         value, error = self.broadcast_object(outcome)
         if error is not None:
             raise error
         return value  # type: ignore[no-any-return]  # broadcast_object keeps the type
+
+    def _wait_for_main(self) -> None:
+        """Wait until rank 0 comes here, however long that takes, by the launcher's store."""
+        if self.world_size == 1:
+            return
+        store, key = _get_default_store(), f"ganforge/alone/{next(_ALONE)}"
+        if self.is_main:
+            store.set(key, "done")
+        while not self.is_main:
+            try:
+                store.wait([key], _ASK_EVERY)
+            except torch.distributed.DistStoreError:  # not yet; a lost store is another error
+                continue
+            return
 
     def any_rank(self, flag: bool) -> bool:
         """Whether the flag is set on any rank."""

@@ -1,0 +1,32 @@
+"""Run by torchrun: rank 0 is busy for longer than a collective may take, then lost in one."""
+
+import datetime
+import sys
+import time
+
+from ganforge.errors import DataError
+from ganforge.training import runtime as module
+
+if __name__ == "__main__":
+    module._TIMEOUT = datetime.timedelta(seconds=2)
+    module._ASK_EVERY = datetime.timedelta(seconds=0.5)
+    runtime = module.Runtime()
+
+    def work():
+        time.sleep(5)
+        return "result"
+
+    def fail():
+        time.sleep(5)
+        raise DataError("no images")
+
+    assert runtime.on_main(work) == "result"
+    try:
+        runtime.on_main(fail)
+    except DataError as err:
+        sys.stdout.write(f"rank {runtime.rank}: {err}\n")
+    if "lost" in sys.argv:
+        if runtime.is_main:
+            time.sleep(20)
+        runtime.any_rank(False)
+    runtime.close()
