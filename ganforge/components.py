@@ -188,8 +188,8 @@ class Architecture(Component[ConfigT]):
     """Citation: authors, year, arXiv number."""
     inputs: tuple[str, ...] = ("image",)
     """Batch fields it must have; an instance may set its own, where an option decides."""
-    optional_inputs: ClassVar[tuple[str, ...]] = ()
-    """Batch fields it uses when the data has them."""
+    optional_inputs: tuple[str, ...] = ()
+    """Batch fields it uses when the data has them; as for `inputs`."""
     ema_roles: tuple[str, ...] = ("generator",)
     """Networks that generate: averaged over training, measured, exported; as for `inputs`."""
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig()

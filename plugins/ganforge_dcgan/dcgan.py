@@ -21,7 +21,7 @@ from ganforge.api import (
     OptimizerConfig,
 )
 from ganforge.layers import LeakyReLU, MinibatchDiscrimination, base_grid, spectral_norm
-from ganforge_dcgan.norms import Norm, build_norm, init_dcgan
+from ganforge_dcgan.norms import Norm, build_norm, init_dcgan, init_without_norm
 
 # LSGAN puts a second layer on the grid of each of the first steps up.
 _LSGAN_DOUBLED = 2
@@ -30,10 +30,10 @@ _LSGAN_DOUBLED = 2
 class DcganConfig(ComponentOptions):
     """Options of DCGAN."""
 
-    condition: Literal["none", "label"] = Field(
+    condition: Literal["none", "label", "auto"] = Field(
         "none",
         description="label joins the one-hot class to the latent and, a map each, to the image "
-        "(Mirza and Osindero 2014); the data must have labels.",
+        "(Mirza and Osindero 2014); the data must have labels. auto does so where it has.",
     )
     z_dim: int = Field(100, gt=0, description="Latent size.")
     base_channels: int = Field(
@@ -69,7 +69,7 @@ def _widths(config: DcganConfig, doublings: int) -> list[int]:
 
 def _c_dim(config: DcganConfig, spec: ImageSpec) -> int:
     """Classes that the networks are told."""
-    return spec.num_classes if config.condition == "label" else 0
+    return 0 if config.condition == "none" else spec.num_classes
 
 
 class DcganGenerator(nn.Module):
@@ -165,7 +165,7 @@ class DcganDiscriminator(nn.Module):
             ]
         layers += _head(config, widths[-1], height, width)
         self.layers = nn.Sequential(*layers)
-        self.apply(init_dcgan)
+        self.apply(init_without_norm if choice == "none" else init_dcgan)
         if choice == "spectral":
             for layer in self.layers:
                 if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -198,6 +198,7 @@ class Dcgan(NoiseToImage[DcganConfig]):
     def __init__(self, config: DcganConfig) -> None:
         super().__init__(config)
         self.inputs = ("image", "label") if config.condition == "label" else ("image",)
+        self.optional_inputs = ("label",) if config.condition == "auto" else ()
 
     @property
     def z_dim(self) -> int:

@@ -25,3 +25,14 @@ def init_dcgan(module: nn.Module) -> None:
     elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
         nn.init.normal_(module.weight, 1.0, 0.02)
         nn.init.zeros_(module.bias)
+
+
+def init_without_norm(module: nn.Module) -> None:
+    """Weights that keep the size of the signal where no norm restores it; for `Module.apply`.
+
+    Source: He et al. 2015, arXiv:1502.01852, Eq. 15, for leaky ReLUs of slope 0.2.
+    """
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, a=0.2)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -100,6 +100,24 @@ def test_resnets_take_a_gradient_penalty(architecture):
 # DCGAN ------------------------------------------------------------------------------------------
 
 
+def test_dcgan_discriminator_without_norms_keeps_the_size_of_the_signal():
+    torch.manual_seed(0)
+    gan = build(Dcgan, discriminator_norm="none", base_channels=32)
+    x = torch.randn(64, 1, 16, 16)
+    for layer in gan.networks(GREY)["discriminator"].layers:
+        x = layer(x)
+        if isinstance(layer, nn.Conv2d):
+            assert 0.5 < x.std() < 2
+
+
+def test_dcgan_is_told_the_label_where_there_is_one_when_it_may_choose():
+    gan = build(Dcgan, condition="auto")
+    assert (gan.inputs, gan.optional_inputs) == (("image",), ("label",))
+    assert build(Dcgan).optional_inputs == build(Dcgan, condition="label").optional_inputs == ()
+    assert gan.networks(LABELLED)["generator"].c_dim == 3
+    assert gan.networks(GREY)["generator"].c_dim == 0
+
+
 @pytest.mark.parametrize("generator", ["dcgan", "lsgan"])
 def test_dcgan_told_the_label_joins_it_to_both_inputs(generator):
     gan = build(Dcgan, condition="label", generator=generator)
