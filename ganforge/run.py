@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rich.console import Console
 from rich.logging import RichHandler
 
 from ganforge.components import RunContext, Stage
@@ -61,8 +62,11 @@ def run_pipeline(
         except RunStopped:
             end_session(context)
             raise
+        is_main = runtime_of(context).is_main
         end_session(context)
-    log.info("%s", describe_result(context))
+    if is_main:
+        # Not by the log, which breaks lines: these are to be copied.
+        sys.stdout.write(f"{describe_result(context)}\n")
     return context
 
 
@@ -157,7 +161,9 @@ def set_up_logging() -> None:
         level=logging.INFO if rank == 0 else logging.WARNING,
         format="%(message)s",
         datefmt="[%X]",
-        handlers=[RichHandler(show_path=False, rich_tracebacks=False)],
+        handlers=[
+            RichHandler(console=Console(stderr=True), show_path=False, rich_tracebacks=False)
+        ],
         force=True,
     )
     for noisy in ("httpx", "urllib3", "torch.distributed", "datasets"):

@@ -57,3 +57,7 @@ def test_wheel_runs_the_quickstart_outside_the_checkout(wheel, tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "runs" / "quickstart" / "export" / "model.safetensors").exists()
+    # The log is on standard error; what is to be copied stands in whole lines on standard output.
+    assert done.stdout.splitlines()[0] == "All in runs/quickstart:"
+    nearest = [line for line in done.stdout.splitlines() if "ganforge sample nearest" in line]
+    assert nearest[0].endswith("--out runs/quickstart/nearest.png")

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -104,6 +105,6 @@ def progress_bar(total: int, show: bool) -> Iterator[Callable[[int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, disable=not show) as bar:
+    with Progress(*columns, disable=not show, console=Console(stderr=True)) as bar:
         task = bar.add_task("Preparing images", total=total or None)
         yield lambda count: bar.advance(task, count)
