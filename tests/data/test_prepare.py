@@ -589,9 +589,10 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 
 def test_progress_bar_is_shown_only_when_asked(photos, tmp_path, capsys):
     run(config(photos), tmp_path / "a")
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
     prepare(config(photos), tmp_path / "b", workers=0, progress=True)
-    assert "12/12" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert (out, "12/12" in err) == ("", True)
 
 
 def test_prepare_into_a_folder_with_special_characters_works(photos, tmp_path):

@@ -197,8 +197,8 @@ def test_stylegan2_truncation_is_towards_the_mean_of_the_images_class():
     c = torch.eye(3)[[2, 0, 2]]
     z = torch.randn(100_000, 8)
     expected = torch.stack([gen.mapping(z, one.expand(len(z), -1)).mean(0) for one in c])
-    spread = gen.mapping(z, c[:1].expand(len(z), -1)).std(0).max()
-    assert_close(gen.class_means(c), expected, atol=float(5 * spread / math.sqrt(1024)), rtol=0)
+    spread = gen.mapping(z, c[:1].expand(len(z), -1)).std(0).max().item()
+    assert_close(gen.class_means(c), expected, atol=5 * spread / math.sqrt(1024), rtol=0)
 
     w = gen.mapping(z[:3], c)
     ws = gen.truncated(w, 0.25, mean=gen.class_means(c))
