@@ -500,11 +500,17 @@ def test_webdataset_faults_are_named(tmp_path):
         list(source("webdataset", urls=str(tmp_path / "c.tar")).samples())
 
 
-@pytest.mark.parametrize("content", [b"no archive", b"cut"])
-def test_webdataset_that_is_damaged_is_refused(tmp_path, content):
+@pytest.mark.parametrize("length", [1500, 2048, 2700], ids=["in data", "in blocks", "in header"])
+def test_webdataset_that_is_cut_is_refused(tmp_path, length):
     wds_tar(tmp_path / "a.tar", [("1.png", b"0" * 2000), ("2.png", b"0" * 2000)])
     whole = (tmp_path / "a.tar").read_bytes()
-    (tmp_path / "a.tar").write_bytes(whole[:1500] if content == b"cut" else content)
+    (tmp_path / "a.tar").write_bytes(whole[:length])
+    with pytest.raises(DataError, match="urls='.*a.tar' cannot be read"):
+        list(source("webdataset", urls=str(tmp_path / "a.tar")).samples())
+
+
+def test_webdataset_that_is_no_tar_is_refused(tmp_path):
+    (tmp_path / "a.tar").write_bytes(b"no archive".ljust(512))
     with pytest.raises(DataError, match="urls='.*a.tar' cannot be read"):
         list(source("webdataset", urls=str(tmp_path / "a.tar")).samples())
 

@@ -2,11 +2,12 @@
 
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import webdataset
 from pydantic import Field
+from webdataset.shardlists import expand_urls
 
 from ganforge.components import Sample, Source
 from ganforge.config import StrictModel
@@ -21,6 +22,15 @@ Urls = Iterator[dict[str, Any]]
 def _all_urls(urls: Urls) -> Urls:
     """Webdataset asks how to split shards over nodes; `prepare` reads all of them once."""
     return urls
+
+
+def _check_not_cut(url: str) -> None:
+    """Refuse a local tar that ends within a block: `tarfile` takes a cut header for the end."""
+    path = Path(url.removeprefix("file:"))
+    if path.suffix == ".tar" and path.is_file():
+        size = path.stat().st_size
+        if size % tarfile.BLOCKSIZE:
+            raise tarfile.ReadError(f"{path} is cut within a block of {tarfile.BLOCKSIZE} bytes")
 
 
 class WebDatasetConfig(StrictModel):
@@ -53,14 +63,17 @@ class WebDatasetSource(Source[WebDatasetConfig]):
     def samples(self, stream: str = "main") -> Iterator[Sample]:
         """Fields image and, where there, label and caption."""
         urls = self.config.urls
+        shards = expand_urls(urls) if isinstance(urls, str) else list(urls)
         dataset = webdataset.WebDataset(
-            urls if isinstance(urls, str) else list(urls),
+            shards,
             shardshuffle=False,
             nodesplitter=_all_urls,
             workersplitter=_all_urls,
             empty_check=False,
         )
         try:
+            for shard in shards:
+                _check_not_cut(shard)
             for raw in dataset:
                 yield self._sample(raw)
         except (OSError, ValueError, EOFError, tarfile.TarError) as err:
