@@ -92,7 +92,9 @@ def _message(detail: Any, path: KeyPath, root: type[BaseModel]) -> str:
     if kind == "missing":
         return f"is missing; add `{key}: ...` there."
     text = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    text = text.replace("a valid tuple", "a list").replace("a valid dictionary", "a mapping")
+    text = str(text).replace("a valid tuple", "a list").replace("a valid dictionary", "a mapping")
+    if kind == "value_error" and isinstance(detail["input"], Mapping):
+        return text.removesuffix(".") + "."  # a rule over several keys names their values itself
     shown = repr(detail["input"])
     return f"{text} (got {shown if len(shown) < 80 else shown[:77] + '...'})."
 

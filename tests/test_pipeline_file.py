@@ -294,6 +294,7 @@ def test_fault_rule_between_keys_says_what_to_use(write):
 
     assert message.startswith("train (")
     assert "batch_size=100 cannot be cut into slots=8 equal parts; use a multiple of 8" in message
+    assert "(got" not in message  # not the whole section
 
 
 def test_fault_missing_section_is_named(write):
