@@ -2,6 +2,7 @@ import copy
 import json
 import math
 import re
+import sys
 
 import pytest
 import torch
@@ -277,12 +278,21 @@ def test_runtime_refuses_fp16_on_cpu():
 
 def test_choose_compile_says_why(monkeypatch):
     cpu = torch.device("cpu")
-    assert choose_compile(toy_config({"compile": True}), cpu)[0]
-    assert not choose_compile(toy_config({"compile": False}), cpu)[0]
-    wanted, why = choose_compile(toy_config({"compile": "auto", "total_kimg": 1}), cpu)
-    assert not wanted and "too few" in why
+    monkeypatch.setenv("CXX", sys.executable)  # a program that is there
+
+    def chosen(compile, total_kimg, precision):
+        config = toy_config({"compile": compile, "total_kimg": total_kimg, "batch_size": 10})
+        return choose_compile(config, cpu, precision)
+
+    assert chosen(True, 1, "fp32")[0] and not chosen(False, 1000, "bf16")[0]
+    wanted, why = chosen("auto", 4, "bf16")
+    assert not wanted and "400 steps are too few" in why
+    assert chosen("auto", 6, "bf16")[0]
+    wanted, why = chosen("auto", 6, "fp32")
+    assert not wanted and "600 steps in fp32 on a CPU are too few" in why
+    assert chosen("auto", 300, "fp32")[0]
     monkeypatch.setenv("CXX", "no-such-compiler")
-    wanted, why = choose_compile(toy_config({"compile": "auto", "total_kimg": 1000}), cpu)
+    wanted, why = chosen("auto", 300, "bf16")
     assert not wanted and "no-such-compiler" in why
 
 
