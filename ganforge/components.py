@@ -95,6 +95,8 @@ class Regularizer(Component[ConfigT], nn.Module):
     target: ClassVar[Literal["discriminator", "generator"]]
     forbids_batchnorm: ClassVar[bool] = False
     """True when it differentiates by single images, which batch statistics would mix."""
+    pairs_images: ClassVar[bool] = False
+    """True when it joins a real and a generated image, which then have one condition."""
     not_with: ClassVar[tuple[str, ...]] = ()
     """Names of losses and regularizers that it is not meant for; a run with them is warned."""
 

@@ -53,11 +53,14 @@ class NoiseToImage(Architecture[ConfigT]):
 
         Labels are drawn anew, each as often as in the training data, so that generated images do
         not follow the real ones of the batch. The real images' conditions are kept where the loss
-        compares real with generated images, and where a condition is more than a label: then only
-        the data know which go together.
+        or a regularizer pairs real with generated images, and where a condition is more than a
+        label: then only the data know which go together.
         """
         c = self.condition(batch)
-        if objective.loss.generator_needs_real or c is not batch.fields.get("label"):
+        paired = objective.loss.generator_needs_real or any(
+            regularizer.pairs_images for regularizer in objective.regularizers
+        )
+        if paired or c is not batch.fields.get("label"):
             return c
         return batch.draw_label()
 

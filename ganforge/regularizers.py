@@ -181,6 +181,7 @@ class GradientPenalty(Regularizer[GradientPenaltyConfig]):
     Config = GradientPenaltyConfig
     target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
     forbids_batchnorm: ClassVar[bool] = True
+    pairs_images: ClassVar[bool] = True
     not_with: ClassVar[tuple[str, ...]] = ("weight_clipping", "r1", "r2")
 
     def penalty(self, inputs: PenaltyInput) -> Tensor:

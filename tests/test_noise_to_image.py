@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from ganforge_classic.cgan import Cgan
 from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
@@ -13,8 +14,8 @@ from ganforge.batch import Batch, Networks
 from ganforge.components import Objective
 from ganforge.config import UnrollConfig
 from ganforge.errors import ConfigError
-from ganforge.losses import NonSaturating, Relativistic
-from ganforge.regularizers import R1, R2
+from ganforge.losses import NonSaturating, Relativistic, Wasserstein
+from ganforge.regularizers import R1, R2, GradientPenalty
 from ganforge.training.loop import make_batches
 
 CLASSES = 4
@@ -94,6 +95,23 @@ def test_generated_images_of_a_paired_loss_have_the_labels_of_the_real_ones():
     for name in ("discriminator", "generator"):
         phases[name].loss(nets, batch)
     assert all(torch.equal(c, batch.label) for c in nets["discriminator"].seen)
+
+
+def test_generated_images_that_a_penalty_joins_with_real_ones_have_their_labels():
+    nets, phases = spied(Wasserstein, GradientPenalty(GradientPenalty.Config()))
+    batch = labelled_batch()
+    phases["discriminator"].loss(nets, batch)
+    assert len(nets["discriminator"].seen) == 3  # real, generated, between
+    assert all(torch.equal(c, batch.label) for c in nets["discriminator"].seen)
+
+
+def test_cgan_with_labels_alone_draws_labels_for_its_images():
+    batch = labelled_batch(attributes=torch.rand(64, 2))
+    objective = Objective(NonSaturating(NonSaturating.Config()))
+    for condition, is_drawn in (("label", True), ("both", False)):
+        architecture = Cgan(Cgan.Config(condition=condition))
+        found = architecture.gen_condition(objective, batch)
+        assert torch.equal(found, architecture.condition(batch)) is not is_drawn
 
 
 def test_generated_images_keep_conditions_that_are_more_than_a_label():

@@ -148,7 +148,8 @@ class Cgan(NoiseToImage[CganConfig]):
     def condition(self, batch: Batch) -> Tensor:
         """The chosen conditions side by side: c [N, c_dim]."""
         fields = [batch[name] for name in self.inputs if name != "image"]
-        return torch.cat(fields, dim=1)
+        # A label alone stays what it is, so that generated images get labels of their own.
+        return fields[0] if len(fields) == 1 else torch.cat(fields, dim=1)
 
     def check(self, spec: ImageSpec, objective: Objective) -> None:
         """Refuse data without the condition."""

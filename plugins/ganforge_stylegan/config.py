@@ -13,6 +13,9 @@ class StyleConfig(ComponentOptions):
     w_dim: int = Field(512, gt=0, description="Size of the mapped latent w.")
     mapping_layers: int = Field(8, gt=0, description="Fully connected layers from z to w.")
     mapping_lr_mult: float = Field(0.01, gt=0, description="Their part of the learning rate.")
+    discriminator_mapping_layers: int = Field(
+        8, gt=0, description="The same from the label to what the discriminator compares with it."
+    )
     channel_base: int = Field(
         32768, gt=0, description="Channels times resolution; 16384 is usual up to 256x256."
     )
@@ -21,7 +24,10 @@ class StyleConfig(ComponentOptions):
         0.9, ge=0, le=1, description="Part of the training images made from two latents."
     )
     w_avg_decay: float = Field(
-        0.995, ge=0, lt=1, description="Decay per generator step of the mean w, for truncation."
+        0.995,
+        ge=0,
+        lt=1,
+        description="Decay of the mean w, for truncation, per forward in training: two a step.",
     )
     discriminator: Literal["residual", "plain"] = Field(
         "residual", description="plain has no skips; it is the one of the CIFAR-10 recipe."
@@ -70,7 +76,10 @@ class Stylegan3Config(StyleConfig):
         0.0, ge=0, le=1, description="Part of the training images made from two latents."
     )
     w_avg_decay: float = Field(
-        0.998, ge=0, lt=1, description="Decay per generator step of the mean w, for truncation."
+        0.999,
+        ge=0,
+        lt=1,
+        description="Decay of the mean w, for truncation, per forward in training: two a step.",
     )
     num_layers: int = Field(
         14, ge=4, description="Layers between the Fourier features and the step to the image."
@@ -85,6 +94,6 @@ class Stylegan3Config(StyleConfig):
         0.9994,
         ge=0,
         lt=1,
-        description="Decay per generator step of the mean square of each layer's input. The "
-        "default is a half-life of 20 kimg in batches of 32; lower it for short runs.",
+        description="Decay of the mean square of each layer's input, per forward in training: two "
+        "a step. The default is a half-life of 18 kimg in batches of 32; lower it for short runs.",
     )

@@ -95,7 +95,11 @@ class StyleDiscriminator(nn.Module):
         self.mapping: Mapping | None = None
         if spec.num_classes:
             self.mapping = Mapping(
-                0, spec.num_classes, last, config.mapping_layers, config.mapping_lr_mult
+                0,
+                spec.num_classes,
+                last,
+                config.discriminator_mapping_layers,
+                config.mapping_lr_mult,
             )
 
     def forward(self, img: Tensor, c: Tensor) -> Tensor:

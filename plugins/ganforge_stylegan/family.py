@@ -40,6 +40,7 @@ class StyleFamily(NoiseToImage[StyleConfigT]):
         "z_dim": 8,
         "w_dim": 8,
         "mapping_layers": 2,
+        "discriminator_mapping_layers": 2,
         "channel_base": 64,
         "channel_max": 8,
         "mbstd_group": None,
