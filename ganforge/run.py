@@ -50,10 +50,13 @@ def run_pipeline(
     refuse_sharded_training()
     context = RunContext(config, Path(config.run_dir or Path("runs") / config.name))
     stages = build_stages(config)
+    if dry_run:
+        # First, so that it is seen where a check fails: weights may be missing on a login node.
+        sys.stdout.write(describe_plan(context, stages))
+        sys.stdout.flush()
     for stage in stages:
         stage.check(context)
     if dry_run:
-        sys.stdout.write(describe_plan(context, stages))
         return context
     with _sole_run(context):
         _write_config(context)

@@ -105,6 +105,25 @@ def test_generated_images_that_a_penalty_joins_with_real_ones_have_their_labels(
     assert all(torch.equal(c, batch.label) for c in nets["discriminator"].seen)
 
 
+def test_discriminator_that_scores_alone_sees_real_and_generated_images_in_one_pass():
+    def terms(alone):
+        objective = Objective(Relativistic(Relativistic.Config()))
+        architecture = Toy(ToyConfig())
+        architecture.scores_alone = alone
+        nets = Networks({"generator": Labelled(), "discriminator": Spy()})
+        torch.manual_seed(0)
+        batch = labelled_batch()
+        phase = next(p for p in architecture.phases(objective) if p.name == "discriminator")
+        found = phase.loss(nets, batch)["adversarial"]
+        (gradient,) = torch.autograd.grad(found, nets["discriminator"].weight)
+        return found, gradient, [len(c) for c in nets["discriminator"].seen]
+
+    *apart, passes = terms(alone=False)
+    *joined, joined_passes = terms(alone=True)
+    assert_close(joined, apart)
+    assert (passes, joined_passes) == ([64, 64], [128])
+
+
 def test_cgan_with_labels_alone_draws_labels_for_its_images():
     batch = labelled_batch(attributes=torch.rand(64, 2))
     objective = Objective(NonSaturating(NonSaturating.Config()))

@@ -17,6 +17,7 @@ from ganforge.batch import Batch, Blend, Networks
 from ganforge.components import Phase, Terms
 from ganforge.errors import PluginContractError
 from ganforge.hub.mixing import blended_request
+from ganforge.noise_to_image import NoiseToImage
 from ganforge.plugin_tools.cases import Case, MadeUpLoader, make_fields, requests
 from ganforge.training import checkpoint
 from ganforge.training.build import build_architecture, build_run
@@ -210,6 +211,26 @@ def check_generate_is_batch_independent(case: Case) -> None:
                 )
 
 
+def check_discriminator_scores_alone(case: Case) -> None:
+    """Where `scores_alone` says so, an image's score does not depend on the others."""
+    run = start(case)
+    architecture = run.architecture
+    if not (isinstance(architecture, NoiseToImage) and architecture.scores_alone):
+        return
+    batch = next(iter(make_batches(run, [make_fields(case, 0, 0)])))
+    nets, img, c = run.nets.modules(), batch.image, architecture.condition(batch)
+    with torch.no_grad():
+        together = nets["discriminator"](img, c)
+        first = nets["discriminator"](img[:1], c[:1])
+    gap = float((together[:1] - first).abs().max())
+    if not gap <= _BATCH_TOLERANCE:
+        raise _broken(
+            case,
+            f"`scores_alone` is set, but among others an image has another score (by {gap:.3g}).",
+            "Leave it out where the discriminator has batch statistics, dropout or spectral norm.",
+        )
+
+
 def check_latents_blend(case: Case) -> None:
     """Every latent space can be walked through: the ends are the seeds' images."""
     run = start(case)
@@ -296,6 +317,7 @@ CHECKS: Mapping[str, Check] = {
     "gradients reach all parameters": check_gradients_reach_all_parameters,
     "output": check_output,
     "generate is batch-independent": check_generate_is_batch_independent,
+    "scores alone": check_discriminator_scores_alone,
     "latents blend": check_latents_blend,
     "resume is exact": check_resume_is_exact,
 }

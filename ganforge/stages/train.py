@@ -19,6 +19,7 @@ from ganforge.training.build import (
     build_objective,
     build_run,
     choose_slots,
+    warn_of_small_slots,
 )
 from ganforge.training.data import (
     choose_fields,
@@ -72,13 +73,16 @@ class Train(Stage[StrictModel]):
         config = context.config
         architecture, objective = build_architecture(config), build_objective(config)
         runtime = runtime_of(context)
-        choose_slots(config, runtime.world_size, _fixed_slots(context))
+        num_slots = choose_slots(config, runtime.world_size, _fixed_slots(context))
         spec = expected_spec(config, architecture)
         if spec is not None:
             check_objective(architecture, spec, objective)
             with torch.device("meta"):
                 networks = architecture.networks(spec)
             check_standing(architecture, networks, spec, config.train.standing_statistics)
+            # Statistics that are taken over all slots at once do not depend on one slot's images.
+            if runtime.is_main and not config.train.sync_batchnorm:
+                warn_of_small_slots(networks.values(), config.train.batch_size // num_slots)
 
     def plan(self, context: RunContext) -> str:
         """How long it trains."""

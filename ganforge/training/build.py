@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from ganforge.components import (
 )
 from ganforge.config import PipelineConfig
 from ganforge.errors import ConfigError, PluginContractError
+from ganforge.layers.minibatch import MinibatchStdDev
 from ganforge.layers.sync_batchnorm import convert_sync_batchnorm
 from ganforge.registry import Registry, get_registry
 from ganforge.training.ema import Ema
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 # CPU gains at most a fifth (StyleGAN2; DCGAN nothing), so that it takes longer to pay.
 _MIN_COMPILED_STEPS = 500
 _MIN_COMPILED_STEPS_CPU_FP32 = 20_000
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_FEW_FOR_BATCHNORM = 8
 
 
 def build_architecture(
@@ -159,6 +162,29 @@ def choose_slots(config: PipelineConfig, world_size: int, fixed: int | None) -> 
             + (", which the checkpoint has fixed." if fixed else ", or change train.slots.")
         )
     return slots
+
+
+def warn_of_small_slots(modules: Iterable[nn.Module], num_images: int) -> None:
+    """Say where a slot has fewer images than its networks' statistics are made for.
+
+    Args:
+        modules: the networks.
+        num_images: images per slot.
+    """
+    layers = [layer for module in modules for layer in module.modules()]
+    groups = [m.group_size for m in layers if isinstance(m, MinibatchStdDev) and m.group_size]
+    cure = "Lower train.slots, or raise train.batch_size, to keep what the recipe does."
+    if groups and max(groups) > num_images:
+        log.warning(
+            "Each slot has %d images, but minibatch standard deviation is made for groups of %d: "
+            "it %s. %s",
+            num_images,
+            max(groups),
+            "is always 0" if num_images == 1 else f"takes groups of {num_images}",
+            cure,
+        )
+    if any(isinstance(m, _BATCH_NORMS) for m in layers) and num_images < _FEW_FOR_BATCHNORM:
+        log.warning("Each slot has %d images, few for BatchNorm's statistics. %s", num_images, cure)
 
 
 def check_phases(

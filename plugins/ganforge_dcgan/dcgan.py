@@ -35,6 +35,12 @@ class DcganConfig(ComponentOptions):
         description="label joins the one-hot class to the latent and, a map each, to the image "
         "(Mirza and Osindero 2014); the data must have labels. auto does so where it has.",
     )
+    discriminator_condition: Literal["maps", "scores"] = Field(
+        "maps",
+        description="How the discriminator is told the class. maps: a constant map of each class "
+        "beside the image (Mirza and Osindero 2014). scores: it gives a score for each class, of "
+        "which that of the class counts (Liu et al. 2019, arXiv:1905.01723), which costs less.",
+    )
     z_dim: int = Field(100, gt=0, description="Latent size.")
     base_channels: int = Field(
         64, gt=0, description="Channels at the finest grid; they double towards the coarsest."
@@ -155,7 +161,9 @@ class DcganDiscriminator(nn.Module):
         choice = config.discriminator_norm
         norm: Norm = "none" if choice == "spectral" else choice
         self.c_dim = _c_dim(config, spec)
-        channels = spec.channels + self.c_dim
+        self.has_maps = config.discriminator_condition == "maps"
+        num_scores = 1 if self.has_maps or not self.c_dim else self.c_dim
+        channels = spec.channels + self.c_dim * self.has_maps
         layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), LeakyReLU(0.2)]
         for before, after in pairwise(widths):
             layers += [
@@ -163,7 +171,7 @@ class DcganDiscriminator(nn.Module):
                 build_norm(norm, after),
                 LeakyReLU(0.2),
             ]
-        layers += _head(config, widths[-1], height, width)
+        layers += _head(config, widths[-1], (height, width), num_scores)
         self.layers = nn.Sequential(*layers)
         self.apply(init_without_norm if choice == "none" else init_dcgan)
         if choice == "spectral":
@@ -173,18 +181,21 @@ class DcganDiscriminator(nn.Module):
 
     def forward(self, img: Tensor, c: Tensor) -> Tensor:
         """Score."""
-        if self.c_dim:
+        if self.c_dim and self.has_maps:
             maps = c[:, :, None, None].expand(-1, -1, *img.shape[2:])
             img = torch.cat([img, maps.to(img.dtype)], dim=1)
-        return self.layers(img).flatten()  # type: ignore[no-any-return]  # Sequential is untyped
+        scores: Tensor = self.layers(img).flatten(1)
+        return scores.flatten() if scores.shape[1] == 1 else (scores * c).sum(dim=1)
 
 
-def _head(config: DcganConfig, channels: int, height: int, width: int) -> list[nn.Module]:
+def _head(
+    config: DcganConfig, channels: int, grid: tuple[int, int], num_scores: int
+) -> list[nn.Module]:
     if not config.minibatch_kernels:
-        return [nn.Conv2d(channels, 1, (height, width))]
-    size, kernels = channels * height * width, config.minibatch_kernels
+        return [nn.Conv2d(channels, num_scores, grid)]
+    size, kernels = channels * grid[0] * grid[1], config.minibatch_kernels
     closeness = MinibatchDiscrimination(size, kernels, config.minibatch_kernel_dim)
-    return [nn.Flatten(), closeness, nn.Linear(size + kernels, 1)]
+    return [nn.Flatten(), closeness, nn.Linear(size + kernels, num_scores)]
 
 
 class Dcgan(NoiseToImage[DcganConfig]):
@@ -199,6 +210,8 @@ class Dcgan(NoiseToImage[DcganConfig]):
         super().__init__(config)
         self.inputs = ("image", "label") if config.condition == "label" else ("image",)
         self.optional_inputs = ("label",) if config.condition == "auto" else ()
+        norm, mixes = config.discriminator_norm, config.minibatch_kernels > 0
+        self.scores_alone = norm in ("none", "layer") and not mixes
 
     @property
     def z_dim(self) -> int:

@@ -31,6 +31,7 @@ class ResnetGan(ResnetFamily[ResnetGanConfig]):
 
     name, Config = "resnet_gan", ResnetGanConfig
     paper = "Gulrajani et al. 2017, arXiv:1704.00028"
+    scores_alone = True
 
     def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
         """Generator and critic."""

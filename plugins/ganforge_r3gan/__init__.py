@@ -29,6 +29,7 @@ class R3gan(NoiseToImage[R3ganConfig]):
     name, Config = "r3gan", R3ganConfig
     paper = "Huang et al. 2024, arXiv:2501.05441"
     optional_inputs = ("label",)
+    scores_alone = True
     optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.0, 0.99))
     example_options = {"z_dim": 4, "channel_base": 64, "channel_max": 8, "group_width": 4}
 

@@ -38,6 +38,11 @@ class Discriminator(nn.Module):
         return self.layer(torch.cat([img.flatten(1), c], 1)).flatten()
 
 
+class MixingDiscriminator(Discriminator):
+    def forward(self, img, c):
+        return super().forward(img - img.mean(0), c)
+
+
 class Sound(NoiseToImage[SoundConfig]):
     """An architecture that keeps the contract, at 16x16 only."""
 
@@ -188,6 +193,14 @@ class BatchStatistics(Sound):
         return img - img.mean(0)
 
 
+class ScoresTogether(Sound):
+    name, scores_alone = "scores-together", True
+
+    def networks(self, spec):
+        nets = super().networks(spec)
+        return nets | {"discriminator": MixingDiscriminator(16 * 16, spec.num_classes)}
+
+
 class NameWithoutSpace(Sound):
     name = "name-without-space"
     latent_spaces = ("z", "w")
@@ -244,6 +257,11 @@ class HiddenState(Sound):
             BatchStatistics,
             contract.check_generate_is_batch_independent,
             r"keep batch statistics out of eval",
+        ),
+        (
+            ScoresTogether,
+            contract.check_discriminator_scores_alone,
+            r"`scores_alone` is set, but among others an image has another score",
         ),
         (
             NameWithoutSpace,

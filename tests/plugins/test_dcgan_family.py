@@ -147,6 +147,40 @@ def test_dcgan_told_the_label_joins_it_to_both_inputs(generator):
     assert given.shape == drawn.shape == (3, 3, 16, 16)
 
 
+def test_dcgan_with_a_score_for_each_class_gives_that_of_the_class_asked_for():
+    torch.manual_seed(0)
+    gan = build(Dcgan, condition="label", discriminator_condition="scores")
+    disc = gan.networks(LABELLED)["discriminator"].eval()
+    assert disc.layers[0].in_channels == LABELLED.channels
+    img = torch.randn(3, LABELLED.channels, LABELLED.height, LABELLED.width)
+    assert_close(disc(img, torch.eye(3)), disc.layers(img).flatten(1).diagonal())
+    assert disc(img[:1], torch.eye(3)[:1]).shape == (1,)
+
+    plain = build(Dcgan, discriminator_condition="scores").networks(GREY)["discriminator"]
+    assert plain(torch.randn(2, 1, GREY.height, GREY.width), torch.zeros(2, 0)).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("options", "alone"),
+    [
+        ({}, False),
+        ({"discriminator_norm": "spectral"}, False),
+        ({"discriminator_norm": "none", "minibatch_kernels": 2}, False),
+        ({"discriminator_norm": "none"}, True),
+        ({"discriminator_norm": "layer"}, True),
+    ],
+    ids=str,
+)
+def test_dcgan_scores_alone_where_nothing_mixes_the_batch(options, alone):
+    gan = build(Dcgan, **options)
+    assert gan.scores_alone is alone
+    if alone:
+        disc = gan.networks(GREY)["discriminator"]
+        img = torch.randn(4, 1, GREY.height, GREY.width)
+        c = torch.zeros(4, 0)
+        assert_close(disc(img, c)[:1], disc(img[:1], c[:1]))
+
+
 def test_dcgan_default_size_is_the_papers_for_64x64():
     networks = Dcgan(DcganConfig(base_channels=128)).networks(ImageSpec(64, 64, 3))
     widths = [1024, 512, 256, 128]

@@ -249,6 +249,15 @@ def test_dry_run_prints_file_and_plan_and_writes_nothing(here, shards, capsys):
     assert list(here.iterdir()) == []
 
 
+def test_dry_run_prints_file_and_plan_before_a_check_that_fails(here, shards, capsys):
+    forbidden = ["loss.regularizers=[gradient_penalty]", "model.discriminator_norm=batch"]
+    settings = [f"data.shards={shards}", "data.source=null", *TINY, *forbidden]
+    with pytest.raises(ConfigError, match="has BatchNorm"):
+        run_pipeline("quickstart", settings, dry_run=True)
+    text = capsys.readouterr().out
+    assert yaml.safe_load(text)["train"]["batch_size"] == 16 and "# train: train for" in text
+
+
 @pytest.mark.parametrize(
     ("overrides", "error", "parts"),
     [

@@ -5,7 +5,8 @@ from training.toy import advance, toy_config, toy_run, weights
 
 from ganforge.components import Phase
 from ganforge.errors import ConfigError, NonFiniteError, PluginContractError
-from ganforge.training.build import build_run, check_phases, choose_slots
+from ganforge.layers import MinibatchStdDev
+from ganforge.training.build import build_run, check_phases, choose_slots, warn_of_small_slots
 from ganforge.training.step import SlotBuffers
 
 
@@ -127,6 +128,23 @@ def test_choose_slots_defaults_to_ranks_and_keeps_the_checkpoints():
     config = toy_config()
     assert choose_slots(config, 4, None) == 4
     assert choose_slots(config, 2, 8) == 8
+
+
+@pytest.mark.parametrize(
+    ("layer", "num_images", "said"),
+    [
+        (MinibatchStdDev(8), 4, "groups of 8: it takes groups of 4. Lower train.slots"),
+        (MinibatchStdDev(8), 1, "it is always 0"),
+        (nn.BatchNorm2d(3), 2, "has 2 images, few for BatchNorm's statistics"),
+        (MinibatchStdDev(8), 8, ""),
+        (MinibatchStdDev(None), 4, ""),
+        (nn.BatchNorm2d(3), 8, ""),
+    ],
+    ids=lambda value: value if isinstance(value, int) else "",
+)
+def test_slots_too_small_for_a_networks_statistics_are_said(caplog, layer, num_images, said):
+    warn_of_small_slots([nn.Sequential(layer)], num_images)
+    assert said in caplog.text and bool(caplog.records) is bool(said)
 
 
 def test_check_phases_refuses_unknown_roles_and_repeated_names():
