@@ -38,6 +38,7 @@ from ganforge.errors import (
 )
 from ganforge.frozen import FrozenFeatures
 from ganforge.noise_to_image import NoiseToImage
+from ganforge.penalties import with_penalties
 from ganforge.text_encoder import TextEncoder
 
 __all__ = [
@@ -77,4 +78,5 @@ __all__ = [
     "full_precision",
     "hookimpl",
     "suggest",
+    "with_penalties",
 ]

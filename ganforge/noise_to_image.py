@@ -20,11 +20,11 @@ from ganforge.components import (
     Objective,
     PenaltyInput,
     Phase,
-    Regularizer,
     Terms,
 )
 from ganforge.config import UnrollConfig
 from ganforge.errors import ConfigError
+from ganforge.penalties import with_penalties
 from ganforge.unrolled import look_ahead, trial_batch
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -122,29 +122,11 @@ class NoiseToImage(Architecture[ConfigT]):
         }
         for role, loss in losses.items():
             every = objective.n_critic if role == "generator" else 1
-            regularizers = objective.for_target(role)
-            eager = [r for r in regularizers if r.every == 1]
             if role == "generator" and objective.unroll is not None:
                 loss = functools.partial(_unrolled, self, objective.unroll)
-            phases.append(
-                Phase(
-                    name=role,
-                    trains=(role,),
-                    loss=functools.partial(_with_penalties, self, objective, loss, eager),
-                    every=every,
-                    after_step=functools.partial(_project, role, regularizers),
-                )
-            )
-            for lazy in (r for r in regularizers if r.every > 1):
-                phases.append(
-                    Phase(
-                        name=f"{role}_{lazy.name}",
-                        trains=(role,),
-                        loss=functools.partial(_penalties, self, objective, [lazy]),
-                        every=lazy.every * every,
-                        lazy=True,
-                    )
-                )
+            phase = Phase(role, (role,), functools.partial(loss, objective), every=every)
+            inputs = functools.partial(_penalty_inputs, self, objective)
+            phases += with_penalties(phase, objective.for_target(role), inputs)
         return phases
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
@@ -190,8 +172,11 @@ class NoiseToImage(Architecture[ConfigT]):
             objective.augmentation.observe(real_logits.detach())
         batch.report("logits/real", real_logits)
         batch.report("logits/gen", gen_logits)
-        batch.report("accuracy/real", real_logits > 0)
-        batch.report("accuracy/gen", gen_logits < 0)
+        if objective.loss.sign_decides:
+            batch.report("accuracy/real", real_logits > 0)
+            batch.report("accuracy/gen", gen_logits < 0)
+        elif objective.loss.generator_needs_real:
+            batch.report("accuracy/pairs", real_logits > gen_logits)
         return {"adversarial": objective.loss.discriminator(real_logits, gen_logits)}
 
     def generated(
@@ -237,9 +222,9 @@ def _unrolled(
         return terms
 
 
-def _penalty_input(
+def _penalty_inputs(
     architecture: NoiseToImage[ConfigT], objective: Objective, nets: Networks, batch: Batch
-) -> PenaltyInput:
+) -> dict[str, PenaltyInput]:
     generator, discriminator = nets.eager("generator"), nets.eager("discriminator")
     c = architecture.condition(batch)
 
@@ -257,7 +242,7 @@ def _penalty_input(
         gen_c = architecture.gen_condition(objective, batch)[:num]
         return architecture.synthesize(generator, architecture.latent(num, gen_c), gen_c)
 
-    return PenaltyInput(
+    penalised = PenaltyInput(
         discriminator=discriminator,
         generator=generator,
         critic=critic,
@@ -267,39 +252,4 @@ def _penalty_input(
         synthesize=synthesize,
         gen_critic=gen_critic,
     )
-
-
-def _penalties(
-    architecture: NoiseToImage[ConfigT],
-    objective: Objective,
-    regularizers: list[Regularizer[ConfigT]],
-    nets: Networks,
-    batch: Batch,
-) -> Terms:
-    terms = {}
-    with full_precision(batch.image):
-        inputs = _penalty_input(architecture, objective, nets, batch)
-        for regularizer in regularizers:
-            penalty = regularizer.penalty(inputs)
-            if penalty is not None:
-                terms[regularizer.name] = penalty * regularizer.every
-    return terms
-
-
-def _with_penalties(
-    architecture: NoiseToImage[ConfigT],
-    objective: Objective,
-    loss: Callable[[Objective, Networks, Batch], Terms],
-    regularizers: list[Regularizer[ConfigT]],
-    nets: Networks,
-    batch: Batch,
-) -> Terms:
-    terms = loss(objective, nets, batch)
-    if regularizers:
-        terms |= _penalties(architecture, objective, regularizers, nets, batch)
-    return terms
-
-
-def _project(role: str, regularizers: list[Regularizer[ConfigT]], nets: Networks) -> None:
-    for regularizer in regularizers:
-        regularizer.project(nets.eager(role))
+    return {"": penalised}

@@ -124,6 +124,24 @@ def test_discriminator_that_scores_alone_sees_real_and_generated_images_in_one_p
     assert (passes, joined_passes) == ([64, 64], [128])
 
 
+@pytest.mark.parametrize(
+    ("loss", "names"),
+    [
+        (NonSaturating, {"accuracy/real", "accuracy/gen"}),
+        (Relativistic, {"accuracy/pairs"}),
+        (Wasserstein, set()),
+    ],
+)
+def test_accuracy_is_reported_only_as_the_loss_decides(loss, names):
+    nets, phases = spied(loss)
+    batch = labelled_batch()
+    phases["discriminator"].loss(nets, batch)
+    assert {name for name in batch.reports if name.startswith("accuracy")} == names
+    if loss is Relativistic:
+        mean = batch.image.flatten(1).mean(1), batch.memory["gen_img"].flatten(1).mean(1)
+        assert_close(batch.reports["accuracy/pairs"], (mean[0] > mean[1]).float().mean())
+
+
 def test_cgan_with_labels_alone_draws_labels_for_its_images():
     batch = labelled_batch(attributes=torch.rand(64, 2))
     objective = Objective(NonSaturating(NonSaturating.Config()))

@@ -92,16 +92,16 @@ class PyramidGan(Architecture[PyramidGanConfig]):
         self.ema_roles = tuple(f"generator_{level}" for level in self.levels)
 
     def check(self, spec: ImageSpec, objective: Objective) -> None:
-        """Refuse sizes that do not halve often enough, and penalties."""
+        """Refuse sizes that do not halve often enough, and what the phases do not follow."""
         step = 1 << (self.config.num_levels - 1)
         if spec.height % step or spec.width % step:
             raise ConfigError(
                 f"data.resolution: {spec.height}x{spec.width} does not halve "
                 f"{self.config.num_levels - 1} times (model.num_levels). Use multiples of {step}."
             )
-        for regularizer in objective.regularizers:
+        if objective.regularizers or objective.augmentation or objective.n_critic > 1:
             raise ConfigError(
-                f"loss.regularizers: 'pyramid-gan' takes no penalty; remove '{regularizer.name}'."
+                "'pyramid-gan' takes no loss.regularizers, loss.n_critic or augment. Remove them."
             )
 
     def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:

@@ -16,6 +16,7 @@ from ganforge.api import (
     Architecture,
     Batch,
     ComponentOptions,
+    ConfigError,
     Field,
     GenerateRequest,
     ImageSpec,
@@ -89,6 +90,11 @@ class VideoGan(Architecture[VideoGanConfig]):
     translates = ("source_to_frames",)
     example_options = {"width": 4, "chunk_frames": 2}
     judges = ("image_discriminator", "motion_discriminator")
+
+    def check(self, spec: ImageSpec, objective: Objective) -> None:
+        """Refuse what the phases do not follow."""
+        if objective.regularizers or objective.augmentation:
+            raise ConfigError("'video-gan' takes no loss.regularizers and no augment. Remove them.")
 
     def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
         """One generator, two discriminators."""

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.batch import Batch, Blend, Networks
-from ganforge.components import Phase, Terms
-from ganforge.errors import PluginContractError
+from ganforge.components import PenaltyInput, Phase, Terms
+from ganforge.config import ComponentConfig
+from ganforge.errors import ConfigError, PluginContractError
 from ganforge.hub.mixing import blended_request
 from ganforge.noise_to_image import NoiseToImage
 from ganforge.plugin_tools.cases import Case, MadeUpLoader, make_fields, requests
@@ -30,6 +31,13 @@ Check = Callable[[Case], None]
 _GRADIENT_STEPS = 3
 _RANGE_TOLERANCE = 1e-3
 _BATCH_TOLERANCE = 2e-4
+_EACH_STEP = ComponentConfig(name="r1", every=1)
+_PENALTY_CURE = "Give each phase its network's by `with_penalties`, or refuse them in check()."
+_N_CRITIC_CURE = "Give the generator's phases every=objective.n_critic, or refuse it in check()."
+_ADA_CURE = (
+    "Show the discriminator objective.augment(img) and call objective.augmentation.observe with "
+    "its logits of real images, or refuse it in check()."
+)
 
 
 @dataclass(frozen=True)
@@ -231,6 +239,59 @@ def check_discriminator_scores_alone(case: Case) -> None:
         )
 
 
+def check_objective_is_followed_or_refused(case: Case) -> None:
+    """Penalties, n_critic and ADA of the pipeline file have an effect, or are refused."""
+    for settings, is_followed, cure in (
+        ({"regularizers": [*case.config.loss.regularizers, _EACH_STEP]}, _penalises, _PENALTY_CURE),
+        ({"n_critic": 2}, _has_slower_phase, _N_CRITIC_CURE),
+        ({}, _is_observed, _ADA_CURE),
+    ):
+        config = case.config.model_copy(
+            update={"loss": case.config.loss.model_copy(update=settings)}
+            if settings
+            else {"augment": ComponentConfig(name="ada")}
+        )
+        asked = replace(case, config=config)
+        try:
+            followed = is_followed(asked, start(asked))
+        except ConfigError:
+            continue
+        if not followed:
+            what = ", ".join(settings) or "augment"
+            raise _broken(case, f"{what} of the pipeline file has no effect.", cure)
+
+
+def _penalises(case: Case, run: TrainingRun) -> bool:
+    penalty, calls = run.objective.regularizers[-1], []
+    penalise = penalty.penalty
+
+    def counted(inputs: PenaltyInput) -> Tensor | None:
+        calls.append(inputs)
+        return penalise(inputs)
+
+    penalty.penalty = counted  # type: ignore[method-assign]
+    train_case(case, run)
+    return bool(calls)
+
+
+def _has_slower_phase(case: Case, run: TrainingRun) -> bool:
+    return any(phase.every > 1 and not phase.lazy for phase in run.phases)
+
+
+def _is_observed(case: Case, run: TrainingRun) -> bool:
+    augmentation, calls = run.objective.augmentation, []
+    assert augmentation is not None
+    observe = augmentation.observe
+
+    def counted(real_logits: Tensor) -> None:
+        calls.append(real_logits)
+        observe(real_logits)
+
+    augmentation.observe = counted  # type: ignore[method-assign]
+    train_case(case, run)
+    return bool(calls)
+
+
 def check_latents_blend(case: Case) -> None:
     """Every latent space can be walked through: the ends are the seeds' images."""
     run = start(case)
@@ -318,6 +379,7 @@ CHECKS: Mapping[str, Check] = {
     "output": check_output,
     "generate is batch-independent": check_generate_is_batch_independent,
     "scores alone": check_discriminator_scores_alone,
+    "objective is followed": check_objective_is_followed_or_refused,
     "latents blend": check_latents_blend,
     "resume is exact": check_resume_is_exact,
 }

@@ -10,7 +10,7 @@ same batches; 2x2 means and bilinear enlargement in place of its blur; sizes of 
 import functools
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +26,8 @@ from ganforge.api import (
     OptimizerConfig,
     PenaltyInput,
     Phase,
-    Regularizer,
     Terms,
-    full_precision,
+    with_penalties,
 )
 from ganforge_classic.lapgan_networks import (
     BandDiscriminator,
@@ -106,31 +105,12 @@ class Lapgan(Architecture[LapganConfig]):
             ("discriminator", self.discriminator_terms),
             ("generator", self.generator_terms),
         ):
-            role, regularizers = f"{target}_{level}", objective.for_target(target)
-            each_step = [r for r in regularizers if r.every == 1]
+            role = f"{target}_{level}"
             every = objective.n_critic if target == "generator" else 1
-            loss = functools.partial(self._both, terms, objective, level, each_step)
-            project = functools.partial(_project, role, regularizers)
-            phases.append(Phase(role, (role,), loss, every=every, after_step=project))
-            for lazy in (r for r in regularizers if r.every > 1):
-                penalty = functools.partial(self.penalty_terms, objective, level, [lazy])
-                name = f"{role}_{lazy.name}"
-                phases.append(Phase(name, (role,), penalty, every=lazy.every * every, lazy=True))
+            phase = Phase(role, (role,), functools.partial(terms, objective, level), every=every)
+            inputs = functools.partial(self.penalty_inputs, objective, level)
+            phases += with_penalties(phase, objective.for_target(target), inputs)
         return phases
-
-    def _both(
-        self,
-        terms: Any,
-        objective: Objective,
-        level: int,
-        regularizers: list[Regularizer[Any]],
-        nets: Networks,
-        batch: Batch,
-    ) -> Terms:
-        found: Terms = terms(objective, level, nets, batch)
-        if regularizers:
-            found |= self.penalty_terms(objective, level, regularizers, nets, batch)
-        return found
 
     def generator_terms(
         self, objective: Objective, level: int, nets: Networks, batch: Batch
@@ -159,33 +139,22 @@ class Lapgan(Architecture[LapganConfig]):
             batch.report(f"logits/gen{suffix}", gen_logits)
         return {"adversarial": objective.loss.discriminator(real_logits, gen_logits)}
 
-    def penalty_terms(
-        self,
-        objective: Objective,
-        level: int,
-        regularizers: list[Regularizer[Any]],
-        nets: Networks,
-        batch: Batch,
-    ) -> Terms:
-        """Penalties on one level's networks, in full precision."""
+    def penalty_inputs(
+        self, objective: Objective, level: int, nets: Networks, batch: Batch
+    ) -> dict[str, PenaltyInput]:
+        """What penalties on one level's networks look at."""
         generator, c = nets.eager(f"generator_{level}"), batch.label
         discriminator = nets.eager(f"discriminator_{level}")
-        terms = {}
-        with full_precision(batch.image):
-            inputs = PenaltyInput(
-                discriminator=discriminator,
-                generator=generator,
-                critic=lambda img: discriminator(objective.augment(img), c),
-                nimg=batch.nimg,
-                real_img=self.real_img(level, batch),
-                gen_img=lambda: self.gen_img(level, nets, batch),
-                synthesize=lambda num: self._synthesize(generator, level, batch, num),
-            )
-            for regularizer in regularizers:
-                penalty = regularizer.penalty(inputs)
-                if penalty is not None:
-                    terms[regularizer.name] = penalty * regularizer.every
-        return terms
+        penalised = PenaltyInput(
+            discriminator=discriminator,
+            generator=generator,
+            critic=lambda img: discriminator(objective.augment(img), c),
+            nimg=batch.nimg,
+            real_img=self.real_img(level, batch),
+            gen_img=lambda: self.gen_img(level, nets, batch),
+            synthesize=lambda num: self._synthesize(generator, level, batch, num),
+        )
+        return {"": penalised}
 
     def real_img(self, level: int, batch: Batch) -> Tensor:
         """[N, C, h, w] real images of a level."""
@@ -236,8 +205,3 @@ class Lapgan(Architecture[LapganConfig]):
             # Training saw images in [-1, 1] below.
             img = (low + generator(z, low, c)).clamp(-1.0, 1.0)
         return img
-
-
-def _project(role: str, regularizers: list[Regularizer[Any]], nets: Networks) -> None:
-    for regularizer in regularizers:
-        regularizer.project(nets.eager(role))

@@ -6,7 +6,6 @@ give the image again, and an image that is already of the wanted domain should s
 
 import functools
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,10 +23,9 @@ from ganforge.api import (
     OptimizerConfig,
     PenaltyInput,
     Phase,
-    Regularizer,
     ShapeError,
     Terms,
-    full_precision,
+    with_penalties,
 )
 from ganforge_cyclegan.networks import PatchDiscriminator, Translator, smallest_size
 from ganforge_cyclegan.pool import exchange
@@ -149,27 +147,16 @@ class Cyclegan(Architecture[CycleganConfig]):
 
     def phases(self, objective: Objective) -> list[Phase]:
         """Both generators, then both discriminators, then the discriminators' lazy penalties."""
-        regularizers = objective.for_target("discriminator")
-        each_step = [r for r in regularizers if r.every == 1]
-        phases = [
-            Phase(
-                "generators",
-                GENERATORS,
-                functools.partial(self.generator_terms, objective),
-                every=objective.n_critic,
-            ),
-            Phase(
-                "discriminators",
-                DISCRIMINATORS,
-                functools.partial(self.discriminator_terms, objective, each_step),
-                after_step=functools.partial(_project, regularizers),
+        generators = functools.partial(self.generator_terms, objective)
+        discriminators = functools.partial(self.discriminator_terms, objective)
+        return [
+            Phase("generators", GENERATORS, generators, every=objective.n_critic),
+            *with_penalties(
+                Phase("discriminators", DISCRIMINATORS, discriminators),
+                objective.for_target("discriminator"),
+                functools.partial(_penalty_inputs, objective),
             ),
         ]
-        for lazy in (r for r in regularizers if r.every > 1):
-            loss = functools.partial(self.penalty_terms, objective, [lazy])
-            name = f"discriminators_{lazy.name}"
-            phases.append(Phase(name, DISCRIMINATORS, loss, every=lazy.every, lazy=True))
-        return phases
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Fool the discriminators, come back, and leave the wanted domain alone."""
@@ -208,13 +195,7 @@ class Cyclegan(Architecture[CycleganConfig]):
         logits: Tensor = nets[f"discriminator_{domain}"](objective.augment(batch[domain]))
         return logits
 
-    def discriminator_terms(
-        self,
-        objective: Objective,
-        regularizers: list[Regularizer[Any]],
-        nets: Networks,
-        batch: Batch,
-    ) -> Terms:
+    def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Tell real images of each domain from translations, new ones and those of the pool."""
         terms, real, gen = {}, [], []
         for domain in OTHER:
@@ -230,26 +211,6 @@ class Cyclegan(Architecture[CycleganConfig]):
             objective.augmentation.observe(torch.cat(real))
         batch.report("logits/real", torch.cat(real))
         batch.report("logits/gen", torch.cat(gen))
-        if regularizers:
-            terms |= self.penalty_terms(objective, regularizers, nets, batch)
-        return terms
-
-    def penalty_terms(
-        self,
-        objective: Objective,
-        regularizers: list[Regularizer[Any]],
-        nets: Networks,
-        batch: Batch,
-    ) -> Terms:
-        """The same penalties on each discriminator, in full precision."""
-        terms = {}
-        for domain in OTHER:
-            inputs = _penalty_input(objective, nets, batch, domain)
-            with full_precision(inputs.real_img):
-                for regularizer in regularizers:
-                    penalty = regularizer.penalty(inputs)
-                    if penalty is not None:
-                        terms[f"{regularizer.name}_{domain}"] = penalty * regularizer.every
         return terms
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
@@ -280,6 +241,11 @@ def _gen_img(nets: Networks, batch: Batch, domain: str) -> Tensor:
     return img
 
 
+def _penalty_inputs(objective: Objective, nets: Networks, batch: Batch) -> dict[str, PenaltyInput]:
+    """The same penalties on each discriminator."""
+    return {f"_{domain}": _penalty_input(objective, nets, batch, domain) for domain in OTHER}
+
+
 def _penalty_input(objective: Objective, nets: Networks, batch: Batch, domain: str) -> PenaltyInput:
     discriminator = nets.eager(f"discriminator_{domain}")
 
@@ -304,12 +270,6 @@ def _no_latent(num: int) -> tuple[Tensor, Tensor]:
         "loss.regularizers: a penalty asked 'cyclegan' for images from latents, but its "
         "translators start from images. Remove that penalty."
     )
-
-
-def _project(regularizers: list[Regularizer[Any]], nets: Networks) -> None:
-    for regularizer in regularizers:
-        for role in DISCRIMINATORS:
-            regularizer.project(nets.eager(role))
 
 
 def _checked_source(request: GenerateRequest, channels: int, direction: str) -> Tensor:

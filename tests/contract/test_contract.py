@@ -201,6 +201,27 @@ class ScoresTogether(Sound):
         return nets | {"discriminator": MixingDiscriminator(16 * 16, spec.num_classes)}
 
 
+class IgnoresPenalties(Sound):
+    name = "ignores-penalties"
+
+    def phases(self, objective):
+        return super().phases(replace(objective, regularizers=()))
+
+
+class IgnoresCritic(Sound):
+    name = "ignores-critic"
+
+    def phases(self, objective):
+        return super().phases(replace(objective, n_critic=1))
+
+
+class IgnoresAda(Sound):
+    name = "ignores-ada"
+
+    def phases(self, objective):
+        return super().phases(replace(objective, augmentation=None))
+
+
 class NameWithoutSpace(Sound):
     name = "name-without-space"
     latent_spaces = ("z", "w")
@@ -262,6 +283,21 @@ class HiddenState(Sound):
             ScoresTogether,
             contract.check_discriminator_scores_alone,
             r"`scores_alone` is set, but among others an image has another score",
+        ),
+        (
+            IgnoresPenalties,
+            contract.check_objective_is_followed_or_refused,
+            r"regularizers of the pipeline file has no effect\. Give each phase .*with_penalties",
+        ),
+        (
+            IgnoresCritic,
+            contract.check_objective_is_followed_or_refused,
+            r"n_critic of the pipeline file has no effect\. Give the generator's phases every=",
+        ),
+        (
+            IgnoresAda,
+            contract.check_objective_is_followed_or_refused,
+            r"augment of the pipeline file has no effect\. Show the discriminator obj",
         ),
         (
             NameWithoutSpace,
