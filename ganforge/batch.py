@@ -265,8 +265,13 @@ class GenerateRequest:
             fields[name] = None if value is None else value[list(rows)].to(self.device)
         return replace(self, **fields, blend=None if self.blend is None else self.blend.take(rows))
 
-    def random_label(self, num_classes: int) -> Tensor:
-        """The labels asked for, or one drawn from each seed: [N, num_classes] one-hot."""
+    def random_label(self, num_classes: int, counts: Sequence[int] = ()) -> Tensor:
+        """The labels asked for, or one drawn from each seed: [N, num_classes] one-hot.
+
+        Args:
+            num_classes: classes of the model.
+            counts: how often each is to be drawn, relatively; empty for equally often.
+        """
         if self.label is not None:
             if self.label.shape != (self.size, num_classes):
                 raise ShapeError(
@@ -278,7 +283,10 @@ class GenerateRequest:
             return torch.zeros(self.size, 0, device=self.device)
         if self.blend is not None:
             return self.blend.mean([part.random_label(num_classes) for part in self.blend.parts])
-        index = (self.uniform(stream=-1) * num_classes).long().clamp_(max=num_classes - 1)
+        shares = torch.tensor(counts or [1] * num_classes, dtype=torch.float64)
+        ends = (shares.cumsum(0) / shares.sum()).to(self.device)
+        index = torch.searchsorted(ends, self.uniform(stream=-1).double(), right=True)
+        index.clamp_(max=num_classes - 1)
         return nn.functional.one_hot(index, num_classes).float()
 
     def _draw(self, sampler: Callable[..., Tensor], shape: tuple[int, ...], stream: int) -> Tensor:

@@ -111,6 +111,15 @@ def test_blended_applies_to_its_own_space_only():
     assert_close(in_z, (0.75 * start + 0.25 * end).exp())
 
 
+def test_random_label_follows_the_counts_and_is_uniform_without():
+    request = GenerateRequest(range(3000))
+    assert request.random_label(3, (1, 0, 3)).mean(0).tolist() == pytest.approx(
+        [0.25, 0, 0.75], abs=0.03
+    )
+    assert request.random_label(3).mean(0).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
+    assert torch.equal(request.random_label(3), request.random_label(3, (7, 7, 7)))
+
+
 def test_blend_without_a_label_mixes_the_classes_drawn_from_its_seeds():
     drawn = [GenerateRequest([seed]).random_label(3) for seed in (1, 2)]
     assert_close(request_between(0.25).random_label(3), 0.75 * drawn[0] + 0.25 * drawn[1])

@@ -11,6 +11,7 @@ from ganforge.batch import GenerateRequest, ImageSpec
 from ganforge.components import Architecture, RunContext, Stage
 from ganforge.config import StrictModel
 from ganforge.data.embed import check_embeddings
+from ganforge.data.index import load_index
 from ganforge.data.loader import RealImages
 from ganforge.images import from_uint8
 from ganforge.metrics import MetricRecord
@@ -110,13 +111,15 @@ def image_maker(
 ) -> Callable[[Sequence[int]], Tensor]:
     """The function that metrics call: seeds -> images [n, C, H, W] in [-1, 1].
 
-    A translator is measured in its first direction, on the reference's source images in turn; a
-    model of attributes or captions draws the reference's, in turn too.
+    Classes are drawn as often as the reference has them. A translator is measured in its first
+    direction, on the reference's source images in turn; a model of attributes or captions draws
+    the reference's, in turn too.
     """
     truncation = context.config.evaluate.truncation
     direction = architecture.translates[0] if architecture.translates else None
     sizes = {"attributes": len(spec.attribute_names), "text": spec.text_dim}
     conditions = [name for name in CONDITIONS if sizes[name]]
+    counts = _class_counts(spec, reference)
     sources = None
     if direction is not None or conditions:
         field = direction.split("_to_")[0] if direction else "image"
@@ -125,6 +128,8 @@ def image_maker(
 
     def make(seeds: Sequence[int]) -> Tensor:
         request = GenerateRequest(seeds, runtime.device, truncation=truncation)
+        if spec.num_classes:
+            request.label = request.random_label(spec.num_classes, counts)
         if sources is not None:
             numbers = [seed % len(sources) for seed in seeds]
             for name in conditions:
@@ -136,6 +141,15 @@ def image_maker(
             return generate(architecture, networks, spec, request)
 
     return make
+
+
+def _class_counts(spec: ImageSpec, reference: str) -> tuple[int, ...]:
+    """How often the reference has each class of the model; empty where it does not tell."""
+    if not spec.num_classes:
+        return ()
+    index = load_index(reference)
+    is_told = index.image_spec.class_names == spec.class_names and any(index.class_counts)
+    return index.class_counts if is_told else ()
 
 
 def num_standing(context: RunContext) -> int:
