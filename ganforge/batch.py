@@ -284,8 +284,8 @@ class GenerateRequest:
         if self.blend is not None:
             return self.blend.mean([part.random_label(num_classes) for part in self.blend.parts])
         shares = torch.tensor(counts or [1] * num_classes, dtype=torch.float64)
-        ends = (shares.cumsum(0) / shares.sum()).to(self.device)
-        index = torch.searchsorted(ends, self.uniform(stream=-1).double(), right=True)
+        ends = (shares.cumsum(0) / shares.sum()).to(self.device, torch.float32)
+        index = torch.searchsorted(ends, self.uniform(stream=-1), right=True)
         index.clamp_(max=num_classes - 1)
         return nn.functional.one_hot(index, num_classes).float()
 
