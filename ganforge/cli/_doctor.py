@@ -103,10 +103,10 @@ def _launch(environ: Mapping[str, str]) -> Iterator[Finding]:
     tasks = environ.get("SLURM_NTASKS", "1")
     if "SLURM_PROCID" in environ and tasks != "1" and environ.get("WORLD_SIZE", "1") == "1":
         yield Finding(
-            "warn",
+            "ok",
             "launch",
-            f"SLURM_NTASKS={tasks} but WORLD_SIZE is not set: each task would train alone; "
-            f"start with slurm/train.sbatch",
+            f"SLURM_NTASKS={tasks}, WORLD_SIZE is not set: a run that is started like this "
+            f"trains in each task alone; slurm/train.sbatch sets it",
         )
 
 

@@ -8,21 +8,17 @@ from typing import Any, cast
 from PIL import Image
 from torch import Tensor
 
-from ganforge.batch import GenerateRequest
 from ganforge.cli._options import own_options, parse_options
 from ganforge.config import ComponentConfig, DataConfig, EvaluateConfig
-from ganforge.data.embed import check_embeddings
-from ganforge.data.loader import RealImages
 from ganforge.errors import ConfigError, DataError
 from ganforge.hub import PretrainedGan, save_images
 from ganforge.hub.inference import run_request
 from ganforge.hub.prompts import ENCODER_OPTION
 from ganforge.hub.requests import check_count, parse_seeds
 from ganforge.hub.samples import check_folder
-from ganforge.images import from_uint8
 from ganforge.metrics.evaluation import evaluate
+from ganforge.metrics.requests import request_maker
 from ganforge.training.runtime import Runtime
-from ganforge.training.samples import CONDITIONS
 
 # Images in memory at one time, whatever their number.
 _CHUNK = 256
@@ -111,10 +107,17 @@ def translate_files(
     return files
 
 
+def _metric(text: str) -> ComponentConfig:
+    """`kid`, or `kid:subset_size=100` with options, commas between several."""
+    name, _, options = text.partition(":")
+    pairs = [pair.strip() for pair in options.split(",") if pair.strip()]
+    return ComponentConfig(name=name, **parse_options(pairs, f"--metric {name}"))
+
+
 def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Measure a model on all ranks; the records as JSON-ready mappings."""
     config = EvaluateConfig(
-        metrics=tuple(ComponentConfig(name=name) for name in arguments["metrics"]),
+        metrics=tuple(map(_metric, arguments["metrics"])),
         extractor=ComponentConfig(
             name=arguments["extractor"],
             **parse_options(arguments["extractor_option"], "--extractor-option"),
@@ -129,26 +132,18 @@ def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str
     runtime = Runtime(precision="fp32")
     model.to(runtime.device)
     data = DataConfig()
-    directions = model.architecture.translates
-    told = [name for name in CONDITIONS if name in model.info.conditioning]
-    sources: RealImages | None = None
-    if directions or told:
-        field = directions[0].split("_to_")[0] if directions else "image"
-        sources = RealImages(data, arguments["reference"], field=field)
-        check_embeddings(sources.index, model.spec, arguments["reference"])
+    ask = request_maker(
+        model.spec,
+        model.info.conditioning,
+        model.architecture.translates,
+        arguments["reference"],
+        data,
+        device=runtime.device,
+        truncation=config.truncation,
+    )
 
     def make(seeds: Sequence[int]) -> Tensor:
-        request = GenerateRequest(seeds, runtime.device, truncation=config.truncation)
-        if sources is not None:
-            numbers = [seed % len(sources) for seed in seeds]
-            for name in told:
-                setattr(request, name, sources.vectors(numbers, name))
-            if directions:
-                request.source = from_uint8(sources.batch(numbers))
-                request.options = {"direction": directions[0]}
-        if model.class_names:
-            request.label = request.random_label(len(model.class_names))
-        return run_request(model.architecture, model.networks, request, config.batch_size)
+        return run_request(model.architecture, model.networks, ask(seeds), config.batch_size)
 
     records = evaluate(
         make,

@@ -53,7 +53,16 @@ def translate(model: str, images: tuple[Path, ...], **arguments: Any) -> None:
 )
 @_shared.model
 @click.option("--reference", required=True, help="Shards of the real images: folder or URL.")
-@click.option("--metric", "-m", "metrics", multiple=True, default=("fid",), show_default=True)
+@click.option(
+    "--metric",
+    "-m",
+    "metrics",
+    multiple=True,
+    default=("fid",),
+    show_default=True,
+    metavar="NAME[:KEY=VALUE,...]",
+    help="E.g. kid:subset_size=100; repeatable.",
+)
 @_shared.extractor
 @click.option(
     "--num-images",

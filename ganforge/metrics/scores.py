@@ -115,7 +115,8 @@ class KernelDistance(Metric[KernelDistanceConfig]):
         fewest = min(num_gen, num_real)
         _at_least(
             size, num_gen, num_real, self.name,
-            f"subset_size is {size}; {{name: kid, subset_size: {fewest}}} takes what there is",
+            f"subset_size is {size}; {{name: kid, subset_size: {fewest}}} (with -m: "
+            f"kid:subset_size={fewest}) takes what there is",
         )  # fmt: skip
 
     def compute(self, gen: Features, real: Features, layers: Layers) -> dict[str, float]:

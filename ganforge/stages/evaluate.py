@@ -1,28 +1,25 @@
 """The `evaluate` stage: numbers for the newest checkpoint, with their provenance."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from ganforge.batch import GenerateRequest, ImageSpec
+from ganforge.batch import ImageSpec
 from ganforge.components import Architecture, RunContext, Stage
 from ganforge.config import StrictModel
-from ganforge.data.embed import check_embeddings
-from ganforge.data.index import load_index
-from ganforge.data.loader import RealImages
-from ganforge.images import from_uint8
 from ganforge.metrics import MetricRecord
 from ganforge.metrics.evaluation import check_evaluation, evaluate
+from ganforge.metrics.requests import request_maker
 from ganforge.stages.asked import is_as_asked, remember
 from ganforge.stages.load import load_trained, newest_nimg
 from ganforge.stages.session import runtime_of, shards_location
 from ganforge.training.logs import JsonLines
 from ganforge.training.run_state import TrainingRun
 from ganforge.training.runtime import Runtime
-from ganforge.training.samples import CONDITIONS, generate, run_networks
+from ganforge.training.samples import generate, run_networks
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +77,25 @@ def _measure(
 ) -> list[MetricRecord]:
     config = context.config
     reference = config.evaluate.reference or shards_location(context)
-    make = image_maker(context, runtime, architecture, networks, spec, reference)
+    sizes = {
+        "label": spec.num_classes,
+        "attributes": len(spec.attribute_names),
+        "text": spec.text_dim,
+    }
+    ask = request_maker(
+        spec,
+        [name for name, size in sizes.items() if size],
+        architecture.translates,
+        reference,
+        config.data,
+        device=runtime.device,
+        truncation=config.evaluate.truncation,
+    )
+
+    def make(seeds: Sequence[int]) -> Tensor:
+        with runtime.autocast():
+            return generate(architecture, networks, spec, ask(seeds))
+
     records = evaluate(
         make,
         config.evaluate,
@@ -99,57 +114,6 @@ def _measure(
                 runtime.accelerator.log({f"metric/{record.name}": record.value}, step=nimg)
         remember(context.run_dir, Evaluate.name, _asked(context, nimg))
     return records
-
-
-def image_maker(
-    context: RunContext,
-    runtime: Runtime,
-    architecture: Architecture[Any],
-    networks: Mapping[str, nn.Module],
-    spec: ImageSpec,
-    reference: str,
-) -> Callable[[Sequence[int]], Tensor]:
-    """The function that metrics call: seeds -> images [n, C, H, W] in [-1, 1].
-
-    Classes are drawn as often as the reference has them. A translator is measured in its first
-    direction, on the reference's source images in turn; a model of attributes or captions draws
-    the reference's, in turn too.
-    """
-    truncation = context.config.evaluate.truncation
-    direction = architecture.translates[0] if architecture.translates else None
-    sizes = {"attributes": len(spec.attribute_names), "text": spec.text_dim}
-    conditions = [name for name in CONDITIONS if sizes[name]]
-    counts = _class_counts(spec, reference)
-    sources = None
-    if direction is not None or conditions:
-        field = direction.split("_to_")[0] if direction else "image"
-        sources = RealImages(context.config.data, reference, field=field)
-        check_embeddings(sources.index, spec, reference)
-
-    def make(seeds: Sequence[int]) -> Tensor:
-        request = GenerateRequest(seeds, runtime.device, truncation=truncation)
-        if spec.num_classes:
-            request.label = request.random_label(spec.num_classes, counts)
-        if sources is not None:
-            numbers = [seed % len(sources) for seed in seeds]
-            for name in conditions:
-                setattr(request, name, sources.vectors(numbers, name).to(runtime.device))
-            if direction is not None:
-                request.source = from_uint8(sources.batch(numbers)).to(runtime.device)
-                request.options = {"direction": direction}
-        with runtime.autocast():
-            return generate(architecture, networks, spec, request)
-
-    return make
-
-
-def _class_counts(spec: ImageSpec, reference: str) -> tuple[int, ...]:
-    """How often the reference has each class of the model; empty where it does not tell."""
-    if not spec.num_classes:
-        return ()
-    index = load_index(reference)
-    is_told = index.image_spec.class_names == spec.class_names and any(index.class_counts)
-    return index.class_counts if is_told else ()
 
 
 def num_standing(context: RunContext) -> int:

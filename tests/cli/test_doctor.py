@@ -56,13 +56,13 @@ def test_accelerate_config_otherwise_is_shown(tmp_path, text, status):
     assert found["accelerate config"].status == status
 
 
-def test_launch_shows_variables_and_warns_of_lone_slurm_tasks():
+def test_launch_shows_variables_and_says_what_lone_slurm_tasks_would_do():
     environ = {"SLURM_NTASKS": "4", "SLURM_PROCID": "1"}
 
     first, second = _doctor._launch(environ)
 
     assert first.text == "SLURM_NTASKS=4 SLURM_PROCID=1"
-    assert second.status == "warn" and "each task would train alone" in second.text
+    assert second.status == "ok" and "each task alone; slurm/train.sbatch sets it" in second.text
     assert len(list(_doctor._launch({"SLURM_NTASKS": "4", "WORLD_SIZE": "4"}))) == 1
 
 

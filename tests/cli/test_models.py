@@ -278,13 +278,17 @@ def test_evaluate_hands_over_what_was_asked(ganforge, dcgan, shards, monkeypatch
         return [Record()]
 
     monkeypatch.setattr(_generate, "evaluate", evaluate)
-    arguments = ("evaluate", dcgan, "--reference", shards, "-m", "fid", "-m", "is", "-n")
-    arguments = (*arguments[:-1], "--num-images", 8, "--extractor-option", "weights=w.pth")
+    metrics = ("-m", "fid", "-m", "kid:subset_size=100,degree=3")
+    arguments = ("evaluate", dcgan, "--reference", shards, *metrics)
+    arguments = (*arguments, "--num-images", 8, "--extractor-option", "weights=w.pth")
 
     assert ganforge(*arguments).stdout == "fid 1.5  (8 generated, 12 real, e)\n"
     assert json.loads(ganforge(*arguments, "--json").stdout)[0]["value"] == 1.5
     assert asked["img"].shape == (2, 3, 16, 16)
-    assert [metric.name for metric in asked["config"].metrics] == ["fid", "is"]
+    assert [(metric.name, metric.options) for metric in asked["config"].metrics] == [
+        ("fid", {}),
+        ("kid", {"subset_size": 100, "degree": 3}),
+    ]
     assert (asked["config"].num_images, asked["reference"], asked["nimg"]) == (8, "shards", 8000)
     assert asked["config"].extractor.options == {"weights": "w.pth"}
 
@@ -342,6 +346,11 @@ def test_evaluate_of_a_translator_translates_the_reference(ganforge, cyclegan, p
     assert made["img"].shape == (8, 3, 16, 16)
     assert np.allclose(made["img"][0], made["img"][6], atol=1e-5)
     assert not np.allclose(made["img"][0], made["img"][1], atol=1e-2)
+
+
+def test_evaluate_metric_options_are_key_value_pairs(ganforge, dcgan, shards):
+    command = ("evaluate", dcgan, "--reference", shards, "-m", "kid:100")
+    assert "--metric kid '100' is not KEY=VALUE." in ganforge(*command, code=2).stderr
 
 
 def test_evaluate_unknown_metric_lists_near_ones(ganforge, dcgan, shards):

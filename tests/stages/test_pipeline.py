@@ -16,7 +16,6 @@ from ganforge.data.index import DatasetIndex, load_index
 from ganforge.errors import CheckpointError, ConfigError, DataError, GanforgeError, MetricError
 from ganforge.registry import get_registry
 from ganforge.run import main, run_pipeline
-from ganforge.stages import evaluate
 from ganforge.stages.evaluate import read_records
 from ganforge.stages.load import load_trained
 from ganforge.stages.session import _runtime
@@ -203,41 +202,6 @@ def test_pipeline_ends_when_its_time_is_used_up_and_counts_as_done(here, shards,
 def test_pipeline_evaluates_during_training_after_the_checkpoint(here, shards):
     run(shards, "evaluate.every_kimg=0.032", "stages=[train]")
     assert [r.nimg for r in read_records(here / "runs" / "quickstart")] == [32]
-
-
-@pytest.mark.parametrize("same_classes", [True, False])
-def test_evaluation_draws_classes_as_often_as_the_reference_has_them(
-    here, shards, monkeypatch, same_classes
-):
-    settings = [f"data.shards={shards}", "data.source=null", "stages=[]", "train.trackers=[]"]
-    context = run_pipeline("quick/biggan_fashion_mnist", settings)
-    opened, _ = open_run(context, str(shards))
-    spec, index = opened.spec, load_index(str(shards))
-    names = spec.class_names if same_classes else tuple(f"other {n}" for n in range(10))
-    rare = index.model_copy(
-        update={
-            "class_counts": (3000, 0, 1000, *[0] * 7),
-            "spec": {**index.spec, "class_names": names},
-        }
-    )
-    monkeypatch.setattr(evaluate, "load_index", lambda location: rare)
-    asked = []
-
-    class Listener:
-        translates = ()
-
-        def generate(self, networks, request):
-            asked.append(request.label)
-            return torch.zeros(request.size, 1, 32, 32)
-
-    make = evaluate.image_maker(context, opened.runtime, Listener(), {}, spec, str(shards))
-    make(range(400))
-    drawn = asked[0].sum(0).tolist()
-    assert sum(drawn) == 400
-    if same_classes:
-        assert set(drawn[1:2] + drawn[3:]) == {0} and 260 < drawn[0] < 340
-    else:
-        assert min(drawn) > 15
 
 
 STANDING = ("train.standing_statistics={batches: 2, batch_size: 8}",)
