@@ -161,13 +161,15 @@ class NoiseToImage(Architecture[ConfigT]):
         They are scored apart, so that no statistics mix them, or at once where there are none.
         """
         discriminator, real_c = nets["discriminator"], self.condition(batch)
-        gen_img, gen_c = self.generated(objective, nets["generator"], batch)
-        real_img, gen_img = objective.augment(batch.image), objective.augment(gen_img)
+        real_img = objective.augment(batch.image)
         if self.scores_alone:
-            images, conditions = torch.cat([real_img, gen_img]), torch.cat([real_c, gen_c])
-            real_logits, gen_logits = discriminator(images, conditions).chunk(2)
+            gen_img, gen_c = self.generated(objective, nets["generator"], batch)
+            images = torch.cat([real_img, objective.augment(gen_img)])
+            real_logits, gen_logits = discriminator(images, torch.cat([real_c, gen_c])).chunk(2)
         else:
-            real_logits, gen_logits = discriminator(real_img, real_c), discriminator(gen_img, gen_c)
+            real_logits = discriminator(real_img, real_c)
+            gen_img, gen_c = self.generated(objective, nets["generator"], batch)
+            gen_logits = discriminator(objective.augment(gen_img), gen_c)
         if objective.augmentation is not None:
             objective.augmentation.observe(real_logits.detach())
         batch.report("logits/real", real_logits)

@@ -9,6 +9,7 @@ import click
 if TYPE_CHECKING:
     from ganforge.data.inspect import DatasetReport
 
+_MOST_SIZES = 8
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -168,7 +169,10 @@ def _describe(report: "DatasetReport") -> str:
     """The report for people."""
     lines = [f"data set  {report.location}"]
     lines += [f"samples   {count} ({stream})" for stream, count in report.num_samples.items()]
-    lines += [f"size      {size}: {count} images" for size, count in report.sizes.items()]
+    shown = list(report.sizes.items())[:_MOST_SIZES]
+    lines += [f"size      {size}: {count} images" for size, count in shown]
+    if rest := len(report.sizes) - len(shown):
+        lines.append(f"size      {rest} further sizes (--json lists all)")
     lines += [f"class     {name}: {count}" for name, count in report.class_counts.items()]
     if report.label_entropy is not None:
         lines.append(f"labels    entropy {report.label_entropy:.3f} of the possible")

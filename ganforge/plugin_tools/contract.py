@@ -3,6 +3,7 @@
 `ganforge plugins check` and the test suite run the same functions.
 """
 
+import difflib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ from ganforge.training.runtime import Runtime
 
 Check = Callable[[Case], None]
 _GRADIENT_STEPS = 3
+_FIELDS = ("image", "label", "attributes", "text", "source", "target", "frames")
 _RANGE_TOLERANCE = 1e-3
 _BATCH_TOLERANCE = 2e-4
 _EACH_STEP = ComponentConfig(name="r1", every=1)
@@ -78,6 +80,10 @@ def _broken(case: Case, fault: str, cure: str) -> PluginContractError:
 def check_builds(case: Case) -> None:
     """networks() and phases() fit together, and every network is trained by some phase."""
     architecture = build_architecture(case.config)
+    for name in (*architecture.inputs, *architecture.optional_inputs):
+        near = difflib.get_close_matches(name, _FIELDS, 1, 0.8)
+        if name not in _FIELDS and near:
+            raise _broken(case, f"inputs names '{name}'.", f"Did you mean '{near[0]}'?")
     networks = architecture.networks(case.spec)
     missing = [role for role in architecture.ema_roles if role not in networks]
     if missing:

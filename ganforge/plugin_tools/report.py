@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ganforge.components import Architecture, Component
 from ganforge.errors import GanforgeError, PluginContractError, PluginNotFound, suggest
 from ganforge.plugin_tools.cases import cases_of
-from ganforge.plugin_tools.contract import CHECKS
+from ganforge.plugin_tools.contract import CHECKS, check_builds
 from ganforge.plugin_tools.ranks import compare_ranks
 from ganforge.registry import Plugin, Registry, get_registry
 
@@ -88,8 +88,14 @@ def _check_architecture(architecture: type[Architecture[Any]], plugin: Plugin) -
         yield Outcome("can be built small", name, "failed", str(err))
         return
     for case in cases:
+        is_built = True
         for check, function in CHECKS.items():
-            yield _outcome(check, case.label, partial(function, case))
+            if is_built:
+                outcome = _outcome(check, case.label, partial(function, case))
+                is_built = outcome.status != "failed" or function is not check_builds
+                yield outcome
+            else:
+                yield Outcome(check, case.label, "skipped", "it does not build")
     try:
         verdicts = compare_ranks([name])
     except PluginContractError as err:

@@ -7,6 +7,7 @@ exact for every GAN step, where DistributedDataParallel is silently wrong for se
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from ganforge.batch import Batch, Networks
 from ganforge.components import Architecture, ConfigT, Phase, Terms
 from ganforge.config import TrainConfig
+from ganforge.errors import PluginContractError
 from ganforge.training.finite import FiniteCheck, PhaseLosses
 from ganforge.training.optimizers import Group, set_progress
 from ganforge.training.progress import Progress, lr_factor, seed_slot
@@ -204,6 +206,7 @@ class Stepper:
         batch.reports.clear()
         with self.runtime.autocast():
             terms = phase.loss(self.nets, batch)
+        _check_terms(phase, terms)
         total = torch.stack(list(terms.values())).sum() / self.num_slots
         scaler = self.scalers.get(phase.trains)
         total = total if scaler is None else scaler.scale(total)
@@ -242,3 +245,17 @@ class Stepper:
         if phase.after_step is not None:
             with torch.no_grad():
                 phase.after_step(self.nets)
+
+
+def _check_terms(phase: Phase, terms: Any) -> None:
+    if not isinstance(terms, dict) or not terms:
+        found = "an empty dict" if isinstance(terms, dict) else type(terms).__name__
+    else:
+        shapes = {n: list(t.shape) if isinstance(t, Tensor) else t for n, t in terms.items()}
+        if all(shape == [] for shape in shapes.values()):
+            return
+        found = f"terms of shapes {shapes}"
+    raise PluginContractError(
+        f"The loss of phase '{phase.name}' returned {found}. Return named terms, each a tensor "
+        f"with one number: {{'adversarial': loss}}."
+    )

@@ -222,6 +222,18 @@ class IgnoresAda(Sound):
         return super().phases(replace(objective, augmentation=None))
 
 
+class MisspeltInput(Sound):
+    name = "misspelt-input"
+    inputs = ("image", "labels")
+
+
+class BareLoss(Sound):
+    name = "bare-loss"
+
+    def generator_terms(self, objective, nets, batch):
+        return super().generator_terms(objective, nets, batch)["adversarial"]
+
+
 class NameWithoutSpace(Sound):
     name = "name-without-space"
     latent_spaces = ("z", "w")
@@ -248,6 +260,12 @@ class HiddenState(Sound):
     ("architecture", "check", "expected"),
     [
         (UnknownAverage, contract.check_builds, r"ema_roles names \['generator_ema'\]"),
+        (MisspeltInput, contract.check_builds, r"inputs names 'labels'\. Did you mean 'label'\?"),
+        (
+            BareLoss,
+            contract.check_output,
+            r"loss of phase 'generator' returned Tensor\. Return named terms",
+        ),
         (IdleNetwork, contract.check_builds, r"no phase trains 'critic'\. Add it to a phase"),
         (NoPaper, contract.check_builds, r"has no `paper`\. Cite"),
         (UnseededWeights, contract.check_weights_follow_seed, r"differ in generator\.layer\.bias"),
@@ -353,6 +371,16 @@ def test_report_of_a_broken_architecture_names_check_and_fault(case_of, monkeypa
     assert outcomes["builds", "out-of-range"].status == "passed"
     assert outcomes["has a docs page", "out-of-range"].status == "skipped"
     assert outcomes["1 and 2 ranks agree", "out-of-range"].message == "differs"
+
+
+def test_report_of_what_does_not_build_says_so_once(case_of, monkeypatch):
+    case_of(UnknownAverage)
+    monkeypatch.setattr(report, "compare_ranks", lambda names: {})
+    monkeypatch.setattr(report, "check_documented", lambda name, plugin: "no docs in this test")
+    outcomes = {outcome.check: outcome for outcome in report.check_plugin(UnknownAverage.name)}
+    assert outcomes["builds"].status == "failed"
+    assert outcomes["output"].status == outcomes["resume is exact"].status == "skipped"
+    assert outcomes["output"].message == "it does not build"
 
 
 def test_undescribed_option_is_found():
