@@ -103,6 +103,8 @@ class PyramidGan(Architecture[PyramidGanConfig]):
             raise ConfigError(
                 "'pyramid-gan' takes no loss.regularizers, loss.n_critic or augment. Remove them."
             )
+        if objective.loss.generator_needs_real:
+            raise ConfigError(f"'pyramid-gan' has no pairs for loss.name={objective.loss.name}.")
 
     def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
         """A pair per level."""

@@ -95,6 +95,8 @@ class VideoGan(Architecture[VideoGanConfig]):
         """Refuse what the phases do not follow."""
         if objective.regularizers or objective.augmentation:
             raise ConfigError("'video-gan' takes no loss.regularizers and no augment. Remove them.")
+        if objective.loss.generator_needs_real:
+            raise ConfigError(f"'video-gan' has no pairs for loss.name={objective.loss.name}.")
 
     def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
         """One generator, two discriminators."""

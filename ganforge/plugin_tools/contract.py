@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ganforge.batch import Batch, Blend, Networks
 from ganforge.components import PenaltyInput, Phase, Terms
-from ganforge.config import ComponentConfig
+from ganforge.config import ComponentConfig, LossConfig
 from ganforge.errors import ConfigError, PluginContractError
 from ganforge.hub.mixing import blended_request
 from ganforge.noise_to_image import NoiseToImage
@@ -33,7 +33,6 @@ _GRADIENT_STEPS = 3
 _FIELDS = ("image", "label", "attributes", "text", "source", "target", "frames")
 _RANGE_TOLERANCE = 1e-3
 _BATCH_TOLERANCE = 2e-4
-_EACH_STEP = ComponentConfig(name="r1", every=1)
 _PENALTY_CURE = "Give each phase its network's by `with_penalties`, or refuse them in check()."
 _N_CRITIC_CURE = "Give the generator's phases every=objective.n_critic, or refuse it in check()."
 _ADA_CURE = (
@@ -246,25 +245,31 @@ def check_discriminator_scores_alone(case: Case) -> None:
 
 
 def check_objective_is_followed_or_refused(case: Case) -> None:
-    """Penalties, n_critic and ADA of the pipeline file have an effect, or are refused."""
-    for settings, is_followed, cure in (
-        ({"regularizers": [*case.config.loss.regularizers, _EACH_STEP]}, _penalises, _PENALTY_CURE),
-        ({"n_critic": 2}, _has_slower_phase, _N_CRITIC_CURE),
-        ({}, _is_observed, _ADA_CURE),
+    """What the pipeline file asks of the loss and of ADA has an effect, or is refused."""
+    loss = case.config.loss
+    penalties = [*loss.regularizers, ComponentConfig(name="r1", every=1)]
+    for asked, update, is_followed, cure in (
+        ("regularizers", {"loss": _with(loss, regularizers=penalties)}, _penalises, _PENALTY_CURE),
+        ("n_critic", {"loss": _with(loss, n_critic=2)}, _has_slower_phase, _N_CRITIC_CURE),
+        ("augment", {"augment": ComponentConfig(name="ada")}, _is_observed, _ADA_CURE),
+        ("relativistic", {"loss": LossConfig(name="relativistic")}, _is_trained, ""),
     ):
-        config = case.config.model_copy(
-            update={"loss": case.config.loss.model_copy(update=settings)}
-            if settings
-            else {"augment": ComponentConfig(name="ada")}
-        )
-        asked = replace(case, config=config)
+        changed = replace(case, config=case.config.model_copy(update=update))
         try:
-            followed = is_followed(asked, start(asked))
+            run = start(changed)
         except ConfigError:
             continue
-        if not followed:
-            what = ", ".join(settings) or "augment"
-            raise _broken(case, f"{what} of the pipeline file has no effect.", cure)
+        if not is_followed(changed, run):
+            raise _broken(case, f"{asked} of the pipeline file has no effect.", cure)
+
+
+def _with(loss: LossConfig, **settings: Any) -> LossConfig:
+    return loss.model_copy(update=settings)
+
+
+def _is_trained(case: Case, run: TrainingRun) -> bool:
+    train_case(case, run)  # or it raises, and says what is missing
+    return True
 
 
 def _penalises(case: Case, run: TrainingRun) -> bool:

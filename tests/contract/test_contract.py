@@ -234,6 +234,14 @@ class BareLoss(Sound):
         return super().generator_terms(objective, nets, batch)["adversarial"]
 
 
+class WithoutPairs(Sound):
+    name = "without-pairs"
+
+    def generator_terms(self, objective, nets, batch):
+        img = nets["generator"](self.latent(batch.size, batch.label), batch.label)
+        return {"adversarial": objective.loss.generator(nets["discriminator"](img, batch.label))}
+
+
 class NameWithoutSpace(Sound):
     name = "name-without-space"
     latent_spaces = ("z", "w")
@@ -316,6 +324,11 @@ class HiddenState(Sound):
             IgnoresAda,
             contract.check_objective_is_followed_or_refused,
             r"augment of the pipeline file has no effect\. Show the discriminator obj",
+        ),
+        (
+            WithoutPairs,
+            contract.check_objective_is_followed_or_refused,
+            r"relativistic loss got no real logits",
         ),
         (
             NameWithoutSpace,
