@@ -18,6 +18,7 @@ import torch
 from ganforge_cyclegan.networks import InstanceNorm, ReflectionPad
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
+from torch.utils.flop_counter import FlopCounterMode
 
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
@@ -184,19 +185,23 @@ def main(
     usual, engine = UsualLoop(usual_nets, device), engine_step(run, [images])
     first = {"usual": usual.step(*floats), "engine": engine()}
     engine()
+    with FlopCounterMode(display=False) as counter:
+        usual.step(*floats)
+    gflop = counter.get_total_flops() / batch / 1e9
     clock = time.process_time if cpu_time else time.perf_counter
     times: dict[str, list[float]] = {"usual": [], "engine": []}
     for _ in range(steps):
         times["usual"].append(seconds(lambda: usual.step(*floats), clock))
         times["engine"].append(seconds(engine, clock))
     settings = {"size": size, "precision": precision, "compiled": compiled, "cpu_time": cpu_time}
-    report(first, times, batch, as_json, **settings)
+    report(first, times, batch, gflop, as_json, **settings)
 
 
 def report(
     first: dict[str, float],
     times: dict[str, list[float]],
     batch: int,
+    gflop: float,
     as_json: bool,
     **settings: object,
 ) -> None:
@@ -209,6 +214,8 @@ def report(
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "usual_img_per_sec": batch / median["usual"],
         "engine_img_per_sec": batch / median["engine"],
+        "usual_gflop_per_image": gflop,
+        "usual_gflop_per_sec": gflop * batch / median["usual"],
         "ratio": median["usual"] / median["engine"],
         "first_loss_usual": first["usual"],
         "first_loss_engine": first["engine"],
