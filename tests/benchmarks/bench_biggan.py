@@ -101,7 +101,7 @@ def run_usual(img: Tensor, label: Tensor, spec: ImageSpec, channels: int) -> Non
     c = one_hot(label, NUM_CLASSES).float().to(device)
     average = run.ema.networks["generator"]
     loop = UsualLoop(nets["generator"], nets["discriminator"], average, real, c)
-    serve(loop.step, KINDS, parameters=num_parameters(nets))
+    serve(loop.step, KINDS, counts=True, parameters=num_parameters(nets))
 
 
 @click.command()

@@ -127,7 +127,7 @@ def run_usual(img: Tensor, spec: ImageSpec, model: Mapping[str, object]) -> None
     real = img.to(run.runtime.device).float().div(127.5).sub(1)
     average = run.ema.networks["generator"]
     loop = UsualLoop(nets["generator"], nets["discriminator"], average, real)
-    serve(loop.step, KINDS, parameters=num_parameters(nets))
+    serve(loop.step, KINDS, counts=True, parameters=num_parameters(nets))
 
 
 @click.command()

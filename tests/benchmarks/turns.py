@@ -5,6 +5,7 @@ benchmark calls `compete`, which starts the same script once for each loop with 
 there it calls `serve` with the steps of that loop.
 """
 
+import contextlib
 import functools
 import json
 import resource
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 
 import click
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 READY, STOP = "ready", "stop"
 LOOPS = ("usual", "engine")
@@ -38,18 +40,26 @@ class Kind:
     number: int
 
 
-def serve(step: Callable[[int], float], kinds: Sequence[Kind], **facts: object) -> None:
+def serve(
+    step: Callable[[int], float], kinds: Sequence[Kind], *, counts: bool = False, **facts: object
+) -> None:
     """Answer each kind's name on standard input by the seconds and the loss of one step.
 
     Args:
         step: number of the step -> its loss, on the host.
         kinds: what may be asked for.
+        counts: count the arithmetic of a step, the mean over the kinds by their shares.
         facts: sent along at the end.
     """
     numbers = {kind.name: kind.number for kind in kinds}
     first = {name: step(number) for name, number in numbers.items()}
-    for number in numbers.values():
-        step(number)
+    gflop = 0.0
+    for kind in kinds:
+        with FlopCounterMode(display=False) if counts else contextlib.nullcontext() as counter:
+            step(kind.number)
+        gflop += kind.share * counter.get_total_flops() / 1e9 if counter is not None else 0.0
+    if counts:
+        facts["gflop_per_step"] = gflop
     click.echo(READY)
     for line in sys.stdin:
         if line.strip() == STOP:
