@@ -5,7 +5,7 @@ import datetime
 import itertools
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from torch.distributed.distributed_c10d import _get_default_store
 
 from ganforge.errors import ConfigError, GanforgeError
 from ganforge.training.precision import PrecisionChoice, choose_precision, has_bf16
+from ganforge.training.small_grids import SmallGrids, has_matrix_units
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -80,6 +81,7 @@ class Runtime:
         self.precision, said = choose_precision(precision, bf16, use_cpu)
         if said:
             log.log(logging.INFO if precision == "auto" else logging.WARNING, said)
+        self._has_matrix_units = use_cpu and self.precision == "bf16" and has_matrix_units()
         if use_cpu:
             torch.set_num_threads(cpu_threads())
 
@@ -107,6 +109,16 @@ class Runtime:
         """Context in which forward passes run in the chosen precision."""
         dtype = _DTYPES.get(self.precision)
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+
+    @contextlib.contextmanager
+    def training_forward(self) -> Iterator[None]:
+        """Context of forward passes in training: autocast, and the fastest form of each layer.
+
+        The forms differ by rounding, and with the size of the batch, so that generation does
+        without them.
+        """
+        with self.autocast(), SmallGrids() if self._has_matrix_units else contextlib.nullcontext():
+            yield
 
     def all_reduce_sum(self, flat: Tensor) -> Tensor:
         """The sum of a tensor over ranks."""

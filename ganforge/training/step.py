@@ -204,7 +204,7 @@ class Stepper:
 
     def _backward(self, phase: Phase, batch: Batch, result: StepResult) -> Terms:
         batch.reports.clear()
-        with self.runtime.autocast():
+        with self.runtime.training_forward():
             terms = phase.loss(self.nets, batch)
         _check_terms(phase, terms)
         total = torch.stack(list(terms.values())).sum() / self.num_slots

@@ -4,29 +4,23 @@ Both train the same networks from the same weights on the same images, in turns,
 load on the machine falls on both. The usual loop is what the paper's step reads like in plain
 PyTorch: torch's own layers, one image per forward, discriminators frozen in the generators' half.
 
-    python tests/benchmarks/bench_cyclegan.py [--size 128] [--steps 5] [--json]
+    python tests/benchmarks/bench_cyclegan.py [--size 128] [--turns 7] [--json]
 """
 
 import itertools
-import json
-import statistics
-import time
-from collections.abc import Callable
 
 import click
 import torch
 from ganforge_cyclegan.networks import InstanceNorm, ReflectionPad
+from loops import PLAIN_TRAIN, plain_run, random_images, serve_engine
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
-from torch.utils.flop_counter import FlopCounterMode
+from turns import Kind, compete, options, serve, show
 
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
-from ganforge.training.build import build_run
-from ganforge.training.heap import keep_heap
-from ganforge.training.loop import make_batches, make_stepper
-from ganforge.training.run_state import TrainingRun
-from ganforge.training.runtime import Runtime
+
+KINDS = (Kind("step", 1.0, 0),)
 
 
 class TorchInstanceNorm(nn.Module):
@@ -107,124 +101,49 @@ class UsualLoop:
         return img
 
 
-def engine_run(
-    size: int, batch: int, blocks: int | None, options: dict[str, object]
-) -> TrainingRun:
-    """A run of the engine as a pipeline file would make it."""
-    config = PipelineConfig.model_validate(
+def pipeline(batch: int, blocks: int | None, train: dict[str, object]) -> PipelineConfig:
+    """A pipeline file of the paper's recipe."""
+    return PipelineConfig.model_validate(
         {
             "name": "bench-cyclegan",
             "model": {"architecture": "cyclegan", "num_blocks": blocks},
             "loss": "least_squares",
-            "train": {"batch_size": batch, "ema_halflife_kimg": 0, **options},
+            "train": {"batch_size": batch, "slots": 1, "ema_halflife_kimg": 0, **train},
         }
     )
-    runtime = Runtime(precision=config.train.precision)
-    return build_run(config, ImageSpec(size, size, 3, source_channels=3), runtime)
-
-
-def engine_step(run: TrainingRun, images: list[dict[str, Tensor]]) -> Callable[[], float]:
-    """One step of the engine; returns the generators' loss."""
-    stepper = make_stepper(run)
-    batch_size = run.config.train.batch_size
-
-    def step() -> float:
-        result = stepper.step(make_batches(run, images), run.progress)
-        run.progress.advance(batch_size)
-        run.ema.update(run.progress.nimg, batch_size)
-        terms = [v for name, v in result.sums.items() if name.startswith("loss/generators/")]
-        return float(torch.stack(terms).sum())
-
-    return step
-
-
-def seconds(step: Callable[[], float], clock: Callable[[], float]) -> float:
-    """Time of one step; its loss has reached the host by then."""
-    start = clock()
-    step()
-    return clock() - start
 
 
 @click.command()
-@click.option("--size", default=128, help="Side of the images, in pixels.")
-@click.option("--batch", default=1, help="Images per step.")
+@options(size=128, batch=1, turns=7)
 @click.option("--blocks", default=None, type=int, help="Residual blocks. Default: by size.")
-@click.option("--steps", default=5, help="Steps that are timed, in turns.")
-@click.option("--precision", default="auto", type=click.Choice(["auto", "bf16", "fp32"]))
-@click.option("--compile/--no-compile", "compiled", default=True)
-@click.option(
-    "--cpu-time",
-    is_flag=True,
-    help="Count CPU seconds, for a busy machine; start it with GANFORGE_NUM_THREADS=1.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def main(
     size: int,
     batch: int,
     blocks: int | None,
-    steps: int,
+    turns: int,
     precision: str,
     compiled: bool,
-    cpu_time: bool,
     as_json: bool,
+    served: str | None,
 ) -> None:
     """Time both and print images per second and their ratio."""
-    if not torch.cuda.is_available():
-        keep_heap()
-    run = engine_run(size, batch, blocks, {"precision": precision, "compile": compiled})
-    usual_nets = run.architecture.networks(run.spec)
-    for role, net in usual_nets.items():
-        net.load_state_dict(run.nets.eager(role).state_dict())
-    generator = torch.Generator().manual_seed(0)
-    images = {
-        name: torch.randint(256, (batch, 3, size, size), dtype=torch.uint8, generator=generator)
-        for name in ("source", "target")
-    }
-    device = run.runtime.device
-    floats = [images[name].to(device).float() / 127.5 - 1 for name in ("source", "target")]
-    usual, engine = UsualLoop(usual_nets, device), engine_step(run, [images])
-    first = {"usual": usual.step(*floats), "engine": engine()}
-    engine()
-    with FlopCounterMode(display=False) as counter:
-        usual.step(*floats)
-    gflop = counter.get_total_flops() / batch / 1e9
-    clock = time.process_time if cpu_time else time.perf_counter
-    times: dict[str, list[float]] = {"usual": [], "engine": []}
-    for _ in range(steps):
-        times["usual"].append(seconds(lambda: usual.step(*floats), clock))
-        times["engine"].append(seconds(engine, clock))
-    settings = {"size": size, "precision": precision, "compiled": compiled, "cpu_time": cpu_time}
-    report(first, times, batch, gflop, as_json, **settings)
-
-
-def report(
-    first: dict[str, float],
-    times: dict[str, list[float]],
-    batch: int,
-    gflop: float,
-    as_json: bool,
-    **settings: object,
-) -> None:
-    """Print medians, their ratio and the first losses, which show that both do the same work."""
-    median = {name: statistics.median(values) for name, values in times.items()}
-    result = {
-        **settings,
-        "batch": batch,
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "usual_img_per_sec": batch / median["usual"],
-        "engine_img_per_sec": batch / median["engine"],
-        "usual_gflop_per_image": gflop,
-        "usual_gflop_per_sec": gflop * batch / median["usual"],
-        "ratio": median["usual"] / median["engine"],
-        "first_loss_usual": first["usual"],
-        "first_loss_engine": first["engine"],
-    }
-    if as_json:
-        click.echo(json.dumps(result))
+    if served is None:
+        arguments = [f"--size={size}", f"--batch={batch}", f"--precision={precision}"]
+        arguments += [f"--blocks={blocks}"] if blocks else []
+        arguments.append("--compile" if compiled else "--no-compile")
+        show({"size": size, **compete(__file__, arguments, KINDS, batch, turns)}, as_json)
         return
-    for name, value in result.items():
-        click.echo(f"{name:20} {value:.4g}" if isinstance(value, float) else f"{name:20} {value}")
+    spec = ImageSpec(size, size, 3, source_channels=3)
+    both = random_images(size, 2 * batch)
+    fields = dict(zip(("source", "target"), both.chunk(2), strict=True))
+    if served == "usual":
+        run = plain_run(pipeline(batch, blocks, PLAIN_TRAIN), spec)
+        loop = UsualLoop(run.nets.modules(), run.runtime.device)
+        floats = [img.to(run.runtime.device).float() / 127.5 - 1 for img in fields.values()]
+        serve(lambda _: loop.step(*floats), KINDS, counts=True)
+        return
+    config = pipeline(batch, blocks, {"precision": precision, "compile": compiled})
+    serve_engine(config, spec, fields, "loss/generators/", KINDS)
 
 
 if __name__ == "__main__":

@@ -4,42 +4,51 @@ All three train the same networks from the same weights on the same images, in t
 other load on the machine falls on all. `usual` is the textbook: eager float32, one optimizer each,
 fakes shared between the two halves. `tricks` is what an expert writes by hand for this one model:
 channels_last, bfloat16, torch.compile, fused Adam, each network frozen in the other's half,
-new latents for each half as the engine draws them. The overhead is the engine against `tricks`.
+new latents for each half as the engine draws them, and the engine's C heap. The overhead is the
+engine against `tricks`.
 
-    python tests/benchmarks/bench_dcgan.py [--size 64] [--batch 64] [--steps 20] [--json]
+    python tests/benchmarks/bench_dcgan.py [--size 64] [--batch 64] [--turns 15] [--json]
 """
 
 import copy
-import json
-import statistics
-import time
 from collections.abc import Callable
 
 import click
 import torch
+from loops import PLAIN_TRAIN, plain_run, random_images, serve_engine
 from torch import Tensor, nn
 from torch.nn.functional import softplus
-from torch.utils.flop_counter import FlopCounterMode
+from turns import Kind, compete, options, serve, show
 
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
-from ganforge.training.build import build_run
 from ganforge.training.heap import keep_heap
-from ganforge.training.loop import make_batches, make_stepper
 from ganforge.training.precision import has_bf16
-from ganforge.training.run_state import TrainingRun
-from ganforge.training.runtime import Runtime
 
 Z_DIM = 100
+KINDS = (Kind("step", 1.0, 0),)
+LOOPS = ("usual", "tricks", "engine")
+ROLES = ("generator", "discriminator")
 
 
-def usual_step(gen: nn.Module, disc: nn.Module, real: Tensor) -> Callable[[], float]:
+def pipeline(batch: int, channels: int, train: dict[str, object]) -> PipelineConfig:
+    """A pipeline file of the plain DCGAN."""
+    return PipelineConfig.model_validate(
+        {
+            "name": "bench-dcgan",
+            "model": {"architecture": "dcgan", "base_channels": channels},
+            "train": {"batch_size": batch, "slots": 1, **train},
+        }
+    )
+
+
+def usual_step(gen: nn.Module, disc: nn.Module, real: Tensor) -> Callable[[int], float]:
     """The textbook: discriminator on real and fake, then the generator on the same fakes."""
     gen_optimizer = torch.optim.Adam(gen.parameters(), lr=2e-4, betas=(0.5, 0.999))
     disc_optimizer = torch.optim.Adam(disc.parameters(), lr=2e-4, betas=(0.5, 0.999))
     c = real.new_zeros(len(real), 0)
 
-    def step() -> float:
+    def step(_: int) -> float:
         fake = gen(torch.randn(len(real), Z_DIM, device=real.device), c)
         disc_optimizer.zero_grad()
         loss = softplus(-disc(real, c)).mean() + softplus(disc(fake.detach(), c)).mean()
@@ -54,7 +63,7 @@ def usual_step(gen: nn.Module, disc: nn.Module, real: Tensor) -> Callable[[], fl
     return step
 
 
-def tricks_step(gen: nn.Module, disc: nn.Module, real: Tensor) -> Callable[[], float]:
+def tricks_step(gen: nn.Module, disc: nn.Module, real: Tensor) -> Callable[[int], float]:
     """The same with channels_last, bfloat16 if any, compilation, fused Adam, EMA, frozen D."""
     gen = gen.to(memory_format=torch.channels_last)
     disc = disc.to(memory_format=torch.channels_last)
@@ -88,7 +97,7 @@ def tricks_step(gen: nn.Module, disc: nn.Module, real: Tensor) -> Callable[[], f
     def gen_loss() -> Tensor:
         return softplus(-fast_disc(generate(), c).float()).mean()
 
-    def step() -> float:
+    def step(_: int) -> float:
         disc.requires_grad_(True)
         gen.requires_grad_(False)
         loss = forward_backward(disc_loss)
@@ -107,83 +116,39 @@ def tricks_step(gen: nn.Module, disc: nn.Module, real: Tensor) -> Callable[[], f
     return step
 
 
-def engine_run(size: int, batch: int, channels: int) -> TrainingRun:
-    """A run of the engine as a pipeline file would make it."""
-    config = PipelineConfig.model_validate(
-        {
-            "name": "bench-dcgan",
-            "model": {"architecture": "dcgan", "base_channels": channels},
-            "train": {"batch_size": batch, "compile": True},
-        }
-    )
-    return build_run(config, ImageSpec(size, size, 3), Runtime(config.train.precision))
-
-
-def engine_step(run: TrainingRun, img: Tensor) -> Callable[[], float]:
-    """One step of the engine from the loader's bytes on, EMA included."""
-    stepper, batch_size = make_stepper(run), run.config.train.batch_size
-
-    def step() -> float:
-        result = stepper.step(make_batches(run, [{"image": img}]), run.progress)
-        run.progress.advance(batch_size)
-        run.ema.update(run.progress.nimg, batch_size)
-        return float(result.sums["loss/discriminator/adversarial"].item())
-
-    return step
-
-
 @click.command()
-@click.option("--size", default=64, help="Side of the images, in pixels.")
-@click.option("--batch", default=64, help="Images per step.")
+@options(size=64, batch=64, turns=15, loops=LOOPS)
 @click.option("--channels", default=64, help="Base channels of both networks.")
-@click.option("--steps", default=15, help="Steps that are timed, in turns.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def main(size: int, batch: int, channels: int, steps: int, as_json: bool) -> None:
+def main(
+    size: int,
+    batch: int,
+    channels: int,
+    turns: int,
+    precision: str,
+    compiled: bool,
+    as_json: bool,
+    served: str | None,
+) -> None:
     """Time all three and print images per second and ratios."""
-    if not torch.cuda.is_available():
-        keep_heap()
-    run = engine_run(size, batch, channels)
-    nets = run.nets.modules()
-    img = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8)
-    real = img.to(run.runtime.device).float().div(127.5).sub(1)
-    pairs = [[copy.deepcopy(nets[r]) for r in ("generator", "discriminator")] for _ in range(2)]
-    for network in (*pairs[0], *pairs[1]):
-        network.requires_grad_(True).train()
-    for network in pairs[0]:
-        network.to(memory_format=torch.contiguous_format)
-    steps_by_name = {
-        "usual": usual_step(*pairs[0], real),
-        "tricks": tricks_step(*pairs[1], real),
-        "engine": engine_step(run, img),
-    }
-    for step in steps_by_name.values():
-        step()
-        step()
-    with FlopCounterMode(display=False) as counter:
-        steps_by_name["usual"]()
-    gflop = counter.get_total_flops() / batch / 1e9
-    times: dict[str, list[float]] = {name: [] for name in steps_by_name}
-    for _ in range(steps):
-        for name, step in steps_by_name.items():
-            start = time.perf_counter()
-            step()
-            times[name].append(time.perf_counter() - start)
-    median = {name: statistics.median(values) for name, values in times.items()}
-    result = {
-        "size": size,
-        "batch": batch,
-        "threads": torch.get_num_threads(),
-        **{f"{name}_img_per_sec": batch / value for name, value in median.items()},
-        "usual_gflop_per_image": gflop,
-        "usual_gflop_per_sec": gflop * batch / median["usual"],
-        "engine_over_usual": median["usual"] / median["engine"],
-        "engine_overhead": median["engine"] / median["tricks"] - 1,
-    }
-    if as_json:
-        click.echo(json.dumps(result))
+    if served is None:
+        arguments = [f"--size={size}", f"--batch={batch}", f"--channels={channels}"]
+        arguments += [f"--precision={precision}", "--compile" if compiled else "--no-compile"]
+        result = compete(__file__, arguments, KINDS, batch, turns, LOOPS)
+        overhead = float(result["engine_step_sec"]) / float(result["tricks_step_sec"]) - 1
+        show({"size": size, **result, "engine_overhead": overhead}, as_json)
         return
-    for name, value in result.items():
-        click.echo(f"{name:20} {value:.4g}")
+    spec, img = ImageSpec(size, size, 3), random_images(size, batch)
+    if served == "engine":
+        config = pipeline(batch, channels, {"precision": precision, "compile": compiled})
+        serve_engine(config, spec, {"image": img}, "loss/discriminator/adversarial", KINDS)
+        return
+    if served == "tricks" and not torch.cuda.is_available():
+        keep_heap()
+    run = plain_run(pipeline(batch, channels, PLAIN_TRAIN), spec)
+    gen, disc = (run.nets.eager(role).requires_grad_(True) for role in ROLES)
+    real = img.to(run.runtime.device).float().div(127.5).sub(1)
+    step = usual_step if served == "usual" else tricks_step
+    serve(step(gen, disc, real), KINDS, counts=served == "usual")
 
 
 if __name__ == "__main__":

@@ -87,7 +87,8 @@ class UsualLoop:
         return real_loss + softplus(self.disc(fake, self.c)).mean()
 
     def _r1_loss(self) -> Tensor:
-        img = self.real.detach().requires_grad_(True)
+        # Not a leaf: the counter of arithmetic hooks what it sees, and cannot hook leaves.
+        img = self.real.detach().requires_grad_(True).clone()
         logits = self.disc(img, self.c).sum()
         (gradient,) = torch.autograd.grad(logits, img, create_graph=True)
         return gradient.square().sum(dim=(1, 2, 3)).mean() * (R1_GAMMA / 2 * R1_EVERY)

@@ -56,7 +56,7 @@ def serve_engine(
         config: the pipeline.
         spec: of the images.
         fields: the batch as the loader gives it.
-        watched: the sum whose value is the loss of a step.
+        watched: the sums that begin so are the loss of a step.
         kinds: of steps.
         own_heap: keep the C heap on a CPU, as a run does.
     """
@@ -69,6 +69,7 @@ def serve_engine(
         progress = Progress(number, number * batch)
         result = stepper.step(make_batches(run, [dict(fields)]), progress)
         run.ema.update(progress.nimg + batch, batch)
-        return float(result.sums[watched].item())
+        found = [value for name, value in result.sums.items() if name.startswith(watched)]
+        return float(torch.stack(found).sum())
 
     serve(step, kinds, parameters=num_parameters(run.nets.modules()))

@@ -1,8 +1,8 @@
-"""Time two training loops in turns, each in a process of its own.
+"""Time training loops in turns, each in a process of its own.
 
-Turns let other load on the machine fall on both; processes keep their peaks of memory apart. A
-benchmark calls `compete`, which starts the same script once for each loop with `--serve NAME`;
-there it calls `serve` with the steps of that loop.
+Turns let other load on the machine fall on all; processes keep their heaps and their peaks of
+memory apart. A benchmark calls `compete`, which starts the same script once for each loop with
+`--serve NAME`; there it calls `serve` with the steps of that loop.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 READY, STOP = "ready", "stop"
 LOOPS = ("usual", "engine")
-"""Names of the loops; the first is what the other is compared with."""
+"""Names of the usual two; the first is what others are compared with."""
 
 
 @dataclass(frozen=True)
@@ -131,19 +131,21 @@ def compete(
     kinds: Sequence[Kind],
     batch: int,
     turns: int,
+    loops: Sequence[str] = LOOPS,
 ) -> dict[str, object]:
-    """Time both loops and compare them.
+    """Time the loops and compare them.
 
     Args:
         script: the benchmark's own file.
-        arguments: of the script, for both.
+        arguments: of the script, for all.
         kinds: of steps, whose shares sum to one.
         batch: images a step.
         turns: timed steps of each kind.
+        loops: their names; the first is what the others are compared with.
     """
     found: dict[str, Contestant] = {}
     try:
-        for name in LOOPS:
+        for name in loops:
             found[name] = Contestant([sys.executable, script, "--serve", name, *arguments])
             # One after the other: two that warm up at once hinder each other.
             found[name].wait_until_ready()
@@ -177,7 +179,7 @@ def _report(
 
 
 def options(
-    size: int, batch: int, turns: int
+    size: int, batch: int, turns: int, loops: Sequence[str] = LOOPS
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The options of every such benchmark; the arguments are defaults."""
     found = [
@@ -187,7 +189,7 @@ def options(
         click.option("--precision", default="auto", type=click.Choice(["auto", "bf16", "fp32"])),
         click.option("--compile/--no-compile", "compiled", default=True, help="Of the engine."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output."),
-        click.option("--serve", "served", type=click.Choice(LOOPS), hidden=True),
+        click.option("--serve", "served", type=click.Choice(loops), hidden=True),
     ]
     return lambda main: functools.reduce(lambda made, option: option(made), reversed(found), main)
 
