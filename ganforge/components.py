@@ -145,6 +145,7 @@ class Objective:
     regularizers: tuple[Regularizer[Any], ...] = ()
     augmentation: Augmentation[Any] | None = None
     n_critic: int = 1
+    matching: float = 0.0
     unroll: UnrollConfig | None = None
 
     def augment(self, img: Tensor) -> Tensor:
@@ -206,6 +207,8 @@ class Architecture(Component[ConfigT]):
     """
     supports_unrolling: ClassVar[bool] = False
     """Whether its phases follow `Objective.unroll`."""
+    supports_matching: ClassVar[bool] = False
+    """Whether its phases follow `Objective.matching`."""
     supports_truncation: ClassVar[bool] = False
     """Whether `generate` follows `request.truncation`."""
     generate_options: ClassVar[Mapping[str, str]] = {}

@@ -147,6 +147,13 @@ class LossConfig(BaseModel):
     name: str = Field("nonsaturating", description="Adversarial loss.")
     regularizers: tuple[ComponentConfig, ...] = Field((), description="E.g. {name: r1, gamma: 1}.")
     n_critic: int = Field(1, gt=0, description="Discriminator steps per generator step.")
+    matching: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of real images with wrong conditions, which the discriminator learns "
+        "to tell from those with the right ones (Reed et al. 2016, algorithm 1): generated images "
+        "then show more plainly what was asked for.",
+    )
     unroll: UnrollConfig | None = Field(
         None, description="Let the generator look some discriminator steps ahead."
     )

@@ -8,7 +8,7 @@ pipeline file, so any backbone trains with any objective.
 
 import functools
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,7 @@ class NoiseToImage(Architecture[ConfigT]):
     """
 
     supports_unrolling = True
+    supports_matching = True
     scores_alone = False
 
     @property
@@ -70,6 +71,18 @@ class NoiseToImage(Architecture[ConfigT]):
         if paired or c is not batch.fields.get("label"):
             return c
         return batch.draw_label()
+
+    def wrong_condition(self, batch: Batch) -> Tensor:
+        """A condition that is not each real image's, c [N, c_dim], for `loss.matching`.
+
+        Another label, all equally likely; where a condition is more than that, the neighbour's.
+        """
+        c = self.condition(batch)
+        if c is not batch.fields.get("label"):
+            return c.roll(1, dims=0)
+        num_classes = c.shape[1]
+        steps = torch.randint(1, num_classes, (len(c),), device=c.device)
+        return nn.functional.one_hot((c.argmax(1) + steps) % num_classes, num_classes).to(c)
 
     def request_condition(self, request: GenerateRequest) -> Tensor:
         """The same for generation, c [N, c_dim]: the label asked for."""
@@ -156,20 +169,8 @@ class NoiseToImage(Architecture[ConfigT]):
         return -objective.loss.discriminator(real_logits, gen_logits)
 
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
-        """The discriminator's adversarial term on real and generated images.
-
-        They are scored apart, so that no statistics mix them, or at once where there are none.
-        """
-        discriminator, real_c = nets["discriminator"], self.condition(batch)
-        real_img = objective.augment(batch.image)
-        if self.scores_alone:
-            gen_img, gen_c = self.generated(objective, nets["generator"], batch)
-            images = torch.cat([real_img, objective.augment(gen_img)])
-            real_logits, gen_logits = discriminator(images, torch.cat([real_c, gen_c])).chunk(2)
-        else:
-            real_logits = discriminator(real_img, real_c)
-            gen_img, gen_c = self.generated(objective, nets["generator"], batch)
-            gen_logits = discriminator(objective.augment(gen_img), gen_c)
+        """The discriminator's adversarial term, and what `loss.matching` adds to it."""
+        real_logits, gen_logits, *wrong_logits = self._scores(objective, nets, batch)
         if objective.augmentation is not None:
             objective.augmentation.observe(real_logits.detach())
         batch.report("logits/real", real_logits)
@@ -179,7 +180,36 @@ class NoiseToImage(Architecture[ConfigT]):
             batch.report("accuracy/gen", gen_logits < 0)
         elif objective.loss.generator_needs_real:
             batch.report("accuracy/pairs", real_logits > gen_logits)
-        return {"adversarial": objective.loss.discriminator(real_logits, gen_logits)}
+        terms = {"adversarial": objective.loss.discriminator(real_logits, gen_logits)}
+        if wrong_logits:
+            batch.report("accuracy/matching", real_logits > wrong_logits[0])
+            matching = objective.loss.discriminator(real_logits, wrong_logits[0])
+            terms["matching"] = objective.matching * matching
+        return terms
+
+    def _scores(self, objective: Objective, nets: Networks, batch: Batch) -> Sequence[Tensor]:
+        """Logits of real images, of generated ones and, if asked for, of wrong pairs.
+
+        They are scored apart, so that no statistics mix them, or at once where there are none.
+        """
+        discriminator = nets["discriminator"]
+        pairs = self._shown(objective, nets["generator"], batch)
+        if not self.scores_alone:
+            return [discriminator(img, c) for img, c in pairs]
+        images, conditions = zip(*pairs, strict=True)
+        logits: Tensor = discriminator(torch.cat(images), torch.cat(conditions))
+        return logits.chunk(len(images))
+
+    def _shown(
+        self, objective: Objective, generator: nn.Module, batch: Batch
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """What the discriminator is shown, one after the other: images and their c."""
+        real_img = objective.augment(batch.image)
+        yield real_img, self.condition(batch)
+        gen_img, gen_c = self.generated(objective, generator, batch)
+        yield objective.augment(gen_img), gen_c
+        if objective.matching:
+            yield real_img, self.wrong_condition(batch)
 
     def generated(
         self, objective: Objective, generator: nn.Module, batch: Batch

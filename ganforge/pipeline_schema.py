@@ -107,7 +107,8 @@ def _options(component: type[Component[Any]], prefix: str, kind: type[Component[
     if kind is AdversarialLoss:
         shared = LossConfig.model_json_schema()["properties"]
         shared["regularizers"]["items"] = {"$ref": _reference(Regularizer)}
-        own |= {field: shared[field] for field in ("regularizers", "n_critic", "unroll")}
+        common = ("regularizers", "n_critic", "matching", "unroll")
+        own |= {field: shared[field] for field in common}
         required = []  # the default loss may go unnamed
     schema["properties"] = own | schema.get("properties", {})
     schema["required"] = required

@@ -124,6 +124,78 @@ def test_discriminator_that_scores_alone_sees_real_and_generated_images_in_one_p
     assert (passes, joined_passes) == ([64, 64], [128])
 
 
+# Wrong conditions ------------------------------------------------------------------------------
+
+
+def test_wrong_label_is_each_other_class_equally_often_and_never_the_right_one():
+    torch.manual_seed(0)
+    batch = labelled_batch(40_000)
+    wrong = Toy(ToyConfig()).wrong_condition(batch)
+    assert wrong.shape == batch.label.shape and torch.equal(wrong.sum(1), torch.ones(40_000))
+    pairs = batch.label.T @ wrong / 10_000
+    assert_close(pairs, (1 - torch.eye(CLASSES)) / 3, atol=0.02, rtol=0)
+    assert (pairs.diagonal() == 0).all()
+
+
+def test_wrong_attributes_are_the_neighbours():
+    attributes = torch.rand(6, 3)
+    batch = labelled_batch(6, attributes=attributes)
+    wrong = Cgan(Cgan.Config(condition="attributes")).wrong_condition(batch)
+    assert torch.equal(wrong, attributes[[5, 0, 1, 2, 3, 4]])
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("loss", [NonSaturating, Relativistic])
+def test_matching_weighs_the_loss_between_right_and_wrong_conditions(loss, alone):
+    objective = Objective(loss(loss.Config()), matching=3.0)
+    architecture = Toy(ToyConfig())
+    architecture.scores_alone = alone
+    nets = Networks({"generator": Labelled(), "discriminator": Spy()})
+    batch = labelled_batch()
+    torch.manual_seed(0)
+    terms = architecture.phases(objective)[0].loss(nets, batch)
+    assert sorted(terms) == ["adversarial", "matching"]
+    wrong_c = torch.cat(nets["discriminator"].seen)[-64:]
+    assert not (wrong_c * batch.label).any()
+    right, wrong = (nets["discriminator"](batch.image, c) for c in (batch.label, wrong_c))
+    assert_close(terms["matching"], 3 * objective.loss.discriminator(right, wrong))
+    assert_close(batch.reports["accuracy/matching"], (right > wrong).float().mean())
+
+
+def test_matching_leaves_generator_and_adversarial_term_alone():
+    def terms(matching):
+        objective = Objective(Relativistic(Relativistic.Config()), matching=matching)
+        nets = Networks({"generator": Labelled(), "discriminator": Spy()})
+        phases = Toy(ToyConfig()).phases(objective)
+        batch, found = labelled_batch(), []
+        batch.fields["image"] = torch.linspace(-1, 1, 1024).view(64, 1, 4, 4)
+        for phase in phases:
+            torch.manual_seed(0)
+            found.append(phase.loss(nets, batch))
+        return found
+
+    (with_disc, with_gen), (disc, gen) = terms(1.0), terms(0.0)
+    assert_close([with_gen, with_disc["adversarial"]], [gen, disc["adversarial"]])
+    assert sorted(disc) == ["adversarial"]
+
+
+def test_matching_is_refused_where_no_condition_can_be_wrong():
+    config = toy_config(loss={"matching": 1})
+    with pytest.raises(ConfigError, match=r"loss\.matching: here 'toy' is told nothing .*_label"):
+        toy_run(config)
+
+
+def test_matching_is_refused_where_the_discriminator_is_not_told():
+    config = toy_config(loss={"matching": 1}).model_copy(
+        update={"model": toy_config(model={"architecture": "acgan"}).model}
+    )
+    with pytest.raises(ConfigError, match=r"loss\.matching: the discriminator of 'acgan' .*Remove"):
+        toy_run(config)
+
+
+# -----------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
     ("loss", "names"),
     [

@@ -34,6 +34,7 @@ _FIELDS = ("image", "label", "attributes", "text", "source", "target", "frames")
 _RANGE_TOLERANCE = 1e-3
 _BATCH_TOLERANCE = 2e-4
 _PENALTY_CURE = "Give each phase its network's by `with_penalties`, or refuse them in check()."
+_MATCHING_CURE = "Call super().discriminator_terms, or set supports_matching = False."
 _N_CRITIC_CURE = "Give the generator's phases every=objective.n_critic, or refuse it in check()."
 _ADA_CURE = (
     "Show the discriminator objective.augment(img) and call objective.augmentation.observe with "
@@ -252,6 +253,7 @@ def check_objective_is_followed_or_refused(case: Case) -> None:
         ("regularizers", {"loss": _with(loss, regularizers=penalties)}, _penalises, _PENALTY_CURE),
         ("n_critic", {"loss": _with(loss, n_critic=2)}, _has_slower_phase, _N_CRITIC_CURE),
         ("augment", {"augment": ComponentConfig(name="ada")}, _is_observed, _ADA_CURE),
+        ("matching", {"loss": _with(loss, matching=1.0)}, _has_matching_term, _MATCHING_CURE),
         ("relativistic", {"loss": LossConfig(name="relativistic")}, _is_trained, ""),
     ):
         changed = replace(case, config=case.config.model_copy(update=update))
@@ -287,6 +289,22 @@ def _penalises(case: Case, run: TrainingRun) -> bool:
 
 def _has_slower_phase(case: Case, run: TrainingRun) -> bool:
     return any(phase.every > 1 and not phase.lazy for phase in run.phases)
+
+
+def _has_matching_term(case: Case, run: TrainingRun) -> bool:
+    names: set[str] = set()
+
+    def noted(phase: Phase) -> Phase:
+        def loss(nets: Networks, batch: Batch) -> Terms:
+            terms = phase.loss(nets, batch)
+            names.update(terms)
+            return terms
+
+        return replace(phase, loss=loss)
+
+    run.phases = [noted(phase) for phase in run.phases]
+    train_case(case, run)
+    return any("matching" in name for name in names)
 
 
 def _is_observed(case: Case, run: TrainingRun) -> bool:

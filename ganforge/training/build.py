@@ -62,6 +62,7 @@ def build_objective(config: PipelineConfig, registry: Registry | None = None) ->
         if config.augment is None
         else registry.build(Augmentation, config.augment.name, config.augment.options, "augment"),
         n_critic=loss.n_critic,
+        matching=loss.matching,
         unroll=loss.unroll,
     )
 

@@ -30,6 +30,8 @@ def check_objective(architecture: Architecture[Any], spec: ImageSpec, objective:
                 f"loss.unroll does not go with augment.name={objective.augmentation.name}: the "
                 f"augmentation would see the steps that are only tried. Remove one."
             )
+    if objective.matching:
+        _check_matching(architecture, spec)
     augmentation, loss = objective.augmentation, objective.loss
     if augmentation is not None and augmentation.reads_sign and not loss.sign_decides:
         raise ConfigError(
@@ -38,6 +40,27 @@ def check_objective(architecture: Architecture[Any], spec: ImageSpec, objective:
             f"unless a = -b). Fix the strength, e.g. augment.p: 0.3."
         )
     architecture.check(spec, objective)
+
+
+def _check_matching(architecture: Architecture[Any], spec: ImageSpec) -> None:
+    if not architecture.supports_matching:
+        raise ConfigError(
+            f"loss.matching: the discriminator of '{architecture.name}' is not trained on pairs of "
+            f"an image and a condition that may be wrong. Remove it."
+        )
+    told = {*architecture.inputs, *architecture.optional_inputs}
+    has = {
+        "label": spec.num_classes > 1,
+        "attributes": bool(spec.attribute_names),
+        "text": spec.text_dim > 0,
+    }
+    if not any(name in told and there for name, there in has.items()):
+        raise ConfigError(
+            f"loss.matching: here '{architecture.name}' is told nothing about an image that could "
+            f"be wrong. Use data with two classes or more (a folder for each; data.use_labels: "
+            f"true) and an architecture that is told them (dcgan: model.condition: label), or "
+            f"remove it."
+        )
 
 
 def warn_of_objective(objective: Objective, modules: Iterable[nn.Module]) -> None:

@@ -118,6 +118,7 @@ class Acgan(NoiseToImage[AcganConfig]):
     paper = "Odena et al. 2017, arXiv:1610.09585"
     inputs = ("image", "label")
     optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
+    supports_matching = False  # its discriminator is not told the class, it names it
     example_options = {"z_dim": 8, "generator_channels": 16, "discriminator_channels": 4}
 
     @property

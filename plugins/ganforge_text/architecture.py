@@ -35,6 +35,7 @@ class GanIntCls(NoiseToImage[GanIntClsConfig]):
     name, Config = "gan_int_cls", GanIntClsConfig
     paper = "Reed et al. 2016, arXiv:1605.05396"
     inputs = ("image", "text")
+    supports_matching = False  # its own option does the same, in halves
     optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
     example_options = {
         "z_dim": 8,

@@ -288,7 +288,7 @@ def main(threads: int) -> None:
 @main.command()
 @click.option("--cache", type=click.Path(path_type=Path), required=True)
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, show_default=True)
-@click.option("--epochs", default=6, show_default=True)
+@click.option("--epochs", default=8, show_default=True)
 def train(cache: Path, data: Path, epochs: int) -> None:
     """Train the judge on the 60,000 training images and keep it, with its features, in CACHE."""
     judge = train_judge(data, epochs)

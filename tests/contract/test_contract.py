@@ -215,6 +215,14 @@ class IgnoresCritic(Sound):
         return super().phases(replace(objective, n_critic=1))
 
 
+class IgnoresMatching(Sound):
+    name = "ignores-matching"
+    inputs, optional_inputs = ("image", "label"), ()
+
+    def phases(self, objective):
+        return super().phases(replace(objective, matching=0.0))
+
+
 class IgnoresAda(Sound):
     name = "ignores-ada"
 
@@ -319,6 +327,11 @@ class HiddenState(Sound):
             IgnoresCritic,
             contract.check_objective_is_followed_or_refused,
             r"n_critic of the pipeline file has no effect\. Give the generator's phases every=",
+        ),
+        (
+            IgnoresMatching,
+            contract.check_objective_is_followed_or_refused,
+            r"matching of the pipeline file has no effect\. Call super\(\)\.discriminator_t",
         ),
         (
             IgnoresAda,
