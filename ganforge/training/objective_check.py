@@ -30,8 +30,11 @@ def check_objective(architecture: Architecture[Any], spec: ImageSpec, objective:
                 f"loss.unroll does not go with augment.name={objective.augmentation.name}: the "
                 f"augmentation would see the steps that are only tried. Remove one."
             )
-    if objective.matching:
-        _check_matching(architecture, spec)
+    if objective.matching and not architecture.supports_matching:
+        raise ConfigError(
+            f"loss.matching: the discriminator of '{architecture.name}' is not trained on pairs of "
+            f"an image and a condition that may be wrong. Remove it."
+        )
     augmentation, loss = objective.augmentation, objective.loss
     if augmentation is not None and augmentation.reads_sign and not loss.sign_decides:
         raise ConfigError(
@@ -42,12 +45,21 @@ def check_objective(architecture: Architecture[Any], spec: ImageSpec, objective:
     architecture.check(spec, objective)
 
 
-def _check_matching(architecture: Architecture[Any], spec: ImageSpec) -> None:
-    if not architecture.supports_matching:
-        raise ConfigError(
-            f"loss.matching: the discriminator of '{architecture.name}' is not trained on pairs of "
-            f"an image and a condition that may be wrong. Remove it."
-        )
+def check_conditions(
+    architecture: Architecture[Any], spec: ImageSpec, objective: Objective
+) -> None:
+    """Refuse an objective that needs conditions where there are none.
+
+    Args:
+        architecture: as built.
+        spec: of the data at hand: before they are prepared it does not show optional conditions.
+        objective: as chosen.
+
+    Raises:
+        ConfigError: `loss.matching`, and the networks are told nothing.
+    """
+    if not objective.matching:
+        return
     told = {*architecture.inputs, *architecture.optional_inputs}
     has = {
         "label": spec.num_classes > 1,
