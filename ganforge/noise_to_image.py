@@ -72,15 +72,18 @@ class NoiseToImage(Architecture[ConfigT]):
             return c
         return batch.draw_label()
 
-    def wrong_condition(self, batch: Batch) -> Tensor:
+    def wrong_condition(self, batch: Batch) -> Tensor | None:
         """A condition that is not each real image's, c [N, c_dim], for `loss.matching`.
 
         Another label, all equally likely; where a condition is more than that, the neighbour's.
+        None where there are no two conditions.
         """
         c = self.condition(batch)
-        if c is not batch.fields.get("label"):
-            return c.roll(1, dims=0)
         num_classes = c.shape[1]
+        if c is not batch.fields.get("label"):
+            return c.roll(1, dims=0) if num_classes else None
+        if num_classes < 2:
+            return None
         steps = torch.randint(1, num_classes, (len(c),), device=c.device)
         return nn.functional.one_hot((c.argmax(1) + steps) % num_classes, num_classes).to(c)
 
@@ -208,8 +211,9 @@ class NoiseToImage(Architecture[ConfigT]):
         yield real_img, self.condition(batch)
         gen_img, gen_c = self.generated(objective, generator, batch)
         yield objective.augment(gen_img), gen_c
-        if objective.matching:
-            yield real_img, self.wrong_condition(batch)
+        wrong_c = self.wrong_condition(batch) if objective.matching else None
+        if wrong_c is not None:
+            yield real_img, wrong_c
 
     def generated(
         self, objective: Objective, generator: nn.Module, batch: Batch

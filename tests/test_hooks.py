@@ -14,8 +14,7 @@ from ganforge.api import hookimpl
 from ganforge.cli import _group, main
 from ganforge.components import Augmentation, FeatureExtractor, Metric, Stage
 from ganforge.metrics import evaluation
-from ganforge.plugin_tools.cases import cases_of
-from ganforge.plugin_tools.contract import start, train_case
+from ganforge.plugin_tools.cases import cases_of, start, train_case
 from ganforge.registry import _HOOKS, Plugin, empty_registry, get_registry
 from ganforge.text_encoder import TextEncoder
 from ganforge.training.tasks import CheckpointTask

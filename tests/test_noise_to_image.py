@@ -179,10 +179,21 @@ def test_matching_leaves_generator_and_adversarial_term_alone():
     assert sorted(disc) == ["adversarial"]
 
 
-def test_matching_is_refused_where_no_condition_can_be_wrong():
-    config = toy_config(loss={"matching": 1})
-    with pytest.raises(ConfigError, match=r"loss\.matching: here 'toy' is told nothing .*_label"):
-        toy_run(config)
+@pytest.mark.parametrize("num_classes", [0, 1])
+def test_matching_without_two_conditions_shows_nothing_more(num_classes):
+    batch = labelled_batch()
+    batch.fields["label"] = torch.ones(64, num_classes)
+    assert Toy(ToyConfig()).wrong_condition(batch) is None
+    run = toy_run(toy_config(loss={"matching": 1}))
+    assert "loss/discriminator/matching" not in advance(run, 1).sums
+
+
+def test_matching_without_conditions_is_warned_of(caplog):
+    toy_run(toy_config(loss={"matching": 1}))
+    assert "loss.matching has no effect: 'toy' is told nothing of these images" in caplog.text
+    caplog.clear()
+    toy_run(toy_config())
+    assert "matching" not in caplog.text
 
 
 def test_matching_is_refused_where_the_discriminator_is_not_told():

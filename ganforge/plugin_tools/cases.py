@@ -13,7 +13,11 @@ from ganforge.components import Architecture
 from ganforge.config import LossConfig, ModelConfig, PipelineConfig, TrainConfig
 from ganforge.errors import ConfigError, PluginContractError
 from ganforge.registry import get_registry
-from ganforge.training.build import build_architecture, build_objective
+from ganforge.training.build import build_architecture, build_objective, build_run
+from ganforge.training.loop import train
+from ganforge.training.meter import Meter
+from ganforge.training.run_state import TrainingRun
+from ganforge.training.runtime import Runtime
 
 _SIDES = (16, 32, 64, 128, 256)
 _OBJECTIVES: tuple[Mapping[str, Any], ...] = (
@@ -182,3 +186,22 @@ def requests(case: Case, seeds: Sequence[int]) -> Iterator[tuple[GenerateRequest
 
 def _row(seed: int, shape: tuple[int, ...]) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def start(case: Case, num_steps: int = 1) -> TrainingRun:
+    """A fresh run of a case that ends after `num_steps` steps."""
+    total_kimg = num_steps * case.config.train.batch_size / 1000
+    settings = case.config.train.model_copy(update={"total_kimg": total_kimg})
+    config = case.config.model_copy(update={"train": settings})
+    return build_run(config, case.spec, Runtime(precision="fp32"))
+
+
+def train_case(case: Case, run: TrainingRun) -> TrainingRun:
+    """Train to the run's end on made-up data."""
+    train(run, lambda r: MadeUpLoader(case, r.progress.step, r.local_slots), Meter(run.runtime), ())
+    return run
+
+
+def broken(case: Case, fault: str, cure: str) -> PluginContractError:
+    """What to raise where the contract is not kept."""
+    return PluginContractError(f"Architecture '{case.label}': {fault} {cure}")

@@ -15,31 +15,28 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.batch import Batch, Blend, Networks
-from ganforge.components import PenaltyInput, Phase, Terms
-from ganforge.config import ComponentConfig, LossConfig
-from ganforge.errors import ConfigError, PluginContractError
+from ganforge.components import Phase, Terms
 from ganforge.hub.mixing import blended_request
 from ganforge.noise_to_image import NoiseToImage
-from ganforge.plugin_tools.cases import Case, MadeUpLoader, make_fields, requests
+from ganforge.plugin_tools.cases import (
+    Case,
+    broken,
+    make_fields,
+    requests,
+    start,
+    train_case,
+)
+from ganforge.plugin_tools.objective_contract import check_objective_is_followed_or_refused
 from ganforge.training import checkpoint
-from ganforge.training.build import build_architecture, build_run
-from ganforge.training.loop import make_batches, make_stepper, train
-from ganforge.training.meter import Meter
+from ganforge.training.build import build_architecture
+from ganforge.training.loop import make_batches, make_stepper
 from ganforge.training.run_state import TrainingRun
-from ganforge.training.runtime import Runtime
 
 Check = Callable[[Case], None]
 _GRADIENT_STEPS = 3
 _FIELDS = ("image", "label", "attributes", "text", "source", "target", "frames")
 _RANGE_TOLERANCE = 1e-3
 _BATCH_TOLERANCE = 2e-4
-_PENALTY_CURE = "Give each phase its network's by `with_penalties`, or refuse them in check()."
-_MATCHING_CURE = "Call super().discriminator_terms, or set supports_matching = False."
-_N_CRITIC_CURE = "Give the generator's phases every=objective.n_critic, or refuse it in check()."
-_ADA_CURE = (
-    "Show the discriminator objective.augment(img) and call objective.augmentation.observe with "
-    "its logits of real images, or refuse it in check()."
-)
 
 
 @dataclass(frozen=True)
@@ -59,42 +56,24 @@ class _Watched(Blend):
         return super().mean(values)
 
 
-def start(case: Case, num_steps: int = 1) -> TrainingRun:
-    """A fresh run of a case that ends after `num_steps` steps."""
-    total_kimg = num_steps * case.config.train.batch_size / 1000
-    settings = case.config.train.model_copy(update={"total_kimg": total_kimg})
-    config = case.config.model_copy(update={"train": settings})
-    return build_run(config, case.spec, Runtime(precision="fp32"))
-
-
-def train_case(case: Case, run: TrainingRun) -> TrainingRun:
-    """Train to the run's end on made-up data."""
-    train(run, lambda r: MadeUpLoader(case, r.progress.step, r.local_slots), Meter(run.runtime), ())
-    return run
-
-
-def _broken(case: Case, fault: str, cure: str) -> PluginContractError:
-    return PluginContractError(f"Architecture '{case.label}': {fault} {cure}")
-
-
 def check_builds(case: Case) -> None:
     """networks() and phases() fit together, and every network is trained by some phase."""
     architecture = build_architecture(case.config)
     for name in (*architecture.inputs, *architecture.optional_inputs):
         near = difflib.get_close_matches(name, _FIELDS, 1, 0.8)
         if name not in _FIELDS and near:
-            raise _broken(case, f"inputs names '{name}'.", f"Did you mean '{near[0]}'?")
+            raise broken(case, f"inputs names '{name}'.", f"Did you mean '{near[0]}'?")
     networks = architecture.networks(case.spec)
     missing = [role for role in architecture.ema_roles if role not in networks]
     if missing:
-        raise _broken(case, f"ema_roles names {missing}.", "Return them from networks().")
+        raise broken(case, f"ema_roles names {missing}.", "Return them from networks().")
     run = start(case)
     trained = {role for phase in run.phases for role in phase.trains}
     for role, module in run.nets.modules().items():
         if role not in trained and any(True for _ in module.parameters()):
-            raise _broken(case, f"no phase trains '{role}'.", "Add it to a phase's `trains`.")
+            raise broken(case, f"no phase trains '{role}'.", "Add it to a phase's `trains`.")
     if not getattr(run.architecture, "paper", ""):
-        raise _broken(case, "it has no `paper`.", "Cite what it implements: authors, year, arXiv.")
+        raise broken(case, "it has no `paper`.", "Cite what it implements: authors, year, arXiv.")
 
 
 def check_weights_follow_seed(case: Case) -> None:
@@ -102,7 +81,7 @@ def check_weights_follow_seed(case: Case) -> None:
     first, second = start(case), start(case)
     differing = _first_difference(_parameters(first.nets), _parameters(second.nets))
     if differing:
-        raise _broken(
+        raise broken(
             case,
             f"two builds from one seed differ in {differing}.",
             "Draw initial weights from torch's global generator only.",
@@ -118,7 +97,7 @@ def check_phases_train_what_they_name(case: Case) -> None:
     for phase in run.phases:
         changed, named = seen[phase.name], set(phase.trains)
         if changed != named:
-            raise _broken(
+            raise broken(
                 case,
                 f"phase '{phase.name}' names {sorted(named)} but changes {sorted(changed)}.",
                 "`trains` must list exactly the networks that its loss reaches, and its "
@@ -172,7 +151,7 @@ def check_gradients_reach_all_parameters(case: Case) -> None:
         hook.remove()
     unreached = sorted(waiting.keys() - reached)
     if unreached:
-        raise _broken(
+        raise broken(
             case,
             f"no gradient reaches {', '.join(unreached[:5])} ({len(unreached)} parameters).",
             "Use the parameter in a loss, or make it a buffer.",
@@ -193,14 +172,14 @@ def check_output(case: Case) -> None:
         if case.spec.num_frames > 1:
             shape.insert(1, case.spec.num_frames)
         if list(img.shape) != shape or not img.is_floating_point():
-            raise _broken(
+            raise broken(
                 case,
                 f"generate() gives {list(img.shape)} {img.dtype}, not {shape} float.",
                 "Return one image per seed in the size and channels of the image spec.",
             )
         low, high = float(img.min()), float(img.max())
         if not (-1 - _RANGE_TOLERANCE <= low and high <= 1 + _RANGE_TOLERANCE):
-            raise _broken(
+            raise broken(
                 case,
                 f"generate() gives values from {low:.3g} to {high:.3g}.",
                 "Images are finite and in [-1, 1]; clamp them if the paper has no tanh.",
@@ -218,7 +197,7 @@ def check_generate_is_batch_independent(case: Case) -> None:
         for whole, (request, _) in zip(together, requests(case, (seed,)), strict=True):
             gap = float((generate(run, request)[0] - whole[position]).abs().max())
             if gap > _BATCH_TOLERANCE:
-                raise _broken(
+                raise broken(
                     case,
                     f"seed {seed} gives another image alone than among {seeds} (by {gap:.3g}).",
                     "Draw all noise through request.noise and keep batch statistics out of eval.",
@@ -238,87 +217,11 @@ def check_discriminator_scores_alone(case: Case) -> None:
         first = nets["discriminator"](img[:1], c[:1])
     gap = float((together[:1] - first).abs().max())
     if not gap <= _BATCH_TOLERANCE:
-        raise _broken(
+        raise broken(
             case,
             f"`scores_alone` is set, but among others an image has another score (by {gap:.3g}).",
             "Leave it out where the discriminator has batch statistics, dropout or spectral norm.",
         )
-
-
-def check_objective_is_followed_or_refused(case: Case) -> None:
-    """What the pipeline file asks of the loss and of ADA has an effect, or is refused."""
-    loss = case.config.loss
-    penalties = [*loss.regularizers, ComponentConfig(name="r1", every=1)]
-    for asked, update, is_followed, cure in (
-        ("regularizers", {"loss": _with(loss, regularizers=penalties)}, _penalises, _PENALTY_CURE),
-        ("n_critic", {"loss": _with(loss, n_critic=2)}, _has_slower_phase, _N_CRITIC_CURE),
-        ("augment", {"augment": ComponentConfig(name="ada")}, _is_observed, _ADA_CURE),
-        ("matching", {"loss": _with(loss, matching=1.0)}, _has_matching_term, _MATCHING_CURE),
-        ("relativistic", {"loss": LossConfig(name="relativistic")}, _is_trained, ""),
-    ):
-        changed = replace(case, config=case.config.model_copy(update=update))
-        try:
-            run = start(changed)
-        except ConfigError:
-            continue
-        if not is_followed(changed, run):
-            raise _broken(case, f"{asked} of the pipeline file has no effect.", cure)
-
-
-def _with(loss: LossConfig, **settings: Any) -> LossConfig:
-    return loss.model_copy(update=settings)
-
-
-def _is_trained(case: Case, run: TrainingRun) -> bool:
-    train_case(case, run)  # or it raises, and says what is missing
-    return True
-
-
-def _penalises(case: Case, run: TrainingRun) -> bool:
-    penalty, calls = run.objective.regularizers[-1], []
-    penalise = penalty.penalty
-
-    def counted(inputs: PenaltyInput) -> Tensor | None:
-        calls.append(inputs)
-        return penalise(inputs)
-
-    penalty.penalty = counted  # type: ignore[method-assign]
-    train_case(case, run)
-    return bool(calls)
-
-
-def _has_slower_phase(case: Case, run: TrainingRun) -> bool:
-    return any(phase.every > 1 and not phase.lazy for phase in run.phases)
-
-
-def _has_matching_term(case: Case, run: TrainingRun) -> bool:
-    names: set[str] = set()
-
-    def noted(phase: Phase) -> Phase:
-        def loss(nets: Networks, batch: Batch) -> Terms:
-            terms = phase.loss(nets, batch)
-            names.update(terms)
-            return terms
-
-        return replace(phase, loss=loss)
-
-    run.phases = [noted(phase) for phase in run.phases]
-    train_case(case, run)
-    return any("matching" in name for name in names)
-
-
-def _is_observed(case: Case, run: TrainingRun) -> bool:
-    augmentation, calls = run.objective.augmentation, []
-    assert augmentation is not None
-    observe = augmentation.observe
-
-    def counted(real_logits: Tensor) -> None:
-        calls.append(real_logits)
-        observe(real_logits)
-
-    augmentation.observe = counted  # type: ignore[method-assign]
-    train_case(case, run)
-    return bool(calls)
 
 
 def check_latents_blend(case: Case) -> None:
@@ -335,14 +238,14 @@ def check_latents_blend(case: Case) -> None:
         blend = _Watched(**vars(request.blend))
         img = generate(run, replace(request, blend=blend))
         if not blend.was_used:
-            raise _broken(
+            raise broken(
                 case,
                 f"`latent_spaces` names '{space}', but generate() does not blend in it.",
                 "Call request.blended(space, ...) for its latents, or leave the name out.",
             )
         gap = float((img[[0, 2]] - alone).abs().max())
         if not gap <= _BATCH_TOLERANCE:
-            raise _broken(
+            raise broken(
                 case,
                 f"on the way between seeds in '{space}', the ends are not their images "
                 f"(by {gap:.3g}).",
@@ -369,7 +272,7 @@ def check_resume_is_exact(case: Case) -> None:
     for kind, tensors in whole.tensors.items():
         differing = _first_difference(tensors, again.tensors[kind])
         if differing:
-            raise _broken(
+            raise broken(
                 case,
                 f"after a resume, {kind} differ from an uninterrupted run in {differing}.",
                 "Keep state in parameters, float buffers or batch.slot_state; draw noise from "

@@ -17,8 +17,7 @@ from typing import Any
 import torch
 
 from ganforge.errors import PluginContractError
-from ganforge.plugin_tools.cases import Case, cases_of
-from ganforge.plugin_tools.contract import start, train_case
+from ganforge.plugin_tools.cases import Case, cases_of, start, train_case
 from ganforge.training.runtime import Runtime
 
 _NUM_SLOTS = 2

@@ -24,7 +24,11 @@ from ganforge.layers.minibatch import MinibatchStdDev
 from ganforge.layers.sync_batchnorm import convert_sync_batchnorm
 from ganforge.registry import Registry, get_registry
 from ganforge.training.ema import Ema
-from ganforge.training.objective_check import check_conditions, check_objective, warn_of_objective
+from ganforge.training.objective_check import (
+    check_objective,
+    warn_of_conditions,
+    warn_of_objective,
+)
 from ganforge.training.optimizers import build_optimizers
 from ganforge.training.progress import seed_slot
 from ganforge.training.run_state import TrainingRun
@@ -83,10 +87,10 @@ def build_run(
     """
     architecture, objective = build_architecture(config), build_objective(config)
     check_objective(architecture, spec, objective)
-    check_conditions(architecture, spec, objective)
     num_slots = choose_slots(config, runtime.world_size, num_slots)
     modules = build_networks(architecture, spec, config, runtime)
     warn_of_objective(objective, modules.values())
+    warn_of_conditions(architecture, spec, objective)
     check_standing(architecture, modules, spec, config.train.standing_statistics)
     ema = Ema(
         modules, architecture.ema_roles, config.train.ema_halflife_kimg, config.train.ema_rampup

@@ -45,33 +45,28 @@ def check_objective(architecture: Architecture[Any], spec: ImageSpec, objective:
     architecture.check(spec, objective)
 
 
-def check_conditions(
+def warn_of_conditions(
     architecture: Architecture[Any], spec: ImageSpec, objective: Objective
 ) -> None:
-    """Refuse an objective that needs conditions where there are none.
+    """Say so where `loss.matching` has nothing to act on.
 
     Args:
         architecture: as built.
-        spec: of the data at hand: before they are prepared it does not show optional conditions.
+        spec: of the data at hand; before they are prepared, optional conditions are not known.
         objective: as chosen.
-
-    Raises:
-        ConfigError: `loss.matching`, and the networks are told nothing.
     """
-    if not objective.matching:
-        return
     told = {*architecture.inputs, *architecture.optional_inputs}
     has = {
         "label": spec.num_classes > 1,
         "attributes": bool(spec.attribute_names),
         "text": spec.text_dim > 0,
     }
-    if not any(name in told and there for name, there in has.items()):
-        raise ConfigError(
-            f"loss.matching: here '{architecture.name}' is told nothing about an image that could "
-            f"be wrong. Use data with two classes or more (a folder for each; data.use_labels: "
-            f"true) and an architecture that is told them (dcgan: model.condition: label), or "
-            f"remove it."
+    if objective.matching and not any(name in told and there for name, there in has.items()):
+        log.warning(
+            "loss.matching has no effect: '%s' is told nothing of these images that could be "
+            "wrong. Data with two classes or more (a folder for each), and an architecture that is "
+            "told them, would change that.",
+            architecture.name,
         )
 
 
