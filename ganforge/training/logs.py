@@ -104,7 +104,7 @@ class Display:
         elif self._enabled and record is not None:
             left = max(0.0, self._total - kimg) * 1000 / max(record["img_per_sec"], 1e-9)
             log.info(
-                "%.1f/%.0f kimg  ETA %d:%02d  %s",
+                "%.1f/%g kimg  ETA %d:%02d  %s",
                 kimg,
                 self._total,
                 left // 60,
