@@ -1,12 +1,14 @@
 """Small images side by side: equal to torch's convolutions, and only where they are faster."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
+from training.toy import advance, toy_config, toy_run
 
 from ganforge.training import runtime, small_grids
 from ganforge.training.small_grids import (
@@ -58,6 +60,11 @@ def test_side_by_side_has_gradients_of_gradients():
         return conv_transpose2d_side_by_side(y, weight, None, (2, 2), (1, 1), (0, 0)).tanh()
 
     assert torch.autograd.gradgradcheck(twice, draw(2, 2, 2, 2, seed=1).requires_grad_())
+
+
+def has_mode():
+    modes = torch.overrides._get_current_function_mode_stack()
+    return any(isinstance(mode, SmallGrids) for mode in modes)
 
 
 def laid_side_by_side(monkeypatch, layer, x, *, dtype=torch.bfloat16):
@@ -114,8 +121,26 @@ def test_runtime_lays_images_side_by_side_with_matrix_units_in_bf16(monkeypatch,
     monkeypatch.setattr(small_grids, "cpu_flags", lambda: flags)
     monkeypatch.setattr(runtime, "has_bf16", lambda device: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    modes = torch.overrides._get_current_function_mode_stack
     for precision, wanted in (("bf16", expected), ("fp32", False)):
         with runtime.Runtime(precision).training_forward():
-            assert any(isinstance(mode, SmallGrids) for mode in modes()) is wanted
-        assert not any(isinstance(mode, SmallGrids) for mode in modes())
+            assert has_mode() is wanted
+        assert not has_mode()
+
+
+def test_every_phase_of_a_step_lays_images_side_by_side_and_generation_does_not():
+    run = toy_run(toy_config())
+    run.runtime._has_matrix_units = True
+    seen = []
+
+    def noted(phase):
+        def loss(nets, batch):
+            seen.append(has_mode())
+            return phase.loss(nets, batch)
+
+        return replace(phase, loss=loss)
+
+    run.phases = [noted(phase) for phase in run.phases]
+    advance(run, 1)
+    assert seen == [True, True]
+    with run.runtime.autocast():
+        assert not has_mode()
