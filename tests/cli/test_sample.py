@@ -40,9 +40,10 @@ def test_interpolate_z_and_w_and_paths_differ(ganforge, stylegan):
     ):
         out = f"{index}.png"
         ganforge(
-            *("sample", "interpolate", stylegan, "--seeds", "3,7", "--steps", 2, "--out", out),
+            *("sample", "interpolate", stylegan, "--seeds", "3,7", "--steps", 4, "--out", out),
             *("--label", "cat", "-o", "noise=const", *arguments),
         )
+        # A quarter of the way: half-way both paths in z have one direction, and only that counts.
         made.append(pixels(out)[:, 16:32])
 
     assert np.array_equal(made[0], made[3]), "w is the default"
