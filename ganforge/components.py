@@ -8,7 +8,6 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -18,10 +17,12 @@ from ganforge.batch import Batch, GenerateRequest, ImageSpec, Networks
 from ganforge.component import Component as Component
 from ganforge.component import ConfigT as ConfigT
 from ganforge.component import hookimpl as hookimpl
-from ganforge.config import OptimizerConfig, PipelineConfig, StrictModel, UnrollConfig
+from ganforge.config import OptimizerConfig, StrictModel, UnrollConfig
 from ganforge.errors import ConfigError, suggest
 from ganforge.source import Sample as Sample
 from ganforge.source import Source as Source
+from ganforge.stage import RunContext as RunContext
+from ganforge.stage import Stage as Stage
 
 Terms = dict[str, Tensor]
 """Named scalar loss terms; their sum is what a phase minimises."""
@@ -379,36 +380,3 @@ class Metric(Component[ConfigT]):
             real: features of real images, or empty.
             layers: the extractor's layer for each metric.
         """
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """What a stage knows: the resolved pipeline file and the run's directory."""
-
-    config: PipelineConfig
-    run_dir: Path
-
-
-class Stage(Component[ConfigT]):
-    """One step of a pipeline. Finished stages are skipped when a run is repeated."""
-
-    kind = "stage"
-
-    @abstractmethod
-    def is_done(self, context: RunContext) -> bool:
-        """Whether its result is there and belongs to this configuration; rank 0 is asked."""
-
-    @abstractmethod
-    def run(self, context: RunContext) -> None:
-        """Do the work, on all ranks together."""
-
-    def check(self, context: RunContext) -> None:
-        """Refuse what cannot work, before any stage runs: a fault should not cost a training.
-
-        Raises:
-            GanforgeError: says what, where, and what to do.
-        """
-
-    def plan(self, context: RunContext) -> str:
-        """One line for `--dry-run`: what it would do."""
-        return type(self).__doc__ or self.name
