@@ -81,7 +81,7 @@ class NoiseToImage(Architecture[ConfigT]):
         c = self.condition(batch)
         num_classes = c.shape[1]
         if c is not batch.fields.get("label"):
-            return c.roll(1, dims=0) if num_classes else None
+            return c.roll(1, dims=0) if num_classes and len(c) > 1 else None
         if num_classes < 2:
             return None
         steps = torch.randint(1, num_classes, (len(c),), device=c.device)

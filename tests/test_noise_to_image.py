@@ -144,6 +144,11 @@ def test_wrong_attributes_are_the_neighbours():
     assert torch.equal(wrong, attributes[[5, 0, 1, 2, 3, 4]])
 
 
+def test_wrong_attributes_of_a_single_image_do_not_exist():
+    batch = labelled_batch(1, attributes=torch.rand(1, 3))
+    assert Cgan(Cgan.Config(condition="attributes")).wrong_condition(batch) is None
+
+
 @pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize("loss", [NonSaturating, Relativistic])
 def test_matching_weighs_the_loss_between_right_and_wrong_conditions(loss, alone):
