@@ -16,7 +16,7 @@ import torch
 from loops import PLAIN_TRAIN, num_parameters, plain_run, random_images, serve_engine
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
-from turns import Kind, compete, options, serve, show
+from turns import Kind, common_arguments, compete, options, serve, show
 
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
@@ -119,8 +119,8 @@ def main(
 ) -> None:
     """Time both and print images per second, their ratio and peaks of memory."""
     if served is None:
-        arguments = [f"--size={size}", f"--batch={batch}", f"--channels={channels}"]
-        arguments += [f"--precision={precision}", "--compile" if compiled else "--no-compile"]
+        arguments = common_arguments(size, batch, precision, compiled)
+        arguments.append(f"--channels={channels}")
         result = compete(__file__, arguments, KINDS, batch, turns)
         show({"size": size, "precision": precision, "compiled": compiled, **result}, as_json)
         return

@@ -15,7 +15,7 @@ from ganforge_cyclegan.networks import InstanceNorm, ReflectionPad
 from loops import PLAIN_TRAIN, plain_run, random_images, serve_engine
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
-from turns import Kind, compete, options, serve, show
+from turns import Kind, common_arguments, compete, options, serve, show
 
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
@@ -128,9 +128,8 @@ def main(
 ) -> None:
     """Time both and print images per second and their ratio."""
     if served is None:
-        arguments = [f"--size={size}", f"--batch={batch}", f"--precision={precision}"]
+        arguments = common_arguments(size, batch, precision, compiled)
         arguments += [f"--blocks={blocks}"] if blocks else []
-        arguments.append("--compile" if compiled else "--no-compile")
         show({"size": size, **compete(__file__, arguments, KINDS, batch, turns)}, as_json)
         return
     spec = ImageSpec(size, size, 3, source_channels=3)

@@ -18,7 +18,7 @@ import torch
 from loops import PLAIN_TRAIN, plain_run, random_images, serve_engine
 from torch import Tensor, nn
 from torch.nn.functional import softplus
-from turns import Kind, compete, options, serve, show
+from turns import Kind, common_arguments, compete, options, serve, show
 
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
@@ -131,8 +131,8 @@ def main(
 ) -> None:
     """Time all three and print images per second and ratios."""
     if served is None:
-        arguments = [f"--size={size}", f"--batch={batch}", f"--channels={channels}"]
-        arguments += [f"--precision={precision}", "--compile" if compiled else "--no-compile"]
+        arguments = common_arguments(size, batch, precision, compiled)
+        arguments.append(f"--channels={channels}")
         result = compete(__file__, arguments, KINDS, batch, turns, LOOPS)
         overhead = float(result["engine_step_sec"]) / float(result["tricks_step_sec"]) - 1
         show({"size": size, **result, "engine_overhead": overhead}, as_json)

@@ -6,7 +6,7 @@
 import click
 import torch
 from loops import serve_engine
-from turns import Kind, compete, options, show
+from turns import Kind, common_arguments, compete, options, show
 
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
@@ -27,8 +27,7 @@ def main(
 ) -> None:
     """Measure and print; `usual` is the engine on the heap as it is."""
     if served is None:
-        arguments = [f"--size={size}", f"--batch={batch}", f"--precision={precision}"]
-        arguments.append("--compile" if compiled else "--no-compile")
+        arguments = common_arguments(size, batch, precision, compiled)
         show(compete(__file__, arguments, KINDS, batch, turns), as_json)
         return
     config = PipelineConfig.model_validate(

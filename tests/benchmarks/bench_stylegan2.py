@@ -17,7 +17,7 @@ import torch
 from loops import PLAIN_TRAIN, num_parameters, plain_run, random_images, serve_engine
 from torch import Tensor, nn
 from torch.nn.functional import softplus
-from turns import Kind, compete, options, serve, show
+from turns import Kind, common_arguments, compete, options, serve, show
 
 from ganforge.batch import ImageSpec
 from ganforge.config import PipelineConfig
@@ -148,9 +148,8 @@ def main(
 ) -> None:
     """Time both and print images per second, their ratio and peaks of memory."""
     if served is None:
-        arguments = [f"--size={size}", f"--batch={batch}", f"--channel-base={channel_base}"]
-        arguments += [f"--channel-max={channel_max}", f"--precision={precision}"]
-        arguments.append("--compile" if compiled else "--no-compile")
+        arguments = common_arguments(size, batch, precision, compiled)
+        arguments += [f"--channel-base={channel_base}", f"--channel-max={channel_max}"]
         result = compete(__file__, arguments, KINDS, batch, turns)
         show({"size": size, "precision": precision, "compiled": compiled, **result}, as_json)
         return

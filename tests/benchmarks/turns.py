@@ -125,6 +125,12 @@ class Contestant:
         self._process.wait()
 
 
+def common_arguments(size: int, batch: int, precision: str, compiled: bool) -> list[str]:
+    """The arguments by which `options` gives these values again."""
+    flag = "--compile" if compiled else "--no-compile"
+    return [f"--size={size}", f"--batch={batch}", f"--precision={precision}", flag]
+
+
 def compete(
     script: str,
     arguments: Sequence[str],
