@@ -3,10 +3,14 @@ import torch
 from torch import nn
 from training.toy import advance, toy_config, toy_run, weights
 
+from ganforge.batch import ImageSpec
 from ganforge.components import Phase
+from ganforge.config import PipelineConfig
 from ganforge.errors import ConfigError, NonFiniteError, PluginContractError
 from ganforge.layers import MinibatchStdDev
 from ganforge.training.build import build_run, check_phases, choose_slots, warn_of_small_slots
+from ganforge.training.loop import make_batches, make_stepper
+from ganforge.training.runtime import Runtime
 from ganforge.training.step import SlotBuffers
 
 
@@ -171,6 +175,43 @@ GOLDEN = {
     "loss/discriminator_r1/r1": 0.026159,
     "loss/generator/adversarial": 0.685354,
 }
+
+
+def test_step_updates_the_same_weights_in_channels_last():
+    # torch's fused Adam on a CPU pairs memory with memory: a gradient or an average in another
+    # layout than its parameter would silently move other weights.
+    def final(channels_last):
+        config = PipelineConfig.model_validate(
+            {
+                "name": "layouts",
+                "model": {"architecture": "dcgan", "base_channels": 4},
+                "train": {
+                    "batch_size": 8,
+                    "precision": "fp32",
+                    "compile": False,
+                    "channels_last": channels_last,
+                    "optimizer": {"lr": 0.01, "eps": 1e-3},
+                },
+            }
+        )
+        run = build_run(config, ImageSpec(16, 16, 3), Runtime("fp32"))
+        show_noise(run)
+        restored = build_run(config, ImageSpec(16, 16, 3), Runtime("fp32"))
+        snapshot = run.snapshot()
+        kept = snapshot.tensors["optimizers"]
+        for key, tensor in kept.items():  # files have no layouts
+            kept[key] = tensor.contiguous()
+        restored.restore(snapshot, "fp32")
+        show_noise(restored)
+        return restored.nets.eager("discriminator").state_dict()
+
+    def show_noise(run):
+        generator = torch.Generator().manual_seed(run.progress.step)
+        img = torch.randint(256, (8, 3, 16, 16), generator=generator, dtype=torch.uint8)
+        make_stepper(run).step(make_batches(run, [{"image": img}]), run.progress)
+        run.progress.advance(8)
+
+    torch.testing.assert_close(final(True), final(False), rtol=0, atol=1e-4)
 
 
 def fp16_run(monkeypatch, **train):
