@@ -189,7 +189,8 @@ class TrainingRun:
                         f"does not have. Give this run another name or run_dir."
                     )
                 parameter = parameters[name]
-                if tensor.shape == parameter.shape:  # keep the parameter's memory format
+                if tensor.shape == parameter.shape:
+                    # In the parameter's layout: fused Adam on a CPU pairs memory with memory.
                     tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
                 optimizer.state[parameter][key] = tensor.to(
                     "cpu" if tensor.ndim == 0 and not _fused(optimizer) else parameter.device
