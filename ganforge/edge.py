@@ -15,16 +15,20 @@ _ADVICE = {
     errno.ENOTDIR: "failed: a part of the path is a file. Check the path.",
     errno.EISDIR: "failed: it is a folder. Name a file.",
 }
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def explain(err: BaseException) -> str | None:
     """The message for an error that a user can cause or fix; None for all others.
 
-    An operating-system error counts when it names a path and has a plain cause, such as a full
-    disk; anything else is a fault of the program and keeps its traceback.
+    An operating-system error counts when it names a path and has a plain cause, or when the disk
+    is full; anything else is a fault of the program and keeps its traceback.
     """
     if isinstance(err, GanforgeError):
         return str(err)
-    if isinstance(err, OSError) and err.errno in _ADVICE and err.filename:
-        return f"Access to {err.filename} {_ADVICE[err.errno]}"
+    if isinstance(err, OSError) and err.errno in _ADVICE:
+        if err.filename:
+            return f"Access to {err.filename} {_ADVICE[err.errno]}"
+        if err.errno in _FULL:
+            return f"Writing {_ADVICE[err.errno]}"
     return None

@@ -18,6 +18,7 @@ from ganforge.components import RunContext, Stage
 from ganforge.config import PipelineConfig, StrictModel
 from ganforge.edge import explain
 from ganforge.errors import ConfigError, GanforgeError, RunStopped
+from ganforge.files import write_text
 from ganforge.pipeline_file import dump_config, load_pipeline, validate_components
 from ganforge.registry import get_registry
 from ganforge.stages.session import end_session, runtime_of, shards_location
@@ -144,14 +145,11 @@ def _next_commands(context: RunContext) -> list[str]:
 
 def _write_config(context: RunContext) -> None:
     try:
-        context.run_dir.mkdir(parents=True, exist_ok=True)
-        partial = context.run_dir / f".config.{id(context)}.partial"
-        partial.write_text(dump_config(context.config))
-        partial.replace(context.run_dir / "config.yaml")
+        write_text(context.run_dir / "config.yaml", dump_config(context.config))
     except OSError as err:
         raise ConfigError(
             f"Cannot write to the run directory {context.run_dir}: {err.strerror}. Choose another "
-            f"with run_dir=PATH, or correct its permissions."
+            f"with run_dir=PATH, or make room or correct its permissions."
         ) from err
 
 

@@ -13,6 +13,7 @@ import click
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
 from PIL import Image
 
 from ganforge import run
@@ -164,3 +165,21 @@ def test_what_a_run_advises_next_are_commands_that_the_cli_takes(
             )
         group.make_context(name, arguments, parent=parent)
     assert any("--text" in line for line in told) == ("text2image" in pipeline)
+
+
+@pytest.mark.parametrize("size", ["4k", "8k", "16k", "64k"])
+def test_full_disk_ends_a_run_with_one_message(small_disk, tmp_path, monkeypatch, size):
+    monkeypatch.chdir(tmp_path)
+    write_pipeline(tmp_path, total_kimg=0.2)
+    disk = small_disk(size)
+
+    def invoke(*overrides):
+        return CliRunner().invoke(main, ["run", "tiny.yaml", "data.shards=shards", *overrides])
+
+    assert invoke("stages=[prepare]", "run_dir=elsewhere").exit_code == 0
+
+    result = invoke("run_dir=disk/r")
+
+    assert result.exit_code == 2
+    assert "No space left" in result.output or "disk is full" in result.output
+    assert all(path.stat().st_size for path in disk.rglob("*.*") if path.is_file())

@@ -14,6 +14,7 @@ def schema(out: Path | None) -> None:
     For completion in an editor with the YAML language server, begin a pipeline file with
     `# yaml-language-server: $schema=pipeline.schema.json`.
     """
+    from ganforge.files import write_text
     from ganforge.pipeline_file import json_schema
     from ganforge.registry import get_registry
 
@@ -21,7 +22,7 @@ def schema(out: Path | None) -> None:
     if out is None:
         click.echo(text)
     else:
-        out.write_text(text + "\n", encoding="utf-8")
+        write_text(out, text + "\n")
 
 
 @click.command(epilog="Example: ganforge doctor --json")

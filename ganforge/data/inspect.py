@@ -22,6 +22,7 @@ from ganforge.data.reader import SampleReader, check_shards_present
 from ganforge.data.resize import scale
 from ganforge.data.storage import is_remote
 from ganforge.errors import DataError, ShardError
+from ganforge.files import write_png
 
 logger = logging.getLogger(__name__)
 _SHEET_SIDE = 8
@@ -256,8 +257,7 @@ def _write_sheet(thumbnails: list[Pixels], path: Path) -> None:
         for begin in range(0, len(cells), _SHEET_SIDE)
     ]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.concatenate(rows)).save(path, "PNG")
+        write_png(path, Image.fromarray(np.concatenate(rows)))
     except OSError as err:
         raise DataError(
             f"The contact sheet cannot be written to {path} ({err}). Choose another place."

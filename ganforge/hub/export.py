@@ -1,9 +1,10 @@
 """Writes the export folder: what `from_pretrained` reads and `push_folder` uploads."""
 
+import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import ganforge
 from ganforge.batch import ImageSpec
 from ganforge.components import Architecture
 from ganforge.errors import PublishError
+from ganforge.files import naming, write_png
 from ganforge.hub.card import CardInfo, write_card
 from ganforge.hub.format import (
     CONFIG_FILE,
@@ -62,8 +64,7 @@ def export_model(
     folder = Path(folder)
     _check(folder, architecture, networks, metrics)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with naming(folder), _partial(folder) as partial:
         partial.chmod(0o755)  # mkdtemp's is 0700, and this folder is made to be shared
         roles = architecture.ema_roles
         weights = partial / WEIGHTS_FILE
@@ -71,13 +72,21 @@ def export_model(
         info = _describe(architecture, networks, spec, nimg, metrics, file_sha256(weights))
         write_info(partial, info)
         if samples is not None:
-            samples.save(partial / SAMPLES_FILE)
+            write_png(partial / SAMPLES_FILE, samples)
         write_card(partial, info, card, has_samples=samples is not None)
         _sync(partial)
         _replace(folder, partial)
+    return folder
+
+
+@contextlib.contextmanager
+def _partial(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, removed at the end."""
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return folder
 
 
 def _check(

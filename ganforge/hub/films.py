@@ -1,10 +1,8 @@
 """Frames as a moving picture: GIF by Pillow, MP4 by PyAV (the extra `video`)."""
 
 import importlib
-import os
-import tempfile
+import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ganforge.errors import ConfigError
+from ganforge.files import whole_file
 from ganforge.pictures import check_size, enlarge, opaque
 
 SUFFIXES = (".png", ".gif", ".mp4")
@@ -62,31 +61,11 @@ def write_film(frames: Sequence[Image.Image], path: Path, fps: float, scale: int
         if path.suffix.lower() == ".gif":
             first = next(shown)
             duration = max(2, round(100 / fps)) * _GIF_TICK_MS
-            first.save(
-                temporary, "GIF", save_all=True, append_images=shown, duration=duration, loop=0
-            )
+            buffer = io.BytesIO()
+            first.save(buffer, "GIF", save_all=True, append_images=shown, duration=duration, loop=0)
+            temporary.write_bytes(buffer.getvalue())
         else:
             _write_mp4(shown, temporary, Fraction(fps).limit_denominator(1000))
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place, unless an error comes first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        # mkstemp makes files for the owner alone; this one is as any other.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _shown(frame: Image.Image, scale: int) -> Image.Image:

@@ -17,7 +17,7 @@ from ganforge.batch import GenerateRequest
 from ganforge.components import Architecture, FeatureExtractor
 from ganforge.config import DataConfig
 from ganforge.errors import MetricError
-from ganforge.hub.films import whole_file
+from ganforge.files import write_text
 from ganforge.hub.inference import run_request
 from ganforge.hub.sheets import Sheet, check_png
 from ganforge.images import to_pil, to_uint8
@@ -44,8 +44,7 @@ class Neighbours(Sheet):
     def save(self, path: str | Path, *, scale: int = 1) -> Path:
         """Write the picture as PNG, and `record` beside it under the same name as JSON."""
         target = check_png(Path(path))
-        with whole_file(target.with_suffix(".json")) as temporary:
-            temporary.write_text(json.dumps(self.record, indent=2) + "\n", encoding="utf-8")
+        write_text(target.with_suffix(".json"), json.dumps(self.record, indent=2) + "\n")
         return super().save(target, scale=scale)
 
 

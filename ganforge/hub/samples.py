@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from ganforge.errors import ConfigError
-from ganforge.hub.films import whole_file
+from ganforge.files import write_png
 
 
 def check_folder(folder: Path) -> None:
@@ -41,6 +41,5 @@ def save_images(
     stems = [f"{i:06d}" for i in range(len(images))] if names is None else names
     paths = [Path(folder) / f"{stem}.png" for stem in stems]
     for path, image in zip(paths, images, strict=True):
-        with whole_file(path) as temporary:
-            image.save(temporary, "PNG")
+        write_png(path, image)
     return paths

@@ -6,7 +6,8 @@ from pathlib import Path
 from PIL import Image
 
 from ganforge.errors import ConfigError
-from ganforge.hub.films import check_film, whole_file, write_film
+from ganforge.files import write_png
+from ganforge.hub.films import check_film, write_film
 from ganforge.pictures import Names, named_grid
 
 
@@ -44,9 +45,7 @@ class Sheet:
             ConfigError: the path does not end in .png.
         """
         target = check_png(Path(path))
-        picture = self.picture(scale)
-        with whole_file(target) as temporary:
-            picture.save(temporary, "PNG")
+        write_png(target, self.picture(scale))
         return target
 
 

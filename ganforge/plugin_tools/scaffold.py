@@ -3,12 +3,14 @@
 import importlib.resources
 import keyword
 import re
+import shutil
 from pathlib import Path
 
 import jinja2
 
 from ganforge import __version__
 from ganforge.errors import PluginConflict, PluginError
+from ganforge.files import naming
 from ganforge.registry import Registry
 
 # Whose class would hide another name of the template.
@@ -62,7 +64,12 @@ def new_plugin(name: str, out: Path, registry: Registry) -> Path:
     folder = out / f"ganforge-{key.replace('_', '-')}"
     if folder.exists() and any(folder.iterdir()):
         raise PluginError(f"{folder} exists and is not empty. Remove it, or give another --out.")
-    _write(folder, key)
+    try:
+        with naming(folder):
+            _write(folder, key)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
 
 

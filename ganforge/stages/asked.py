@@ -5,15 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ganforge.hub.films import whole_file
+from ganforge.files import write_text
 
 
 def remember(run_dir: Path, stage: str, asked: Mapping[str, Any]) -> None:
     """Note that the stage has done what it was asked for; `asked` is ready for JSON."""
-    path = _path(run_dir, stage)
-    path.parent.mkdir(exist_ok=True)
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(asked, sort_keys=True) + "\n")
+    write_text(_path(run_dir, stage), json.dumps(asked, sort_keys=True) + "\n")
 
 
 def is_as_asked(run_dir: Path, stage: str, asked: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from ganforge.components import RunContext, Stage
 from ganforge.config import StrictModel
 from ganforge.data.index import load_index
 from ganforge.errors import DataError, RunStopped
+from ganforge.files import write_png
 from ganforge.images import image_grid
 from ganforge.stages.evaluate import evaluate_run
 from ganforge.stages.session import checkpoints_dir, runtime_of, shards_location
@@ -111,7 +112,7 @@ class Train(Stage[StrictModel]):
         rows, columns = config.sample_grid
         fixed = fixed_batch(run, location, fields, rows * columns)
         if run.runtime.is_main and "image" in fields:
-            image_grid(fixed.image, rows, columns).save(samples / "real.png")
+            write_png(samples / "real.png", image_grid(fixed.image, rows, columns))
         monitor = HealthMonitor(config.health, last_frame(fixed[_shown(fields)]))
         if "health" in run.extra:
             monitor.load_state_dict(run.extra["health"])

@@ -12,6 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ganforge.files import naming, write_text
+
 log = logging.getLogger(__name__)
 
 
@@ -23,7 +25,7 @@ class JsonLines:
 
     def append(self, record: Mapping[str, object]) -> None:
         """Write one record as one line, on a new one after what a kill cut short."""
-        with self.path.open("a+b") as file:
+        with naming(self.path), self.path.open("a+b") as file:
             if file.tell():
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":
@@ -45,9 +47,7 @@ class JsonLines:
         if not self.path.exists():
             return
         kept = [record for record in self.read() if record.get("nimg", 0) <= nimg]
-        partial = self.path.with_suffix(".partial")
-        partial.write_text("".join(f"{json.dumps(record)}\n" for record in kept))
-        partial.rename(self.path)
+        write_text(self.path, "".join(f"{json.dumps(record)}\n" for record in kept))
 
 
 def _finite(record: Mapping[str, object]) -> dict[str, object]:

@@ -42,7 +42,7 @@ def _open(folder: Path) -> int:
     except OSError as err:
         raise ConfigError(
             f"Cannot write to the run directory {folder}: {err.strerror}. Choose another with "
-            f"run_dir=PATH, or correct its permissions."
+            f"run_dir=PATH, or make room or correct its permissions."
         ) from err
 
 
@@ -63,4 +63,5 @@ def _acquire(descriptor: int, folder: Path) -> None:
         )
         return
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"pid {os.getpid()}, host {socket.gethostname()}\n".encode(), 0)
+    with contextlib.suppress(OSError):  # a full disk: only who holds it will not be told
+        os.pwrite(descriptor, f"pid {os.getpid()}, host {socket.gethostname()}\n".encode(), 0)

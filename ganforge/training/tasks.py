@@ -11,6 +11,7 @@ from types import FrameType
 
 from ganforge.batch import Batch
 from ganforge.errors import CheckpointError
+from ganforge.files import write_png
 from ganforge.registry import get_registry
 from ganforge.training import checkpoint as checkpoints
 from ganforge.training.health import Alarm, HealthMonitor
@@ -115,7 +116,7 @@ class SampleTask:
         alarms: list[Alarm] = []
         if run.runtime.is_main:
             picture, img = sample_grid(run, self.fixed)
-            picture.save(self.folder / f"nimg-{run.progress.nimg:09d}.png")
+            write_png(self.folder / f"nimg-{run.progress.nimg:09d}.png", picture)
             alarms = self.monitor.observe_samples(img)
             report_alarms(run, self.lines, alarms)
             run.extra["health"] = self.monitor.state_dict()

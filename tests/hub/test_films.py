@@ -1,4 +1,3 @@
-import stat
 import sys
 
 import av
@@ -8,7 +7,7 @@ from PIL import Image, ImageSequence
 
 from ganforge.errors import ConfigError
 from ganforge.hub import Film
-from ganforge.hub.films import check_film, whole_file, write_film
+from ganforge.hub.films import check_film, write_film
 
 
 def frames(num=5, size=(16, 12), mode="RGB"):
@@ -101,14 +100,6 @@ def test_film_that_fails_leaves_the_file_that_was_there(tmp_path):
         write_film(other_size, path, fps=10)
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_whole_file_is_readable_like_any_other(tmp_path):
-    with whole_file(tmp_path / "a.txt") as temporary:
-        temporary.write_text("x")
-    (tmp_path / "b.txt").write_text("x")
-    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a.txt", "b.txt")]
-    assert modes[0] == modes[1]
 
 
 def test_film_strip_has_a_row_for_each_pair_of_key_frames():
