@@ -500,13 +500,31 @@ def test_webdataset_faults_are_named(tmp_path):
         list(source("webdataset", urls=str(tmp_path / "c.tar")).samples())
 
 
-@pytest.mark.parametrize("length", [1500, 2048, 2700], ids=["in data", "in blocks", "in header"])
+@pytest.mark.parametrize(
+    "length", [1500, 2048, 2560, 2700], ids=["in data", "in blocks", "after a member", "in header"]
+)
 def test_webdataset_that_is_cut_is_refused(tmp_path, length):
     wds_tar(tmp_path / "a.tar", [("1.png", b"0" * 2000), ("2.png", b"0" * 2000)])
     whole = (tmp_path / "a.tar").read_bytes()
     (tmp_path / "a.tar").write_bytes(whole[:length])
     with pytest.raises(DataError, match="urls='.*a.tar' cannot be read"):
         list(source("webdataset", urls=str(tmp_path / "a.tar")).samples())
+
+
+def test_webdataset_with_garbage_between_members_is_refused(tmp_path):
+    wds_tar(tmp_path / "a.tar", [(f"{i}.png", b"0" * 512) for i in range(3)])
+    whole = bytearray((tmp_path / "a.tar").read_bytes())
+    whole[1024:1536] = bytes(range(256)) * 2  # the header of the second member
+    (tmp_path / "a.tar").write_bytes(whole)
+    with pytest.raises(DataError, match="a.tar is damaged, or several tars in one, after member 1"):
+        list(source("webdataset", urls=str(tmp_path / "a.tar")).samples())
+
+
+def test_webdataset_of_several_tars_in_one_file_is_refused(tmp_path):
+    wds_tar(tmp_path / "a.tar", [("1.png", b"0")])
+    (tmp_path / "b.tar").write_bytes((tmp_path / "a.tar").read_bytes() * 2)
+    with pytest.raises(DataError, match="b.tar is damaged, or several tars in one, after member 1"):
+        list(source("webdataset", urls=str(tmp_path / "b.tar")).samples())
 
 
 def test_webdataset_that_is_no_tar_is_refused(tmp_path):

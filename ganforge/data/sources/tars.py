@@ -1,5 +1,7 @@
 """Existing webdataset shards, on disk or anywhere webdataset can read."""
 
+import functools
+import itertools
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -16,6 +18,7 @@ from ganforge.data.sources.folders import EXTENSIONS, check_inside, key_of
 from ganforge.errors import DataError, suggest
 
 _IMAGES = ";".join(sorted(extension[1:] for extension in EXTENSIONS))
+_READ_BYTES = 2**20
 Urls = Iterator[dict[str, Any]]
 
 
@@ -24,13 +27,22 @@ def _all_urls(urls: Urls) -> Urls:
     return urls
 
 
-def _check_not_cut(url: str) -> None:
-    """Refuse a local tar that ends within a block: `tarfile` takes a cut header for the end."""
+def _check_whole(url: str) -> None:
+    """Refuse a local tar with a fault: `tarfile` takes a header it cannot read for the end."""
     path = Path(url.removeprefix("file:"))
-    if path.suffix == ".tar" and path.is_file():
-        size = path.stat().st_size
-        if size % tarfile.BLOCKSIZE:
-            raise tarfile.ReadError(f"{path} is cut within a block of {tarfile.BLOCKSIZE} bytes")
+    if path.suffix != ".tar" or not path.is_file():
+        return
+    with path.open("rb") as file:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            num_members = sum(1 for _ in tar)
+            file.seek(tar.offset)
+        blocks = iter(functools.partial(file.read, _READ_BYTES), b"")
+        end = next(blocks, b"")
+        after = f"after member {num_members}"
+        if len(end) < tarfile.BLOCKSIZE:
+            raise tarfile.ReadError(f"{path} is cut: it has no end mark {after}")
+        if any(map(any, itertools.chain([end], blocks))):
+            raise tarfile.ReadError(f"{path} is damaged, or several tars in one, {after}")
 
 
 class WebDatasetConfig(StrictModel):
@@ -73,7 +85,7 @@ class WebDatasetSource(Source[WebDatasetConfig]):
         )
         try:
             for shard in shards:
-                _check_not_cut(shard)
+                _check_whole(shard)
             for raw in dataset:
                 yield self._sample(raw)
         except (OSError, ValueError, EOFError, tarfile.TarError) as err:
