@@ -232,6 +232,7 @@ class NoiseToImage(Architecture[ConfigT]):
         A generator with an attribute `c_dim`, its number of classes, draws the label from the
         seed when none is given, as samples and the published model do.
         """
+        self.check_request(request.truncation, request.options)
         generator = nets["generator"]
         c = self.request_condition(request)
         c_dim = getattr(generator, "c_dim", 0)

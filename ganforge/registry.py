@@ -194,7 +194,7 @@ def _call(module: ModuleType, hook: str, plugin: Plugin) -> Sequence[Any]:
         return ()
     try:
         found = implementation()
-    except Exception as err:  # noqa: BLE001  # a plugin may fail in any way; name it
+    except (Exception, SystemExit) as err:  # a plugin may fail in any way; name it
         raise PluginError(
             f"{hook} of plugin '{plugin.name}' ({plugin.distribution} {plugin.version}) raises "
             f"{type(err).__name__}: {err}. Fix or uninstall {plugin.distribution}."
@@ -249,7 +249,7 @@ def load_plugins(registry: Registry, entry_points: Any = None) -> None:
         seen[entry.name] = plugin
         try:
             module = entry.load()
-        except Exception as err:  # noqa: BLE001  # a plugin may fail in any way; name it
+        except (Exception, SystemExit) as err:  # a plugin may fail in any way; name it
             raise PluginError(
                 f"Plugin '{plugin.name}' ({plugin.distribution} {plugin.version}, module "
                 f"{plugin.module}) cannot be imported: {type(err).__name__}: {err}. "

@@ -66,7 +66,7 @@ class FakeEntry:
         self.dist = Distribution(distribution)
 
     def load(self):
-        if isinstance(self._module, Exception):
+        if isinstance(self._module, BaseException):
             raise self._module
         return self._module
 
@@ -132,6 +132,13 @@ def test_load_failing_import_names_plugin_and_distribution():
     assert "Plugin 'broken' (ganforge-broken 1.2, module module_of_ganforge-broken)" in message
     assert "ImportError: no module named numpyy. Fix or uninstall ganforge-broken." in message
     assert isinstance(caught.value.__cause__, ImportError)
+
+
+def test_load_plugin_that_ends_the_process_is_named():
+    entry = FakeEntry("ends", "ganforge-ends", SystemExit(3))
+
+    with pytest.raises(PluginError, match=r"Plugin 'ends' .* cannot be imported: SystemExit: 3"):
+        load_plugins(empty_registry(), [entry])
 
 
 def test_load_missing_module_of_a_real_entry_point_is_named():

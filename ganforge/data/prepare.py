@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ganforge import __version__
@@ -34,6 +35,8 @@ class _Tally:
 
     source: Source[Any]
     config: DataConfig
+    needs: Mapping[str, str]
+    """Fields that each sample must have, and why."""
     counts: dict[int, int] = field(default_factory=dict)
     max_values: dict[str, int] = field(default_factory=dict)
     num_bad: int = 0
@@ -54,6 +57,20 @@ class _Tally:
         for name, value in encoded.max_values.items():
             self.max_values[name] = max(value, self.max_values.get(name, 0))
         return True
+
+    def check_fields(self, schema: Mapping[str, FieldSchema], where: str) -> None:
+        """Refuse samples that lack a needed field, before all of them are read.
+
+        Raises:
+            DataError: names the field and who needs it.
+        """
+        for name, why in self.needs.items():
+            if name not in schema:
+                raise DataError(
+                    f"The samples of {where} have no {name}, only {', '.join(sorted(schema))}, but "
+                    f"{why}. Choose a source with them (labels: a folder per class, a column of a "
+                    f"manifest), or an architecture without."
+                )
 
     def _count_bad(self, fault: str) -> None:
         self.num_bad += 1
@@ -118,6 +135,7 @@ def prepare(
     seed: int = 0,
     progress: bool = True,
     overwrite: bool = False,
+    needs: Mapping[str, str] = MappingProxyType({}),
 ) -> DatasetIndex:
     """Write a source as shards.
 
@@ -132,32 +150,36 @@ def prepare(
         seed: of the shuffle.
         progress: show a bar.
         overwrite: replace a data set that is already there.
+        needs: fields without which there is nothing to prepare for, and why; `data.use_labels`
+            adds the label.
 
     Returns:
         the index that was written.
 
     Raises:
-        DataError: no source, no samples, bad samples, or `out` cannot be written.
+        DataError: no source, no samples, bad samples, a field is missing, or `out` cannot be
+            written.
     """
+    if config.use_labels:
+        needs = {"label": "data.use_labels is true", **needs}
     source = build_source(config)
     encoder = None if config.text_encoder is None else build_encoder(config.text_encoder)
     workers = default_workers() if workers is None else workers
     with new_folder(out, overwrite) as folder:
-        index = _write(config, source, encoder, folder, workers, seed, progress)
+        index = _write(_Tally(source, config, needs), encoder, folder, workers, seed, progress)
         (folder / INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
     return index
 
 
 def _write(
-    config: DataConfig,
-    source: Source[Any],
+    tally: _Tally,
     text_encoder: TextEncoder[Any] | None,
     folder: Path,
     workers: int,
     seed: int,
     progress: bool,
 ) -> DatasetIndex:
-    tally = _Tally(source, config)
+    source, config = tally.source, tally.config
     streams: dict[str, tuple[ShardInfo, ...]] = {}
     fields: dict[str, FieldSchema] = {}
     with progress_bar(len(source), progress) as advance:
@@ -203,6 +225,8 @@ def _write_stream(
         raise DataError(f"{where} has no samples. Check its path and options in data.source.")
     config = tally.config
     schema = probe_schema(config, stream, first, where)
+    if len(tally.source.streams()) == 1:
+        tally.check_fields(schema, where)
     texts = {}
     if text_encoder is not None and ("caption" in schema or len(tally.source.streams()) == 1):
         texts["text"] = text_schema(schema, text_encoder, where)

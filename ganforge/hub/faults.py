@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
+from huggingface_hub import get_token
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -57,7 +58,7 @@ def _not_local(err: LocalEntryNotFoundError) -> str:
         return _unreachable(err.__cause__) + " It is not in the local cache either."
     return (
         "it is not in the local cache, or not completely, and downloading was switched off. "
-        "Leave out local_files_only, or check cache_dir and HF_HUB_OFFLINE."
+        "Leave out --offline (in Python: local_files_only), or check cache_dir and HF_HUB_OFFLINE."
     )
 
 
@@ -81,6 +82,8 @@ def _refusal(err: HfHubHTTPError, revision: str | None) -> str:
             "no such repository, or it is private and the token may not read it. Check the name; "
             "for a private one pass a token or run `hf auth login`."
         )
+    if status == 401 and get_token() is None:
+        return "no token was given. Run `hf auth login`, set HF_TOKEN, or pass a token."
     if status == 401:
         return "the token is not valid. Make a new one in the Hub's settings and `hf auth login`."
     if status == 403:

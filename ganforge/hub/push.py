@@ -5,6 +5,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from ganforge.errors import PublishError
 from ganforge.hub.faults import explain_hub_faults
@@ -53,11 +54,7 @@ def push_folder(
         PublishError: the folder is damaged or the Hub refuses; says what to do.
     """
     folder = Path(folder)
-    if repo_id.count("/") != 1:
-        raise PublishError(
-            f"'{repo_id}' does not name a repository and its owner. Use owner/name, e.g. "
-            f"org/{repo_id.strip('/').rpartition('/')[2] or 'name'}."
-        )
+    check_repo_id(repo_id)
     info = read_info(folder, str(folder))
     check_weights(folder, info, str(folder))
     require_file(folder, CARD_FILE, str(folder))
@@ -76,6 +73,21 @@ def push_folder(
     branch = revision or "main"
     url = f"{api.endpoint}/{repo_id}" + (f"/tree/{branch}" if revision else "")
     return PushResult(repo_id, branch, url, commit.oid)
+
+
+def check_repo_id(repo_id: str) -> None:
+    """Refuse what cannot name a repository.
+
+    Raises:
+        PublishError: there is no owner, or the Hub allows no such name.
+    """
+    if repo_id.count("/") != 1:
+        raise PublishError(
+            f"'{repo_id}' does not name a repository and its owner. Use owner/name, e.g. "
+            f"org/{repo_id.strip('/').rpartition('/')[2] or 'name'}."
+        )
+    with explain_hub_faults("push to", repo_id):
+        validate_repo_id(repo_id)
 
 
 def _prepare_repo(api: HfApi, repo_id: str, revision: str | None, private: bool) -> None:

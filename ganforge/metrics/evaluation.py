@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ganforge import __version__
+from ganforge.batch import ImageSpec
 from ganforge.components import FeatureExtractor, Metric
 from ganforge.config import DataConfig, EvaluateConfig
 from ganforge.errors import MetricError
@@ -88,16 +89,28 @@ def evaluate(
     return records
 
 
-def check_evaluation(config: EvaluateConfig, runtime: Runtime) -> None:
+def check_evaluation(
+    config: EvaluateConfig, runtime: Runtime, spec: ImageSpec | None = None
+) -> None:
     """Refuse what can be known to fail before anything is trained.
 
+    Args:
+        config: metrics and extractor.
+        runtime: where it will run.
+        spec: of the images, if it is known.
+
     Raises:
-        MetricError: too few images, a layer that is missing, weights that cannot be had.
+        MetricError: too few images, a layer that is missing, weights that cannot be had, images
+            of a size that the extractor does not take.
     """
     metrics = _build_metrics(config)
     for metric in metrics:
         metric.check(config.num_images, config.num_real or config.num_images)
-    _build_extractor(config, metrics, runtime)
+    extractor = _build_extractor(config, metrics, runtime)
+    if spec is not None and not extractor.compiled:
+        blank = torch.zeros(2, min(spec.channels, 3), spec.height, spec.width, dtype=torch.uint8)
+        with torch.no_grad():
+            extractor(blank.to(runtime.device))
 
 
 @dataclass(frozen=True)

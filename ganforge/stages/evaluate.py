@@ -16,6 +16,8 @@ from ganforge.metrics.requests import request_maker
 from ganforge.stages.asked import is_as_asked, remember
 from ganforge.stages.load import load_trained, newest_nimg
 from ganforge.stages.session import runtime_of, shards_location
+from ganforge.training.build import build_architecture
+from ganforge.training.data import expected_spec
 from ganforge.training.logs import JsonLines
 from ganforge.training.run_state import TrainingRun
 from ganforge.training.runtime import Runtime
@@ -40,7 +42,7 @@ class Evaluate(Stage[StrictModel]):
 
     def check(self, context: RunContext) -> None:
         """Refuse metrics that could not be computed after all the training."""
-        check_evaluation(context.config.evaluate, runtime_of(context))
+        check_asked(context)
 
     def plan(self, context: RunContext) -> str:
         """Which metrics, on how many images."""
@@ -53,6 +55,20 @@ class Evaluate(Stage[StrictModel]):
         runtime = runtime_of(context)
         model = load_trained(context, runtime.device)
         _measure(context, runtime, model.architecture, model.networks, model.spec, model.nimg)
+
+
+def check_asked(context: RunContext) -> None:
+    """Refuse what could not be measured, as far as the pipeline file tells.
+
+    Raises:
+        GanforgeError: weights, layers, numbers or sizes of images do not do; truncation where the
+            architecture has none.
+    """
+    config = context.config
+    architecture = build_architecture(config)
+    architecture.check_request(config.evaluate.truncation, {})
+    spec = expected_spec(config, architecture)
+    check_evaluation(config.evaluate, runtime_of(context), spec)
 
 
 def evaluate_run(context: RunContext, run: TrainingRun) -> list[MetricRecord]:

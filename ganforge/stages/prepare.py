@@ -6,11 +6,12 @@ from pathlib import Path
 from ganforge.components import RunContext, Stage
 from ganforge.config import StrictModel
 from ganforge.data.embed import build_encoder
-from ganforge.data.index import INDEX_NAME, DatasetIndex, load_index
+from ganforge.data.index import INDEX_NAME, load_index
 from ganforge.data.prepare import prepare, recipe
 from ganforge.errors import ConfigError, DataError
 from ganforge.stages.session import runtime_of, shards_location
-from ganforge.text_encoder import describe_encoding, same_encoding
+from ganforge.training.build import build_architecture
+from ganforge.training.data import check_encoder
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ class Prepare(Stage[StrictModel]):
         """Whether the index is there, made from the source that the pipeline file names."""
         location, source = shards_location(context), context.config.data.source
         if source is None:
-            _check_encoder(load_index(location), context, location)
+            check_encoder(context.config, load_index(location), location)
             return True
         if not (Path(location) / INDEX_NAME).exists():
             return False
@@ -62,21 +63,13 @@ class Prepare(Stage[StrictModel]):
                 "data.shards to prepared shards."
             )
         location = Path(shards_location(context))
+        architecture = build_architecture(context.config)
+        needs: dict[str, str] = {
+            name: f"'{architecture.name}' needs them"
+            for name in ("label", "attributes")
+            if name in architecture.inputs
+        }
         # The index is read again by whoever needs it; it may be too large to be sent.
-        runtime_of(context).on_main(lambda: bool(prepare(context.config.data, location)))
-
-
-def _check_encoder(index: DatasetIndex, context: RunContext, location: str) -> None:
-    """Refuse shards whose embeddings are not by the encoder that the pipeline file names."""
-    wanted = context.config.data.text_encoder
-    if wanted is None:
-        return
-    encoder, made = build_encoder(wanted), index.image_spec.text_encoding
-    if made is not None and same_encoding(made, encoder.encoding):
-        return
-    how = f"by {describe_encoding(made)}" if made else "by nothing that their index names"
-    raise DataError(
-        f"data.text_encoder is {wanted.name}, but the captions of the shards at {location} are "
-        f"embedded {how}. Embed them with it: ganforge data embed {location} OUT --encoder "
-        f"{wanted.name}, and set data.shards to OUT; or remove data.text_encoder."
-    )
+        runtime_of(context).on_main(
+            lambda: bool(prepare(context.config.data, location, needs=needs))
+        )

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+import huggingface_hub
 import torch
 from PIL import Image
 
@@ -12,6 +13,7 @@ from ganforge.data.index import load_index
 from ganforge.errors import DataError, PublishError
 from ganforge.hub import CardInfo, export_model, push_folder
 from ganforge.hub.format import check_weights, read_info
+from ganforge.hub.push import check_repo_id
 from ganforge.images import image_grid
 from ganforge.stages.asked import is_as_asked, remember
 from ganforge.stages.evaluate import num_standing, read_records
@@ -40,6 +42,20 @@ class Publish(Stage[StrictModel]):
         except PublishError:
             return False
         return is_as_asked(context.run_dir, self.name, _asked(context, info.nimg))
+
+    def check(self, context: RunContext) -> None:
+        """Refuse a repository that cannot be pushed to: a name that is none, no token at all."""
+        repo_id = context.config.publish.repo_id
+        if repo_id is None:
+            return
+        check_repo_id(repo_id)
+        # Only rank 0 pushes.
+        if not runtime_of(context).on_main(lambda: bool(huggingface_hub.get_token())):
+            raise PublishError(
+                f"publish.repo_id is {repo_id}, but there is no token for the Hub. Run `hf auth "
+                f"login`, set HF_TOKEN, or leave publish.repo_id out and push later with `ganforge "
+                f"publish {context.run_dir} {repo_id}`."
+            )
 
     def plan(self, context: RunContext) -> str:
         """Where it goes."""

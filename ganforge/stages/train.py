@@ -12,7 +12,7 @@ from ganforge.data.index import load_index
 from ganforge.errors import DataError, RunStopped
 from ganforge.files import write_png
 from ganforge.images import image_grid
-from ganforge.stages.evaluate import evaluate_run
+from ganforge.stages.evaluate import check_asked, evaluate_run
 from ganforge.stages.session import checkpoints_dir, runtime_of, shards_location
 from ganforge.training import checkpoint as checkpoints
 from ganforge.training.build import (
@@ -23,6 +23,8 @@ from ganforge.training.build import (
     warn_of_small_slots,
 )
 from ganforge.training.data import (
+    check_encoder,
+    check_labels,
     choose_fields,
     expected_spec,
     fixed_batch,
@@ -73,6 +75,9 @@ class Train(Stage[StrictModel]):
         """Refuse forbidden combinations, and batches that do not split over the ranks."""
         config = context.config
         architecture, objective = build_architecture(config), build_objective(config)
+        check_labels(config, architecture)
+        if config.evaluate.every_kimg is not None:
+            check_asked(context)
         runtime = runtime_of(context)
         num_slots = choose_slots(config, runtime.world_size, _fixed_slots(context))
         spec = expected_spec(config, architecture)
@@ -192,6 +197,8 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
     index = load_index(location)
     architecture = build_architecture(config)
     fields = choose_fields(config, architecture, index)
+    if "text" in fields:
+        check_encoder(config, index, location)
     newest = runtime.broadcast_object(checkpoints.latest(checkpoints_dir(context)))
     saved = None if newest is None else checkpoints.load(newest)
     if saved is not None and newest is not None:

@@ -8,9 +8,11 @@ import torch
 from ganforge.batch import Batch, ImageSpec
 from ganforge.components import Architecture
 from ganforge.config import PipelineConfig
+from ganforge.data.embed import build_encoder
 from ganforge.data.index import DatasetIndex
 from ganforge.data.loader import SlotLoader
 from ganforge.errors import ConfigError, DataError
+from ganforge.text_encoder import describe_encoding, same_encoding
 from ganforge.training.inputs import make_batch
 from ganforge.training.run_state import TrainingRun
 
@@ -25,17 +27,12 @@ def choose_fields(
     """The fields to read: all that the architecture needs, and what it can use of the rest.
 
     Raises:
-        ConfigError: labels are asked for and the architecture takes none.
+        ConfigError: `data.use_labels` is not what the architecture can do.
         DataError: a needed field is not in the data.
     """
+    check_labels(config, architecture)
     has, wanted = index.fields.keys(), [*architecture.inputs]
-    takes_label = "label" in (*architecture.inputs, *architecture.optional_inputs)
     use_labels = config.data.use_labels
-    if use_labels and not takes_label:
-        raise ConfigError(
-            f"data.use_labels is true, but '{architecture.name}' takes no labels. Remove it, or "
-            f"choose a class-conditional architecture."
-        )
     for name in architecture.optional_inputs:
         if name in has and not (name == "label" and use_labels is False):
             wanted.append(name)
@@ -59,6 +56,29 @@ def choose_fields(
     if unused:
         log.info("The data set has %s, which this run does not use.", " and ".join(unused))
     return tuple(wanted)
+
+
+def check_labels(config: PipelineConfig, architecture: Architecture[Any]) -> None:
+    """Refuse a `data.use_labels` that the architecture cannot follow, whatever the data.
+
+    Raises:
+        ConfigError: labels are asked for and it takes none, or refused and it needs them.
+    """
+    use_labels, name = config.data.use_labels, architecture.name
+    takes_label = "label" in (*architecture.inputs, *architecture.optional_inputs)
+    if use_labels and not takes_label:
+        choice = "a class-conditional architecture"
+        if "condition" in type(architecture.config).model_fields:
+            choice = f"what '{name}' is told by model.condition: auto"
+        raise ConfigError(
+            f"data.use_labels is true, but '{name}' as it is set up takes no labels. Remove it, or "
+            f"choose {choice}."
+        )
+    if use_labels is False and "label" in architecture.inputs:
+        raise ConfigError(
+            f"data.use_labels is false, but '{name}' as it is set up needs labels. Remove it, or "
+            f"choose an unconditional architecture or model.condition."
+        )
 
 
 def model_spec(config: PipelineConfig, index: DatasetIndex, fields: tuple[str, ...]) -> ImageSpec:
@@ -91,6 +111,26 @@ def model_spec(config: PipelineConfig, index: DatasetIndex, fields: tuple[str, .
         text_dim=spec.text_dim if "text" in used else 0,
         num_frames=spec.num_frames,
         text_encoding=spec.text_encoding if "text" in used else None,
+    )
+
+
+def check_encoder(config: PipelineConfig, index: DatasetIndex, location: str) -> None:
+    """Refuse shards whose embeddings are not by the encoder that the pipeline file names.
+
+    Raises:
+        DataError: they are by another, or by one of other options.
+    """
+    wanted = config.data.text_encoder
+    if wanted is None:
+        return
+    encoder, made = build_encoder(wanted), index.image_spec.text_encoding
+    if made is not None and same_encoding(made, encoder.encoding):
+        return
+    how = f"by {describe_encoding(made)}" if made else "by nothing that their index names"
+    raise DataError(
+        f"data.text_encoder is {wanted.name}, but the captions of the shards at {location} are "
+        f"embedded {how}. Embed them with it: ganforge data embed {location} OUT --encoder "
+        f"{wanted.name}, and set data.shards to OUT; or remove data.text_encoder."
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import (
     DistributedType,
     InitProcessGroupKwargs,
@@ -23,7 +24,7 @@ from torch import Tensor
 # The only way to wait for longer than a collective's timeout that works with every backend.
 from torch.distributed.distributed_c10d import _get_default_store
 
-from ganforge.errors import ConfigError, GanforgeError
+from ganforge.errors import ConfigError, GanforgeError, suggest
 from ganforge.training.precision import PrecisionChoice, choose_precision, has_bf16
 from ganforge.training.small_grids import SmallGrids, has_matrix_units
 
@@ -59,9 +60,11 @@ class Runtime:
             project_dir: where trackers write.
 
         Raises:
-            ConfigError: fp16 without CUDA; FSDP or DeepSpeed asked for.
+            ConfigError: fp16 without CUDA; FSDP or DeepSpeed asked for; a tracker that is not
+                there.
         """
         refuse_sharded_training()
+        check_trackers(trackers)
         use_cpu = not torch.cuda.is_available()
         if precision == "fp16" and use_cpu:
             raise ConfigError(
@@ -227,3 +230,21 @@ def cpu_threads() -> int:
         return max(1, int(chosen))
     cores = len(os.sched_getaffinity(0))
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Refuse trackers that Accelerate does not know, or whose package is not installed.
+
+    Raises:
+        ConfigError: names the tracker.
+    """
+    for name in names:
+        if name not in LOGGER_TYPE_TO_CLASS:
+            raise ConfigError(
+                f"train.trackers: '{name}' is no tracker. {suggest(name, LOGGER_TYPE_TO_CLASS)}"
+            )
+        if name not in {found.value for found in get_available_trackers()}:
+            raise ConfigError(
+                f"train.trackers: the package of '{name}' is not installed. Install it, or leave "
+                f"it out."
+            )

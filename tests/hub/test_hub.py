@@ -97,6 +97,12 @@ def test_push_bad_token_says_so(hub, exported):
         push_folder(exported, "org/tiny", token="hf_wrong")
 
 
+def test_push_without_a_token_says_so(hub, exported, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(PublishError, match="Cannot push to 'org/tiny': no token.*hf auth login"):
+        push_folder(exported, "org/tiny")
+
+
 def test_push_without_permission_says_so(hub, exported, pushed):
     (exported / "README.md").write_text("changed")
     for repo_id in ("org/tiny", "org/new"):
@@ -172,7 +178,9 @@ def test_from_pretrained_network_down_and_not_cached_fails_in_seconds(disconnect
 
 
 def test_from_pretrained_local_only_and_not_cached_says_so(hub, pushed):
-    with pytest.raises(PublishError, match="not in the local cache.*Leave out local_files_only"):
+    with pytest.raises(
+        PublishError, match="not in the local cache.*Leave out --offline .*local_files_only"
+    ):
         ganforge.from_pretrained("org/tiny", local_files_only=True)
     assert not any("resolve" in request for request in hub.requests)
 

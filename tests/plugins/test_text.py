@@ -287,6 +287,14 @@ def test_pipeline_on_shards_of_another_encoder_is_refused_with_the_command(pipel
         run_pipeline(pipeline, [*ready, "data.text_encoder.unknown_words=hash"])
 
 
+def test_training_alone_on_shards_of_another_encoder_is_refused_too(pipeline):
+    run_pipeline(pipeline, ["stages=[prepare]", "run_dir=first"])
+    other = ["data.shards=first/shards", "stages=[train]", "data.text_encoder.unknown_words=hash"]
+
+    with pytest.raises(DataError, match=r"embedded by word-vectors .*data embed first/shards OUT"):
+        run_pipeline(pipeline, other)
+
+
 def test_pipeline_with_an_unknown_encoder_names_the_known(pipeline):
     with pytest.raises(ganforge.errors.GanforgeError, match="Unknown text encoder 'word-vectos'"):
         run_pipeline(pipeline, ["data.text_encoder.name=word-vectos"])

@@ -13,7 +13,14 @@ from PIL import Image
 
 import ganforge
 from ganforge.data.index import DatasetIndex, load_index
-from ganforge.errors import CheckpointError, ConfigError, DataError, GanforgeError, MetricError
+from ganforge.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    GanforgeError,
+    MetricError,
+    PublishError,
+)
 from ganforge.registry import get_registry
 from ganforge.run import main, run_pipeline
 from ganforge.stages.evaluate import read_records
@@ -283,13 +290,32 @@ def test_dry_run_prints_file_and_plan_before_a_check_that_fails(here, shards, ca
             ["BatchNorm", "norm: none"],
         ),
         (["data.resolution=30"], ConfigError, ["30x30", "nearest"]),
-        (["data.resolution=64"], ConfigError, ["64x64", "32x32", "data.resolution"]),
+        (["data.resolution=64"], MetricError, ["'fashion-mnist'", "28 or 32"]),
+        (
+            ["data.resolution=64", "stages=[train]"],
+            ConfigError,
+            ["64x64", "32x32", "data.resolution"],
+        ),
         (["data.channels=3"], ConfigError, ["data.channels is 3", "1 channels"]),
         (
             ["data.use_labels=true", "model.condition=none"],
             ConfigError,
-            ["use_labels", "'dcgan' takes no labels"],
+            ["use_labels", "takes no labels", "model.condition: auto"],
         ),
+        (
+            ["data.use_labels=false", "model.condition=label"],
+            ConfigError,
+            ["use_labels is false", "needs labels"],
+        ),
+        (["evaluate.truncation=0.5"], ConfigError, ["truncation=0.5", "'dcgan' has no truncation"]),
+        (
+            ["evaluate.truncation=0.5", "stages=[train]", "evaluate.every_kimg=1"],
+            ConfigError,
+            ["truncation=0.5", "'dcgan' has no truncation"],
+        ),
+        (["train.trackers=[tensorbord]"], ConfigError, ["no tracker", "'tensorboard'"]),
+        (["train.trackers=[aim]"], ConfigError, ["the package of 'aim' is not installed"]),
+        (["publish.repo_id=mine"], PublishError, ["'mine'", "owner/name"]),
         (["evaluate.metrics=[kid]"], MetricError, ["evaluate.num_images", "1000"]),
         (["model.architecture=dcgna"], ConfigError, ["dcgna", "Did you mean"]),
         (["stages=[trian]"], GanforgeError, ["trian", "train"]),
@@ -367,3 +393,25 @@ def get_hookimpl():
     from ganforge.api import hookimpl
 
     return hookimpl
+
+
+def test_pipeline_that_is_to_push_wants_a_token_before_it_trains(here, shards, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    with pytest.raises(PublishError, match="there is no token for the Hub. Run `hf auth login`"):
+        run(shards, "publish.repo_id=me/mine")
+    assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize("asked", ["data.use_labels=true", "model.condition=label"])
+def test_pipeline_without_the_labels_it_needs_ends_at_the_first_samples(here, asked):
+    (here / "images").mkdir()
+    for number in range(3):
+        Image.new("L", (32, 32), number).save(here / "images" / f"{number}.png")
+    # Never read: it would be refused.
+    (here / "images" / "9999.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="have no label, only image, but .*a folder per class"):
+        run_pipeline(
+            "quickstart",
+            [*TINY, "data.source={name: folder, path: images}", "stages=[prepare]", asked],
+        )
+    assert not (here / "runs" / "quickstart" / "shards").exists()
