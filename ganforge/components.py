@@ -271,7 +271,10 @@ class Architecture(Component[ConfigT]):
                 f"truncation={truncation} was asked for, but the architecture '{self.name}' has "
                 f"no truncation. Leave it out."
             )
-        if truncation is not None and not (math.isfinite(truncation) and truncation >= 0):
+        is_number = isinstance(truncation, float | int)
+        if truncation is not None and not (
+            is_number and math.isfinite(truncation) and truncation >= 0
+        ):
             raise ConfigError(
                 f"truncation={truncation} was asked for of '{self.name}'. Give a finite number, 0 "
                 f"or more, e.g. 0.7, or leave it out."

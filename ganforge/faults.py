@@ -91,12 +91,23 @@ def _message(detail: Any, path: KeyPath, root: type[BaseModel]) -> str:
         return f"unknown key {key!r}. {_elsewhere(root, key)}{suggest(key, names)}"
     if kind == "missing":
         return f"is missing; add `{key}: ...` there."
+    if kind in ("model_type", "dict_type"):
+        return f"should be a mapping of keys to values (got {_shown(detail['input'])})."
+    if kind == "string_pattern_mismatch":  # of a name: of nothing else is one asked
+        return (
+            f"should be made of letters, digits, '.', '_' and '-', and begin with a letter or a "
+            f"digit (got {_shown(detail['input'])})."
+        )
     text = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     text = str(text).replace("a valid tuple", "a list").replace("a valid dictionary", "a mapping")
     if kind == "value_error" and isinstance(detail["input"], Mapping):
         return text.removesuffix(".") + "."  # a rule over several keys names their values itself
-    shown = repr(detail["input"])
-    return f"{text} (got {shown if len(shown) < 80 else shown[:77] + '...'})."
+    return f"{text} (got {_shown(detail['input'])})."
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) < 80 else shown[:77] + "..."
 
 
 def _elsewhere(root: type[BaseModel], key: str) -> str:

@@ -280,6 +280,19 @@ def test_fault_wrong_type_shows_the_value(write):
     assert "stages (a.yaml:2): should be a list (got 'train')" in fault("a.yaml")
 
 
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("data=5", r"data .*should be a mapping of keys to values \(got 5\)"),
+        ("name=../x", r"name .*letters, digits, .* begin with a letter .*\(got '../x'\)"),
+    ],
+)
+def test_fault_that_pydantic_words_for_programmers_is_said_for_people(write, override, expected):
+    write("a.yaml", "name: a\nmodel: {architecture: dcgan}\n")
+    with pytest.raises(ConfigError, match=expected):
+        load_pipeline("a.yaml", [override])
+
+
 def test_fault_union_is_reported_once_with_all_forms(write):
     write("a.yaml", "extends: base.yaml\ndata: {resolution: big}")
 

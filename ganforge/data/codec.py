@@ -14,7 +14,7 @@ import numpy as np
 import simplejpeg
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 Bytes = bytes | memoryview
 Pixels = NDArray[Any]
@@ -91,6 +91,8 @@ def decode_image(value: Bytes | Path | Image.Image | NDArray[Any]) -> Pixels:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=_FORMATS) as img:
                 return _from_pillow(img)
+    except UnidentifiedImageError as err:
+        raise Undecodable(f"cannot be decoded: it is none of {', '.join(_FORMATS)}") from err
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as err:
         raise Undecodable(f"cannot be decoded ({err})") from err
 

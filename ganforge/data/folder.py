@@ -78,8 +78,8 @@ def _check_free(out: Path, overwrite: bool) -> None:
         return
     if not overwrite or not (out / INDEX_NAME).is_file():
         raise DataError(
-            f"{out} already exists and is not empty. Delete it, choose another folder, or ask to "
-            f"overwrite it (only a folder with an {INDEX_NAME} is ever overwritten)."
+            f"{out} already exists and is not empty. Delete it, choose another folder, or give "
+            f"--overwrite (only a folder with an {INDEX_NAME} is ever overwritten)."
         )
     try:
         index = load_index(str(out))

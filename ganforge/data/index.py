@@ -171,6 +171,7 @@ def load_index(location: str) -> DatasetIndex:
     except OSError as err:
         raise DataError(
             f"No index.json can be read at {location} ({type(err).__name__}: {err}). Set "
-            f"`data.shards` to a folder or URL that `ganforge data prepare` has written."
+            f"`data.shards` to a folder or URL that `ganforge data prepare` has written, or put "
+            f"`prepare` first in `stages`."
         ) from err
     return parse_index(text, url)

@@ -163,6 +163,11 @@ def require_file(folder: Path, name: str, source: str) -> Path:
     path = folder / name
     if not path.is_file():
         found = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+        if "checkpoints" in found:
+            raise PublishError(
+                f"{source} is a run without an export. Make one by its publish stage: ganforge run "
+                f"PIPELINE 'stages=[publish]', with what the run was started with."
+            )
         raise PublishError(
             f"{source} has no {name}, so it is not a complete ganforge model (found: "
             f"{', '.join(found) or 'nothing'}). Export it again, or check the name."

@@ -159,7 +159,9 @@ def resolve_labels(
             "use a model trained on labelled data."
         )
     given = labels.tolist() if isinstance(labels, Tensor) else labels
-    wanted = [given] * count if isinstance(given, int | str) else list(given)
+    wanted = [given] if isinstance(given, int | str) else list(given)
+    if len(wanted) == 1:
+        wanted *= count
     if len(wanted) != count:
         raise ConfigError(
             f"{len(wanted)} labels for {count} images. Give one per image, or one for all."

@@ -18,18 +18,33 @@ def base_grid(height: int, width: int, name: str) -> tuple[int, int, int]:
     Raises:
         ConfigError: no such grid exists.
     """
-    doublings = 0
+    size, doublings = (height, width), 0
     while min(height, width) > _MAX_SIDE and height % 2 == 0 and width % 2 == 0:
         height, width, doublings = height // 2, width // 2, doublings + 1
     if doublings and _MIN_SIDE <= min(height, width) <= _MAX_SIDE:
         return height, width, doublings
-    side = min(height, width) << doublings
-    reached = [base << n for n in range(1, 9) for base in range(_MIN_SIDE, _MAX_SIDE + 1)]
-    near = sorted(sorted(reached, key=lambda size: abs(size - side))[:2])
+    near = " and ".join(str(h) if h == w else f"[{h}, {w}]" for h, w in _nearest(*size))
     raise ConfigError(
         f"data.resolution: '{name}' doubles a grid of 4 to 7 pixels on the short side, so both "
-        f"sides must be the same power of two times whole numbers; "
-        f"{height << doublings}x{width << doublings} is not. The nearest for its short side are "
-        f"{near[0]} and {near[1]}. Set data.resolution to such a size, and data.resize to crop "
-        f"or pad."
+        f"sides must be the same power of two times whole numbers; {size[0]}x{size[1]} is not. "
+        f"The nearest are {near}. Set data.resolution to such a size, and data.resize to crop or "
+        f"pad."
     )
+
+
+def _nearest(height: int, width: int) -> list[tuple[int, int]]:
+    """The two sizes that are reached with the least change of both sides."""
+    sides = {height, width}
+    reached = {
+        (high << doublings, wide << doublings)
+        for doublings in range(1, 12)
+        for high in _around(height >> doublings)
+        for wide in _around(width >> doublings)
+        if _MIN_SIDE <= min(high, wide) <= _MAX_SIDE and (high == wide or len(sides) == 2)
+    }
+    by_change = sorted(reached, key=lambda s: (abs(s[0] - height) + abs(s[1] - width), s))
+    return sorted(by_change[:2])
+
+
+def _around(side: int) -> range:
+    return range(max(side, _MIN_SIDE), max(side, _MIN_SIDE) + 2)

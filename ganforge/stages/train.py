@@ -19,6 +19,7 @@ from ganforge.training.build import (
     build_architecture,
     build_objective,
     build_run,
+    check_groups,
     choose_slots,
     warn_of_small_slots,
 )
@@ -85,6 +86,7 @@ class Train(Stage[StrictModel]):
             check_objective(architecture, spec, objective)
             with torch.device("meta"):
                 networks = architecture.networks(spec)
+            check_groups(networks.values(), config.train.batch_size // num_slots)
             check_standing(architecture, networks, spec, config.train.standing_statistics)
             # Statistics that are taken over all slots at once do not depend on one slot's images.
             if runtime.is_main and not config.train.sync_batchnorm:

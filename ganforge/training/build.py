@@ -170,6 +170,26 @@ def choose_slots(config: PipelineConfig, world_size: int, fixed: int | None) -> 
     return slots
 
 
+def check_groups(modules: Iterable[nn.Module], num_images: int) -> None:
+    """Refuse slots that minibatch standard deviation cannot cut into its groups.
+
+    Raises:
+        ConfigError: says which numbers would do.
+    """
+    for size in _group_sizes(modules):
+        if num_images % min(size, num_images):
+            raise ConfigError(
+                f"Each slot has {num_images} images (train.batch_size / train.slots), which "
+                f"minibatch standard deviation cannot cut into groups of {size}. Choose a multiple "
+                f"of {size}, or another group size in `model`."
+            )
+
+
+def _group_sizes(modules: Iterable[nn.Module]) -> list[int]:
+    layers = [layer for module in modules for layer in module.modules()]
+    return [m.group_size for m in layers if isinstance(m, MinibatchStdDev) and m.group_size]
+
+
 def warn_of_small_slots(modules: Iterable[nn.Module], num_images: int) -> None:
     """Say where a slot has fewer images than its networks' statistics are made for.
 
@@ -177,8 +197,9 @@ def warn_of_small_slots(modules: Iterable[nn.Module], num_images: int) -> None:
         modules: the networks.
         num_images: images per slot.
     """
+    modules = list(modules)
     layers = [layer for module in modules for layer in module.modules()]
-    groups = [m.group_size for m in layers if isinstance(m, MinibatchStdDev) and m.group_size]
+    groups = _group_sizes(modules)
     cure = "Lower train.slots, or raise train.batch_size, to keep what the recipe does."
     if groups and max(groups) > num_images:
         log.warning(

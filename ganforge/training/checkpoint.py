@@ -99,13 +99,13 @@ def verify(folder: Path) -> None:
         for name, sha256 in manifest.items():
             if _sha256(folder / name) != sha256:
                 raise CheckpointError(
-                    f"Checkpoint {folder} is damaged: {name} does not match its manifest. "
-                    f"Delete the folder to resume from the checkpoint before it."
+                    f"Checkpoint {folder} is damaged: {name} does not match its manifest. Restore "
+                    f"it from a backup, or delete it."
                 )
     except (OSError, ValueError, AttributeError) as err:
         raise CheckpointError(
-            f"Checkpoint {folder} is damaged or incomplete: {type(err).__name__}: {err}. "
-            f"Delete the folder to resume from the checkpoint before it."
+            f"Checkpoint {folder} is damaged or incomplete: {type(err).__name__}: {err}. Restore "
+            f"it from a backup, or delete it."
         ) from err
 
 
@@ -147,13 +147,13 @@ def latest(folder: Path) -> Path | None:
         try:
             verify(path)
         except CheckpointError as err:
-            log.warning("%s Trying the one before it.", err)
+            log.warning("%s The one before it is used.", err)
         else:
             return path
     if found:
         raise CheckpointError(
             f"All {len(found)} checkpoints in {folder} are damaged; the newest is {found[-1]}. "
-            f"Restore one from a backup, or delete the folder to start again."
+            f"Restore one from a backup, or delete {folder} to start again."
         )
     return None
 

@@ -275,6 +275,11 @@ class FamilyDiscriminator(nn.Module):
 
 def attention_or_none(channels: int, found: bool) -> nn.Module:
     """Self-attention over `channels` where `found`; else the identity."""
+    if found and channels % 8:
+        raise ConfigError(
+            f"model.attention: there are {channels} channels there, and its queries have an eighth "
+            f"of them. Use a multiple of 8 as model.channels, another place, or null."
+        )
     return SelfAttention(channels, spectral=True) if found else nn.Identity()
 
 

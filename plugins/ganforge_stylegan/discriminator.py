@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ganforge.api import ImageSpec, full_precision
+from ganforge.api import ConfigError, ImageSpec, full_precision
 from ganforge.layers import EqualizedConv2d, EqualizedLinear, MinibatchStdDev, scaled_leaky_relu
 from ganforge_stylegan.config import StyleConfig
 from ganforge_stylegan.generator import Mapping
@@ -87,6 +87,11 @@ class StyleDiscriminator(nn.Module):
             *(DiscriminatorBlock(widths[i], widths[i + 1], config) for i in range(doublings))
         )
         self.deviation: MinibatchStdDev | None = None
+        if config.mbstd_channels and last % config.mbstd_channels:
+            raise ConfigError(
+                f"model.mbstd_channels={config.mbstd_channels}: the discriminator's last {last} "
+                f"features are split into as many parts. Use a divisor of {last}, such as 1."
+            )
         if config.mbstd_channels:
             self.deviation = MinibatchStdDev(config.mbstd_group, config.mbstd_channels)
         self.conv = ConvLayer(last + config.mbstd_channels, last, 3, config.conv_clamp)

@@ -83,7 +83,7 @@ def test_decode_turns_a_photo_upright(helpers):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (b"no image at all", "cannot be decoded"),
+        (b"no image at all", "cannot be decoded: it is none of PNG, JPEG"),
         (b"", "is empty"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 5, "cut short after 13 bytes"),
         (np.zeros((2, 2), dtype=np.float32), "array of float32; use uint8 or uint16"),

@@ -1,6 +1,7 @@
 import pytest
 
 from ganforge.data.guess import guess_source
+from ganforge.data.sources.folders import image_files
 from ganforge.errors import DataError
 
 
@@ -30,6 +31,13 @@ def test_guess_source_knows_each_kind(tmp_path, monkeypatch, location, expected)
     for name in ("a.zip", "rows.CSV", "t-images-idx3-ubyte.gz", "t-labels-idx1-ubyte.gz"):
         (tmp_path / name).touch()
     assert guess_source(location) == expected
+
+
+def test_folder_of_idx_files_names_the_file_to_give(tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "t10k-images-idx3-ubyte").touch()
+    with pytest.raises(DataError, match="but IDX files. Name the file .*t10k-images-idx3-ubyte"):
+        image_files(tmp_path, "path")
 
 
 def test_guess_source_lists_what_is_possible():

@@ -233,3 +233,9 @@ def test_load_revision_of_a_folder_is_refused(exported):
 
 def test_load_run_folder_uses_its_export(exported):
     assert load(exported.parent).info == load(exported).info
+
+
+def test_run_without_an_export_says_how_to_make_one(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(PublishError, match=r"is a run without an export.*'stages=\[publish\]'"):
+        load(tmp_path)

@@ -61,6 +61,11 @@ def test_generate_one_label_serves_all_images(model):
     assert_close(one, model.generate(3, labels=torch.tensor([1, 1, 1]), output_type="pt"))
 
 
+def test_resolve_labels_a_list_of_one_serves_all_images():
+    spec = ImageSpec(4, 4, class_names=("a", "b"))
+    assert resolve_labels(["b"], spec, True, 3).tolist() == [[0.0, 1.0]] * 3
+
+
 def test_resolve_labels_class_name_wins_over_the_index_it_spells():
     spec = ImageSpec(8, 8, class_names=("5", "3", "0"))
     assert resolve_labels(["3", 0, "1"], spec, True, 3).argmax(1).tolist() == [1, 0, 1]
@@ -123,6 +128,7 @@ def test_generate_leaves_global_state_alone(model):
         ({"labels": -1}, "no class -1. Use 0 to 2"),
         ({"labels": [0.5]}, "label 0.5 is neither a class index nor a name"),
         ({"labels": [0, 1], "num_images": 3}, "2 labels for 3 images. Give one per image"),
+        ({"truncation": "a"}, "truncation=a was asked for of 'tiny'. Give a finite number"),
         ({"num_images": 0}, "num_images=0; ask for at least 1"),
         ({"num_images": 3, "seeds": [1]}, "num_images=3, but 1 seeds.*only one of the two"),
         ({"seeds": []}, "seeds is empty"),

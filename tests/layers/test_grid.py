@@ -19,7 +19,13 @@ def test_base_grid_of_a_reachable_size_is_its_halves(height, width, expected):
 
 
 @pytest.mark.parametrize(
-    "height, width, near", [(30, 30, "28 and 32"), (4, 4, "8 and 10"), (64, 50, "48 and 56")]
+    "height, width, near",
+    [
+        (30, 30, "28 and 32"),
+        (4, 4, "8 and 10"),
+        (64, 50, r"\[64, 48\] and \[64, 56\]"),
+        (36, 32, r"32 and \[40, 32\]"),
+    ],
 )
 def test_base_grid_of_an_unreachable_size_names_the_nearest(height, width, near):
     message = rf"data\.resolution: 'some' doubles.*{height}x{width} is not.*{near}\. Set .*resize"

@@ -319,6 +319,11 @@ def test_biggan_attention_where_there_are_no_features_says_what_to_set(side, att
         tiny(z_dim=24, attention=attention).check(ImageSpec(side, side), OBJECTIVE)
 
 
+def test_biggan_attention_over_channels_without_an_eighth_says_what_to_set():
+    with pytest.raises(ConfigError, match=r"model\.attention: .*multiple of 8 as model\.channels"):
+        tiny(channels=3, attention=16, z_dim=24).networks(ImageSpec(32, 32))
+
+
 def test_biggan_threshold_of_zero_is_refused():
     with pytest.raises(ConfigError, match=r"truncation=.*'biggan' draws again.*positive .*0\.5"):
         tiny().check_request(0.0, {})

@@ -278,6 +278,11 @@ def test_stylegan2_phases_with_r1_and_path_length_reach_every_parameter():
             assert not without
 
 
+def test_stylegan2_deviation_channels_that_do_not_divide_say_what_to_set():
+    with pytest.raises(ConfigError, match=r"model\.mbstd_channels=3: .*Use a divisor of"):
+        built(mbstd_channels=3)
+
+
 def test_stylegan2_r1_in_float32_matches_a_numerical_gradient():
     disc = built(mbstd_channels=0)["discriminator"]
     img = torch.randn(1, 1, 16, 16, requires_grad=True)

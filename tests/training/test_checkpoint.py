@@ -71,7 +71,7 @@ def test_verify_names_any_damage(saved, name, damage):
         file.unlink()
     else:
         file.write_bytes(b"" if damage == "empty" else data)
-    with pytest.raises(CheckpointError, match=f"{path.name} is damaged.*Delete the folder"):
+    with pytest.raises(CheckpointError, match=f"{path.name} is damaged.*or delete it"):
         checkpoints.load(path)
 
 

@@ -8,7 +8,13 @@ from ganforge.components import Phase
 from ganforge.config import PipelineConfig
 from ganforge.errors import ConfigError, NonFiniteError, PluginContractError
 from ganforge.layers import MinibatchStdDev
-from ganforge.training.build import build_run, check_phases, choose_slots, warn_of_small_slots
+from ganforge.training.build import (
+    build_run,
+    check_groups,
+    check_phases,
+    choose_slots,
+    warn_of_small_slots,
+)
 from ganforge.training.loop import make_batches, make_stepper
 from ganforge.training.runtime import Runtime
 from ganforge.training.step import SlotBuffers
@@ -149,6 +155,14 @@ def test_choose_slots_defaults_to_ranks_and_keeps_the_checkpoints():
 def test_slots_too_small_for_a_networks_statistics_are_said(caplog, layer, num_images, said):
     warn_of_small_slots([nn.Sequential(layer)], num_images)
     assert said in caplog.text and bool(caplog.records) is bool(said)
+
+
+def test_slots_that_groups_do_not_fill_are_refused():
+    modules = [nn.Sequential(MinibatchStdDev(5))]
+    check_groups(modules, 10)
+    check_groups(modules, 4)  # one group of four
+    with pytest.raises(ConfigError, match="has 16 images .*groups of 5. Choose a multiple of 5"):
+        check_groups(modules, 16)
 
 
 def test_check_phases_refuses_unknown_roles_and_repeated_names():

@@ -35,7 +35,7 @@ def folder_classes(files: Sequence[str], labels: bool | None, where: str) -> tup
         if labels:
             raise DataError(
                 f"Labels are asked for, but {where} has no class sub-folders. Make one folder per "
-                f"class, or set labels: false."
+                f"class, or set labels: false (source.labels=false)."
             )
         return ()
     if "" in tops:
@@ -43,7 +43,7 @@ def folder_classes(files: Sequence[str], labels: bool | None, where: str) -> tup
             loose = next(name for name in files if len(Path(name).parts) == 1)
             raise DataError(
                 f"Labels are asked for, but '{loose}' in {where} lies outside of the class "
-                f"sub-folders. Move it into one, or set labels: false."
+                f"sub-folders. Move it into one, or set labels: false (source.labels=false)."
             )
         return ()
     if labels is None and len(tops) == 1:

@@ -35,6 +35,12 @@ def image_files(folder: Path, option: str) -> list[str]:
             if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
         ]
     if not found:
+        idx = next((path for path in sorted(folder.rglob("*idx3*")) if path.is_file()), None)
+        if idx is not None:
+            raise DataError(
+                f"{option}={str(folder)!r} holds no images, but IDX files. Name the file of the "
+                f"images: {idx} (as a source: {{name: idx, images: {idx}}})."
+            )
         raise DataError(
             f"{option}={str(folder)!r} holds no images ({', '.join(sorted(EXTENSIONS))}). Correct "
             f"the path, or convert the images."

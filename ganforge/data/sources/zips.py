@@ -90,7 +90,8 @@ class ZipSource(Source[ZipConfig]):
             except (ValueError, TypeError, AttributeError) as err:
                 raise DataError(
                     f"{_LABEL_FILE} in {self.config.path!r} is not a mapping with 'labels': "
-                    f"[[file, number], ...] ({err}). Correct it, or set labels: false."
+                    f"[[file, number], ...] ({err}). Correct it, or set labels: false "
+                    f"(source.labels=false)."
                 ) from err
 
     @cached_property
