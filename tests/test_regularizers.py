@@ -268,6 +268,16 @@ def test_path_lengths_of_linear_generator_are_closed_form(num_ws):
     assert_close(got, (noise @ jacobian).norm(dim=1))
 
 
+def test_path_lengths_do_not_depend_on_the_size_of_a_repeated_image():
+    # y has unit variance over the area (appendix B), whatever its two sides.
+    latents = torch.randn(4000, 3, dtype=torch.float64, requires_grad=True)
+    for height, width in ((2, 8), (8, 2), (4, 4)):
+        img = latents.sum(1)[:, None, None, None].expand(-1, 1, height, width)
+        lengths = regularizers.path_lengths(img, latents)
+        # J^T y is the sum of y, of variance 1, in each of three latents.
+        assert lengths.square().mean().item() == pytest.approx(3, rel=0.1)
+
+
 def test_path_length_penalty_is_zero_only_around_its_running_mean():
     synthesize, _ = linear_synthesis(1.0)
     regularizer = build("path_length", decay=1.0, batch_shrink=5)

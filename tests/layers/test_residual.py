@@ -19,6 +19,14 @@ def test_residual_up_block_norm_eps_reaches_both_norms():
     assert [norm.norm.eps for norm in (block.norm1, block.norm2)] == [1e-3, 1e-3]
 
 
+def test_residual_up_block_equals_the_layers_in_order():
+    block, x = ResidualUpBlock(2, 3), torch.randn(4, 2, 4, 4)
+    enlarged = functional.interpolate(functional.relu(block.norm1(x, None)), scale_factor=2)
+    main = block.conv2(functional.relu(block.norm2(block.conv1(enlarged), None)))
+    expected = main + functional.interpolate(block.skip(x), scale_factor=2)
+    assert_close(block(x), expected)
+
+
 def test_residual_up_block_skip_alone_is_enlarged_input_through_1x1():
     block = ResidualUpBlock(2, 3)
     with torch.no_grad():

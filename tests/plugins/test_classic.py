@@ -10,6 +10,7 @@ from ganforge_classic.pyramid import (
     shrink,
 )
 from small import build, num_parameters
+from torch import nn
 from torch.testing import assert_close
 
 from ganforge.api import (
@@ -255,6 +256,16 @@ def test_lapgan_generation_adds_each_band_to_the_enlarged_level_below():
     request = GenerateRequest([3])
     base = nets["generator_0"](request.uniform(8) * 2 - 1, torch.zeros(1, 0))
     assert_close(gan.generate(nets, request), enlarge(enlarge(base)))
+
+
+def test_lapgan_band_is_three_convolutions_with_rectifiers_between():
+    generator = build(Lapgan).networks(SPECS[0])["generator_1"]
+    first, second, last = (m for m in generator.layers if isinstance(m, nn.Conv2d))
+    low = torch.randn(2, SPECS[0].channels, *generator.grid)
+    z = torch.randn(2, generator.z_dim)
+    x = torch.cat([low, z.reshape(2, 1, *generator.grid)], dim=1)
+    expected = last(second(first(x).relu()).relu())
+    assert_close(generator(z, low, torch.zeros(2, 0)), expected)
 
 
 def lapgan_step(spec=SPECS[0], chosen=None, levels=3):

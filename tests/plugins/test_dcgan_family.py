@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from ganforge_dcgan import (
@@ -17,7 +19,7 @@ from torch.testing import assert_close
 
 from ganforge.api import Architecture, Batch, ConfigError, GenerateRequest, ImageSpec, Networks
 from ganforge.components import Objective
-from ganforge.layers import ConditionalBatchNorm2d, MinibatchDiscrimination
+from ganforge.layers import ConditionalBatchNorm2d, LeakyReLU, MinibatchDiscrimination
 from ganforge.losses import Hinge, NonSaturating, Relativistic, Wasserstein
 from ganforge.registry import get_registry
 from ganforge.regularizers import R1, Dragan, GradientPenalty, WeightClipping
@@ -179,6 +181,19 @@ def test_dcgan_scores_alone_where_nothing_mixes_the_batch(options, alone):
         img = torch.randn(4, 1, GREY.height, GREY.width)
         c = torch.zeros(4, 0)
         assert_close(disc(img, c)[:1], disc(img[:1], c[:1]))
+
+
+def test_dcgan_rectifies_between_all_layers_and_not_behind_the_last():
+    networks = build(Dcgan).networks(GREY)
+    generator, discriminator = networks["generator"].layers, networks["discriminator"].layers
+    for layers, rectifier in ((generator, nn.ReLU), (discriminator, LeakyReLU)):
+        kinds = [type(layer) for layer in layers]
+        weights = [i for i, layer in enumerate(layers) if hasattr(layer, "kernel_size")]
+        assert weights[-1] == len(layers) - 1
+        for this, following in pairwise(weights):
+            assert kinds[this + 1 : following].count(rectifier) == 1
+            assert kinds[following - 1] is rectifier
+    assert {layer.slope for layer in discriminator if isinstance(layer, LeakyReLU)} == {0.2}
 
 
 def test_dcgan_default_size_is_the_papers_for_64x64():

@@ -57,6 +57,16 @@ def test_adain_of_a_constant_map_is_its_style():
     assert_close(norm(x, w), shift[:, :, None, None].expand(2, 2, 5, 7), atol=1e-3, rtol=0)
 
 
+def test_adain_layer_equals_its_parts_in_order():
+    layer = AdainLayer(3, 4, (8, 8), StyleganConfig(w_dim=8))
+    layer.bias.data.normal_()
+    layer.noise_strength.data.fill_(0.5)
+    x, w, noise = torch.randn(2, 3, 8, 8), torch.randn(2, 8), torch.randn(2, 1, 8, 8)
+    before = layer.conv(x) + 0.5 * noise + layer.bias[:, None, None]
+    shown = torch.where(before > 0, before, 0.2 * before)  # a gain that the style takes out again
+    assert_close(layer(x, w, noise), layer.style(shown * 2**0.5, w))
+
+
 def test_stylegan_enlargement_is_nearest_neighbour_and_bilinear_smoothing():
     """Karras et al. 2019, Sec. 2 and appendix C; away from the borders."""
     torch.manual_seed(0)

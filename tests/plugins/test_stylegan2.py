@@ -6,6 +6,7 @@ import pytest
 import torch
 from ganforge_stylegan import Stylegan2
 from ganforge_stylegan.config import Stylegan2Config
+from ganforge_stylegan.stylegan2 import StyledLayer
 from small import LABELLED, build, build_networks, no_label, num_parameters
 from torch.testing import assert_close
 
@@ -61,6 +62,17 @@ def test_stylegan2_projection_equals_the_scaled_inner_product():
     logits = disc(img, c)
     match = disc.mapping(torch.zeros(3, 0), c)
     assert_close(logits, (features["out"] * match).sum(1) / math.sqrt(8))
+
+
+def test_styled_layer_equals_its_parts_in_order():
+    layer = StyledLayer(3, 4, (8, 8), tiny().config)
+    layer.bias.data.normal_()
+    layer.noise_strength.data.fill_(0.5)
+    x, w, noise = torch.randn(2, 3, 8, 8), torch.randn(2, 8), torch.randn(2, 1, 8, 8)
+    before = layer.conv(x, w) + 0.5 * noise + layer.bias[:, None, None]
+    expected = torch.where(before > 0, before, 0.2 * before) * math.sqrt(2)
+    assert (before < 0).any()
+    assert_close(layer(x, w, noise), expected)
 
 
 def test_stylegan2_mapping_ignores_the_scale_of_z():
