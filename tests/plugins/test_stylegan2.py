@@ -6,6 +6,7 @@ import pytest
 import torch
 from ganforge_stylegan import Stylegan2
 from ganforge_stylegan.config import Stylegan2Config
+from ganforge_stylegan.discriminator import DiscriminatorBlock
 from ganforge_stylegan.stylegan2 import StyledLayer
 from small import LABELLED, build, build_networks, no_label, num_parameters
 from torch.testing import assert_close
@@ -70,9 +71,26 @@ def test_styled_layer_equals_its_parts_in_order():
     layer.noise_strength.data.fill_(0.5)
     x, w, noise = torch.randn(2, 3, 8, 8), torch.randn(2, 8), torch.randn(2, 1, 8, 8)
     before = layer.conv(x, w) + 0.5 * noise + layer.bias[:, None, None]
-    expected = torch.where(before > 0, before, 0.2 * before) * math.sqrt(2)
     assert (before < 0).any()
-    assert_close(layer(x, w, noise), expected)
+    assert_close(layer(x, w, noise), rectified(before))
+
+
+def rectified(x):
+    return torch.where(x > 0, x, 0.2 * x) * math.sqrt(2)
+
+
+def test_stylegan2_discriminator_block_equals_its_parts_in_order():
+    block, x = DiscriminatorBlock(3, 4, tiny().config), torch.randn(2, 3, 8, 8)
+    main = rectified(block.conv1.conv(rectified(block.conv0.conv(x))))
+    assert_close(block(x), (main + block.skip(x)) / math.sqrt(2))
+
+
+def test_stylegan2_mapping_is_rectified_layers_over_normed_latents():
+    mapping, z = built()["generator"].mapping, torch.randn(4, 8)
+    w = z / z.square().mean(1, keepdim=True).sqrt()
+    for layer in mapping.layers:
+        w = rectified(layer(w))
+    assert_close(mapping(z, no_label(4)), w)
 
 
 def test_stylegan2_mapping_ignores_the_scale_of_z():
