@@ -369,6 +369,13 @@ class PipelineConfig(StrictModel):
     publish: PublishConfig = PublishConfig()
     _origins: Origins = PrivateAttr(default_factory=Origins)
 
+    @field_validator("stages")
+    @classmethod
+    def _each_stage_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("should list each stage once")
+        return value
+
     @property
     def origins(self) -> Origins:
         """File and line of each key, for messages; empty when it was not read from a file."""

@@ -284,6 +284,7 @@ def test_fault_wrong_type_shows_the_value(write):
     ("override", "expected"),
     [
         ("data=5", r"data .*should be a mapping of keys to values \(got 5\)"),
+        ("stages=[train,train]", r"stages .*should list each stage once"),
         ("name=../x", r"name .*letters, digits, .* begin with a letter .*\(got '../x'\)"),
     ],
 )

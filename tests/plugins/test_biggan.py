@@ -42,10 +42,12 @@ def test_biggan_plugin_is_registered():
     assert get_registry().find(Architecture, "biggan") is Biggan
 
 
-def test_biggan_rectifies_the_last_features():
-    generator, seen = built()["generator"], {}
+@pytest.mark.parametrize("family", [Biggan, BigganDeep])
+def test_biggan_rectifies_the_last_features(family):
+    generator, seen = build_networks(family)["generator"], {}
     generator.norm.register_forward_hook(lambda module, args, out: seen.update(norm=out))
-    img = generator(torch.randn(4, 6), torch.zeros(4, 0))
+    z_dim = family.example_options["z_dim"]
+    img = generator(torch.randn(4, z_dim), torch.zeros(4, 0))
     assert (seen["norm"] < 0).any()
     assert_close(img, generator.to_image(seen["norm"].relu()).tanh())
 
