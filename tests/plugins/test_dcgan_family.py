@@ -183,17 +183,33 @@ def test_dcgan_scores_alone_where_nothing_mixes_the_batch(options, alone):
         assert_close(disc(img, c)[:1], disc(img[:1], c[:1]))
 
 
-def test_dcgan_rectifies_between_all_layers_and_not_behind_the_last():
-    networks = build(Dcgan).networks(GREY)
-    generator, discriminator = networks["generator"].layers, networks["discriminator"].layers
-    for layers, rectifier in ((generator, nn.ReLU), (discriminator, LeakyReLU)):
+@pytest.mark.parametrize(
+    "gan",
+    [build(Dcgan), build(Dcgan, generator="lsgan"), build(Acgan)],
+    ids=["dcgan", "lsgan", "acgan"],
+)
+def test_dcgans_have_one_rectifier_between_layers_and_tanh_behind_the_last(gan):
+    networks = gan.networks(LABELLED)
+    generator, discriminator = networks["generator"], networks["discriminator"]
+    for layers, rectifier in ((generator.layers, nn.ReLU), (discriminator.layers, LeakyReLU)):
         kinds = [type(layer) for layer in layers]
         weights = [i for i, layer in enumerate(layers) if hasattr(layer, "kernel_size")]
-        assert weights[-1] == len(layers) - 1
         for this, following in pairwise(weights):
             assert kinds[this + 1 : following].count(rectifier) == 1
-            assert kinds[following - 1] is rectifier
-    assert {layer.slope for layer in discriminator if isinstance(layer, LeakyReLU)} == {0.2}
+    slopes = [layer.slope for layer in discriminator.layers if isinstance(layer, LeakyReLU)]
+    assert set(slopes) == {0.2}
+    # ACGAN's features go on to two linear layers, so that its last convolution has one behind it.
+    assert len(slopes) == sum(isinstance(m, nn.Conv2d) for m in discriminator.layers) - (
+        not isinstance(gan, Acgan)
+    )
+    c = torch.eye(3)[:2, : generator.c_dim]
+    z = torch.randn(2, gan.z_dim)
+    inputs = torch.cat([z, c], dim=1)[:, :, None, None]
+    for parameter in generator.layers[-1].parameters():
+        parameter.data.mul_(100)
+    generator.eval()
+    assert generator.layers(inputs).abs().max() > 1
+    assert_close(generator(z, c), generator.layers(inputs).tanh())
 
 
 def test_dcgan_default_size_is_the_papers_for_64x64():
