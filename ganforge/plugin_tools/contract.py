@@ -36,6 +36,7 @@ Check = Callable[[Case], None]
 _GRADIENT_STEPS = 3
 _FIELDS = ("image", "label", "attributes", "text", "source", "target", "frames")
 _RANGE_TOLERANCE = 1e-3
+_ENLARGED = 3
 _BATCH_TOLERANCE = 2e-4
 
 
@@ -164,8 +165,15 @@ def _note_gradient(name: str, reached: set[str], parameter: Tensor) -> None:
 
 
 def check_output(case: Case) -> None:
-    """generate() gives one finite image per seed, of the right shape, in [-1, 1]."""
+    """generate() gives one finite image per seed, of the right shape, in [-1, 1].
+
+    Weights are first enlarged: those of a network that has hardly begun give small values.
+    """
     run = train_case(case, start(case))
+    with torch.no_grad():
+        for module in run.ema.networks.values():
+            for parameter in module.parameters():
+                parameter.mul_(_ENLARGED)
     for request, channels in requests(case, (0, 1, 2)):
         img = generate(run, request)
         shape = [3, channels, case.spec.height, case.spec.width]

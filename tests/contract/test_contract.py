@@ -164,6 +164,16 @@ class OutOfRange(Sound):
         return super().generate(nets, request) + 1.5
 
 
+class Unbounded(Sound):
+    """In range while its weights are small."""
+
+    name = "unbounded"
+
+    def generate(self, nets, request):
+        bounded = super().generate(nets, request)
+        return 0.3 * bounded.clamp(-0.999, 0.999).atanh()
+
+
 class NotFinite(Sound):
     name = "not-finite"
 
@@ -301,6 +311,7 @@ class HiddenState(Sound):
             r"no gradient reaches generator\.spare\.bias, generator\.spare\.weight",
         ),
         (OutOfRange, contract.check_output, r"gives values from .* to 2\.\d+\. Images are finite"),
+        (Unbounded, contract.check_output, r"gives values from .* to [1-9]\.\d+\. Images are"),
         (NotFinite, contract.check_output, r"gives values from nan to nan"),
         (WrongShape, contract.check_output, r"gives \[3, 1, 16, 16\] .*, not \[3, 3, 16, 16\]"),
         (
