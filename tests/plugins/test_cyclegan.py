@@ -130,6 +130,27 @@ def test_translator_reflects_at_the_border():
     assert_close(network.layers[0](torch.arange(64.0).view(1, 1, 8, 8)), wanted)
 
 
+def test_cyclegan_layers_stand_in_the_papers_order():
+    def kinds(layers):
+        return [type(layer).__name__ for layer in layers]
+
+    normed = ["InstanceNorm", "ReLU"]
+    block = ["ReflectionPad", "Conv2d", *normed, "ReflectionPad", "Conv2d", "InstanceNorm"]
+    translator = Translator(3, 3, width=2, num_blocks=2).layers
+    assert kinds(translator) == [
+        *("ReflectionPad", "Conv2d", *normed),
+        *("Conv2d", *normed) * 2,
+        *("ResidualBlock",) * 2,
+        *("ConvTranspose2d", *normed) * 2,
+        *("ReflectionPad", "Conv2d"),
+    ]
+    assert kinds(translator[10].layers) == block
+    patch = PatchDiscriminator(3, width=2, num_layers=3).layers
+    normed = ["Conv2d", "InstanceNorm", "LeakyReLU"]
+    assert kinds(patch) == ["Conv2d", "LeakyReLU", *normed * 3, "Conv2d"]
+    assert {layer.slope for layer in patch if hasattr(layer, "slope")} == {0.2}
+
+
 @pytest.mark.parametrize("layers", [2, 3, 4])
 def test_smallest_size_is_the_smallest_that_works(layers):
     network = PatchDiscriminator(1, width=1, num_layers=layers)
