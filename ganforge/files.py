@@ -41,10 +41,15 @@ def naming(path: Path) -> Iterator[None]:
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place, unless an error comes first.
 
+    What is there and no file of its own (a device, a pipe, a link) is written to as it is.
+
     Raises:
         OSError: it cannot be written; names it.
     """
     with naming(path):
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            yield path
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent

@@ -74,3 +74,12 @@ def test_whole_file_is_readable_like_any_other(tmp_path):
     (tmp_path / "b.txt").write_text("x")
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a.txt", "b.txt")]
     assert modes[0] == modes[1]
+
+
+def test_whole_file_writes_through_links_and_devices(tmp_path):
+    (tmp_path / "link.txt").symlink_to(tmp_path / "target.txt")
+    write_text(tmp_path / "link.txt", "x")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "target.txt").read_text() == "x"
+    write_text(Path("/dev/null"), "x")
+    assert Path("/dev/null").is_char_device()

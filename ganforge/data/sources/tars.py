@@ -34,7 +34,10 @@ def _check_whole(url: str) -> None:
         return
     with path.open("rb") as file:
         with tarfile.open(fileobj=file, mode="r:") as tar:
-            num_members = sum(1 for _ in tar)
+            num_members = 0
+            while tar.next() is not None:
+                num_members += 1
+                tar.members.clear()  # else it keeps them all
             file.seek(tar.offset)
         blocks = iter(functools.partial(file.read, _READ_BYTES), b"")
         end = next(blocks, b"")
