@@ -37,7 +37,7 @@ def _check_whole(url: str) -> None:
             num_members = 0
             while tar.next() is not None:
                 num_members += 1
-                tar.members.clear()  # else it keeps them all
+                tar.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
             file.seek(tar.offset)
         blocks = iter(functools.partial(file.read, _READ_BYTES), b"")
         end = next(blocks, b"")
