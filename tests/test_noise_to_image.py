@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.testing import assert_close
 from training.toy import SPEC, Toy, ToyConfig, advance, toy_config, toy_run, weights
 
-from ganforge.batch import Batch, Networks
+from ganforge.batch import Batch, GenerateRequest, Networks
 from ganforge.components import Objective
 from ganforge.config import UnrollConfig
 from ganforge.errors import ConfigError
@@ -380,3 +380,12 @@ def test_unrolling_with_augmentation_is_refused():
     config = toy_config(loss={"unroll": {"lr": 0.1}}, augment="ada")
     with pytest.raises(ConfigError, match=r"loss\.unroll does not go with augment\.name=ada.*Remo"):
         toy_run(config)
+
+
+def test_generate_refuses_what_it_would_ignore():
+    gan = Toy(ToyConfig())
+    nets = gan.networks(SPEC)
+    with pytest.raises(ConfigError, match="'toy' has no truncation"):
+        gan.generate(nets, GenerateRequest([0], truncation=0.5))
+    with pytest.raises(ConfigError, match="no generation option 'sharpness'"):
+        gan.generate(nets, GenerateRequest([0], options={"sharpness": 1}))

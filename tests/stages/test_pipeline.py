@@ -415,3 +415,12 @@ def test_pipeline_without_the_labels_it_needs_ends_at_the_first_samples(here, as
             [*TINY, "data.source={name: folder, path: images}", "stages=[prepare]", asked],
         )
     assert not (here / "runs" / "quickstart" / "shards").exists()
+
+
+def test_pipeline_whose_slots_groups_do_not_fill_is_refused_before_preparing(here):
+    with pytest.raises(ConfigError, match="has 32 images .*groups of 5. Choose a multiple of 5"):
+        run_pipeline(
+            "quick/stylegan2_fashion_mnist",
+            ["model.mbstd_group=5", "train.slots=1", "train.trackers=[]"],
+        )
+    assert not (here / "runs").exists()
