@@ -49,8 +49,10 @@ class SpectralNorm(nn.Module):
         self._refine(self._matrix(weight.detach()), _WARM_UP)
 
     def _matrix(self, weight: Tensor) -> Tensor:
-        rows = weight.shape[self.dim]
-        return weight.float().transpose(0, self.dim).reshape(rows, -1)
+        """A row for each output; columns as in memory, for their order does not matter."""
+        others = (axis for axis in range(weight.dim()) if axis != self.dim)
+        columns = sorted(others, key=weight.stride, reverse=True)
+        return weight.float().permute(self.dim, *columns).reshape(weight.shape[self.dim], -1)
 
     @torch.no_grad()
     def _refine(self, matrix: Tensor, times: int) -> None:
@@ -62,12 +64,11 @@ class SpectralNorm(nn.Module):
 
     def sigma(self, weight: Tensor) -> Tensor:
         """The current estimate of the largest singular value, differentiable in `weight`."""
-        matrix = self._matrix(weight)
         # A copy: a later forward changes the buffer before this one's backward.
         u = self.u.clone()
-        with torch.no_grad():
-            v = functional.normalize(matrix.T @ u, dim=0, eps=self.eps)
-        return torch.dot(u, matrix @ v)
+        # u'Wv with v = W'u / |W'u|.
+        sigma: Tensor = torch.linalg.vector_norm(self._matrix(weight).T @ u)
+        return sigma
 
     def forward(self, weight: Tensor) -> Tensor:
         """Same shape as `weight`, with spectral norm about one."""

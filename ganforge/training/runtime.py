@@ -25,8 +25,9 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import _get_default_store
 
 from ganforge.errors import ConfigError, GanforgeError, suggest
+from ganforge.training.forms import Forms
 from ganforge.training.precision import PrecisionChoice, choose_precision, has_bf16
-from ganforge.training.small_grids import SmallGrids, has_matrix_units
+from ganforge.training.small_grids import has_matrix_units
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -84,7 +85,8 @@ class Runtime:
         self.precision, said = choose_precision(precision, bf16, use_cpu)
         if said:
             log.log(logging.INFO if precision == "auto" else logging.WARNING, said)
-        self._has_matrix_units = use_cpu and self.precision == "bf16" and has_matrix_units()
+        tiles = self.precision == "bf16" and has_matrix_units()
+        self._forms = Forms(matrix_units=tiles) if use_cpu else contextlib.nullcontext()
         if use_cpu:
             torch.set_num_threads(cpu_threads())
 
@@ -120,7 +122,7 @@ class Runtime:
         The forms differ by rounding, and with the size of the batch, so that generation does
         without them.
         """
-        with self.autocast(), SmallGrids() if self._has_matrix_units else contextlib.nullcontext():
+        with self.autocast(), self._forms:
             yield
 
     def all_reduce_sum(self, flat: Tensor) -> Tensor:

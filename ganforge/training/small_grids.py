@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
+from ganforge.layers import leaky_relu, relu
 from ganforge.training.precision import cpu_flags
 
 _MAX_WIDTH = 8
@@ -28,26 +28,22 @@ def has_matrix_units() -> bool:
     return "amx_bf16" in cpu_flags()
 
 
-class SmallGrids(TorchFunctionMode):
-    """Within this context, `conv2d` and `conv_transpose2d` lay small images side by side.
+def _relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """`functional.relu`, without a mask in front of a convolution side by side."""
+    if inplace or not _is_small(input):
+        return functional.relu(input, inplace)
+    return relu(input)
 
-    Only bfloat16 on a CPU, and only where it was measured to be faster; the rest is as it was.
-    """
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Take over the two functions where it pays."""
-        kwargs = kwargs or {}
-        if func is torch.conv2d:
-            return _conv2d(*args, **kwargs)
-        if func is torch.conv_transpose2d:
-            return _conv_transpose2d(*args, **kwargs)
-        return func(*args, **kwargs)
+def _leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """`functional.leaky_relu`, likewise."""
+    if inplace or not _is_small(input):
+        return functional.leaky_relu(input, negative_slope, inplace)
+    return leaky_relu(input, negative_slope)
+
+
+def _is_small(x: Tensor) -> bool:
+    return x.device.type == "cpu" and x.ndim == 4 and 1 < x.shape[3] <= _MAX_WIDTH
 
 
 def _conv2d(
@@ -79,8 +75,7 @@ def _conv_transpose2d(
     dilation: int | Sequence[int] = 1,
 ) -> Tensor:
     """`torch.conv_transpose2d`, by the form that is faster."""
-    is_small = input.ndim == 4 and 1 < input.shape[3] <= _MAX_WIDTH
-    if is_small and _is_plain(input, weight, dilation, groups):
+    if _is_small(input) and _is_plain(input, weight, dilation, groups):
         return conv_transpose2d_side_by_side(
             input, weight, bias, _pair(stride), _pair(padding), _pair(output_padding)
         )
@@ -167,3 +162,12 @@ def _taken_apart(y: Tensor, num: int, place: int, width: int) -> Tensor:
     rows = functional.pad(rows, (0, 0, 0, max(0, num * place - total)))
     images = rows.reshape(height, num, place, channels)[:, :, :width].permute(1, 3, 0, 2)
     return images.contiguous(memory_format=torch.channels_last)
+
+
+FORMS: Mapping[Callable[..., Any], Callable[..., Any]] = {
+    torch.conv2d: _conv2d,
+    torch.conv_transpose2d: _conv_transpose2d,
+    functional.relu: _relu,
+    functional.leaky_relu: _leaky_relu,
+}
+"""What stands in for torch's functions."""

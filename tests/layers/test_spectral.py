@@ -17,6 +17,7 @@ def top_singular_value(matrix):
     [
         (nn.Linear(6, 4), lambda w: w),
         (nn.Conv2d(3, 5, 3), lambda w: w.reshape(5, -1)),
+        (nn.Conv2d(3, 5, 3).to(memory_format=torch.channels_last), lambda w: w.reshape(5, -1)),
         (nn.ConvTranspose2d(3, 5, 3), lambda w: w.transpose(0, 1).reshape(5, -1)),
         (nn.Embedding(7, 3), lambda w: w),
     ],
@@ -46,6 +47,24 @@ def test_spectral_norm_gradient_matches_the_exact_derivative():
     exact = original.detach().clone().requires_grad_()
     (exact / top_singular_value(exact) * probe).sum().backward()
     assert_close(original.grad, exact.grad, atol=1e-4, rtol=1e-3)
+
+
+def test_spectral_norm_of_a_zero_weight_is_zero_with_finite_gradients():
+    wrapped = spectral_norm(nn.Linear(4, 3))
+    original = wrapped.parametrizations.weight.original
+    nn.init.zeros_(original)
+    wrapped.weight.sum().backward()
+    assert_close(wrapped.weight, torch.zeros(3, 4))
+    assert original.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_spectral_norm_of_a_convolution_copies_no_weight(layout):
+    conv = spectral_norm(nn.Conv2d(3, 5, 3).to(memory_format=layout))
+    original = conv.parametrizations.weight.original
+    matrix = conv.parametrizations.weight[0]._matrix(original)
+    assert matrix.shape == (5, 27)
+    assert matrix.data_ptr() == original.data_ptr()
 
 
 def test_spectral_norm_two_forwards_then_two_backwards_works():

@@ -1,21 +1,16 @@
 """Small images side by side: equal to torch's convolutions, and only where they are faster."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
-from training.toy import advance, toy_config, toy_run
 
-from ganforge.training import runtime, small_grids
-from ganforge.training.small_grids import (
-    SmallGrids,
-    conv2d_side_by_side,
-    conv_transpose2d_side_by_side,
-)
+from ganforge.training import small_grids
+from ganforge.training.forms import Forms
+from ganforge.training.small_grids import conv2d_side_by_side, conv_transpose2d_side_by_side
 
 SIZES = list(itertools.product((3, 4), (2, 5, 8), (1, 2, 3, 4, 5), (1, 2, 3), (0, 1, 2)))
 
@@ -62,11 +57,6 @@ def test_side_by_side_has_gradients_of_gradients():
     assert torch.autograd.gradgradcheck(twice, draw(2, 2, 2, 2, seed=1).requires_grad_())
 
 
-def has_mode():
-    modes = torch.overrides._get_current_function_mode_stack()
-    return any(isinstance(mode, SmallGrids) for mode in modes)
-
-
 def laid_side_by_side(monkeypatch, layer, x, *, dtype=torch.bfloat16):
     """Whether the context lays the images of `x` side by side for a layer under autocast."""
     seen = []
@@ -75,7 +65,7 @@ def laid_side_by_side(monkeypatch, layer, x, *, dtype=torch.bfloat16):
     enabled = dtype == torch.bfloat16
     with torch.autocast("cpu", torch.bfloat16, enabled=enabled), torch.no_grad():
         expected = layer(x)
-        with SmallGrids():
+        with Forms(matrix_units=True):
             found = layer(x)
     assert_close(found, expected, atol=0.02, rtol=0.02)
     return bool(seen)
@@ -112,35 +102,35 @@ def test_small_grids_leaves_single_images_and_float32_alone(monkeypatch):
 def test_small_grids_is_seen_by_compiled_networks():
     layer, x = nn.Conv2d(128, 128, 3, padding=1), torch.randn(3, 128, 4, 4)
     counted = torch.compile(layer, backend="eager")
-    with torch.autocast("cpu", torch.bfloat16), SmallGrids():
+    with torch.autocast("cpu", torch.bfloat16), Forms(matrix_units=True):
         assert_close(counted(x), layer(x), atol=0, rtol=0)
 
 
-@pytest.mark.parametrize(("flags", "expected"), [({"amx_bf16"}, True), ({"avx512_bf16"}, False)])
-def test_runtime_lays_images_side_by_side_with_matrix_units_in_bf16(monkeypatch, flags, expected):
-    monkeypatch.setattr(small_grids, "cpu_flags", lambda: flags)
-    monkeypatch.setattr(runtime, "has_bf16", lambda device: True)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    for precision, wanted in (("bf16", expected), ("fp32", False)):
-        with runtime.Runtime(precision).training_forward():
-            assert has_mode() is wanted
-        assert not has_mode()
+@pytest.mark.parametrize("rectify", [nn.ReLU(), nn.LeakyReLU(0.1), nn.LeakyReLU(0.1, inplace=True)])
+@pytest.mark.parametrize("side", [4, 20])
+def test_rectifiers_of_small_grids_are_the_same_function(rectify, side):
+    x = torch.randn(2, 3, side, side).requires_grad_()
+    probe = torch.randn(2, 3, side, side)
+    compiled = torch.compile(lambda x: rectify(x * 2), backend="aot_eager")
+    with Forms(matrix_units=True):
+        found = compiled(x)
+    expected = rectify(x * 2)
+    assert_close(found, expected)
+    grads = (torch.autograd.grad((y * probe).sum(), x)[0] for y in (found, expected))
+    assert_close(*grads)
 
 
-def test_every_phase_of_a_step_lays_images_side_by_side_and_generation_does_not():
-    run = toy_run(toy_config())
-    run.runtime._has_matrix_units = True
-    seen = []
+@pytest.mark.parametrize(("side", "masks"), [(8, 0), (9, 1)])
+def test_rectifiers_of_small_grids_keep_no_mask(side, masks):
+    def rectified(x):
+        return functional.pad(functional.relu(x * 2), (1, 1))
 
-    def noted(phase):
-        def loss(nets, batch):
-            seen.append(has_mode())
-            return phase.loss(nets, batch)
-
-        return replace(phase, loss=loss)
-
-    run.phases = [noted(phase) for phase in run.phases]
-    advance(run, 1)
-    assert seen == [True, True]
-    with run.runtime.autocast():
-        assert not has_mode()
+    kept = []
+    compiled = torch.compile(rectified, backend="aot_eager_decomp_partition")
+    x = torch.randn(2, 3, side, side).requires_grad_()
+    with (
+        Forms(matrix_units=True),
+        torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t),
+    ):
+        compiled(x)
+    assert sum(t.dtype == torch.bool for t in kept) == masks
