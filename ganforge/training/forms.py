@@ -80,7 +80,7 @@ def batch_norm_by_image(
     that the gradient sums up over a batch is summed up over images first, too.
     """
     with full_precision(x):
-        wide = x.float()
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
         variances, means = torch.var_mean(wide, dim=(2, 3), unbiased=False)
         mean = means.mean(dim=0)
         var = (variances + (means - mean).square()).mean(dim=0)

@@ -19,26 +19,36 @@ def active_forms():
 
 
 def draw(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, dtype=torch.double, generator=generator)
 
 
 @pytest.mark.parametrize("affine", [True, False])
 def test_batch_norm_by_image_equals_batch_norm_with_gradients_of_gradients(affine):
-    # Means far from zero, and different ones: sums of squares would cancel.
-    x = (draw(5, 3, 4, 6) * 0.1 + 10 * draw(5, 3, 1, 1, seed=1)).requires_grad_()
+    # Every image has another mean, so that the joint variance is not the mean of theirs.
+    x = (draw(5, 3, 4, 6) + draw(5, 3, 1, 1, seed=1)).requires_grad_()
     probe, weight, bias = draw(5, 3, 4, 6, seed=2), draw(3, seed=3), draw(3, seed=4)
-    parameters = (weight.requires_grad_(), bias.requires_grad_()) if affine else (None, None)
+    inputs = [x, weight.requires_grad_(), bias.requires_grad_()] if affine else [x]
+    parameters = inputs[1:] or [None, None]
     results = []
     for form in (functional.batch_norm, batch_norm_by_image):
-        mean, var = torch.zeros(3), torch.ones(3)
-        training = (True,) if form is functional.batch_norm else ()
+        mean, var = draw(3, seed=5), draw(3, seed=6)
+        training = [True] if form is functional.batch_norm else []
         y = form(x, mean, var, *parameters, *training, 0.3, 1e-4)
-        inputs = [x, *(p for p in parameters if p is not None)]
         grads = torch.autograd.grad((y**3 * probe).sum(), inputs, create_graph=True)
         second = torch.autograd.grad(grads[0].square().sum(), inputs, materialize_grads=True)
         results.append([y, mean, var, *grads, *second])
     for expected, found in zip(*results, strict=True):
-        assert_close(found, expected, atol=1e-4 * expected.detach().abs().max().item(), rtol=1e-3)
+        assert_close(found, expected)
+
+
+def test_batch_norm_by_image_keeps_bfloat16_and_is_exact_where_means_are_large():
+    x = (draw(4, 2, 8, 8) + 100).float()
+    y = batch_norm_by_image(x, None, None, None, None, 0.1, 1e-5)
+    exact = functional.batch_norm(x.double(), None, None, training=True)
+    assert_close(y.double(), exact, atol=1e-4, rtol=1e-4)
+    low = batch_norm_by_image(x.bfloat16(), None, None, None, None, 0.1, 1e-5)
+    assert low.dtype == torch.bfloat16
 
 
 def taken_by_image(monkeypatch, module, x, *, is_compiled=True):
@@ -55,7 +65,7 @@ def taken_by_image(monkeypatch, module, x, *, is_compiled=True):
 
 
 def test_compiled_batches_are_normalised_by_image(monkeypatch):
-    x, plain, formed = draw(4, 3, 5, 5), nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+    x, plain, formed = draw(4, 3, 5, 5).float(), nn.BatchNorm2d(3), nn.BatchNorm2d(3)
     num, found = taken_by_image(monkeypatch, formed, x)
     assert num == 1
     assert_close(found, plain(x))
@@ -73,13 +83,13 @@ def test_compiled_batches_are_normalised_by_image(monkeypatch):
     ],
 )
 def test_other_normalisations_stay_torchs(monkeypatch, module, shape, is_compiled):
-    num, _ = taken_by_image(monkeypatch, module, draw(*shape), is_compiled=is_compiled)
+    num, _ = taken_by_image(monkeypatch, module, draw(*shape).float(), is_compiled=is_compiled)
     assert num == 0
 
 
 def test_a_single_value_for_each_channel_is_refused_as_by_torch(monkeypatch):
     with pytest.raises(Exception, match="more than 1 value per channel"):
-        taken_by_image(monkeypatch, nn.BatchNorm2d(3), draw(1, 3, 1, 1))
+        taken_by_image(monkeypatch, nn.BatchNorm2d(3), draw(1, 3, 1, 1).float())
 
 
 @pytest.mark.parametrize(("flags", "expected"), [({"amx_bf16"}, True), ({"avx512_bf16"}, False)])
