@@ -76,8 +76,8 @@ def batch_norm_by_image(
 ) -> Tensor:
     """Equal to `functional.batch_norm(..., training=True)` for [N, C, H, W] and parameters [C].
 
-    Means and variances of all images are joined by Chan et al. 1979, STAN-CS-79-773, eq. 2.1. All
-    that the gradient sums up over a batch is summed up over images first, too.
+    Means and variances of all images are joined as by Chan, Golub and LeVeque 1979,
+    STAN-CS-79-773. What the gradient sums up over a batch is summed up over images first, too.
     """
     with full_precision(x):
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
