@@ -139,6 +139,7 @@ def test_conv_resampler_down_equals_filter_convolution_and_subsampling(kernel_si
 def test_conv_resampler_without_mode_is_a_same_size_convolution():
     x, weight = torch.randn(1, 2, 5, 7), torch.randn(3, 2, 3, 3)
     assert_close(ConvResampler(3)(x, weight), functional.conv2d(x, weight, padding=1))
+    assert_close(ConvResampler(3, padding=2)(x, weight), functional.conv2d(x, weight, padding=2))
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
