@@ -78,7 +78,7 @@ def _matrix(taps: Tensor, length: int, up: int, down: int, padding: tuple[int, i
 
 def _multiply(img: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Rows @ img @ columns.T for each channel, along the memory as it lies."""
-    num, channels, height, width = img.shape
+    num, channels, height, _ = img.shape
     above, across = len(rows), len(columns)
     # One channel lies both ways; plain strides are what compilation foresees for it.
     if channels > 1 and img.is_contiguous(memory_format=torch.channels_last):
