@@ -17,17 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ganforge.cli import _COMMANDS, main
-from ganforge.components import (
-    AdversarialLoss,
-    Architecture,
-    Augmentation,
-    Component,
-    FeatureExtractor,
-    Metric,
-    Regularizer,
-    Source,
-)
-from ganforge.config import (
+from ganforge.config.models import (
     ComponentConfig,
     DataConfig,
     EvaluateConfig,
@@ -40,9 +30,14 @@ from ganforge.config import (
     ScheduleConfig,
     TrainConfig,
 )
-from ganforge.registry import get_registry
-from ganforge.schedules import Schedule
-from ganforge.text_encoder import TextEncoder
+from ganforge.config.schedules import Schedule
+from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.component import Component
+from ganforge.interfaces.metric import FeatureExtractor, Metric
+from ganforge.interfaces.objective import AdversarialLoss, Augmentation, Regularizer
+from ganforge.interfaces.source import Source
+from ganforge.interfaces.text_encoder import TextEncoder
+from ganforge.registry.plugins import get_registry
 
 DOCS = Path(__file__).parent
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (

@@ -5,28 +5,8 @@ Names exported here are stable: they change only with a note in the changelog.
 
 from pydantic import Field
 
-from ganforge.batch import Batch, GenerateRequest, ImageSpec, Networks, full_precision
-from ganforge.components import (
-    AdversarialLoss,
-    Architecture,
-    Augmentation,
-    Component,
-    FeatureExtractor,
-    Metric,
-    Objective,
-    PenaltyInput,
-    Phase,
-    Regularizer,
-    RegularizerConfig,
-    RunContext,
-    Sample,
-    Source,
-    Stage,
-    Terms,
-    hookimpl,
-)
-from ganforge.config import ComponentConfig, OptimizerConfig
-from ganforge.config import StrictModel as ComponentOptions
+from ganforge.config.models import ComponentConfig, OptimizerConfig
+from ganforge.config.models import StrictModel as ComponentOptions
 from ganforge.errors import (
     ConfigError,
     DataError,
@@ -36,10 +16,27 @@ from ganforge.errors import (
     ShapeError,
     suggest,
 )
-from ganforge.frozen import FrozenFeatures
-from ganforge.noise_to_image import NoiseToImage
-from ganforge.penalties import with_penalties
-from ganforge.text_encoder import TextEncoder
+from ganforge.interfaces.architecture import Architecture, Phase
+from ganforge.interfaces.batch import Batch, Networks, full_precision
+from ganforge.interfaces.component import Component, hookimpl
+from ganforge.interfaces.generation import GenerateRequest
+from ganforge.interfaces.metric import FeatureExtractor, Metric
+from ganforge.interfaces.objective import (
+    AdversarialLoss,
+    Augmentation,
+    Objective,
+    PenaltyInput,
+    Regularizer,
+    RegularizerConfig,
+    Terms,
+)
+from ganforge.interfaces.source import Sample, Source
+from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.stage import RunContext, Stage
+from ganforge.interfaces.text_encoder import TextEncoder
+from ganforge.objectives.adversarial_pair import NoiseToImage
+from ganforge.objectives.frozen_features import FrozenFeatures
+from ganforge.objectives.penalties import with_penalties
 
 __all__ = [
     "AdversarialLoss",

@@ -144,7 +144,7 @@ def _refused(kind: str, where: str, cure: str) -> Finding:
 
 
 def _plugins() -> Iterator[Finding]:
-    from ganforge.registry import get_registry
+    from ganforge.registry.plugins import get_registry
 
     try:
         registry = get_registry()
@@ -172,7 +172,7 @@ def _inception() -> Iterator[Finding]:
     """Where the weights of the FID network are looked for."""
     import torch
 
-    from ganforge.metrics.cache import default_cache_dir
+    from ganforge.io.cache import default_cache_dir
     from ganforge.metrics.weights import weights_url
 
     name = weights_url().rpartition("/")[2]

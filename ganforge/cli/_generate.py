@@ -9,13 +9,13 @@ from PIL import Image
 from torch import Tensor
 
 from ganforge.cli._options import own_options, parse_options
-from ganforge.config import ComponentConfig, DataConfig, EvaluateConfig
+from ganforge.config.models import ComponentConfig, DataConfig, EvaluateConfig
 from ganforge.errors import ConfigError, DataError
-from ganforge.hub import PretrainedGan, save_images
-from ganforge.hub.inference import run_request
-from ganforge.hub.prompts import ENCODER_OPTION
-from ganforge.hub.requests import check_count, parse_seeds
-from ganforge.hub.samples import check_folder
+from ganforge.imaging.save import check_folder, save_images
+from ganforge.inference.batches import run_request
+from ganforge.inference.pretrained import PretrainedGan
+from ganforge.inference.prompts import ENCODER_OPTION
+from ganforge.inference.requests import check_count, parse_seeds
 from ganforge.metrics.evaluation import evaluate
 from ganforge.metrics.requests import request_maker
 from ganforge.training.runtime import Runtime

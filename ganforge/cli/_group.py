@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from ganforge.edge import explain
-from ganforge.errors import GanforgeError, PluginConflict, RunStopped, suggest
+from ganforge.errors import GanforgeError, PluginConflict, RunStopped, explain, suggest
 
 
 class ErrorGroup(click.Group):
@@ -90,7 +89,7 @@ def third_party_commands() -> dict[str, tuple[click.Command, str]]:
     if not entries:
         return {}
     # The registry imports torch: only pay for it when there is a third-party plugin.
-    from ganforge.registry import empty_registry, load_plugins
+    from ganforge.registry.plugins import empty_registry, load_plugins
 
     registry = empty_registry()
     load_plugins(registry, entries)

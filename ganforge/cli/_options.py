@@ -7,8 +7,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from ganforge.components import Architecture
 from ganforge.errors import ConfigError, suggest
+from ganforge.interfaces.architecture import Architecture
 
 _PARAMETERS = {"label": "labels", "text": "texts", "num_images": "num"}
 """Names of the library, and those of the command line's arguments."""

@@ -6,12 +6,12 @@ from typing import Any
 
 from ganforge.cli._options import own_options, parse_options
 from ganforge.errors import ConfigError
-from ganforge.hub import PretrainedGan
-from ganforge.hub.films import check_film
-from ganforge.hub.requests import parse_seeds
-from ganforge.hub.samples import check_folder
-from ganforge.hub.sheets import check_png, check_scale
-from ganforge.pictures import check_size
+from ganforge.imaging.animation import check_film
+from ganforge.imaging.grids import check_size
+from ganforge.imaging.save import check_folder
+from ganforge.inference.pretrained import PretrainedGan
+from ganforge.inference.requests import parse_seeds
+from ganforge.inference.results import check_png, check_scale
 
 Arguments = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ganforge.data.inspect import DatasetReport
+    from ganforge.data.prepare.inspect import DatasetReport
 
 _MOST_SIZES = 8
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -49,9 +49,9 @@ def prepare(
     of the source itself begin with source., e.g.: prepare pairs shards source.source=maps
     source.target=photos
     """
-    from ganforge.data.guess import guess_source
-    from ganforge.data.prepare import prepare as prepare_shards
-    from ganforge.pipeline_file import data_section
+    from ganforge.config.load import data_section
+    from ganforge.data.prepare.guess import guess_source
+    from ganforge.data.prepare.prepare import prepare as prepare_shards
 
     index = prepare_shards(
         data_section([*_as_settings(guess_source(source)), *settings]),
@@ -95,8 +95,8 @@ def embed(
     be LOCATION itself with --overwrite.
     """
     from ganforge.cli._options import parse_options
-    from ganforge.config import ComponentConfig
-    from ganforge.data.embed import embed as embed_shards
+    from ganforge.config.models import ComponentConfig
+    from ganforge.data.prepare.embed import embed as embed_shards
 
     config = ComponentConfig(name=encoder, **parse_options(settings, "SETTINGS:"))
     index = embed_shards(location, out, config, overwrite=overwrite, progress=not as_json)
@@ -121,8 +121,8 @@ def inspect(
     LOCATION is a folder or URL with shards, a raw folder, zip or manifest, or a pipeline file,
     whose source is looked at.
     """
-    from ganforge.data.inspect import inspect as inspect_data
-    from ganforge.pipeline_file import load_pipeline
+    from ganforge.config.load import load_pipeline
+    from ganforge.data.prepare.inspect import inspect as inspect_data
 
     is_pipeline = Path(location).suffix in (".yaml", ".yml")
     report = inspect_data(
@@ -147,7 +147,7 @@ def verify(ctx: click.Context, location: str, hashes: bool, as_json: bool) -> No
     """Check the shards at LOCATION against their index. Exit code 1 when one is damaged."""
     from dataclasses import asdict
 
-    from ganforge.data.verify import verify_shards
+    from ganforge.data.shards.verify import verify_shards
 
     report = verify_shards(location, hashes=hashes)
     if as_json:

@@ -27,7 +27,7 @@ def publish(
     FOLDER may also be a run's folder with an `export` in it. The token is that of `hf auth
     login` or HF_TOKEN.
     """
-    from ganforge.hub import push_folder
+    from ganforge.hub.push import push_folder
 
     export = folder / "export" if (folder / "export").is_dir() else folder
     pushed = push_folder(export, repo_id, revision=revision, private=private, message=message)
@@ -47,8 +47,8 @@ def pull(
     repo_id: str, out: Path | None, revision: str | None, offline: bool, as_json: bool
 ) -> None:
     """Download the model REPO_ID and check it. Prints the folder that holds it."""
-    from ganforge.hub import pull as pull_model
-    from ganforge.hub.samples import check_folder
+    from ganforge.hub.pull import pull as pull_model
+    from ganforge.imaging.save import check_folder
 
     if out is not None:
         check_folder(out)

@@ -9,7 +9,7 @@ import click
 from ganforge.cli import _shared
 
 if TYPE_CHECKING:
-    from ganforge.hub import PretrainedGan
+    from ganforge.inference.pretrained import PretrainedGan
 
 
 @click.command(
@@ -103,7 +103,7 @@ def evaluate(model: str, **arguments: Any) -> None:
 
 
 def _load(model: str, arguments: dict[str, Any]) -> "PretrainedGan":
-    from ganforge.hub import PretrainedGan
+    from ganforge.inference.pretrained import PretrainedGan
 
     return PretrainedGan.from_pretrained(
         model,

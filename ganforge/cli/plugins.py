@@ -15,7 +15,7 @@ def plugins() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_plugins(as_json: bool) -> None:
     """List all components: what they are, their names, and the package they come from."""
-    from ganforge.registry import get_registry
+    from ganforge.registry.plugins import get_registry
 
     registry = get_registry()
     rows = []
@@ -40,7 +40,7 @@ def list_plugins(as_json: bool) -> None:
 def new(name: str, out: Path) -> None:
     """Write a complete plugin package NAME that installs, trains and passes its tests."""
     from ganforge.plugin_tools.scaffold import new_plugin
-    from ganforge.registry import get_registry
+    from ganforge.registry.plugins import get_registry
 
     folder = new_plugin(name, out, get_registry())
     click.echo(f"Wrote {folder}. Next: pip install -e '{folder}[test]' && pytest {folder}")

@@ -13,7 +13,7 @@ def run(pipeline: str, overrides: tuple[str, ...], dry_run: bool) -> None:
     OVERRIDES are section.key=value. Finished stages are skipped; the same command resumes.
     On several processes: accelerate launch -m ganforge.run PIPELINE.
     """
-    from ganforge.run import run_pipeline, set_up_logging
+    from ganforge.pipeline.run import run_pipeline, set_up_logging
 
     set_up_logging()
     run_pipeline(pipeline, overrides, dry_run=dry_run)

@@ -14,9 +14,9 @@ def schema(out: Path | None) -> None:
     For completion in an editor with the YAML language server, begin a pipeline file with
     `# yaml-language-server: $schema=pipeline.schema.json`.
     """
-    from ganforge.files import write_text
-    from ganforge.pipeline_file import json_schema
-    from ganforge.registry import get_registry
+    from ganforge.io.atomic import write_text
+    from ganforge.registry.plugins import get_registry
+    from ganforge.registry.schema import json_schema
 
     text = json.dumps(json_schema(get_registry()), indent=2)
     if out is None:

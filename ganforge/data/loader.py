@@ -12,11 +12,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ganforge.config import DataConfig
-from ganforge.data.fields import WHITE_16
-from ganforge.data.index import load_index
+from ganforge.config.models import DataConfig
 from ganforge.data.order import StreamOrder
-from ganforge.data.reader import FieldValues, SampleReader, check_fields, check_shards_present
+from ganforge.data.shards.fields import WHITE_16
+from ganforge.data.shards.index import load_index
+from ganforge.data.shards.reader import (
+    FieldValues,
+    SampleReader,
+    check_fields,
+    check_shards_present,
+)
 from ganforge.errors import DataError, GanforgeError
 
 logger = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.encoders.words import revision_of, words_of
-from ganforge.text_encoder import TextEncoder, unit_scale
+from ganforge.interfaces.text_encoder import TextEncoder, unit_scale
 
 _VERSION = 1
 

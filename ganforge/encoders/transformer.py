@@ -14,10 +14,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.encoders.words import revision_of
 from ganforge.errors import ConfigError
-from ganforge.text_encoder import TextEncoder, unit_scale
+from ganforge.interfaces.text_encoder import TextEncoder, unit_scale
 
 _BATCH = 64
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.encoders.words import file_sha256, revision_of, words_of
 from ganforge.errors import DataError
-from ganforge.text_encoder import TextEncoder, unit_scale
+from ganforge.interfaces.text_encoder import TextEncoder, unit_scale
 
 _VERSION = 1
 _FREQUENT = 20000

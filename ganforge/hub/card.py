@@ -9,7 +9,7 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from pydantic import Field
 
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.hub.format import CARD_FILE, SAMPLES_FILE, ModelInfo, repo_slug
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)

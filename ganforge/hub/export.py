@@ -13,10 +13,7 @@ from PIL import Image
 from torch import nn
 
 import ganforge
-from ganforge.batch import ImageSpec
-from ganforge.components import Architecture
 from ganforge.errors import PublishError
-from ganforge.files import naming, write_png
 from ganforge.hub.card import CardInfo, write_card
 from ganforge.hub.format import (
     CONFIG_FILE,
@@ -29,7 +26,11 @@ from ganforge.hub.format import (
     flatten_state,
     write_info,
 )
-from ganforge.registry import get_registry
+from ganforge.imaging.save import write_png
+from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.spec import ImageSpec
+from ganforge.io.atomic import naming
+from ganforge.registry.plugins import get_registry
 
 
 def export_model(

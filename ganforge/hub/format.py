@@ -15,11 +15,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ganforge.batch import ImageSpec
-from ganforge.components import Architecture
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.errors import PublishError
 from ganforge.hub.schema import SpecFields
+from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.spec import ImageSpec
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"

@@ -7,7 +7,7 @@ from huggingface_hub import HfApi
 
 from ganforge import __version__
 from ganforge.errors import PublishError
-from ganforge.hub.faults import explain_hub_faults
+from ganforge.hub.errors import explain_hub_faults
 from ganforge.hub.format import (
     CARD_FILE,
     CONFIG_FILE,

@@ -8,7 +8,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from ganforge.errors import PublishError
-from ganforge.hub.faults import explain_hub_faults
+from ganforge.hub.errors import explain_hub_faults
 from ganforge.hub.format import (
     CARD_FILE,
     CONFIG_FILE,

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, StrictInt, StrictStr, field_validator
 
-from ganforge.config import StrictModel
-from ganforge.images import MODES
+from ganforge.config.models import StrictModel
+from ganforge.imaging.images import MODES
 
 _Side = Annotated[StrictInt, Field(gt=0, le=16384)]
 _Names = tuple[StrictStr, ...]

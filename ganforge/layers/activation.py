@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ganforge.batch import full_precision
+from ganforge.interfaces.batch import full_precision
 
 
 def relu(x: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganforge.batch import full_precision
 from ganforge.errors import ShapeError
+from ganforge.interfaces.batch import full_precision
 from ganforge.layers.spectral import spectral_norm
 
 

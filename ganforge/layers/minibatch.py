@@ -6,8 +6,8 @@ Both look at the slot they are given: statistics never cross slots or ranks.
 import torch
 from torch import Tensor, nn
 
-from ganforge.batch import full_precision
 from ganforge.errors import ShapeError
+from ganforge.interfaces.batch import full_precision
 
 
 class MinibatchStdDev(nn.Module):

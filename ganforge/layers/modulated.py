@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ganforge.batch import full_precision
+from ganforge.interfaces.batch import full_precision
 from ganforge.layers.equalized import EqualizedLinear
 from ganforge.layers.resample import BINOMIAL_TAPS, ConvResampler, ResampleMode
 

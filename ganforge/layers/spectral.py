@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
-from ganforge.batch import full_precision
+from ganforge.interfaces.batch import full_precision
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 

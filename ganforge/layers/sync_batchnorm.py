@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ganforge.batch import full_precision
+from ganforge.interfaces.batch import full_precision
 
 
 class _SumOverRanks(torch.autograd.Function):

@@ -6,7 +6,8 @@ it is asked for.
 
 from typing import TYPE_CHECKING, Any
 
-from ganforge.components import FeatureExtractor, Metric, hookimpl
+from ganforge.interfaces.component import hookimpl
+from ganforge.interfaces.metric import FeatureExtractor, Metric
 from ganforge.metrics.extractors import InceptionV3Compat
 from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.scores import (

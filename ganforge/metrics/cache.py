@@ -17,11 +17,6 @@ log = logging.getLogger(__name__)
 _FORMAT = 1
 
 
-def default_cache_dir() -> Path:
-    """The user's cache folder for ganforge."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganforge"
-
-
 class FeatureCache:
     """A folder with one file per set of features, named by the hash of what determines them."""
 

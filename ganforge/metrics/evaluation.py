@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 from ganforge import __version__
-from ganforge.batch import ImageSpec
-from ganforge.components import FeatureExtractor, Metric
-from ganforge.config import DataConfig, EvaluateConfig
+from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.errors import MetricError
-from ganforge.metrics.cache import FeatureCache, default_cache_dir
+from ganforge.interfaces.metric import FeatureExtractor, Metric
+from ganforge.interfaces.spec import ImageSpec
+from ganforge.io.cache import default_cache_dir
+from ganforge.metrics.cache import FeatureCache
 from ganforge.metrics.features import Extractor, extract_features, generated
 from ganforge.metrics.real import RealSet, real_features
 from ganforge.metrics.records import MetricRecord
-from ganforge.registry import get_registry
+from ganforge.registry.plugins import get_registry
 from ganforge.training.runtime import Runtime
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ganforge.components import FeatureExtractor
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.errors import MetricError
+from ganforge.interfaces.metric import FeatureExtractor
 from ganforge.metrics.weights import PUBLISHED_SHA256_PREFIX, find_weights
 
 _LAYERS = ("2048", "logits_unbiased")

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganforge.batch import full_precision
-from ganforge.components import FeatureExtractor
 from ganforge.errors import MetricError
-from ganforge.images import to_uint8
+from ganforge.imaging.images import to_uint8
+from ganforge.interfaces.batch import full_precision
+from ganforge.interfaces.metric import FeatureExtractor
 from ganforge.training.runtime import Runtime
 
 ImageBatches = Callable[[Sequence[range]], Iterator[Tensor]]

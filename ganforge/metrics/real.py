@@ -6,9 +6,9 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ganforge.config import DataConfig
-from ganforge.data.index import load_index
+from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
+from ganforge.data.shards.index import load_index
 from ganforge.errors import DataError, GanforgeError, MetricError
 from ganforge.metrics.cache import FeatureCache
 from ganforge.metrics.features import Extractor, extract_features

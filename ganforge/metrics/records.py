@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.errors import MetricError
 
 _PROTOCOL = (

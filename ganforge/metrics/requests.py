@@ -4,12 +4,13 @@ from collections.abc import Callable, Collection, Sequence
 
 import torch
 
-from ganforge.batch import GenerateRequest, ImageSpec
-from ganforge.config import DataConfig
-from ganforge.data.embed import check_embeddings
-from ganforge.data.index import load_index
+from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
-from ganforge.images import from_uint8
+from ganforge.data.prepare.embed import check_embeddings
+from ganforge.data.shards.index import load_index
+from ganforge.imaging.images import from_uint8
+from ganforge.interfaces.generation import GenerateRequest
+from ganforge.interfaces.spec import ImageSpec
 
 _IN_TURN = ("attributes", "text")
 

@@ -11,9 +11,9 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from ganforge.components import Metric
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.errors import MetricError
+from ganforge.interfaces.metric import Metric
 
 Features = Mapping[str, Tensor]
 Layers = Mapping[str, str]

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ganforge.errors import MetricError
-from ganforge.metrics.cache import default_cache_dir
+from ganforge.io.cache import default_cache_dir
 
 PUBLISHED_SHA256_PREFIX = "6726825d"
 """The published file's name ends with the first digits of its hash."""

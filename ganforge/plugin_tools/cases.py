@@ -8,16 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge.batch import GenerateRequest, ImageSpec
-from ganforge.components import Architecture
-from ganforge.config import LossConfig, ModelConfig, PipelineConfig, TrainConfig
+from ganforge.config.models import LossConfig, ModelConfig, PipelineConfig, TrainConfig
 from ganforge.errors import ConfigError, PluginContractError
-from ganforge.registry import get_registry
+from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.generation import GenerateRequest
+from ganforge.interfaces.spec import ImageSpec
+from ganforge.registry.plugins import get_registry
 from ganforge.training.build import build_architecture, build_objective, build_run
-from ganforge.training.loop import train
-from ganforge.training.meter import Meter
-from ganforge.training.run_state import TrainingRun
+from ganforge.training.engine.loop import train
+from ganforge.training.engine.meter import Meter
 from ganforge.training.runtime import Runtime
+from ganforge.training.state.run_state import TrainingRun
 
 _SIDES = (16, 32, 64, 128, 256)
 _OBJECTIVES: tuple[Mapping[str, Any], ...] = (

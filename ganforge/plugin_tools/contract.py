@@ -14,10 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge.batch import Batch, Blend, Networks
-from ganforge.components import Phase, Terms
-from ganforge.hub.mixing import blended_request
-from ganforge.noise_to_image import NoiseToImage
+from ganforge.inference.mixing import blended_request
+from ganforge.interfaces.architecture import Phase
+from ganforge.interfaces.batch import Batch, Networks
+from ganforge.interfaces.generation import Blend
+from ganforge.interfaces.objective import Terms
+from ganforge.objectives.adversarial_pair import NoiseToImage
 from ganforge.plugin_tools.cases import (
     Case,
     broken,
@@ -27,10 +29,10 @@ from ganforge.plugin_tools.cases import (
     train_case,
 )
 from ganforge.plugin_tools.objective_contract import check_objective_is_followed_or_refused
-from ganforge.training import checkpoint
 from ganforge.training.build import build_architecture
-from ganforge.training.loop import make_batches, make_stepper
-from ganforge.training.run_state import TrainingRun
+from ganforge.training.engine.loop import make_batches, make_stepper
+from ganforge.training.state import checkpoint
+from ganforge.training.state.run_state import TrainingRun
 
 Check = Callable[[Case], None]
 _GRADIENT_STEPS = 3

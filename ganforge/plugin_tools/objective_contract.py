@@ -5,12 +5,13 @@ from typing import Any
 
 from torch import Tensor
 
-from ganforge.batch import Batch, Networks
-from ganforge.components import PenaltyInput, Phase, Terms
-from ganforge.config import ComponentConfig, LossConfig
+from ganforge.config.models import ComponentConfig, LossConfig
 from ganforge.errors import ConfigError
+from ganforge.interfaces.architecture import Phase
+from ganforge.interfaces.batch import Batch, Networks
+from ganforge.interfaces.objective import PenaltyInput, Terms
 from ganforge.plugin_tools.cases import Case, broken, start, train_case
-from ganforge.training.run_state import TrainingRun
+from ganforge.training.state.run_state import TrainingRun
 
 _PENALTY_CURE = "Give each phase its network's by `with_penalties`, or refuse them in check()."
 _MATCHING_CURE = "Call super().discriminator_terms, or set supports_matching = False."

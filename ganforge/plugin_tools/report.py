@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from ganforge.components import Architecture, Component
 from ganforge.errors import GanforgeError, PluginContractError, PluginNotFound, suggest
+from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.component import Component
 from ganforge.plugin_tools.cases import cases_of
 from ganforge.plugin_tools.contract import CHECKS, check_builds
 from ganforge.plugin_tools.ranks import compare_ranks
-from ganforge.registry import Plugin, Registry, get_registry
+from ganforge.registry.plugins import Plugin, Registry, get_registry
 
 _PUBLIC = ("api", "layers", "losses", "regularizers", "images")
 

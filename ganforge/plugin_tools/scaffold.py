@@ -10,8 +10,8 @@ import jinja2
 
 from ganforge import __version__
 from ganforge.errors import PluginConflict, PluginError
-from ganforge.files import naming
-from ganforge.registry import Registry
+from ganforge.io.atomic import naming
+from ganforge.registry.plugins import Registry
 
 # Whose class would hide another name of the template.
 _RESERVED = frozenset(

@@ -9,31 +9,22 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganforge.batch import ImageSpec, Networks
-from ganforge.components import (
-    AdversarialLoss,
-    Architecture,
-    Augmentation,
-    Objective,
-    Phase,
-    Regularizer,
-)
-from ganforge.config import PipelineConfig
+from ganforge.config.models import PipelineConfig
 from ganforge.errors import ConfigError, PluginContractError
+from ganforge.interfaces.architecture import Architecture, Phase
+from ganforge.interfaces.batch import Networks
+from ganforge.interfaces.objective import AdversarialLoss, Augmentation, Objective, Regularizer
+from ganforge.interfaces.spec import ImageSpec
 from ganforge.layers.minibatch import MinibatchStdDev
 from ganforge.layers.sync_batchnorm import convert_sync_batchnorm
-from ganforge.registry import Registry, get_registry
-from ganforge.training.ema import Ema
-from ganforge.training.objective_check import (
-    check_objective,
-    warn_of_conditions,
-    warn_of_objective,
-)
-from ganforge.training.optimizers import build_optimizers
-from ganforge.training.progress import seed_slot
-from ganforge.training.run_state import TrainingRun
+from ganforge.registry.plugins import Registry, get_registry
+from ganforge.training.engine.ema import Ema
+from ganforge.training.engine.optimizers import build_optimizers
+from ganforge.training.engine.progress import seed_slot
+from ganforge.training.engine.standing_statistics import check_standing
+from ganforge.training.preflight import check_objective, warn_of_conditions, warn_of_objective
 from ganforge.training.runtime import Runtime
-from ganforge.training.standing import check_standing
+from ganforge.training.state.run_state import TrainingRun
 
 log = logging.getLogger(__name__)
 # Compiling takes half a minute to three, which pays only for runs of this many steps. In fp32 a

@@ -25,9 +25,9 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import _get_default_store
 
 from ganforge.errors import ConfigError, GanforgeError, suggest
-from ganforge.training.forms import Forms
+from ganforge.training.cpu.kernels import Forms
+from ganforge.training.cpu.small_grids import has_matrix_units
 from ganforge.training.precision import PrecisionChoice, choose_precision, has_bf16
-from ganforge.training.small_grids import has_matrix_units
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from turns import Kind, common_arguments, compete, options, serve, show
 
-from ganforge.batch import ImageSpec
-from ganforge.config import PipelineConfig
+from ganforge.config.models import PipelineConfig
+from ganforge.interfaces.spec import ImageSpec
 
 N_CRITIC, NUM_CLASSES, Z_DIM = 4, 10, 128
 KINDS = (Kind("discriminator", 1 - 1 / N_CRITIC, 0), Kind("both", 1 / N_CRITIC, N_CRITIC - 1))

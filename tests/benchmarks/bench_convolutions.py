@@ -25,11 +25,11 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from turns import show
 
-from ganforge.batch import ImageSpec
+from ganforge.interfaces.spec import ImageSpec
 from ganforge.training.build import build_run
-from ganforge.training.heap import keep_heap
-from ganforge.training.loop import make_batches, make_stepper
-from ganforge.training.progress import Progress
+from ganforge.training.cpu.heap import keep_heap
+from ganforge.training.engine.loop import make_batches, make_stepper
+from ganforge.training.engine.progress import Progress
 from ganforge.training.runtime import Runtime
 
 aten = torch.ops.aten

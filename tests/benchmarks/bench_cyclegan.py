@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 from turns import Kind, common_arguments, compete, options, serve, show
 
-from ganforge.batch import ImageSpec
-from ganforge.config import PipelineConfig
+from ganforge.config.models import PipelineConfig
+from ganforge.interfaces.spec import ImageSpec
 
 KINDS = (Kind("step", 1.0, 0),)
 

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 from turns import Kind, common_arguments, compete, options, serve, show
 
-from ganforge.batch import ImageSpec
-from ganforge.config import PipelineConfig
-from ganforge.training.heap import keep_heap
+from ganforge.config.models import PipelineConfig
+from ganforge.interfaces.spec import ImageSpec
+from ganforge.training.cpu.heap import keep_heap
 from ganforge.training.precision import has_bf16
 
 Z_DIM = 100

@@ -8,8 +8,8 @@ import torch
 from loops import serve_engine
 from turns import Kind, common_arguments, compete, options, show
 
-from ganforge.batch import ImageSpec
-from ganforge.config import PipelineConfig
+from ganforge.config.models import PipelineConfig
+from ganforge.interfaces.spec import ImageSpec
 
 KINDS = (Kind("step", 1.0, 0),)
 

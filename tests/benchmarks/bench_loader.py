@@ -24,11 +24,11 @@ import torch
 import webdataset
 from PIL import Image
 
-from ganforge.batch import ImageSpec
-from ganforge.config import DataConfig
-from ganforge.data.index import DatasetIndex, FieldSchema, load_index
+from ganforge.config.models import DataConfig
 from ganforge.data.loader import SlotLoader
-from ganforge.data.writer import EncodedSample, write_stream
+from ganforge.data.shards.index import DatasetIndex, FieldSchema, load_index
+from ganforge.data.shards.writer import EncodedSample, write_stream
+from ganforge.interfaces.spec import ImageSpec
 
 BATCH = 64
 DISTINCT = 256

@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_small_grids.py [--batch 32] [--rounds 12]
 
 In bfloat16, compiled, as a training step runs them; the two take turns, and the best round of each
-counts. `ganforge.training.small_grids` chooses by these numbers, on processors with AMX.
+counts. `ganforge.training.cpu.small_grids` chooses by these numbers, on processors with AMX.
 """
 
 import time
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganforge.training.heap import keep_heap
-from ganforge.training.small_grids import conv2d_side_by_side, conv_transpose2d_side_by_side
+from ganforge.training.cpu.heap import keep_heap
+from ganforge.training.cpu.small_grids import conv2d_side_by_side, conv_transpose2d_side_by_side
 
 Form = Callable[[Tensor, Tensor], Tensor]
 KINDS = {"3x3": (3, 1), "3x3 down": (3, 2), "4x4 down": (4, 2), "4x4 up": (4, 2)}

@@ -20,8 +20,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from ganforge.config import DataConfig
-from ganforge.data.prepare import prepare
+from ganforge.config.models import DataConfig
+from ganforge.data.prepare.prepare import prepare
 
 
 def write_images(folder: Path, count: int) -> None:

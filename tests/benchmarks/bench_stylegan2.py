@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 from turns import Kind, common_arguments, compete, options, serve, show
 
-from ganforge.batch import ImageSpec
-from ganforge.config import PipelineConfig
+from ganforge.config.models import PipelineConfig
+from ganforge.interfaces.spec import ImageSpec
 
 KINDS = (
     Kind("plain", 12 / 16, 0),

@@ -16,7 +16,7 @@ from ganforge_emoji.source import EmojiDomains, EmojiDomainsConfig
 from torch import Tensor
 
 import ganforge
-from ganforge.images import from_pil
+from ganforge.imaging.images import from_pil
 
 PACKAGE = "data/emoji/node_modules/emoji-datasource-{}"
 

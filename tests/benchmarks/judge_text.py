@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import ganforge
-from ganforge.batch import ImageSpec
-from ganforge.hub.prompts import embed_prompts
-from ganforge.images import from_pil
+from ganforge.imaging.images import from_pil
+from ganforge.inference.prompts import embed_prompts
+from ganforge.interfaces.spec import ImageSpec
 
 PACKAGE = "data/emoji/node_modules/emoji-datasource-{}"
 CHOICES, CHANCE = 10, 0.1

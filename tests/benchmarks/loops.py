@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 from turns import Kind, serve
 
-from ganforge.batch import ImageSpec
-from ganforge.config import PipelineConfig
+from ganforge.config.models import PipelineConfig
+from ganforge.interfaces.spec import ImageSpec
 from ganforge.layers import resample
 from ganforge.training.build import build_run
-from ganforge.training.heap import keep_heap
-from ganforge.training.loop import make_batches, make_stepper
-from ganforge.training.progress import Progress
-from ganforge.training.run_state import TrainingRun
+from ganforge.training.cpu.heap import keep_heap
+from ganforge.training.engine.loop import make_batches, make_stepper
+from ganforge.training.engine.progress import Progress
 from ganforge.training.runtime import Runtime
+from ganforge.training.state.run_state import TrainingRun
 
 PLAIN_TRAIN = {"precision": "fp32", "channels_last": False, "compile": False}
 """The `train` section of the usual loop's networks."""

@@ -6,12 +6,13 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from ganforge.batch import ImageSpec
 from ganforge.cli import main
-from ganforge.components import Architecture
 from ganforge.encoders import HashedWords, HashedWordsConfig
-from ganforge.hub import CardInfo, export_model
-from ganforge.registry import get_registry
+from ganforge.hub.card import CardInfo
+from ganforge.hub.export import export_model
+from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.spec import ImageSpec
+from ganforge.registry.plugins import get_registry
 
 
 @pytest.fixture

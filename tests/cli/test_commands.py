@@ -6,7 +6,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from ganforge.data.index import load_index
+from ganforge.data.shards.index import load_index
 from ganforge.plugin_tools import report
 
 PIPELINE = """

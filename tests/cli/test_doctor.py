@@ -84,7 +84,7 @@ def test_broken_plugin_is_reported_not_raised(monkeypatch):
     def fail():
         raise PluginConflict("Two plugins. Uninstall one.")
 
-    monkeypatch.setattr("ganforge.registry.get_registry", fail)
+    monkeypatch.setattr("ganforge.registry.plugins.get_registry", fail)
 
     (found,) = _doctor._plugins()
 
@@ -126,7 +126,7 @@ def test_unwritable_run_dir_fails(tmp_path, monkeypatch):
 @pytest.mark.parametrize("folder", ["own", "hub/checkpoints"])
 def test_cached_inception_weights_are_found(tmp_path, monkeypatch, folder):
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr("ganforge.metrics.cache.default_cache_dir", lambda: tmp_path / "own")
+    monkeypatch.setattr("ganforge.io.cache.default_cache_dir", lambda: tmp_path / "own")
 
     assert next(_doctor._inception()).status == "warn"
     (tmp_path / folder).mkdir(parents=True)

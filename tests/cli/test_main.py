@@ -11,11 +11,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from ganforge import __version__, registry
+from ganforge import __version__
 from ganforge.api import hookimpl
 from ganforge.cli import _COMMANDS, _group, main
-from ganforge.edge import explain
-from ganforge.errors import ConfigError, PluginConflict, ShardError
+from ganforge.errors import ConfigError, PluginConflict, ShardError, explain
+from ganforge.registry import plugins as registry
 
 PROBE = (
     "import sys; from click.testing import CliRunner; from ganforge.cli import main; "

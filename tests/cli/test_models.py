@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from ganforge import from_pretrained
 from ganforge.cli import _generate
-from ganforge.config import DataConfig
+from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
 from ganforge.errors import ConfigError
 from ganforge.hub import push
@@ -136,7 +136,7 @@ def test_out_that_is_a_file_is_refused_before_anything_is_made(
     ganforge, dcgan, cyclegan, photos, tmp_path, monkeypatch, out
 ):
     (tmp_path / "afile").write_text("kept")
-    monkeypatch.setattr("ganforge.hub.pretrained.run_request", None)
+    monkeypatch.setattr("ganforge.inference.pretrained.run_request", None)
     for command in (
         ("generate", dcgan),
         ("translate", cyclegan, photos),
@@ -369,7 +369,7 @@ def test_publish_pushes_the_export_of_a_run(ganforge, monkeypatch):
         asked.update(folder=str(folder), repo_id=repo_id, **options)
         return push.PushResult(repo_id, "main", "https://hub/org/name", "c" * 40)
 
-    monkeypatch.setattr("ganforge.hub.push_folder", push_folder)
+    monkeypatch.setattr("ganforge.hub.push.push_folder", push_folder)
     from pathlib import Path
 
     Path("run/export").mkdir(parents=True)

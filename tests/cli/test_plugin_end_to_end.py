@@ -9,7 +9,7 @@ import pytest
 
 from ganforge.errors import PluginConflict, PluginError
 from ganforge.plugin_tools.scaffold import new_plugin
-from ganforge.registry import get_registry
+from ganforge.registry.plugins import get_registry
 
 LOAD = """
 import sys, ganforge

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from ganforge.hub import PretrainedGan
+from ganforge.inference.pretrained import PretrainedGan
 
 
 def pixels(path):

@@ -4,12 +4,12 @@ import functools
 
 import pytest
 
-from ganforge.components import Architecture
+from ganforge.interfaces.architecture import Architecture
 from ganforge.plugin_tools.cases import cases_of
 from ganforge.plugin_tools.contract import CHECKS
 from ganforge.plugin_tools.ranks import compare_ranks
 from ganforge.plugin_tools.report import check_described, check_documented, check_imports
-from ganforge.registry import get_registry
+from ganforge.registry.plugins import get_registry
 
 NAMES = get_registry().names(Architecture)
 CASES = [case for name in NAMES for case in cases_of(name)]

@@ -13,7 +13,7 @@ from ganforge.errors import PluginContractError, PluginNotFound
 from ganforge.plugin_tools import contract, report
 from ganforge.plugin_tools.cases import Case, cases_of
 from ganforge.plugin_tools.ranks import _verdict
-from ganforge.registry import Plugin, get_registry
+from ganforge.registry.plugins import Plugin, get_registry
 
 
 class SoundConfig(ComponentOptions):

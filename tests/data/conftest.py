@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganforge.batch import ImageSpec
-from ganforge.data.index import DatasetIndex, FieldSchema
-from ganforge.data.writer import EncodedSample, write_stream
+from ganforge.data.shards.index import DatasetIndex, FieldSchema
+from ganforge.data.shards.writer import EncodedSample, write_stream
+from ganforge.interfaces.spec import ImageSpec
 
 
 def file_bytes(pixels, extension="png", **options):
@@ -60,7 +60,7 @@ def write_dataset(folder, count=20, per_shard=8, classes=4, size=8, extension="p
 
 def rewrite_index(location, **changes):
     """Change fields of an index and sign it again."""
-    from ganforge.data.index import load_index
+    from ganforge.data.shards.index import load_index
 
     index = load_index(location).model_copy(update=changes)
     index = index.model_copy(update={"digest": index.content_digest()})

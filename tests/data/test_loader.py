@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge.batch import ImageSpec
-from ganforge.config import DataConfig
-from ganforge.data.index import DatasetIndex, FieldSchema
+from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages, SlotLoader
 from ganforge.data.order import StreamOrder
-from ganforge.data.writer import EncodedSample, write_stream
+from ganforge.data.shards.index import DatasetIndex, FieldSchema
+from ganforge.data.shards.writer import EncodedSample, write_stream
 from ganforge.errors import DataError, ShardError
+from ganforge.interfaces.spec import ImageSpec
 
 
 def load(location, steps, *, config=None, **options):
@@ -404,7 +404,7 @@ def test_loader_of_a_bad_vector_or_caption_names_it(tmp_path, changes, text):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_loader_gives_16_bit_images_as_int32(tmp_path, channels):
-    from ganforge.data.codec import encode_png
+    from ganforge.imaging.codec import encode_png
 
     pixels = np.random.default_rng(0).integers(0, 65536, (8, 8, channels), dtype=np.uint16)
     schema = {
@@ -475,7 +475,7 @@ def test_loader_of_unequal_streams_counts_each_by_itself(tmp_path, helpers):
 def test_loader_when_a_worker_dies_says_what_to_do(dataset, monkeypatch):
     import os
 
-    from ganforge.data import reader
+    from ganforge.data.shards import reader
 
     monkeypatch.setattr(reader.SampleReader, "batch", lambda *args: os._exit(3))
     with pytest.raises(DataError, match="reader process .* died .*data.workers"):

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganforge.components import Source
-from ganforge.data.codec import Undecodable, decode_image
-from ganforge.data.guess import guess_source
+from ganforge.data.prepare.guess import guess_source
 from ganforge.data.sources.classes import natural_order
 from ganforge.data.sources.folders import key_of
 from ganforge.errors import ConfigError, DataError
-from ganforge.registry import get_registry
+from ganforge.imaging.codec import Undecodable, decode_image
+from ganforge.interfaces.source import Source
+from ganforge.registry.plugins import get_registry
 
 RNG = np.random.default_rng(0)
 

@@ -8,8 +8,8 @@ from docs.test_examples import install
 from PIL import Image
 
 from ganforge.api import Sample, Source, hookimpl
-from ganforge.registry import Plugin, get_registry
-from ganforge.run import run_pipeline
+from ganforge.pipeline.run import run_pipeline
+from ganforge.registry.plugins import Plugin, get_registry
 
 TRAIN = {
     "batch_size": 4,

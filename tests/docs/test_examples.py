@@ -8,7 +8,7 @@ import pytest
 
 from ganforge.plugin_tools.cases import cases_of
 from ganforge.plugin_tools.contract import CHECKS
-from ganforge.registry import Plugin, get_registry
+from ganforge.registry.plugins import Plugin, get_registry
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 ARCHITECTURES = {

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 import ganforge
-from ganforge.batch import ImageSpec
 from ganforge.cli import main
-from ganforge.components import Architecture
-from ganforge.hub import CardInfo, export_model
-from ganforge.registry import get_registry
+from ganforge.hub.card import CardInfo
+from ganforge.hub.export import export_model
+from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.spec import ImageSpec
+from ganforge.registry.plugins import get_registry
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sampling.md").read_text()
 COMMANDS = [

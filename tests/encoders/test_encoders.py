@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ganforge.batch import TextEncoding
-from ganforge.config import ComponentConfig
-from ganforge.data.embed import build_encoder, encoder_of
+from ganforge.config.models import ComponentConfig
+from ganforge.data.prepare.embed import build_encoder, encoder_of
 from ganforge.encoders import HashedWords, HashedWordsConfig, WordVectors, WordVectorsConfig
 from ganforge.encoders.words import words_of
 from ganforge.errors import ConfigError, DataError
-from ganforge.text_encoder import check_same_encoding
+from ganforge.interfaces.spec import TextEncoding
+from ganforge.interfaces.text_encoder import check_same_encoding
 
 WORDS = "red 1 0 0\napple 0 1 0\npear 0 0 3\n"
 

@@ -11,8 +11,10 @@ from torch.testing import assert_close
 
 import ganforge
 from ganforge.errors import PublishError
-from ganforge.hub import CardInfo, export_model, save_images
+from ganforge.hub.card import CardInfo
+from ganforge.hub.export import export_model
 from ganforge.hub.format import file_sha256, read_info
+from ganforge.imaging.save import save_images
 
 
 @pytest.fixture

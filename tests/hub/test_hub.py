@@ -9,7 +9,9 @@ from torch.testing import assert_close
 
 import ganforge
 from ganforge.errors import PluginNotFound, PublishError
-from ganforge.hub import PretrainedGan, pull, push_folder
+from ganforge.hub.pull import pull
+from ganforge.hub.push import push_folder
+from ganforge.inference.pretrained import PretrainedGan
 
 FILES = {"README.md", "config.json", "model.safetensors", "samples.png"}
 

@@ -4,8 +4,8 @@ import pytest
 from metrics.tiny import TinyExtractor, images, write_shards
 
 import ganforge.metrics
-from ganforge.components import hookimpl
-from ganforge.registry import Plugin, Registry, empty_registry
+from ganforge.interfaces.component import hookimpl
+from ganforge.registry.plugins import Plugin, Registry, empty_registry
 from ganforge.training.runtime import Runtime
 
 

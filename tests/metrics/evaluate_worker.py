@@ -8,11 +8,11 @@ from pathlib import Path
 from metrics.tiny import TinyExtractor, fake_generator
 
 import ganforge.metrics
-from ganforge.components import hookimpl
-from ganforge.config import DataConfig, EvaluateConfig
+from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.errors import MetricError
+from ganforge.interfaces.component import hookimpl
 from ganforge.metrics import evaluation
-from ganforge.registry import Plugin, empty_registry
+from ganforge.registry.plugins import Plugin, empty_registry
 from ganforge.training.runtime import Runtime
 
 

@@ -5,7 +5,8 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
-from ganforge.metrics.cache import FeatureCache, default_cache_dir
+from ganforge.io.cache import default_cache_dir
+from ganforge.metrics.cache import FeatureCache
 
 KEY = {"data": "abc", "layer": "f", "count": 3}
 FEATURES = torch.arange(12).float().view(3, 4)

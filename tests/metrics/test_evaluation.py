@@ -13,11 +13,11 @@ from metrics import evaluate_worker
 from metrics.tiny import TinyExtractor, fake_generator, images, png, write_shards
 
 from ganforge import __version__
-from ganforge.components import hookimpl
-from ganforge.config import DataConfig, EvaluateConfig
-from ganforge.data.index import load_index
+from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.data.loader import RealImages
+from ganforge.data.shards.index import load_index
 from ganforge.errors import ConfigError, DataError, MetricError, PluginNotFound
+from ganforge.interfaces.component import hookimpl
 from ganforge.metrics import evaluate
 from ganforge.metrics.evaluation import _extractor
 from ganforge.metrics.features import generated

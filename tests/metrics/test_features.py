@@ -3,7 +3,7 @@ import torch
 from metrics.tiny import TinyExtractor, fake_generator, images
 from torch.testing import assert_close
 
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.errors import MetricError
 from ganforge.metrics.features import extract_features, generated, over_white, plan_batches
 

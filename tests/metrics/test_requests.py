@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from ganforge.batch import ImageSpec
-from ganforge.config import DataConfig
-from ganforge.data.index import DatasetIndex
+from ganforge.config.models import DataConfig
+from ganforge.data.shards.index import DatasetIndex
+from ganforge.interfaces.spec import ImageSpec
 from ganforge.metrics import requests
 
 SPEC = ImageSpec(8, 8, class_names=("cat", "dog", "bird"))

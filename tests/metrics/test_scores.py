@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.errors import MetricError
 from ganforge.metrics.scores import (
     FrechetDistance,

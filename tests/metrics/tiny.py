@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganforge.batch import ImageSpec
-from ganforge.components import FeatureExtractor
-from ganforge.config import StrictModel
-from ganforge.data.index import DatasetIndex, FieldSchema
-from ganforge.data.writer import EncodedSample, write_stream
+from ganforge.config.models import StrictModel
+from ganforge.data.shards.index import DatasetIndex, FieldSchema
+from ganforge.data.shards.writer import EncodedSample, write_stream
+from ganforge.interfaces.metric import FeatureExtractor
+from ganforge.interfaces.spec import ImageSpec
 
 
 class TinyExtractor(FeatureExtractor[StrictModel]):

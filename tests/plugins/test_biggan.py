@@ -20,8 +20,8 @@ from ganforge.api import (
     ShapeError,
 )
 from ganforge.layers import SelfAttention
-from ganforge.losses import Hinge
-from ganforge.registry import get_registry
+from ganforge.objectives.losses import Hinge
+from ganforge.registry.plugins import get_registry
 
 OBJECTIVE = Objective(Hinge(Hinge.Config()))
 

@@ -23,10 +23,10 @@ from ganforge.api import (
     Objective,
     ShapeError,
 )
-from ganforge.augment import Ada, DiffAugment
-from ganforge.losses import NonSaturating, Relativistic
-from ganforge.registry import get_registry
-from ganforge.regularizers import R1, GradientPenalty
+from ganforge.objectives.augment import Ada, DiffAugment
+from ganforge.objectives.losses import NonSaturating, Relativistic
+from ganforge.objectives.regularizers import R1, GradientPenalty
+from ganforge.registry.plugins import get_registry
 
 CLASSES = ("a", "b", "c")
 SPECS = [ImageSpec(16, 16, 1), ImageSpec(24, 40, 3), ImageSpec(32, 16, 4)]

@@ -21,8 +21,8 @@ from ganforge.api import (
     Regularizer,
     ShapeError,
 )
-from ganforge.losses import Hinge, LeastSquares, NonSaturating, Relativistic, Wasserstein
-from ganforge.regularizers import R1, PathLength, WeightClipping
+from ganforge.objectives.losses import Hinge, LeastSquares, NonSaturating, Relativistic, Wasserstein
+from ganforge.objectives.regularizers import R1, PathLength, WeightClipping
 
 SPEC = ImageSpec(24, 24, 3, source_channels=3)
 TINY = {"generator_width": 4, "num_blocks": 1, "discriminator_width": 4, "pool_size": 3}

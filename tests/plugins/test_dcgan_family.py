@@ -18,11 +18,11 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from ganforge.api import Architecture, Batch, ConfigError, GenerateRequest, ImageSpec, Networks
-from ganforge.components import Objective
+from ganforge.interfaces.objective import Objective
 from ganforge.layers import ConditionalBatchNorm2d, LeakyReLU, MinibatchDiscrimination
-from ganforge.losses import Hinge, NonSaturating, Relativistic, Wasserstein
-from ganforge.registry import get_registry
-from ganforge.regularizers import R1, Dragan, GradientPenalty, WeightClipping
+from ganforge.objectives.losses import Hinge, NonSaturating, Relativistic, Wasserstein
+from ganforge.objectives.regularizers import R1, Dragan, GradientPenalty, WeightClipping
+from ganforge.registry.plugins import get_registry
 
 FAMILY = [Dcgan, Acgan, ResnetGan, Sngan]
 CLASSES = ("a", "b", "c")

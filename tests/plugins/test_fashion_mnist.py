@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from ganforge.api import ComponentOptions, ConfigError, DataError, FeatureExtractor, MetricError
-from ganforge.registry import get_registry
+from ganforge.registry.plugins import get_registry
 
 
 def packed(data):

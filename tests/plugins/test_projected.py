@@ -26,7 +26,7 @@ from ganforge.api import (
     Objective,
     hookimpl,
 )
-from ganforge.registry import Plugin, get_registry
+from ganforge.registry.plugins import Plugin, get_registry
 
 OPTIONS = ProjectedGan.example_options
 SPEC = ImageSpec(32, 32, 1)
@@ -37,7 +37,7 @@ def tiny(**options):
 
 
 def objective(loss="hinge"):
-    from ganforge.components import AdversarialLoss
+    from ganforge.interfaces.objective import AdversarialLoss
 
     return Objective(get_registry().build(AdversarialLoss, loss, {}, "loss"))
 

@@ -19,9 +19,9 @@ from ganforge.api import (
     Objective,
     ShapeError,
 )
-from ganforge.losses import Relativistic
-from ganforge.registry import get_registry
-from ganforge.regularizers import R1, R2, squared_gradient_norm
+from ganforge.objectives.losses import Relativistic
+from ganforge.objectives.regularizers import R1, R2, squared_gradient_norm
+from ganforge.registry.plugins import get_registry
 
 OBJECTIVE = Objective(Relativistic(Relativistic.Config()))
 

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from ganforge.api import GenerateRequest, ImageSpec
-from ganforge.config import HealthConfig, PipelineConfig
+from ganforge.config.models import HealthConfig, PipelineConfig
 from ganforge.training.build import build_run
-from ganforge.training.health import HealthMonitor
-from ganforge.training.inputs import make_batch
-from ganforge.training.loop import make_batches, make_stepper
+from ganforge.training.engine.loop import make_batches, make_stepper
+from ganforge.training.engine.make_batch import make_batch
 from ganforge.training.runtime import Runtime
+from ganforge.training.tasks.health import HealthMonitor
 
 NUM_MODES, RADIUS, STD = 8, 0.75, 0.02
 NUM_STEPS, LOOK_EVERY, BATCH = 2000, 250, 64

@@ -6,7 +6,7 @@ from ganforge_stylegan import Stylegan, Stylegan2, Stylegan3
 from small import GREY, LABELLED, build_networks, no_label
 
 from ganforge.api import Architecture, ImageSpec
-from ganforge.registry import get_registry
+from ganforge.registry.plugins import get_registry
 
 FAMILY = pytest.mark.parametrize(
     "architecture, options",

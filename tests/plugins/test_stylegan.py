@@ -10,8 +10,8 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from ganforge.api import Batch, ConfigError, GenerateRequest, ImageSpec, Networks, Objective
-from ganforge.losses import NonSaturating
-from ganforge.regularizers import R1, PathLength
+from ganforge.objectives.losses import NonSaturating
+from ganforge.objectives.regularizers import R1, PathLength
 
 tiny, built = partial(build, Stylegan), partial(build_networks, Stylegan)
 

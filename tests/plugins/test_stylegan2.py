@@ -12,9 +12,9 @@ from small import LABELLED, build, build_networks, no_label, num_parameters
 from torch.testing import assert_close
 
 from ganforge.api import Batch, ConfigError, GenerateRequest, ImageSpec, Networks, Objective
-from ganforge.hub.mixing import blended_request
-from ganforge.losses import NonSaturating
-from ganforge.regularizers import R1, PathLength
+from ganforge.inference.mixing import blended_request
+from ganforge.objectives.losses import NonSaturating
+from ganforge.objectives.regularizers import R1, PathLength
 
 tiny, built = partial(build, Stylegan2), partial(build_networks, Stylegan2)
 

@@ -11,8 +11,8 @@ from small import GREY, build, build_networks, no_label, num_parameters
 from torch.testing import assert_close
 
 from ganforge.api import Batch, ConfigError, GenerateRequest, ImageSpec, Networks, Objective
-from ganforge.losses import NonSaturating
-from ganforge.regularizers import R1, PathLength
+from ganforge.objectives.losses import NonSaturating
+from ganforge.objectives.regularizers import R1, PathLength
 
 tiny, built = partial(build, Stylegan3), partial(build_networks, Stylegan3)
 

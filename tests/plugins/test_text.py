@@ -22,9 +22,9 @@ from ganforge.api import (
     ShapeError,
 )
 from ganforge.errors import DataError
-from ganforge.losses import NonSaturating, Relativistic
-from ganforge.regularizers import R1, GradientPenalty
-from ganforge.run import run_pipeline
+from ganforge.objectives.losses import NonSaturating, Relativistic
+from ganforge.objectives.regularizers import R1, GradientPenalty
+from ganforge.pipeline.run import run_pipeline
 
 SPEC = ImageSpec(16, 16, 3, text_dim=5)
 LOSS = NonSaturating(NonSaturating.Config())

@@ -9,22 +9,17 @@ import torch
 from torch import nn
 from training.toy import SPEC, toy_config, toy_run
 
-from ganforge.components import Phase
-from ganforge.config import HealthConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from ganforge.config.models import HealthConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from ganforge.errors import ConfigError
+from ganforge.interfaces.architecture import Phase
 from ganforge.training.build import choose_compile, to_channels_last
-from ganforge.training.ema import Ema
-from ganforge.training.health import (
-    HealthMonitor,
-    Kinds,
-    diversity,
-    features,
-)
-from ganforge.training.inputs import make_batch
-from ganforge.training.logs import JsonLines
-from ganforge.training.optimizers import build_optimizer, build_optimizers, scale_for_lazy
-from ganforge.training.progress import Progress, lr_factor, slot_seed
+from ganforge.training.engine.ema import Ema
+from ganforge.training.engine.make_batch import make_batch
+from ganforge.training.engine.optimizers import build_optimizer, build_optimizers, scale_for_lazy
+from ganforge.training.engine.progress import Progress, lr_factor, slot_seed
 from ganforge.training.runtime import Runtime, refuse_sharded_training
+from ganforge.training.tasks.health import HealthMonitor, Kinds, diversity, features
+from ganforge.training.tasks.logs import JsonLines
 
 
 def test_slot_seed_is_pinned_and_differs_in_every_argument():

@@ -5,10 +5,10 @@ import torch
 
 from ganforge.errors import CheckpointError
 from ganforge.training import precision, runtime
-from ganforge.training.checkpoint import Checkpoint
 from ganforge.training.precision import choose_precision, has_bf16
-from ganforge.training.resume import check_same_precision
 from ganforge.training.runtime import Runtime
+from ganforge.training.state.checkpoint import Checkpoint
+from ganforge.training.state.resume import check_same_precision
 
 CPU = torch.device("cpu")
 

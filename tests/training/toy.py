@@ -13,11 +13,11 @@ from ganforge.api import (
     Phase,
     hookimpl,
 )
-from ganforge.batch import ImageSpec
-from ganforge.config import PipelineConfig
-from ganforge.registry import Plugin, get_registry
+from ganforge.config.models import PipelineConfig
+from ganforge.interfaces.spec import ImageSpec
+from ganforge.registry.plugins import Plugin, get_registry
 from ganforge.training.build import build_run
-from ganforge.training.loop import make_batches, make_stepper
+from ganforge.training.engine.loop import make_batches, make_stepper
 from ganforge.training.runtime import Runtime
 
 SPEC = ImageSpec(4, 4, 1)

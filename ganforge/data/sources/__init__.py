@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from ganforge.components import Source, hookimpl
 from ganforge.data.sources.folders import FolderSource, FramesSource, PairsSource, UnpairedSource
 from ganforge.data.sources.hf import HfSource
 from ganforge.data.sources.idx import IdxSource
 from ganforge.data.sources.manifest import ManifestSource
 from ganforge.data.sources.tars import WebDatasetSource
 from ganforge.data.sources.zips import ZipSource
+from ganforge.interfaces.component import hookimpl
+from ganforge.interfaces.source import Source
 
 __all__ = [
     "FolderSource",

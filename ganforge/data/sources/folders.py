@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import Field
 
-from ganforge.components import Sample, Source
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.data.sources.classes import folder_classes, natural_order
 from ganforge.errors import DataError
+from ganforge.interfaces.source import Sample, Source
 
 EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm"}

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import Field
 
-from ganforge.components import Sample, Source
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.data.sources.classes import occurring_classes
 from ganforge.errors import DataError, suggest
+from ganforge.interfaces.source import Sample, Source
 
 logger = logging.getLogger(__name__)
 

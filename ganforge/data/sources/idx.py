@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ganforge.components import Sample, Source
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.errors import DataError
+from ganforge.interfaces.source import Sample, Source
 
 _GZIP = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ganforge.components import Sample, Source
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.data.sources.classes import occurring_classes
 from ganforge.data.sources.folders import key_of
 from ganforge.errors import DataError, suggest
+from ganforge.interfaces.source import Sample, Source
 
 _FILE_FIELDS = ("image", "source", "target")
 Row = dict[str, Any]

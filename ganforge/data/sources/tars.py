@@ -11,11 +11,11 @@ import webdataset
 from pydantic import Field
 from webdataset.shardlists import expand_urls
 
-from ganforge.components import Sample, Source
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.data.sources.classes import count_classes
 from ganforge.data.sources.folders import EXTENSIONS, check_inside, key_of
 from ganforge.errors import DataError, suggest
+from ganforge.interfaces.source import Sample, Source
 
 _IMAGES = ";".join(sorted(extension[1:] for extension in EXTENSIONS))
 _READ_BYTES = 2**20

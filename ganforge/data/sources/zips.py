@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import Field
 
-from ganforge.components import Sample, Source
-from ganforge.config import StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.data.sources.classes import folder_classes, natural_order, numbered_classes
 from ganforge.data.sources.folders import EXTENSIONS, check_inside, key_of
 from ganforge.errors import DataError
+from ganforge.interfaces.source import Sample, Source
 
 MAX_FILE_BYTES = 2**29
 """Larger files in an archive are refused before they are unpacked."""

@@ -1,0 +1,1 @@
+"""The pipeline file: its models, how it is loaded, and what is said of its errors."""

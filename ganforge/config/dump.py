@@ -1,0 +1,35 @@
+"""Write a configuration out again, and say how two of them differ."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from ganforge.config.models import PipelineConfig
+
+
+def dump_config(config: PipelineConfig) -> str:
+    """The whole configuration as YAML, defaults included; `load_pipeline` reads it back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def config_diff(old: PipelineConfig, new: PipelineConfig) -> list[str]:
+    """One line "path: old -> new" for each value that differs."""
+    before = dict(_leaves(old.model_dump(mode="json"), ""))
+    after = dict(_leaves(new.model_dump(mode="json"), ""))
+    return [
+        f"{path}: {before.get(path, '(absent)')} -> {after.get(path, '(absent)')}"
+        for path in dict.fromkeys([*before, *after])
+        if path not in before or path not in after or before[path] != after[path]
+    ]
+
+
+def _leaves(value: Any, path: str) -> Iterable[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}.{index}")
+    else:
+        yield path, repr(value)

@@ -1,0 +1,1 @@
+"""From a source of raw images to shards."""

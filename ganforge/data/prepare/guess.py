@@ -1,0 +1,59 @@
+"""Which source a person means by a path, a URL or a Hub id."""
+
+import re
+from pathlib import Path
+
+from ganforge.data.sources.hf import is_saved_to_disk
+from ganforge.errors import DataError, suggest
+from ganforge.interfaces.source import Source
+from ganforge.registry.plugins import get_registry
+
+_BY_SUFFIX = {".zip": "zip", ".csv": "manifest", ".jsonl": "manifest", ".ndjson": "manifest"}
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+
+
+def guess_source(location: str) -> dict[str, object]:
+    """The `data.source` section that a location stands for.
+
+    Args:
+        location: a folder of images or of `datasets`' save_to_disk, a zip archive, a manifest,
+            IDX images (labels beside them are found), tar files (braces allowed), a URL of tar
+            files, the name of a registered source, or org/name of a data set on the Hub.
+
+    Raises:
+        DataError: it is none of these.
+    """
+    path = Path(location)
+    if location in get_registry().names(Source):
+        return {"name": location}
+    if ".tar" in path.suffixes or "://" in location or location.startswith("pipe:"):
+        return {"name": "webdataset", "urls": location}
+    if is_saved_to_disk(path):
+        return {"name": "hf", "path": location}
+    if path.is_dir():
+        return {"name": "folder", "path": location}
+    if path.is_file() and "idx3" in path.name:
+        labels = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
+        found = {"labels": str(labels)} if labels.is_file() and labels != path else {}
+        return {"name": "idx", "images": location, **found}
+    if path.is_file() and path.suffix.lower() in _BY_SUFFIX:
+        return {"name": _BY_SUFFIX[path.suffix.lower()], "path": location}
+    if not path.exists() and _HUB_ID.fullmatch(location):
+        _check_not_local(path)
+        return {"name": "hf", "path": location}
+    raise DataError(
+        f"'{location}' is not a folder of images, a zip archive, a manifest (.csv, .jsonl), IDX "
+        f"images, tar files, org/name on the Hub or a source. "
+        f"{suggest(location, get_registry().names(Source))}"
+    )
+
+
+def _check_not_local(path: Path) -> None:
+    """Refuse what is more likely a mistyped path than org/name: the Hub is asked for long."""
+    if path.suffix.lower() in _BY_SUFFIX or path.parent.is_dir():
+        raise DataError(
+            f"There is no '{path}': the folder '{path.parent}' "
+            f"{f'has no {path.name!r}' if path.parent.is_dir() else 'does not exist'}. Correct the "
+            f"path. If a data set on the Hub is meant, name its source: {{name: hf, path: {path}}} "
+            f"in a pipeline file, or data prepare hf OUT source.path={path}."
+        )

@@ -1,0 +1,264 @@
+"""Looks at a data set, raw or in shards, for what spoils training: damage, sizes, labels."""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ganforge.config.models import ComponentConfig, DataConfig
+from ganforge.data.prepare.encode import frames_of
+from ganforge.data.prepare.guess import guess_source
+from ganforge.data.prepare.prepare import build_source
+from ganforge.data.shards.index import IMAGE_KINDS, INDEX_NAME, DatasetIndex, load_index
+from ganforge.data.shards.reader import SampleReader, check_shards_present
+from ganforge.data.shards.storage import is_remote
+from ganforge.errors import DataError, ShardError
+from ganforge.imaging.codec import Pixels, Undecodable, decode_image
+from ganforge.imaging.resize import scale
+from ganforge.imaging.save import write_png
+from ganforge.interfaces.source import Sample, Source
+
+logger = logging.getLogger(__name__)
+_SHEET_SIDE = 8
+_THUMBNAIL = 64
+_LOW_ENTROPY = 0.5
+_MAX_LISTED = 20
+
+
+@dataclass
+class DatasetReport:
+    """What a data set holds.
+
+    Attributes:
+        location: of the shards, or the source's name and options.
+        num_samples: readable samples by stream.
+        sizes: images by "HEIGHT x WIDTH x CHANNELS, BITS bits".
+        class_counts: samples by class name; empty without labels.
+        label_entropy: entropy of the labels over that of equal classes, 0 to 1; None without.
+        num_bad: samples that cannot be read.
+        bad: messages for the first of them.
+        warnings: what will spoil training.
+        contact_sheet: the picture of the first images, when one was asked for.
+        digest: of the index, for shards.
+    """
+
+    location: str
+    num_samples: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    class_counts: dict[str, int] = field(default_factory=dict)
+    label_entropy: float | None = None
+    num_bad: int = 0
+    bad: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    contact_sheet: str | None = None
+    digest: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready mapping."""
+        return asdict(self)
+
+
+@dataclass
+class _Seen:
+    """One sample, decoded."""
+
+    stream: str
+    images: list[Pixels]
+    label: int | None = None
+    fault: str = ""
+
+
+def inspect(
+    location: str | DataConfig,
+    *,
+    contact_sheet: Path | None = None,
+    max_samples: int | None = None,
+) -> DatasetReport:
+    """Decode a data set and report on it. Damage is reported, not raised.
+
+    Args:
+        location: shards (folder or URL with index.json), a raw folder, zip or manifest, or the
+            data section of a pipeline file, whose source is looked at.
+        contact_sheet: PNG to write with the first images.
+        max_samples: look at the first so many of each stream; all when omitted.
+
+    Raises:
+        DataError: there is no data set, or the contact sheet cannot be written.
+    """
+    if isinstance(location, str) and _holds_shards(location):
+        index = load_index(location)
+        report = DatasetReport(location, digest=index.digest)
+        names: tuple[str, ...] = index.image_spec.class_names
+        seen = _see_shards(location, index, max_samples)
+        _collect(report, seen, lambda: names, contact_sheet)
+        return report
+    source = build_source(location if isinstance(location, DataConfig) else _guess(location))
+    report = DatasetReport(f"{source.name} {source.config.model_dump(exclude_defaults=True)}")
+    _collect(report, _see_source(source, max_samples), source.class_names, contact_sheet)
+    return report
+
+
+def _holds_shards(location: str) -> bool:
+    return is_remote(location) or (Path(location) / INDEX_NAME).is_file()
+
+
+def _guess(location: str) -> DataConfig:
+    return DataConfig(source=ComponentConfig.model_validate(guess_source(location)))
+
+
+def _see_source(source: Source[Any], limit: int | None) -> Iterator[_Seen]:
+    for stream in source.streams():
+        for number, sample in enumerate(source.samples(stream)):
+            if number == limit:
+                break
+            yield _see_sample(stream, sample)
+
+
+def _see_sample(stream: str, sample: Sample) -> _Seen:
+    label = sample.fields.get("label")
+    seen = _Seen(stream, [], label if isinstance(label, int) else None)
+    for name, value in sample.fields.items():
+        if name in ("label", "caption", "text", "attributes"):
+            continue
+        try:
+            seen.images += [decode_image(frame) for frame in frames_of(value)]
+        except Undecodable as err:
+            origin = f" ({value})" if isinstance(value, Path) else ""
+            seen.fault = f"Sample '{sample.key}': field '{name}'{origin} {err}"
+    return seen
+
+
+def _see_shards(location: str, index: DatasetIndex, limit: int | None) -> Iterator[_Seen]:
+    check_shards_present(location, index)
+    reader = SampleReader(DataConfig(on_bad_sample="error"), location, index)
+    for stream, shards in index.streams.items():
+        number = 0
+        for shard, info in enumerate(shards):
+            for sample in range(info.num_samples):
+                if number == limit:
+                    break
+                number += 1
+                yield _see_stored(reader, stream, shard, sample)
+    reader.close()
+
+
+def _see_stored(reader: SampleReader, stream: str, shard: int, sample: int) -> _Seen:
+    fields = reader.index.stream_fields(stream)
+    try:
+        values, _ = reader.batch(stream, np.array([[shard, sample]]), fields)
+    except ShardError as err:
+        return _Seen(stream, [], fault=str(err))
+    seen = _Seen(stream, [])
+    for name in fields:
+        schema, value = reader.index.fields[name], values[name]
+        if schema.kind == "label":
+            seen.label = int(value[0])
+        elif schema.kind in IMAGE_KINDS and not isinstance(value, list):
+            shape = (-1, *value.shape[-3:])
+            images = value.reshape(shape).permute(0, 2, 3, 1).numpy()
+            depth = np.uint8 if schema.bit_depth == 8 else np.uint16
+            seen.images += [np.ascontiguousarray(img, dtype=depth) for img in images]
+    return seen
+
+
+def _collect(
+    report: DatasetReport, samples: Iterator[_Seen], class_names: Any, contact_sheet: Path | None
+) -> None:
+    labels: Counter[int] = Counter()
+    sizes: Counter[str] = Counter()
+    thumbnails: list[Pixels] = []
+    for seen in samples:
+        if seen.fault:
+            report.num_bad += 1
+            if len(report.bad) < _MAX_LISTED:
+                report.bad.append(seen.fault)
+            continue
+        report.num_samples[seen.stream] = report.num_samples.get(seen.stream, 0) + 1
+        if seen.label is not None:
+            labels[seen.label] += 1
+        for img in seen.images:
+            height, width, channels = img.shape
+            sizes[f"{height} x {width} x {channels}, {8 * img.dtype.itemsize} bits"] += 1
+        if contact_sheet is not None and len(thumbnails) < _SHEET_SIDE**2:
+            thumbnails += [_thumbnail(img) for img in seen.images]
+    report.sizes = dict(sizes.most_common())
+    _describe_labels(report, labels, list(class_names()))
+    _warn(report)
+    if contact_sheet is not None and thumbnails:
+        _write_sheet(thumbnails[: _SHEET_SIDE**2], contact_sheet)
+        report.contact_sheet = str(contact_sheet)
+
+
+def _describe_labels(report: DatasetReport, labels: Counter[int], names: list[str]) -> None:
+    if not names:
+        return
+    report.class_counts = {name: labels[label] for label, name in enumerate(names)}
+    total = sum(report.class_counts.values())
+    shares = [count / total for count in report.class_counts.values() if count]
+    entropy = -sum(share * math.log(share) for share in shares)
+    report.label_entropy = entropy / math.log(len(names)) if len(names) > 1 else 0.0
+    outside = sorted(label for label in labels if not 0 <= label < len(names))
+    if outside:
+        report.warnings.append(
+            f"The label {outside[0]} has no class name; there are {len(names)}. Correct it."
+        )
+
+
+def _warn(report: DatasetReport) -> None:
+    total = sum(report.num_samples.values())
+    if not total:
+        report.warnings.append("No sample can be read.")
+    if report.num_bad:
+        report.warnings.append(
+            f"{report.num_bad} samples cannot be read. Repair them, or set data.on_bad_sample: "
+            f"skip."
+        )
+    if report.label_entropy is not None and report.label_entropy < _LOW_ENTROPY:
+        report.warnings.append(
+            f"The labels say little: their entropy is {report.label_entropy:.2f} of the possible. "
+            f"If classes were expected to be balanced, check the folder level or label column."
+        )
+    empty = [name for name, count in report.class_counts.items() if not count]
+    if empty and total:
+        report.warnings.append(f"{len(empty)} classes have no samples; the first is '{empty[0]}'.")
+    if len(report.sizes) > 1:
+        report.warnings.append(
+            f"Images have {len(report.sizes)} different sizes or formats. Set data.resolution and "
+            f"data.channels."
+        )
+
+
+def _thumbnail(img: Pixels) -> Pixels:
+    """[64, 64, 3] uint8, the aspect kept."""
+    if img.dtype == np.uint16:
+        img = (img.astype(np.float32) * (255 / max(1, int(img.max())))).astype(np.uint8)
+    ratio = _THUMBNAIL / max(img.shape[:2])
+    height, width = (max(1, round(side * ratio)) for side in img.shape[:2])
+    small = scale(img, height, width)
+    if small.shape[2] == 4:
+        alpha = small[..., 3:] / 255
+        small = (small[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    canvas = np.full((_THUMBNAIL, _THUMBNAIL, 3), 127, dtype=np.uint8)
+    canvas[:height, :width] = small
+    return canvas
+
+
+def _write_sheet(thumbnails: list[Pixels], path: Path) -> None:
+    blank = np.full_like(thumbnails[0], 127)
+    cells = thumbnails + [blank] * (-len(thumbnails) % _SHEET_SIDE)
+    rows = [
+        np.concatenate(cells[begin : begin + _SHEET_SIDE], axis=1)
+        for begin in range(0, len(cells), _SHEET_SIDE)
+    ]
+    try:
+        write_png(path, Image.fromarray(np.concatenate(rows)))
+    except OSError as err:
+        raise DataError(
+            f"The contact sheet cannot be written to {path} ({err}). Choose another place."
+        ) from err

@@ -1,0 +1,110 @@
+"""Worker processes that encode samples while the main process reads and writes."""
+
+import concurrent.futures
+import contextlib
+import itertools
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from ganforge.data.prepare.encode import Encoded, SampleEncoder
+from ganforge.errors import DataError
+from ganforge.interfaces.source import Sample
+
+CHUNK = 32
+AHEAD = 4
+"""Chunks per worker in flight: enough to keep it busy, few enough to bound memory."""
+
+
+MAX_DEFAULT_WORKERS = 16
+
+
+def default_workers() -> int:
+    """One process per core that this one may use, but for one core; at least 1, at most 16."""
+    can_ask = hasattr(os, "sched_getaffinity")  # not on macOS
+    cores = len(os.sched_getaffinity(0)) if can_ask else os.cpu_count() or 1
+    return min(max(cores - 1, 1), MAX_DEFAULT_WORKERS)
+
+
+def _chunked(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
+    while chunk := list(itertools.islice(samples, CHUNK)):
+        yield chunk
+
+
+def _end_with_parent() -> None:
+    """Let a worker end when its parent is killed, which else leaves it waiting for ever.
+
+    It would keep its memory, and the lock on the folder that the parent was writing.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent.join,), daemon=True).start()
+
+
+def _exit_after(wait: Callable[[], None]) -> None:
+    wait()
+    os._exit(1)
+
+
+def encode_chunks(
+    encoder: SampleEncoder, samples: Iterator[Sample], workers: int
+) -> Iterator[list[Encoded]]:
+    """Encode samples in order, with a bounded number in flight.
+
+    Args:
+        encoder: what the workers run.
+        samples: read in this process.
+        workers: processes; 0 encodes in this one.
+
+    Raises:
+        DataError: a worker died.
+    """
+    chunks = _chunked(samples)
+    if workers == 0:
+        yield from map(encoder.encode_all, chunks)
+        return
+    pending: deque[concurrent.futures.Future[list[Encoded]]] = deque()
+    with concurrent.futures.ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
+        try:
+            for chunk in chunks:
+                pending.append(pool.submit(encoder.encode_all, chunk))
+                if len(pending) >= workers * AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        except BrokenProcessPool as err:
+            raise DataError(
+                f"A worker process of prepare died ({err}); memory may have run out. Use fewer "
+                f"than {workers} workers."
+            ) from err
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+@contextlib.contextmanager
+def progress_bar(total: int, show: bool) -> Iterator[Callable[[int], None]]:
+    """Shows progress while open; yields the function that advances it."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=not show, console=Console(stderr=True)) as bar:
+        task = bar.add_task("Preparing images", total=total or None)
+        yield lambda count: bar.advance(task, count)

@@ -1,0 +1,305 @@
+"""Raw images to shards: decode, bring to one form, encode, shuffle, write, index."""
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ganforge import __version__
+from ganforge.config.models import DataConfig
+from ganforge.data.order import hash_key, permutation
+from ganforge.data.prepare.embed import build_encoder, text_schema, with_encoding, with_text
+from ganforge.data.prepare.encode import PROBED, Encoded, SampleEncoder, probe_schema
+from ganforge.data.prepare.pool import default_workers, encode_chunks, progress_bar
+from ganforge.data.prepare.spool import Spool
+from ganforge.data.shards.folder import new_folder
+from ganforge.data.shards.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo, load_index
+from ganforge.data.shards.reader import check_shards_present
+from ganforge.data.shards.writer import EncodedSample, write_stream
+from ganforge.errors import DataError
+from ganforge.interfaces.source import Source
+from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.text_encoder import TextEncoder
+from ganforge.registry.plugins import get_registry
+
+logger = logging.getLogger(__name__)
+_RECIPE_FIELDS = ("source", "resolution", "channels", "resize", "background", "samples_per_shard")
+
+
+@dataclass
+class _Tally:
+    """What is learnt of the samples while they are encoded."""
+
+    source: Source[Any]
+    config: DataConfig
+    needs: Mapping[str, str]
+    """Fields that each sample must have, and why."""
+    counts: dict[int, int] = field(default_factory=dict)
+    max_values: dict[str, int] = field(default_factory=dict)
+    num_bad: int = 0
+
+    def add(self, encoded: Encoded) -> bool:
+        """Whether the sample is to be kept.
+
+        Raises:
+            DataError: it is bad and may not be skipped, or its label has no class.
+        """
+        if encoded.fault:
+            self._count_bad(encoded.fault)
+            return False
+        if encoded.label is not None:
+            if encoded.label not in self.counts:
+                self._check_label(encoded.label, encoded.sample.key)
+            self.counts[encoded.label] = self.counts.get(encoded.label, 0) + 1
+        for name, value in encoded.max_values.items():
+            self.max_values[name] = max(value, self.max_values.get(name, 0))
+        return True
+
+    def check_fields(self, schema: Mapping[str, FieldSchema], where: str) -> None:
+        """Refuse samples that lack a needed field, before all of them are read.
+
+        Raises:
+            DataError: names the field and who needs it.
+        """
+        for name, why in self.needs.items():
+            if name not in schema:
+                raise DataError(
+                    f"The samples of {where} have no {name}, only {', '.join(sorted(schema))}, but "
+                    f"{why}. Choose a source with them (labels: a folder per class, a column of a "
+                    f"manifest), or an architecture without."
+                )
+
+    def _count_bad(self, fault: str) -> None:
+        self.num_bad += 1
+        if self.config.on_bad_sample == "error":
+            raise DataError(f"{fault}. Repair or remove it, or set data.on_bad_sample: skip.")
+        logger.warning("Left out: %s", fault)
+        if self.num_bad > self.config.max_bad_samples:
+            raise DataError(
+                f"More than data.max_bad_samples={self.config.max_bad_samples} samples are bad; "
+                f"the last: {fault}. Check the source with `ganforge data inspect`."
+            )
+
+    def _check_label(self, label: int, key: str) -> None:
+        names = self.source.class_names()
+        if not 0 <= label < len(names):
+            raise DataError(
+                f"Sample '{key}' of source '{self.source.name}' has the label {label}, but there "
+                f"are {len(names)} classes (labels 0 to {len(names) - 1}). Correct the label, or "
+                f"name all classes in data.source."
+            )
+
+
+def build_source(config: DataConfig) -> Source[Any]:
+    """The source that `data.source` names.
+
+    Raises:
+        DataError: the file names none.
+        PluginNotFound, ConfigError: it is unknown, or its options do not fit.
+    """
+    if config.source is None:
+        raise DataError(
+            "data.source is not set, so there is nothing to prepare. Set it, e.g. "
+            "{name: folder, path: photos}, or set data.shards to an existing data set."
+        )
+    return get_registry().build(Source, config.source.name, config.source.options, "data.source")
+
+
+def recipe(config: DataConfig, seed: int) -> dict[str, Any]:
+    """What decides the content of the shards, as it is kept in the index."""
+    values = config.model_dump(mode="json", include=set(_RECIPE_FIELDS))
+    if config.text_encoder is not None:
+        values["text_encoder"] = config.text_encoder.model_dump(mode="json")
+    return {**values, "seed": seed}
+
+
+def is_prepared(config: DataConfig, out: Path | str, seed: int = 0) -> bool:
+    """Whether `out` holds the whole result of `prepare` for this configuration."""
+    try:
+        index = load_index(str(out))
+        check_shards_present(str(out), index)
+    except DataError:
+        return False
+    made = {name: value for name, value in index.recipe.items() if name != "ganforge"}
+    return made == recipe(config, seed)
+
+
+def prepare(
+    config: DataConfig,
+    out: Path | str,
+    *,
+    workers: int | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    overwrite: bool = False,
+    needs: Mapping[str, str] = MappingProxyType({}),
+) -> DatasetIndex:
+    """Write a source as shards.
+
+    Samples are shuffled over the whole data set, because sources are often sorted by class. The
+    encoded samples lie on disk twice while this happens. Nothing is at `out` before all is.
+
+    Args:
+        config: source, form of the images, samples per shard, what to do with bad samples.
+        out: folder to write; must not exist, or be empty.
+        workers: processes that decode and encode; 0 works in this one. The default is one per
+            core but one, at most 16. It does not change the result.
+        seed: of the shuffle.
+        progress: show a bar.
+        overwrite: replace a data set that is already there.
+        needs: fields without which there is nothing to prepare for, and why; `data.use_labels`
+            adds the label.
+
+    Returns:
+        the index that was written.
+
+    Raises:
+        DataError: no source, no samples, bad samples, a field is missing, or `out` cannot be
+            written.
+    """
+    if config.use_labels:
+        needs = {"label": "data.use_labels is true", **needs}
+    source = build_source(config)
+    encoder = None if config.text_encoder is None else build_encoder(config.text_encoder)
+    workers = default_workers() if workers is None else workers
+    with new_folder(out, overwrite) as folder:
+        index = _write(_Tally(source, config, needs), encoder, folder, workers, seed, progress)
+        (folder / INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
+    return index
+
+
+def _write(
+    tally: _Tally,
+    text_encoder: TextEncoder[Any] | None,
+    folder: Path,
+    workers: int,
+    seed: int,
+    progress: bool,
+) -> DatasetIndex:
+    source, config = tally.source, tally.config
+    streams: dict[str, tuple[ShardInfo, ...]] = {}
+    fields: dict[str, FieldSchema] = {}
+    with progress_bar(len(source), progress) as advance:
+        for stream in source.streams():
+            schema, streams[stream] = _write_stream(
+                tally, text_encoder, folder, stream, workers, seed, advance
+            )
+            twice = set(schema) & set(fields)
+            if twice:
+                raise DataError(
+                    f"Source '{source.name}' has the field '{min(twice)}' in two streams. Give "
+                    f"the fields of each stream their own names."
+                )
+            fields |= schema
+    class_names = tuple(source.class_names()) if "label" in fields else ()
+    fields = _with_learnt(fields, tally, len(class_names))
+    spec = _image_spec(fields, class_names, tuple(source.attribute_names()))
+    if text_encoder is not None:
+        text_schema(fields, text_encoder, f"Source '{source.name}'")
+        spec = with_encoding(spec, text_encoder)
+    return DatasetIndex.build(
+        spec,
+        streams,
+        fields,
+        tuple(tally.counts.get(label, 0) for label in range(len(class_names))),
+        {**recipe(config, seed), "ganforge": __version__},
+    )
+
+
+def _write_stream(
+    tally: _Tally,
+    text_encoder: TextEncoder[Any] | None,
+    folder: Path,
+    stream: str,
+    workers: int,
+    seed: int,
+    advance: Callable[[int], None],
+) -> tuple[dict[str, FieldSchema], tuple[ShardInfo, ...]]:
+    where = f"source '{tally.source.name}'" + (f", stream '{stream}'" if stream != "main" else "")
+    samples = iter(tally.source.samples(stream))
+    first = list(itertools.islice(samples, PROBED))
+    if not first:
+        raise DataError(f"{where} has no samples. Check its path and options in data.source.")
+    config = tally.config
+    schema = probe_schema(config, stream, first, where)
+    if len(tally.source.streams()) == 1:
+        tally.check_fields(schema, where)
+    texts = {}
+    if text_encoder is not None and ("caption" in schema or len(tally.source.streams()) == 1):
+        texts["text"] = text_schema(schema, text_encoder, where)
+    encoder = SampleEncoder(config, schema, where)
+    with Spool(folder / f"{stream}.spool") as spool:
+        for done in encode_chunks(encoder, itertools.chain(first, samples), workers):
+            for encoded in done:
+                if tally.add(encoded):
+                    spool.append(encoded.sample)
+            advance(len(done))
+        _check_spool(spool, where)
+        places = permutation(len(spool), hash_key(seed, len(spool)))
+        stored: Iterator[EncodedSample] = (spool.read(number) for number in places.tolist())
+        if text_encoder is not None and texts:
+            stored = with_text(stored, text_encoder, where)
+        schema |= texts
+        shards = write_stream(folder, stream, stored, sorted(schema), config.samples_per_shard)
+    return schema, shards
+
+
+def _check_spool(spool: Spool, where: str) -> None:
+    if not len(spool):
+        raise DataError(f"{where} has no readable samples. Check it with `ganforge data inspect`.")
+    twice = spool.duplicate_key()
+    if twice is not None:
+        raise DataError(
+            f"{where} gives the key '{twice}' to two samples. Keys must be unique: rename one of "
+            f"the files."
+        )
+
+
+def _with_learnt(
+    fields: Mapping[str, FieldSchema], tally: _Tally, num_classes: int
+) -> dict[str, FieldSchema]:
+    learnt: dict[str, FieldSchema] = {}
+    for name, schema in fields.items():
+        update: dict[str, Any] = {}
+        if schema.kind == "label":
+            update["size"] = num_classes
+        elif name in tally.max_values:
+            update["max_value"] = tally.max_values[name]
+        learnt[name] = schema.model_copy(update=update)
+    return learnt
+
+
+def _image_spec(
+    fields: Mapping[str, FieldSchema], class_names: tuple[str, ...], attributes: tuple[str, ...]
+) -> ImageSpec:
+    """The spec of the images to be generated: `image`, else `target`, else the first there is."""
+    images = {name: f for name, f in fields.items() if f.kind in ("image", "frames")}
+    if not images:
+        raise DataError(
+            f"The samples hold no image, only {', '.join(sorted(fields))}. Check data.source."
+        )
+    name = next((n for n in ("image", "target", "frames") if n in images), min(images))
+    main, source = images[name], images.get("source")
+    if source is not None and (source.height, source.width) != (main.height, main.width):
+        raise DataError(
+            f"'source' images are {source.height} x {source.width}, '{name}' images are "
+            f"{main.height} x {main.width}. Set data.resolution to bring both to one size."
+        )
+    if "attributes" in fields and len(attributes) != fields["attributes"].size:
+        raise DataError(
+            f"The samples have {fields['attributes'].size} attributes, the source names "
+            f"{len(attributes)}. Name each attribute in data.source."
+        )
+    return ImageSpec(
+        main.height,
+        main.width,
+        main.channels,
+        source.channels if source is not None and name != "source" else None,
+        class_names,
+        attributes if "attributes" in fields else (),
+        fields["text"].size if "text" in fields else 0,
+        main.num_frames,
+    )

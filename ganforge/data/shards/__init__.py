@@ -1,0 +1,1 @@
+"""WebDataset shards: index, reading, writing, checks."""

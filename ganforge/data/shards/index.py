@@ -1,0 +1,177 @@
+"""The index of a data set: which shards it has, what its samples hold, and the hashes of both.
+
+`index.json` is the defence against damage that tar readers do not report: garbage inside a tar
+looks like its end to them. Shards are checked against the counts, sizes and hashes kept here.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from ganforge.config.models import StrictModel
+from ganforge.data.shards.storage import join_location, read_bytes
+from ganforge.errors import DataError
+from ganforge.interfaces.spec import ImageSpec
+
+INDEX_NAME = "index.json"
+INDEX_VERSION = 1
+FieldKind = Literal["image", "frames", "label", "attributes", "text", "caption"]
+IMAGE_KINDS: tuple[FieldKind, ...] = ("image", "frames")
+
+
+class ShardInfo(StrictModel):
+    """One tar file."""
+
+    name: str = Field(description="File name beside index.json.")
+    num_samples: int = Field(gt=0)
+    num_bytes: int = Field(gt=0)
+    sha256: str
+
+
+class FieldSchema(StrictModel):
+    """One field of every sample of a stream."""
+
+    kind: FieldKind
+    stream: str = Field("main", description="The stream whose samples hold it.")
+    height: int = Field(0, description="image, frames: pixels.")
+    width: int = Field(0, description="image, frames: pixels.")
+    channels: int = Field(0, description="image, frames: 1, 3 or 4.")
+    bit_depth: Literal[8, 16] = Field(8, description="image, frames: bits per channel.")
+    max_value: int = Field(
+        255, description="image, frames: the value of white; 4095 for 12-bit data kept in 16 bits."
+    )
+    num_frames: int = Field(1, description="frames: images per sample.")
+    size: int = Field(0, description="attributes, text: length; label: number of classes.")
+
+
+class DatasetIndex(StrictModel):
+    """What is in index.json."""
+
+    version: int
+    spec: dict[str, Any] = Field(description="The ImageSpec, as a mapping.")
+    streams: dict[str, tuple[ShardInfo, ...]]
+    fields: dict[str, FieldSchema]
+    class_counts: tuple[int, ...] = Field((), description="Samples of each class.")
+    recipe: dict[str, Any] = Field(
+        default_factory=dict, description="What `prepare` was asked for; not part of the digest."
+    )
+    digest: str = Field(description="Hash of the content: shards, schema and spec.")
+
+    @classmethod
+    def build(
+        cls,
+        spec: ImageSpec,
+        streams: Mapping[str, tuple[ShardInfo, ...]],
+        fields: Mapping[str, FieldSchema],
+        class_counts: tuple[int, ...] = (),
+        recipe: Mapping[str, Any] | None = None,
+    ) -> "DatasetIndex":
+        """An index with its digest."""
+        draft = cls(
+            version=INDEX_VERSION,
+            spec=_as_json(spec.to_dict()),
+            streams=dict(streams),
+            fields=dict(fields),
+            class_counts=class_counts,
+            recipe=_as_json(dict(recipe or {})),
+            digest="",
+        )
+        return draft.model_copy(update={"digest": draft.content_digest()})
+
+    def content_digest(self) -> str:
+        """sha256 over the shards' hashes and counts, the schema and the spec."""
+        spec = ImageSpec.from_dict(self.spec).to_dict()
+        if "text_encoding" in spec:
+            # Its revision covers the options that matter; where files lay is no content.
+            del spec["text_encoding"]["options"]
+        content = {
+            "spec": spec,
+            "fields": {name: f.model_dump() for name, f in sorted(self.fields.items())},
+            "streams": {
+                name: [[s.sha256, s.num_samples, s.num_bytes] for s in shards]
+                for name, shards in sorted(self.streams.items())
+            },
+        }
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def image_spec(self) -> ImageSpec:
+        """What the images look like."""
+        return ImageSpec.from_dict(self.spec)
+
+    def num_samples(self, stream: str | None = None) -> int:
+        """Samples in one stream; in the longest one when none is named."""
+        if stream is None:
+            return max(self.num_samples(name) for name in self.streams)
+        return sum(shard.num_samples for shard in self.streams[stream])
+
+    def stream_fields(self, stream: str) -> tuple[str, ...]:
+        """Names of the fields of a stream, sorted: the columns of its member tables."""
+        return tuple(sorted(name for name, f in self.fields.items() if f.stream == stream))
+
+    def to_json(self) -> str:
+        """The text of index.json."""
+        return self.model_dump_json(indent=1) + "\n"
+
+
+def _as_json(values: dict[str, Any]) -> dict[str, Any]:
+    """The mapping as it will be when read back: lists instead of tuples."""
+    found: dict[str, Any] = json.loads(json.dumps(values))
+    return found
+
+
+def parse_index(text: bytes, where: str) -> DatasetIndex:
+    """Read and check the text of an index.
+
+    Raises:
+        DataError: it is not an index, is of another version, or was changed by hand.
+    """
+    try:
+        values = json.loads(text)
+        version = values.get("version") if isinstance(values, dict) else None
+        if version != INDEX_VERSION:
+            raise DataError(
+                f"{where} has index version {version!r}; this ganforge reads version "
+                f"{INDEX_VERSION}. Run `ganforge data prepare` again."
+            )
+        index = DatasetIndex.model_validate(values)
+        digest = index.content_digest()
+    except pydantic.ValidationError as err:
+        fault = err.errors()[0]
+        raise DataError(
+            f"{where} is damaged: {'.'.join(map(str, fault['loc']))}: {fault['msg']}. Restore it, "
+            f"or run `ganforge data prepare` again."
+        ) from err
+    except (ValueError, TypeError) as err:
+        raise DataError(
+            f"{where} is damaged: {err}. Restore it, or run `ganforge data prepare` again."
+        ) from err
+    if index.digest != digest:
+        raise DataError(
+            f"{where} is damaged: its digest is {index.digest[:12]}..., its content gives "
+            f"{digest[:12]}.... Restore it, or run `ganforge data prepare` again."
+        )
+    return index
+
+
+def load_index(location: str) -> DatasetIndex:
+    """Read index.json of a folder or URL.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    url = join_location(str(location), INDEX_NAME)
+    try:
+        text = read_bytes(url)
+    except OSError as err:
+        raise DataError(
+            f"No index.json can be read at {location} ({type(err).__name__}: {err}). Set "
+            f"`data.shards` to a folder or URL that `ganforge data prepare` has written, or put "
+            f"`prepare` first in `stages`."
+        ) from err
+    return parse_index(text, url)

@@ -1,0 +1,162 @@
+"""Where the members of a shard lie: tables that let a tar be read by slices.
+
+A table is a numpy array [samples, fields] of (offset, size, crc), kept as `NAME.members.npy`
+beside the shard. Fields are in the order of `DatasetIndex.stream_fields`. It holds no more than
+the tar itself says, so it can be rebuilt at any time.
+"""
+
+import hashlib
+import logging
+import mmap
+import os
+import tarfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganforge.data.shards.index import ShardInfo
+from ganforge.errors import ShardError
+
+logger = logging.getLogger(__name__)
+MEMBER_DTYPE = np.dtype([("offset", "<u8"), ("size", "<u4"), ("crc", "<u4")])
+MemberTable = NDArray[np.void]
+REBUILD = "Restore the shard from its origin, or run `ganforge data prepare` again."
+TAR_BLOCK = 512
+
+
+def sidecar_path(shard: Path) -> Path:
+    """Where the member table of a shard lies."""
+    return shard.with_suffix(".members.npy")
+
+
+def scan_shard(path: Path, fields: Sequence[str]) -> tuple[MemberTable, ShardInfo]:
+    """Read a whole shard: its member table, and what the index must say of it.
+
+    Raises:
+        ShardError: it is not a tar of samples with exactly these fields.
+    """
+    size = path.stat().st_size
+    if size == 0:
+        raise ShardError(f"Shard {path} is empty (0 bytes). {REBUILD}")
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        samples = _members(path, stream)
+        table = np.zeros((len(samples), len(fields)), dtype=MEMBER_DTYPE)
+        for row, (key, members) in enumerate(samples.items()):
+            if sorted(members) != sorted(fields):
+                raise ShardError(
+                    f"Sample '{key}' of shard {path} has the fields "
+                    f"{', '.join(sorted(members))}; the index says "
+                    f"{', '.join(sorted(fields))}. {REBUILD}"
+                )
+            for column, name in enumerate(fields):
+                offset, length = members[name]
+                crc = zlib.crc32(memoryview(data)[offset : offset + length])
+                table[row, column] = (offset, length, crc)
+        sha256 = hashlib.sha256(data).hexdigest()
+    info = ShardInfo(name=path.name, num_samples=len(samples), num_bytes=size, sha256=sha256)
+    return table, info
+
+
+def _members(path: Path, stream: Any) -> dict[str, dict[str, tuple[int, int]]]:
+    """(offset, size) by sample key and field name, in tar order."""
+    samples: dict[str, dict[str, tuple[int, int]]] = {}
+    last = ""
+    try:
+        with tarfile.open(fileobj=stream, mode="r:") as tar:
+            for member in tar:
+                key, name = split_member(member, path)
+                if key in samples and (key != last or name in samples[key]):
+                    raise ShardError(
+                        f"Shard {path} holds the key '{key}' twice. Keys must be unique: rename "
+                        f"the sample and write the shard again."
+                    )
+                samples.setdefault(key, {})[name] = (member.offset_data, member.size)
+                last = key
+    except tarfile.TarError as err:
+        raise ShardError(f"Shard {path} is not a readable tar ({err}). {REBUILD}") from err
+    return samples
+
+
+def split_member(member: tarfile.TarInfo, path: Path) -> tuple[str, str]:
+    """Key and field of a tar member named KEY.FIELD.FORMAT.
+
+    Raises:
+        ShardError: it is not a plain file, or its name leads out of the folder.
+    """
+    name = PurePosixPath(member.name)
+    if name.is_absolute() or ".." in name.parts or not member.isfile():
+        raise ShardError(
+            f"Shard {path} holds the member '{member.name}', which is not a plain file with a "
+            f"relative name. Do not trust this shard; write it again with `ganforge data prepare`."
+        )
+    stem, _, extension = name.name.partition(".")
+    return str(name.parent / stem), extension.partition(".")[0]
+
+
+def load_members(shard: Path, info: ShardInfo, fields: Sequence[str]) -> MemberTable:
+    """The member table of a shard, from beside it or rebuilt.
+
+    Raises:
+        ShardError: the shard does not match the index.
+    """
+    path = sidecar_path(shard)
+    try:
+        table: MemberTable = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        return _rebuild(shard, info, fields)
+    except (ValueError, OSError, EOFError) as err:
+        logger.warning("%s is damaged (%s); it is rebuilt from the shard.", path, err)
+        return _rebuild(shard, info, fields)
+    if table.dtype != MEMBER_DTYPE or table.shape != (info.num_samples, len(fields)):
+        logger.warning("%s does not fit the index; it is rebuilt from the shard.", path)
+        return _rebuild(shard, info, fields)
+    return table
+
+
+def _rebuild(shard: Path, info: ShardInfo, fields: Sequence[str]) -> MemberTable:
+    table, found = scan_shard(shard, fields)
+    check_shard(shard, info, found)
+    try:
+        save_members(shard, table)
+    except OSError as err:
+        logger.warning(
+            "The member table of %s cannot be kept beside it (%s), so it is rebuilt whenever it "
+            "is needed. Run `ganforge data verify` once where the folder is writable.",
+            shard,
+            err,
+        )
+    return table
+
+
+def save_members(shard: Path, table: MemberTable) -> None:
+    """Write the member table beside its shard, whole or not at all."""
+    path = sidecar_path(shard)
+    temporary = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as stream:
+            np.save(stream, table, allow_pickle=False)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_shard(shard: Path, info: ShardInfo, found: ShardInfo) -> None:
+    """Compare a scanned shard with the index.
+
+    Raises:
+        ShardError: they differ.
+    """
+    if found.num_samples != info.num_samples:
+        raise ShardError(
+            f"Shard {shard} holds {found.num_samples} samples, the index says "
+            f"{info.num_samples}: it is damaged or of another data set. {REBUILD}"
+        )
+    if found.sha256 != info.sha256:
+        raise ShardError(
+            f"Shard {shard} has sha256 {found.sha256[:12]}..., the index says "
+            f"{info.sha256[:12]}...: its content has changed. {REBUILD}"
+        )

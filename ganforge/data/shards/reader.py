@@ -1,0 +1,241 @@
+"""Random access to the samples of a data set, whatever shard and machine they lie on."""
+
+import logging
+import os
+import zlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ganforge.config.models import DataConfig
+from ganforge.data.shards.fields import FieldReader, field_reader
+from ganforge.data.shards.index import DatasetIndex, ShardInfo
+from ganforge.data.shards.members import REBUILD, TAR_BLOCK, load_members
+from ganforge.data.shards.storage import ShardCache, default_cache_dir, is_remote, join_location
+from ganforge.errors import DataError, ShardError, suggest
+from ganforge.imaging.codec import Undecodable
+
+logger = logging.getLogger(__name__)
+_MAX_OPEN = 128
+_MAX_TABLE_BYTES = 64 * 2**20
+FieldValues = dict[str, Tensor | list[str]]
+
+
+@dataclass
+class _OpenShard:
+    """An open shard: file descriptor, and its member table as plain columns [samples, fields]."""
+
+    path: Path
+    fd: int
+    offset: NDArray[np.uint64]
+    size: NDArray[np.uint32]
+    crc: NDArray[np.uint32]
+
+    @property
+    def table_bytes(self) -> int:
+        return self.offset.nbytes + self.size.nbytes + self.crc.nbytes
+
+
+def check_fields(index: DatasetIndex, fields: Sequence[str], location: str) -> None:
+    """Refuse fields that the data set does not have.
+
+    Raises:
+        DataError: names the field, the location and the fields there are.
+    """
+    for name in fields:
+        if name in index.fields:
+            continue
+        if name == "label":
+            raise DataError(
+                f"Labels are asked for, but the data set at {location} has none. Set "
+                f"data.use_labels: false, or prepare it from a source with labels (class "
+                f"sub-folders, or a label column)."
+            )
+        raise DataError(
+            f"The field '{name}' is asked for, but the data set at {location} has no such field. "
+            f"{suggest(name, index.fields)} Prepare it from a source that provides '{name}'."
+        )
+
+
+def check_shards_present(location: str, index: DatasetIndex) -> None:
+    """Compare names and sizes of local shards with the index; remote ones when they are fetched.
+
+    Raises:
+        ShardError: a shard is missing, or has another size.
+    """
+    if is_remote(location):
+        return
+    try:
+        sizes = {entry.name: entry.stat().st_size for entry in os.scandir(Path(_folder(location)))}
+    except OSError as err:
+        raise ShardError(f"{location} cannot be listed: {err}. Check data.shards.") from err
+    shards = [shard for shards in index.streams.values() for shard in shards]
+    missing = [shard.name for shard in shards if shard.name not in sizes]
+    if missing:
+        raise ShardError(
+            f"{len(missing)} of {len(shards)} shards are missing at {location}, the first is "
+            f"{missing[0]}. {REBUILD}"
+        )
+    for shard in shards:
+        if sizes[shard.name] != shard.num_bytes:
+            raise ShardError(
+                f"Shard {join_location(location, shard.name)} has {sizes[shard.name]} bytes, the "
+                f"index says {shard.num_bytes}: it was cut short or replaced. {REBUILD}"
+            )
+
+
+def _folder(location: str) -> str:
+    return join_location(location, "").rstrip("/") or "/"
+
+
+class SampleReader:
+    """Reads samples by (shard, sample) and decodes them into batches.
+
+    It holds no open file when pickled, so it can be handed to worker processes.
+    """
+
+    def __init__(self, config: DataConfig, location: str, index: DatasetIndex) -> None:
+        self.config = config
+        self.location = location
+        self.index = index
+        self._open: OrderedDict[tuple[str, int], _OpenShard] = OrderedDict()
+        self._table_bytes = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": OrderedDict(), "_table_bytes": 0}
+
+    def batch(
+        self,
+        stream: str,
+        places: NDArray[np.int64],
+        fields: Sequence[str],
+        flips: NDArray[np.bool_] | None = None,
+        captions: NDArray[np.uint64] | None = None,
+    ) -> tuple[FieldValues, list[str]]:
+        """Decode samples into one batch.
+
+        Args:
+            stream: name of the stream.
+            places: [n, 2] shard and sample.
+            fields: names of fields of this stream.
+            flips: [n] which images to mirror.
+            captions: [n] hashes that choose where a sample has several captions; the first
+                caption when omitted.
+
+        Returns:
+            values by field name, and a message for each bad sample that its neighbour replaced.
+
+        Raises:
+            ShardError: a sample is damaged and `on_bad_sample` is "error", or a shard is.
+        """
+        columns = self.index.stream_fields(stream)
+        chosen = [
+            (columns.index(name), name, field_reader(self.index.fields[name], captions))
+            for name in fields
+        ]
+        values = [reader.allocate(len(places)) for _, _, reader in chosen]
+        bad: list[str] = []
+        for row, (shard, sample) in enumerate(places.tolist()):
+            self._read_or_replace(stream, shard, sample, chosen, values, row, bad)
+        finished = {
+            name: reader.finish(value, flips)
+            for (_, name, reader), value in zip(chosen, values, strict=True)
+        }
+        return finished, bad
+
+    def _read_or_replace(
+        self,
+        stream: str,
+        shard: int,
+        sample: int,
+        chosen: list[tuple[int, str, FieldReader]],
+        values: list[Any],
+        row: int,
+        bad: list[str],
+    ) -> None:
+        info = self.index.streams[stream][shard]
+        for attempt in range(info.num_samples):
+            place = (sample + attempt) % info.num_samples
+            try:
+                self._read(stream, shard, place, chosen, values, row)
+                return
+            except Undecodable as err:
+                message = self._describe(stream, shard, place, err)
+                if self.config.on_bad_sample == "error":
+                    raise ShardError(
+                        f"{message}. {REBUILD} Or set data.on_bad_sample: skip."
+                    ) from err
+                bad.append(message)
+        raise ShardError(f"{bad[-1]}, and so are all samples of this shard. {REBUILD}")
+
+    def _read(
+        self,
+        stream: str,
+        shard: int,
+        sample: int,
+        chosen: list[tuple[int, str, FieldReader]],
+        values: list[Any],
+        row: int,
+    ) -> None:
+        opened = self._opened(stream, shard)
+        for (column, name, reader), value in zip(chosen, values, strict=True):
+            size = int(opened.size[sample, column])
+            data = os.pread(opened.fd, size, int(opened.offset[sample, column]))
+            if len(data) != size or zlib.crc32(data) != opened.crc[sample, column]:
+                raise Undecodable(f"field '{name}' has changed since the shard was written")
+            try:
+                reader.read(data, value, row)
+            except Undecodable as err:
+                raise Undecodable(f"field '{name}' {err}") from err
+
+    def _describe(self, stream: str, shard: int, sample: int, err: Undecodable) -> str:
+        opened = self._opened(stream, shard)
+        header = os.pread(opened.fd, TAR_BLOCK, int(opened.offset[sample].min()) - TAR_BLOCK)
+        name = header[:100].split(b"\0", 1)[0].decode("utf-8", "replace")
+        url = join_location(self.location, self.index.streams[stream][shard].name)
+        return f"Sample '{name.partition('.')[0]}' (number {sample}) of shard {url}: {err}"
+
+    def _opened(self, stream: str, shard: int) -> _OpenShard:
+        found = self._open.get((stream, shard))
+        if found is not None:
+            self._open.move_to_end((stream, shard))
+            return found
+        found = self._open_shard(self.index.streams[stream][shard], stream)
+        self._open[stream, shard] = found
+        self._table_bytes += found.table_bytes
+        while len(self._open) > _MAX_OPEN or (
+            self._table_bytes > _MAX_TABLE_BYTES and len(self._open) > 1
+        ):
+            _, dropped = self._open.popitem(last=False)
+            self._table_bytes -= dropped.table_bytes
+            os.close(dropped.fd)
+        return found
+
+    def _open_shard(self, info: ShardInfo, stream: str) -> _OpenShard:
+        url = join_location(self.location, info.name)
+        if is_remote(self.location):
+            folder = Path(self.config.cache_dir or default_cache_dir())
+            path = ShardCache(folder, self.config.cache_bytes).path(
+                url, info.sha256, info.num_bytes
+            )
+        else:
+            path = Path(url)
+        try:
+            table = load_members(path, info, self.index.stream_fields(stream))
+            fd = os.open(path, os.O_RDONLY)
+        except OSError as err:
+            raise ShardError(f"Shard {url} cannot be opened: {err}. {REBUILD}") from err
+        columns = (np.ascontiguousarray(table[name]) for name in ("offset", "size", "crc"))
+        return _OpenShard(path, fd, *columns)
+
+    def close(self) -> None:
+        """Close all files."""
+        while self._open:
+            os.close(self._open.popitem()[1].fd)
+        self._table_bytes = 0

@@ -1,0 +1,1 @@
+"""Images: tensors, PIL and bytes; sizes, grids, animations."""

@@ -1,0 +1,167 @@
+"""Pictures of many images: grids with names at their edges, and stacks. PIL in, PIL out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont
+
+from ganforge.errors import ConfigError
+from ganforge.imaging.images import MODES, WHITE, flatten_alpha
+
+_GAP = 2
+_FONT_SIZE = 12
+_LINE = _FONT_SIZE + 4
+_MAX_SIDE = 65535
+"""The longest side of a GIF, and of what common viewers open."""
+_MAX_PIXELS = 2**28
+"""As RGB 768 MiB; more than that is drawn, if ever, in minutes."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What is written at a grid; nothing is where a tuple is empty.
+
+    Attributes:
+        rows: left of each row.
+        columns: above each column.
+        cells: below each cell, row by row.
+    """
+
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    cells: tuple[str, ...] = ()
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse a picture too large to be drawn.
+
+    Raises:
+        ConfigError: a side, or both together, are beyond what is drawn; says what to lower.
+    """
+    if max(width, height) > _MAX_SIDE or width * height > _MAX_PIXELS:
+        raise ConfigError(
+            f"The picture would be {width} x {height} pixels; at most {_MAX_SIDE} a side and "
+            f"{_MAX_PIXELS} in all are drawn. Use a smaller scale, or fewer images or steps."
+        )
+
+
+def enlarge(image: Image.Image, scale: int) -> Image.Image:
+    """The image with each pixel as a square of `scale` pixels."""
+    if scale == 1:
+        return image
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+
+
+def named_grid(
+    cells: Sequence[Image.Image | None], columns: int, names: Names | None = None, scale: int = 1
+) -> Image.Image:
+    """One picture with the cells row by row, on white; with names at its edges where there are.
+
+    Args:
+        cells: images of one size; None stays empty.
+        columns: cells in a row.
+        names: what is written beside, above and below the cells.
+        scale: each image is enlarged this many times.
+    """
+    names = names or Names()
+    width, height = next(cell.size for cell in cells if cell is not None)
+    size = (width * scale, height * scale)
+    layout = _Layout(size, columns, -(-len(cells) // columns), names)
+    check_size(*layout.size)
+    shown = [None if cell is None else enlarge(cell, scale) for cell in cells]
+    modes = {cell.mode for cell in shown if cell is not None}
+    mode = modes.pop() if len(modes) == 1 else "RGB"
+    picture = Image.new(mode, layout.size, _white(mode))
+    draw = ImageDraw.Draw(picture)
+    for index, cell in enumerate(shown):
+        left, top = layout.place(index)
+        if cell is not None:
+            picture.paste(_in_mode(cell, mode), (left, top))
+        if index < len(names.cells):
+            layout.write(draw, names.cells[index], (left, top + size[1]))
+    for index, name in enumerate(names.columns):
+        layout.write(draw, name, (layout.place(index)[0], 0))
+    for index, name in enumerate(names.rows):
+        top = layout.place(index * columns)[1] + (size[1] - _LINE) // 2
+        draw.text((_GAP, top), name, fill=_black(mode), font=_font())
+    return picture
+
+
+class _Layout:
+    """Where the cells of a grid are; without names they touch."""
+
+    def __init__(self, cell: tuple[int, int], columns: int, rows: int, names: Names) -> None:
+        is_named = bool(names.rows or names.columns or names.cells)
+        self.gap = _GAP if is_named else 0
+        self.columns = columns
+        self.left = _widest(names.rows) + (2 * _GAP if names.rows else 0)
+        self.top = _LINE if names.columns else 0
+        self.cell = cell
+        # A column is as wide as what is written at it.
+        self.width = max(cell[0], _widest((*names.columns, *names.cells)) + 2 * self.gap)
+        self.height = cell[1] + (_LINE if names.cells else 0)
+        self.size = (
+            self.left + columns * (self.width + self.gap) - self.gap,
+            self.top + rows * (self.height + self.gap) - self.gap,
+        )
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Left and top of a cell's image."""
+        row, column = divmod(index, self.columns)
+        indent = (self.width - self.cell[0]) // 2
+        return (
+            self.left + column * (self.width + self.gap) + indent,
+            self.top + row * (self.height + self.gap),
+        )
+
+    def write(self, draw: ImageDraw.ImageDraw, text: str, corner: tuple[int, int]) -> None:
+        """Write a line centred on the column of a cell."""
+        left = corner[0] + (self.cell[0] - _width(text)) // 2
+        draw.text((left, corner[1]), text, fill=_black(draw.mode), font=_font())
+
+
+def stack(parts: Sequence[Image.Image]) -> Image.Image:
+    """Pictures one below the other, in RGB on white."""
+    picture = Image.new("RGB", (max(p.width for p in parts), sum(p.height for p in parts)), WHITE)
+    top = 0
+    for part in parts:
+        picture.paste(opaque(part), (0, top))
+        top += part.height
+    return picture
+
+
+def opaque(image: Image.Image) -> Image.Image:
+    """The image in RGB, transparency over white."""
+    return flatten_alpha(image).convert("RGB")
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else opaque(image)
+
+
+def _white(mode: str) -> int | tuple[int, ...]:
+    return _paper(mode, 255)
+
+
+def _black(mode: str) -> int | tuple[int, ...]:
+    return _paper(mode, 0)
+
+
+def _paper(mode: str, value: int) -> int | tuple[int, ...]:
+    """An opaque grey in one of the modes of `MODES`."""
+    if mode == MODES[1]:
+        return value
+    colour = (value, value, value)
+    return colour if mode == MODES[3] else (*colour, 255)
+
+
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(_FONT_SIZE)
+
+
+def _width(text: str) -> int:
+    return int(_font().getlength(text)) + 1 if text else 0
+
+
+def _widest(texts: Sequence[str]) -> int:
+    return max(map(_width, texts), default=0)

@@ -1,0 +1,142 @@
+"""Builds a published model's networks from an installed plugin and fills in its weights."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from packaging.version import InvalidVersion, Version
+from torch import Tensor, nn
+
+from ganforge.errors import PluginError, PluginNotFound, PublishError
+from ganforge.hub.format import WEIGHTS_FILE, ModelInfo
+from ganforge.interfaces.architecture import Architecture
+from ganforge.registry.plugins import Plugin, get_registry
+
+_logger = logging.getLogger(__name__)
+
+
+def build_architecture(info: ModelInfo, source: str) -> Architecture[Any]:
+    """The architecture that `config.json` names, with its options, from an installed plugin.
+
+    Args:
+        info: content of `config.json`.
+        source: what the user calls the model, for messages.
+
+    Raises:
+        PluginNotFound: no installed plugin provides it; names the package to install.
+        PluginError: the installed package is too old.
+        ConfigError: the installed architecture does not know one of the options.
+    """
+    registry = get_registry()
+    try:
+        architecture = registry.find(Architecture, info.architecture)
+    except PluginNotFound as err:
+        raise PluginNotFound(
+            f"{source} needs the architecture '{info.architecture}', which no installed plugin "
+            f"provides. It comes with the package '{info.plugin.distribution}' "
+            f"(exported with version {info.plugin.version}): if you trust that package, "
+            f"pip install {info.plugin.distribution}"
+        ) from err
+    _check_version(info, registry.plugin_of(architecture), source)
+    where = f"{source}, config.json: options"
+    return registry.build(Architecture, info.architecture, info.options, where)
+
+
+def _check_version(info: ModelInfo, installed: Plugin, source: str) -> None:
+    """Refuse an older major version; warn of other differences that may matter.
+
+    A newer package is expected to read older models: the weights' names and shapes are checked
+    in any case.
+    """
+    wanted = info.plugin
+    if installed.distribution != wanted.distribution:
+        # A plugin may move to a package of its own, so this alone is no fault.
+        _logger.warning(
+            "%s was exported with '%s' from the package %s; here %s provides it. If the images "
+            "look wrong, install %s instead.",
+            *(source, info.architecture, wanted.distribution),
+            *(installed.distribution, wanted.distribution),
+        )
+        return
+    try:
+        have, need = Version(installed.version), Version(wanted.version)
+    except InvalidVersion:
+        return
+    advice = f"pip install --upgrade '{wanted.distribution}>={wanted.version}'"
+    if have.major < need.major:
+        raise PluginError(
+            f"{source} was exported with {wanted.distribution} {wanted.version}; installed is "
+            f"{installed.version}, which is too old for it: {advice}"
+        )
+    if have < need:
+        _logger.warning(
+            "%s was exported with %s %s; installed is %s. If it does not load or looks wrong: %s",
+            *(source, wanted.distribution, wanted.version, installed.version, advice),
+        )
+
+
+def load_networks(
+    architecture: Architecture[Any], info: ModelInfo, weights: Path, source: str
+) -> dict[str, nn.Module]:
+    """The networks that generate, with the published weights.
+
+    Args:
+        architecture: what `build_architecture` returned.
+        info: content of `config.json`.
+        weights: the checked weights file.
+        source: what the user calls the model, for messages.
+
+    Raises:
+        PublishError: the roles are not the architecture's, or names or shapes of the weights are
+            not those of the networks.
+    """
+    if sorted(info.roles) != sorted(architecture.ema_roles):
+        raise PublishError(
+            f"config.json of {source} is not valid at 'roles': {', '.join(info.roles) or 'none'}; "
+            f"'{info.architecture}' generates with {', '.join(architecture.ema_roles)}. Export "
+            f"or download the model again."
+        )
+    # Initialising draws random numbers; loading a model must not change the caller's.
+    with torch.random.fork_rng(devices=[]):
+        built = architecture.networks(info.spec)
+    try:
+        state = safetensors.torch.load_file(weights)
+    except safetensors.SafetensorError as err:
+        raise PublishError(
+            f"{WEIGHTS_FILE} of {source} cannot be read ({err}). Export or download it again."
+        ) from err
+    networks = {role: built[role] for role in architecture.ema_roles}
+    expected = {
+        f"{role}.{name}": tensor
+        for role, network in networks.items()
+        for name, tensor in network.state_dict().items()
+    }
+    _check_fit(state, expected, info, source)
+    for role, network in networks.items():
+        prefix = f"{role}."
+        own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        network.load_state_dict(own, strict=True)
+    return networks
+
+
+def _check_fit(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], info: ModelInfo, source: str
+) -> None:
+    faults = [f"missing {name}" for name in expected if name not in state]
+    faults += [f"unexpected {name}" for name in state if name not in expected]
+    faults += [
+        f"{name} is {list(state[name].shape)}, not {list(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    if faults:
+        shown = "; ".join(faults[:5]) + ("; ..." if len(faults) > 5 else "")
+        raise PublishError(
+            f"{WEIGHTS_FILE} of {source} does not fit the networks of '{info.architecture}' in "
+            f"{len(faults)} place(s): {shown}. Install the version it was exported with: "
+            f"pip install '{info.plugin.distribution}=={info.plugin.version}'"
+        )

@@ -1,0 +1,71 @@
+"""Brings what a caller wants translated into the shape that a model takes."""
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganforge.errors import ConfigError, ShapeError
+from ganforge.imaging.images import MODES, Resize, convert_channels, from_pil, from_uint8, resize
+
+Images = Image.Image | Tensor | Sequence[Image.Image | Tensor]
+"""One image or several: PIL, or tensors [C, H, W] or [N, C, H, W], float in [-1, 1] or uint8."""
+
+
+def source_batch(
+    images: Images, channels: int, height: int, width: int, mode: Resize | None
+) -> Tensor:
+    """A batch of the model's size and channels from images of any.
+
+    Args:
+        images: what to translate.
+        channels: of the model's source.
+        height: of the model's source.
+        width: of the model's source.
+        mode: how images of another size are scaled; None refuses them.
+
+    Returns:
+        [N, channels, height, width] float32 in [-1, 1].
+
+    Raises:
+        ConfigError: there are no images, or one has another size and `mode` is None.
+        ShapeError: a tensor is not an image, or outside [-1, 1].
+    """
+    batches = [_as_batch(image, channels) for image in _as_list(images)]
+    if not batches:
+        raise ConfigError("There are no images to translate; give at least one.")
+    for index, batch in enumerate(batches):
+        if mode is None and batch.shape[-2:] != (height, width):
+            raise ConfigError(
+                f"images[{index}] is {batch.shape[-2]} x {batch.shape[-1]}; this model translates "
+                f"{height} x {width} (height x width). Resize it, or pass "
+                f"resize='crop', 'pad' or 'stretch'."
+            )
+    return torch.cat(
+        [batch if mode is None else resize(batch, height, width, mode) for batch in batches]
+    )
+
+
+def _as_list(images: Images) -> list[Image.Image | Tensor]:
+    return [images] if isinstance(images, Image.Image | Tensor) else list(images)
+
+
+def _as_batch(image: Image.Image | Tensor, channels: int) -> Tensor:
+    if isinstance(image, Image.Image):
+        return from_pil(image, channels).unsqueeze(0)
+    if not isinstance(image, Tensor) or image.ndim not in (3, 4) or image.shape[-3] not in MODES:
+        got = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
+        raise ShapeError(
+            f"Cannot translate {got}; give PIL images, or tensors [C, H, W] or [N, C, H, W] with "
+            f"1, 3 or 4 channels."
+        )
+    batch = (image.unsqueeze(0) if image.ndim == 3 else image).detach().cpu()
+    img = from_uint8(batch) if batch.dtype == torch.uint8 else batch.float()
+    # A slack of 1 % lets the output of another model in, and still shows a [0, 255] scale.
+    if img.numel() and img.abs().max() > 1.01:
+        raise ShapeError(
+            f"The tensor to translate holds values from {img.min():.3g} to {img.max():.3g}; "
+            f"float images are in [-1, 1]. Scale it, or give it as uint8."
+        )
+    return convert_channels(img, channels)

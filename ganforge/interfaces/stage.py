@@ -1,0 +1,41 @@
+"""What a stage of a pipeline is, and what it is told."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganforge.config.models import PipelineConfig
+from ganforge.interfaces.component import Component, ConfigT
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a stage knows: the resolved pipeline file and the run's directory."""
+
+    config: PipelineConfig
+    run_dir: Path
+
+
+class Stage(Component[ConfigT]):
+    """One step of a pipeline. Finished stages are skipped when a run is repeated."""
+
+    kind = "stage"
+
+    @abstractmethod
+    def is_done(self, context: RunContext) -> bool:
+        """Whether its result is there and belongs to this configuration; rank 0 is asked."""
+
+    @abstractmethod
+    def run(self, context: RunContext) -> None:
+        """Do the work, on all ranks together."""
+
+    def check(self, context: RunContext) -> None:
+        """Refuse what cannot work, before any stage runs: a fault should not cost a training.
+
+        Raises:
+            GanforgeError: says what, where, and what to do.
+        """
+
+    def plan(self, context: RunContext) -> str:
+        """One line for `--dry-run`: what it would do."""
+        return type(self).__doc__ or self.name

@@ -1,0 +1,1 @@
+"""What networks are trained with: losses, regularizers, augmentations, and the adversarial pair."""

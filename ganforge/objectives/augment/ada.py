@@ -1,0 +1,168 @@
+"""Adaptive discriminator augmentation: Karras et al. 2020, arXiv:2006.06676.
+
+The pipeline is the paper's recommended `bgc` and its parts; its frequency filters and image
+corruptions, which the paper found of no use, are left out.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from ganforge.config.models import StrictModel
+from ganforge.errors import ShapeError
+from ganforge.interfaces.batch import full_precision
+from ganforge.interfaces.objective import Augmentation
+from ganforge.objectives.augment import color, geometry
+from ganforge.objectives.augment.resample import affine_resample
+
+_MIN_SIDE = 4
+
+
+class AdaConfig(StrictModel):
+    """Options of ADA."""
+
+    pipe: Literal["blit", "geom", "color", "bg", "bgc"] = Field(
+        "bgc",
+        description="Which transformations: pixel blitting (b), general geometry (g), colour (c).",
+    )
+    p: float | None = Field(
+        None, ge=0, le=1, description="Fixed strength. Default: adapted to the discriminator."
+    )
+    ramp_kimg: float = Field(
+        0.0, ge=0, description="With a fixed p: rise from 0 to it over this much, as a half cosine."
+    )
+    target: float = Field(
+        0.6, gt=-1, lt=1, description="Adaptive p keeps the mean sign of D(real) here."
+    )
+    interval: int = Field(4, gt=0, description="Adapt p each this many steps.")
+    speed_kimg: float = Field(500.0, gt=0, description="p can move by 1 within this much.")
+
+    @model_validator(mode="after")
+    def _ramp_needs_p(self) -> "AdaConfig":
+        if self.ramp_kimg and self.p is None:
+            raise ValueError(
+                f"ramp_kimg={self.ramp_kimg} is for a fixed strength; set p, or remove ramp_kimg"
+            )
+        return self
+
+
+class Ada(Augmentation[AdaConfig]):
+    """Geometry and colour, each transformation with probability p, the same for real and fake.
+
+    An image that draws no geometric (or no colour) change is passed through bit for bit.
+
+    Attributes:
+        p: scalar, the strength now.
+        sign_sum: sum of the signs of D(real) since the last adaptation.
+        sign_count: how many they were.
+        steps: steps taken.
+    """
+
+    name = "ada"
+    Config = AdaConfig
+
+    p: Tensor
+    sign_sum: Tensor
+    sign_count: Tensor
+    steps: Tensor
+
+    def __init__(self, config: AdaConfig) -> None:
+        super().__init__(config)
+        for name in ("p", "sign_sum", "sign_count", "steps"):
+            self.register_buffer(name, torch.zeros(()))
+        if config.p is not None and not config.ramp_kimg:
+            self.p.fill_(config.p)
+
+    @property
+    def reads_sign(self) -> bool:
+        """Yes, unless p is fixed."""
+        return self.config.p is None
+
+    def forward(self, img: Tensor) -> Tensor:
+        """Augment images [N, C, H, W] in [-1, 1]; colours may leave that range.
+
+        Raises:
+            ShapeError: the images are too small, or have channels that are not colours.
+        """
+        self._check(img)
+        # Only where reading p is free: on a GPU it would wait for the queue.
+        free = self.p.device.type == "cpu" and not torch.compiler.is_compiling()
+        if free and self.p.item() == 0.0:
+            return img
+        with full_precision(img):
+            out = img.float() if img.element_size() < 4 else img
+            p = self.p.to(out)
+            inverse = self._geometry(out, p)
+            if inverse is not None:
+                neutral = torch.eye(3, dtype=p.dtype, device=p.device)
+                out = _where_changed(inverse, neutral, affine_resample, out)
+            if self.config.pipe in ("color", "bgc"):
+                matrix = color.color_matrix(img.shape[0], p)
+                neutral = torch.eye(3, 4, dtype=p.dtype, device=p.device)
+                out = _where_changed(matrix, neutral, color.apply_color, out)
+            return out.to(img.dtype)
+
+    def _geometry(self, img: Tensor, p: Tensor) -> Tensor | None:
+        size, _, height, width = img.shape
+        if self.config.pipe == "color":
+            return None
+        if self.config.pipe == "blit":
+            return geometry.blit(size, height, width, p)
+        if self.config.pipe == "geom":
+            return geometry.geometric(size, height, width, p)
+        return geometry.compose(
+            geometry.blit(size, height, width, p), geometry.geometric(size, height, width, p)
+        )
+
+    def _check(self, img: Tensor) -> None:
+        shape = list(img.shape)
+        if img.ndim != 4 or min(img.shape[2:]) < _MIN_SIDE:
+            raise ShapeError(
+                f"augment 'ada' got {shape}; it wants [N, C, H, W] with sides of at least "
+                f"{_MIN_SIDE} pixels. Flatten frames into the batch, or remove `augment`."
+            )
+        if self.config.pipe in ("color", "bgc") and img.shape[1] not in (1, 3, 4):
+            raise ShapeError(
+                f"augment 'ada' with pipe={self.config.pipe!r} got {shape}; it knows the colours "
+                f"of 1, 3 or 4 channels. Set augment.pipe to 'bg' to move pixels only."
+            )
+
+    @torch.no_grad()
+    def observe(self, real_logits: Tensor) -> None:
+        """Count the signs of the logits of real images."""
+        # Sums, so that the mean over slots of what each added keeps their ratio.
+        self.sign_sum.add_(real_logits.detach().sign().sum().to(self.sign_sum))
+        self.sign_count.add_(real_logits.numel())
+
+    @torch.no_grad()
+    def step_end(self, batch_size: int) -> None:
+        """Move p each `interval` steps, by a fixed amount and without reading it."""
+        self.steps.add_(1)
+        if self.config.p is not None:
+            self.p.copy_(self._scheduled(self.config.p, batch_size))
+            return
+        due = self.steps % self.config.interval == 0
+        excess = (self.sign_sum / self.sign_count - self.config.target).sign()
+        step = batch_size * self.config.interval / (1000.0 * self.config.speed_kimg)
+        moved = (self.p + step * excess).clamp(0.0, 1.0)
+        self.p.copy_(torch.where(due & (self.sign_count > 0), moved, self.p))
+        for total in (self.sign_sum, self.sign_count):
+            total.copy_(torch.where(due, 0.0, total))
+
+    def _scheduled(self, final: float, batch_size: int) -> Tensor:
+        if not self.config.ramp_kimg:
+            return torch.full_like(self.p, final)
+        done = (self.steps * (batch_size / (1000.0 * self.config.ramp_kimg))).clamp(max=1.0)
+        return 0.5 * final * (1.0 - (math.pi * done).cos())
+
+
+def _where_changed(
+    matrix: Tensor, neutral: Tensor, change: Callable[[Tensor, Tensor], Tensor], img: Tensor
+) -> Tensor:
+    """`change(img, matrix)` for images whose matrix does something, the others untouched."""
+    changed = (matrix != neutral).flatten(1).any(1)[:, None, None, None]
+    return torch.where(changed, change(img, matrix), img)

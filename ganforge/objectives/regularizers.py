@@ -1,0 +1,329 @@
+"""Penalties on a network and projections of its weights, applied every step or every few.
+
+A critic may return several logits per image (patches, scales); its value at an image is their
+mean, as in the adversarial losses, so that one weight fits critics with one or many logits.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ganforge.config.schedules import ScheduledPositive, value_at
+from ganforge.errors import ShapeError
+from ganforge.interfaces.component import hookimpl
+from ganforge.interfaces.objective import PenaltyInput, Regularizer, RegularizerConfig
+
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+# Functions -------------------------------------------------------------------------------------
+
+
+def critic_gradient(critic: Callable[[Tensor], Tensor], img: Tensor) -> Tensor:
+    """Gradient of the critic's value with respect to each image.
+
+    Args:
+        critic: images [N, C, H, W] -> logits [N, ...].
+        img: [N, C, H, W]; its own history is cut.
+
+    Returns:
+        [N, C * H * W], in at least float32, still differentiable in the critic's weights.
+    """
+    leaf = _full(img.detach()).requires_grad_(True)
+    logits = critic(leaf)
+    value = _full(logits).reshape(leaf.shape[0], -1).mean(1).sum()
+    (gradient,) = torch.autograd.grad(value, leaf, create_graph=True)
+    return gradient.flatten(1)
+
+
+def squared_gradient_norm(critic: Callable[[Tensor], Tensor], img: Tensor) -> Tensor:
+    """Squared gradient norm of the critic at each image: [N].
+
+    Source: Mescheder et al. 2018, arXiv:1801.04406, Eqs. 9 and 10 (R1 at real images, R2 at
+    generated ones), before gamma / 2.
+    """
+    return critic_gradient(critic, img).square().sum(1)
+
+
+def lipschitz_penalty(
+    critic: Callable[[Tensor], Tensor], img: Tensor, one_sided: bool = False
+) -> Tensor:
+    """Squared distance of the critic's gradient norm from 1 at each image: [N].
+
+    Args:
+        critic: images [N, C, H, W] -> logits [N, ...].
+        img: [N, C, H, W] where to look.
+        one_sided: norms below 1 are free.
+
+    Source: Gulrajani et al. 2017, arXiv:1704.00028, Eq. 3.
+    """
+    # vector_norm has the subgradient 0 at 0, where the root of a sum of squares gives NaN.
+    norm: Tensor = torch.linalg.vector_norm(critic_gradient(critic, img), dim=1)
+    excess = norm - 1.0
+    return (excess.clamp(min=0.0) if one_sided else excess).square()
+
+
+def interpolate(real_img: Tensor, gen_img: Tensor) -> Tensor:
+    """Points on the lines between real and generated images, one uniform draw per pair.
+
+    Args:
+        real_img: [N, C, H, W].
+        gen_img: [N, C, H, W].
+
+    Raises:
+        ShapeError: the shapes differ.
+
+    Source: Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1.
+    """
+    if real_img.shape != gen_img.shape:
+        raise ShapeError(
+            f"gradient_penalty interpolates between pairs, but real images are "
+            f"{list(real_img.shape)} and generated ones {list(gen_img.shape)}. Let the "
+            f"architecture generate one image of the same size per real image."
+        )
+    real, gen = _full(real_img), _full(gen_img)
+    epsilon = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=real.dtype)
+    return epsilon * real + (1.0 - epsilon) * gen
+
+
+def path_lengths(img: Tensor, latents: Tensor) -> Tensor:
+    """Length of J^T y per image, y being noise of the image's shape and J = d img / d latents.
+
+    Args:
+        img: [N, C, H, W], a differentiable function of `latents`.
+        latents: [N, w_dim], or [N, num_ws, w_dim] where the mean square over num_ws is taken.
+
+    Returns:
+        [N], differentiable.
+
+    Source: Karras et al. 2020 (StyleGAN2), arXiv:1912.04958, Eq. 4.
+    """
+    # Unit variance over the area makes the length independent of the resolution (appendix B).
+    noise = torch.randn_like(img) / math.sqrt(img.shape[2] * img.shape[3])
+    (gradient,) = torch.autograd.grad((img * noise).sum(), latents, create_graph=True)
+    per_latent = _full(gradient).flatten(1)
+    num_latents = max(1, per_latent.shape[1] // latents.shape[-1])
+    length: Tensor = torch.linalg.vector_norm(per_latent, dim=1)
+    return length / math.sqrt(num_latents)
+
+
+def off_diagonal_energy(filters: Tensor) -> Tensor:
+    """Sum of squared inner products of different filters.
+
+    Args:
+        filters: [num_filters, ...].
+
+    Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096, Eq. 3.
+    """
+    flat = _full(filters).flatten(1)
+    gram = flat @ flat.T
+    return (gram - torch.diag(gram.diagonal())).square().sum()
+
+
+def _full(tensor: Tensor) -> Tensor:
+    return tensor if tensor.element_size() >= 4 else tensor.float()
+
+
+# Penalties on the discriminator ----------------------------------------------------------------
+
+
+class GammaConfig(RegularizerConfig):
+    """Options of R1 and R2."""
+
+    gamma: ScheduledPositive = Field(
+        1.0,
+        description="The penalty is gamma / 2 times the mean squared gradient norm. StyleGAN2's "
+        "rule of thumb: 0.0002 * height * width / batch_size.",
+    )
+
+
+class R1(Regularizer[GammaConfig]):
+    """Zero-centred gradient penalty at real images (Mescheder et al. 2018, arXiv:1801.04406)."""
+
+    name = "r1"
+    Config = GammaConfig
+    target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
+
+    def penalty(self, inputs: PenaltyInput) -> Tensor:
+        """Half of gamma times the mean squared gradient norm at real images."""
+        norms = squared_gradient_norm(inputs.critic, inputs.real_img)
+        return value_at(self.config.gamma, inputs.nimg) / 2 * norms.mean()
+
+
+class R2(Regularizer[GammaConfig]):
+    """Zero-centred gradient penalty at generated images (Mescheder et al. 2018)."""
+
+    name = "r2"
+    Config = GammaConfig
+    target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
+
+    def penalty(self, inputs: PenaltyInput) -> Tensor:
+        """Half of gamma times the mean squared gradient norm at generated images."""
+        critic = inputs.gen_critic or inputs.critic
+        norms = squared_gradient_norm(critic, inputs.gen_img())
+        return value_at(self.config.gamma, inputs.nimg) / 2 * norms.mean()
+
+
+class GradientPenaltyConfig(RegularizerConfig):
+    """Options of WGAN-GP's penalty."""
+
+    weight: ScheduledPositive = Field(10.0, description="Lambda of the paper.")
+    one_sided: bool = Field(False, description="Penalise only gradient norms above 1.")
+
+
+class GradientPenalty(Regularizer[GradientPenaltyConfig]):
+    """WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028). The critic must not use BatchNorm."""
+
+    name = "gradient_penalty"
+    Config = GradientPenaltyConfig
+    target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
+    forbids_batchnorm: ClassVar[bool] = True
+    pairs_images: ClassVar[bool] = True
+    not_with: ClassVar[tuple[str, ...]] = ("weight_clipping", "r1", "r2")
+
+    def penalty(self, inputs: PenaltyInput) -> Tensor:
+        """Weighted mean of (gradient norm - 1)^2 between real and generated images."""
+        between = interpolate(inputs.real_img, inputs.gen_img())
+        per_image = lipschitz_penalty(inputs.critic, between, self.config.one_sided)
+        return value_at(self.config.weight, inputs.nimg) * per_image.mean()
+
+
+class DraganConfig(RegularizerConfig):
+    """Options of DRAGAN."""
+
+    weight: ScheduledPositive = Field(10.0, description="Lambda of the paper.")
+    spread: float = Field(
+        0.5, gt=0, description="Noise is uniform up to this many standard deviations of the batch."
+    )
+
+
+class Dragan(Regularizer[DraganConfig]):
+    """Gradient penalty around real images (Kodali et al. 2017, arXiv:1705.07215)."""
+
+    name = "dragan"
+    Config = DraganConfig
+    target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
+    forbids_batchnorm: ClassVar[bool] = True
+    not_with: ClassVar[tuple[str, ...]] = ("gradient_penalty",)
+
+    def penalty(self, inputs: PenaltyInput) -> Tensor:
+        """Weighted mean of (gradient norm - 1)^2 near real images."""
+        real = _full(inputs.real_img)
+        reach = self.config.spread * real.std(correction=0)
+        near = real + reach * torch.rand_like(real)
+        per_image = lipschitz_penalty(inputs.critic, near)
+        return value_at(self.config.weight, inputs.nimg) * per_image.mean()
+
+
+class WeightClippingConfig(RegularizerConfig):
+    """Options of WGAN's weight clipping."""
+
+    limit: float = Field(0.01, gt=0, description="Weights are clamped to [-limit, limit].")
+
+
+class WeightClipping(Regularizer[WeightClippingConfig]):
+    """The original WGAN's Lipschitz constraint (Arjovsky et al. 2017, arXiv:1701.07875)."""
+
+    name = "weight_clipping"
+    Config = WeightClippingConfig
+    target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
+    not_with: ClassVar[tuple[str, ...]] = (
+        "minimax",
+        "nonsaturating",
+        "least_squares",
+        "hinge",
+        "relativistic",
+    )
+
+    @torch.no_grad()
+    def project(self, network: nn.Module) -> None:
+        """Clamp every parameter."""
+        for parameter in network.parameters():
+            parameter.clamp_(-self.config.limit, self.config.limit)
+
+
+# Penalties on the generator --------------------------------------------------------------------
+
+
+class PathLengthConfig(RegularizerConfig):
+    """Options of StyleGAN2's path length regularization."""
+
+    every: int = Field(
+        4, gt=0, description="Lazy regularization: apply each this many steps, scaled to match."
+    )
+    weight: ScheduledPositive = Field(2.0, description="Factor on the penalty.")
+    decay: float = Field(0.01, gt=0, le=1, description="Step of the running mean length.")
+    batch_shrink: int = Field(2, gt=0, description="Use this part of the batch, to save memory.")
+
+
+class PathLength(Regularizer[PathLengthConfig]):
+    """A step in w should change the image by a fixed amount (Karras et al. 2020, Eq. 4)."""
+
+    name = "path_length"
+    Config = PathLengthConfig
+    target: ClassVar[Literal["discriminator", "generator"]] = "generator"
+
+    mean_length: Tensor
+
+    def __init__(self, config: PathLengthConfig) -> None:
+        super().__init__(config)
+        self.register_buffer("mean_length", torch.zeros(()))
+
+    def penalty(self, inputs: PenaltyInput) -> Tensor:
+        """Weighted mean squared distance from the running mean length, which is updated."""
+        num_images = max(1, inputs.real_img.shape[0] // self.config.batch_shrink)
+        lengths = path_lengths(*inputs.synthesize(num_images))
+        # Linear in the lengths, so the mean over slots equals one update with all of them.
+        self.mean_length.lerp_(lengths.detach().mean().to(self.mean_length), self.config.decay)
+        distance = (lengths - self.mean_length).square()
+        return value_at(self.config.weight, inputs.nimg) * distance.mean()
+
+
+class OrthogonalConfig(RegularizerConfig):
+    """Options of BigGAN's orthogonal regularization."""
+
+    weight: ScheduledPositive = Field(1e-4, description="Beta of the paper.")
+    exclude: tuple[str, ...] = Field(
+        (), description="Skip modules whose name contains one of these. Embeddings never count."
+    )
+
+
+class Orthogonal(Regularizer[OrthogonalConfig]):
+    """Filters should not overlap; their norm is free (Brock et al. 2019, arXiv:1809.11096)."""
+
+    name = "orthogonal"
+    Config = OrthogonalConfig
+    target: ClassVar[Literal["discriminator", "generator"]] = "generator"
+
+    def penalty(self, inputs: PenaltyInput) -> Tensor:
+        """Weighted off-diagonal energy of all of the generator's filter banks."""
+        energies = [off_diagonal_energy(bank) for bank in self._filter_banks(inputs.generator)]
+        total = torch.stack(energies).sum() if energies else inputs.real_img.new_zeros(())
+        return value_at(self.config.weight, inputs.nimg) * total
+
+    def _filter_banks(self, network: nn.Module) -> Iterator[Tensor]:
+        for name, module in network.named_modules():
+            skipped = (nn.Embedding, parametrize.ParametrizationList)
+            if isinstance(module, skipped) or any(part in name for part in self.config.exclude):
+                continue
+            for weight in _own_weights(module):
+                if weight.ndim >= 2:
+                    yield weight.transpose(0, 1) if isinstance(module, _TRANSPOSED) else weight
+
+
+def _own_weights(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters(recurse=False)
+    if parametrize.is_parametrized(module):
+        # The raw weight, before spectral normalisation divides it.
+        for tensors in module.parametrizations.children():  # type: ignore[union-attr]
+            yield from tensors.parameters(recurse=False)
+
+
+@hookimpl
+def ganforge_regularizers() -> list[type[Regularizer[Any]]]:
+    """The regularizers of this module."""
+    return [R1, R2, GradientPenalty, Dragan, WeightClipping, PathLength, Orthogonal]

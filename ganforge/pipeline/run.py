@@ -1,0 +1,199 @@
+"""Run a pipeline: `python -m ganforge.run PIPELINE.yaml [key=value ...] [--dry-run]`.
+
+This is what `accelerate launch -m ganforge.run` and the Slurm scripts start on every rank.
+"""
+
+import contextlib
+import functools
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from ganforge.config.dump import dump_config
+from ganforge.config.load import load_pipeline
+from ganforge.config.models import PipelineConfig, StrictModel
+from ganforge.errors import ConfigError, GanforgeError, RunStopped, explain
+from ganforge.interfaces.stage import RunContext, Stage
+from ganforge.io.atomic import write_text
+from ganforge.pipeline.session import end_session, runtime_of, shards_location
+from ganforge.registry.plugins import get_registry
+from ganforge.registry.validate import validate_components
+from ganforge.training.build import build_architecture
+from ganforge.training.runtime import refuse_sharded_training
+from ganforge.training.state.run_lock import lock_run_dir
+
+log = logging.getLogger(__name__)
+_USAGE = "usage: python -m ganforge.run PIPELINE.yaml [key=value ...] [--dry-run]"
+
+
+def run_pipeline(
+    path_or_name: str, overrides: Sequence[str] = (), *, dry_run: bool = False
+) -> RunContext:
+    """Run the stages of a pipeline file; finished stages are skipped.
+
+    Args:
+        path_or_name: a pipeline file, or the name of a packaged one.
+        overrides: `section.key=value` settings that win over the file.
+        dry_run: print the resolved file and the plan, and change nothing.
+
+    Returns:
+        The run's configuration and directory.
+
+    Raises:
+        GanforgeError: the file, the data or a stage is at fault; says what to do.
+    """
+    config = load_pipeline(path_or_name, overrides)
+    validate_components(config, get_registry())
+    refuse_sharded_training()
+    context = RunContext(config, Path(config.run_dir or Path("runs") / config.name))
+    stages = build_stages(config)
+    if dry_run:
+        # First, so that it is seen where a check fails: weights may be missing on a login node.
+        sys.stdout.write(describe_plan(context, stages))
+        sys.stdout.flush()
+    for stage in stages:
+        stage.check(context)
+    if dry_run:
+        return context
+    with _sole_run(context):
+        _write_config(context)
+        try:
+            _run_stages(context, stages)
+        except RunStopped:
+            end_session(context)
+            raise
+        is_main = runtime_of(context).is_main
+        end_session(context)
+    if is_main:
+        # Not by the log, which breaks lines: these are to be copied.
+        sys.stdout.write(f"{describe_result(context)}\n")
+    return context
+
+
+@contextlib.contextmanager
+def _sole_run(context: RunContext) -> Iterator[None]:
+    """Hold the run directory on rank 0; what refuses it stops all ranks."""
+    with contextlib.ExitStack() as stack:
+        # lock_run_dir gives no value: None is broadcast.
+        runtime_of(context).on_main(lambda: stack.enter_context(lock_run_dir(context.run_dir)))
+        yield
+
+
+def _run_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> None:
+    runtime = runtime_of(context)
+    for stage in stages:
+        # Rank 0 decides: a slow rank would find what a stage has meanwhile written.
+        if runtime.on_main(functools.partial(stage.is_done, context)):
+            log.info("Stage %s: already done.", stage.name)
+        else:
+            log.info("Stage %s: %s.", stage.name, stage.plan(context))
+            stage.run(context)
+
+
+def build_stages(config: PipelineConfig) -> list[Stage[StrictModel]]:
+    """The stages that the pipeline file lists, in order."""
+    registry = get_registry()
+    return [
+        registry.build(Stage, name, {}, f"stages[{index}]")
+        for index, name in enumerate(config.stages)
+    ]
+
+
+def describe_plan(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> str:
+    """The resolved pipeline file, then what each stage would do."""
+    lines = [dump_config(context.config), f"# run directory: {context.run_dir}"]
+    lines += [f"# {stage.name}: {stage.plan(context)}" for stage in stages]
+    return "\n".join(lines) + "\n"
+
+
+def describe_result(context: RunContext) -> str:
+    """Where everything is, and what people want to do next."""
+    folder = context.run_dir
+    places = {
+        "samples": "pictures over time",
+        "checkpoints": "to resume: run the same command",
+        "log.jsonl": "losses, speed and memory",
+        "tensorboard": f"tensorboard --logdir {folder / 'tensorboard'}",
+        "metrics.jsonl": "numbers with their provenance",
+        "export": "the generator, ready to share",
+    }
+    lines = [f"All in {folder}:"]
+    lines += [f"  {name:<14} {what}" for name, what in places.items() if (folder / name).exists()]
+    if (folder / "export").exists():
+        lines += ["Next:", *(f"  ganforge {command}" for command in _next_commands(context))]
+    return "\n".join(lines)
+
+
+def _next_commands(context: RunContext) -> list[str]:
+    """What can be done with the export."""
+    folder, architecture = context.run_dir, build_architecture(context.config)
+    publish = f"publish {folder} YOU/{context.config.name}"
+    if architecture.translates:
+        return [f"translate {folder} IMAGES --out {folder / 'translated'}", publish]
+    text = ' --text "WORDS"' if "text" in architecture.inputs else ""
+    nearest = f"sample nearest {folder} --reference {shards_location(context)} --pixels-only"
+    return [
+        f"generate {folder} --num 16 --out {folder / 'generated'}{text}",
+        f"{nearest} --num-real 10000 --out {folder / 'nearest.png'}{text}",
+        publish,
+    ]
+
+
+def _write_config(context: RunContext) -> None:
+    try:
+        write_text(context.run_dir / "config.yaml", dump_config(context.config))
+    except OSError as err:
+        raise ConfigError(
+            f"Cannot write to the run directory {context.run_dir}: {err.strerror}. Choose another "
+            f"with run_dir=PATH, or make room or correct its permissions."
+        ) from err
+
+
+def set_up_logging() -> None:
+    """Readable log lines on standard error; ranks beyond 0 speak only of problems."""
+    # Not from accelerate's PartialState: whoever makes it first decides device, backend and
+    # time-out for the process, and that is `Runtime`.
+    rank = int(os.environ.get("RANK", "0"))
+    logging.basicConfig(
+        level=logging.INFO if rank == 0 else logging.WARNING,
+        format="%(message)s",
+        datefmt="[%X]",
+        handlers=[
+            RichHandler(console=Console(stderr=True), show_path=False, rich_tracebacks=False)
+        ],
+        force=True,
+    )
+    for noisy in ("httpx", "urllib3", "torch.distributed", "datasets"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of one rank. Returns the exit code: 0, 2 (user's error) or 75 (stopped)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    dry_run = "--dry-run" in given
+    given = [argument for argument in given if argument != "--dry-run"]
+    if not given or given[0].startswith("-"):
+        sys.stderr.write(f"{_USAGE}\n")
+        return 0 if given[:1] in (["-h"], ["--help"]) else 2
+    set_up_logging()
+    try:
+        run_pipeline(given[0], given[1:], dry_run=dry_run)
+    except RunStopped as stop:
+        sys.stderr.write(f"{stop}\n")
+        return stop.exit_code
+    except (GanforgeError, OSError) as err:
+        message = explain(err)
+        if message is None:
+            raise
+        sys.stderr.write(f"Error: {message}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

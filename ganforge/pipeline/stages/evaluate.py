@@ -1,0 +1,154 @@
+"""The `evaluate` stage: numbers for the newest checkpoint, with their provenance."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ganforge.config.models import StrictModel
+from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.stage import RunContext, Stage
+from ganforge.metrics import MetricRecord
+from ganforge.metrics.evaluation import check_evaluation, evaluate
+from ganforge.metrics.requests import request_maker
+from ganforge.pipeline.completed import is_as_asked, remember
+from ganforge.pipeline.session import runtime_of, shards_location
+from ganforge.pipeline.trained_model import load_trained, newest_nimg
+from ganforge.training.build import build_architecture
+from ganforge.training.fields import expected_spec
+from ganforge.training.runtime import Runtime
+from ganforge.training.state.run_state import TrainingRun
+from ganforge.training.tasks.logs import JsonLines
+from ganforge.training.tasks.samples import generate, run_networks
+
+log = logging.getLogger(__name__)
+
+
+class Evaluate(Stage[StrictModel]):
+    """Measure the newest checkpoint."""
+
+    name = "evaluate"
+
+    def is_done(self, context: RunContext) -> bool:
+        """Whether the newest checkpoint has been measured as the pipeline file asks."""
+        nimg = newest_nimg(context)
+        wanted = {metric.name for metric in context.config.evaluate.metrics}
+        measured = {
+            record.metric for record in read_records(context.run_dir) if record.nimg == nimg
+        }
+        return wanted <= measured and is_as_asked(context.run_dir, self.name, _asked(context, nimg))
+
+    def check(self, context: RunContext) -> None:
+        """Refuse metrics that could not be computed after all the training."""
+        check_asked(context)
+
+    def plan(self, context: RunContext) -> str:
+        """Which metrics, on how many images."""
+        config = context.config.evaluate
+        names = ", ".join(metric.name for metric in config.metrics)
+        return f"measure {names} on {config.num_images} images with {config.extractor.name}"
+
+    def run(self, context: RunContext) -> None:
+        """Measure on all ranks together."""
+        runtime = runtime_of(context)
+        model = load_trained(context, runtime.device)
+        _measure(context, runtime, model.architecture, model.networks, model.spec, model.nimg)
+
+
+def check_asked(context: RunContext) -> None:
+    """Refuse what could not be measured, as far as the pipeline file tells.
+
+    Raises:
+        GanforgeError: weights, layers, numbers or sizes of images do not do; truncation where the
+            architecture has none.
+    """
+    config = context.config
+    architecture = build_architecture(config)
+    architecture.check_request(config.evaluate.truncation, {})
+    spec = expected_spec(config, architecture)
+    check_evaluation(config.evaluate, runtime_of(context), spec)
+
+
+def evaluate_run(context: RunContext, run: TrainingRun) -> list[MetricRecord]:
+    """Measure a run in the middle of training."""
+    return _measure(
+        context,
+        run.runtime,
+        run.architecture,
+        run_networks(run),
+        run.spec,
+        run.progress.nimg,
+    )
+
+
+def _measure(
+    context: RunContext,
+    runtime: Runtime,
+    architecture: Architecture[Any],
+    networks: Mapping[str, nn.Module],
+    spec: ImageSpec,
+    nimg: int,
+) -> list[MetricRecord]:
+    config = context.config
+    reference = config.evaluate.reference or shards_location(context)
+    sizes = {
+        "label": spec.num_classes,
+        "attributes": len(spec.attribute_names),
+        "text": spec.text_dim,
+    }
+    ask = request_maker(
+        spec,
+        [name for name, size in sizes.items() if size],
+        architecture.translates,
+        reference,
+        config.data,
+        device=runtime.device,
+        truncation=config.evaluate.truncation,
+    )
+
+    def make(seeds: Sequence[int]) -> Tensor:
+        with runtime.autocast():
+            return generate(architecture, networks, spec, ask(seeds))
+
+    records = evaluate(
+        make,
+        config.evaluate,
+        reference,
+        runtime,
+        nimg=nimg,
+        data=config.data,
+        seen_features=architecture.seen_features,
+        num_standing=num_standing(context),
+    )
+    if runtime.is_main:
+        lines = JsonLines(context.run_dir / "metrics.jsonl")
+        for record in records:
+            lines.append(record.model_dump(mode="json"))
+            if runtime.accelerator.trackers:
+                runtime.accelerator.log({f"metric/{record.name}": record.value}, step=nimg)
+        remember(context.run_dir, Evaluate.name, _asked(context, nimg))
+    return records
+
+
+def num_standing(context: RunContext) -> int:
+    """Images behind the batch statistics that the pipeline file asks for; 0 for running ones."""
+    config = context.config.train.standing_statistics
+    return 0 if config is None else config.batches * config.batch_size
+
+
+def read_records(run_dir: Path) -> list[MetricRecord]:
+    """All records of a run, oldest first; none when nothing was measured."""
+    return [
+        MetricRecord.model_validate(record)
+        for record in JsonLines(run_dir / "metrics.jsonl").read()
+    ]
+
+
+def _asked(context: RunContext, nimg: int | None) -> dict[str, Any]:
+    """All that the numbers depend on, ready for JSON."""
+    config = context.config.evaluate
+    asked = config.model_dump(mode="json", exclude={"every_kimg", "batch_size", "cache_dir"})
+    return {"nimg": nimg, "num_standing": num_standing(context), **asked}

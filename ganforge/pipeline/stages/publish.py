@@ -1,0 +1,139 @@
+"""The `publish` stage: the export folder, and the Hub when a repository is named."""
+
+import logging
+from typing import Any
+
+import huggingface_hub
+import torch
+from PIL import Image
+
+from ganforge.config.models import StrictModel
+from ganforge.data.shards.index import load_index
+from ganforge.errors import DataError, PublishError
+from ganforge.hub.card import CardInfo
+from ganforge.hub.export import export_model
+from ganforge.hub.format import check_weights, read_info
+from ganforge.hub.push import check_repo_id, push_folder
+from ganforge.imaging.images import image_grid
+from ganforge.interfaces.stage import RunContext, Stage
+from ganforge.pipeline.completed import is_as_asked, remember
+from ganforge.pipeline.session import runtime_of, shards_location
+from ganforge.pipeline.stages.evaluate import num_standing, read_records
+from ganforge.pipeline.trained_model import TrainedModel, load_trained, newest_nimg
+from ganforge.training.tasks.samples import seed_images
+
+log = logging.getLogger(__name__)
+
+
+class Publish(Stage[StrictModel]):
+    """Write the export folder; push it when publish.repo_id is set."""
+
+    name = "publish"
+
+    def is_done(self, context: RunContext) -> bool:
+        """Whether a whole export is as asked, has the newest metrics, and is not to push."""
+        folder = context.run_dir / "export"
+        if context.config.publish.repo_id is not None or not folder.exists():
+            return False
+        try:
+            info = read_info(folder, str(folder))
+            if info.nimg != newest_nimg(context) or list(info.metrics) != _metrics(context):
+                return False
+            check_weights(folder, info, str(folder))
+        except PublishError:
+            return False
+        return is_as_asked(context.run_dir, self.name, _asked(context, info.nimg))
+
+    def check(self, context: RunContext) -> None:
+        """Refuse a repository that cannot be pushed to: a name that is none, no token at all."""
+        repo_id = context.config.publish.repo_id
+        if repo_id is None:
+            return
+        check_repo_id(repo_id)
+        # Only rank 0 pushes.
+        if not runtime_of(context).on_main(lambda: bool(huggingface_hub.get_token())):
+            raise PublishError(
+                f"publish.repo_id is {repo_id}, but there is no token for the Hub. Run `hf auth "
+                f"login`, set HF_TOKEN, or leave publish.repo_id out and push later with `ganforge "
+                f"publish {context.run_dir} {repo_id}`."
+            )
+
+    def plan(self, context: RunContext) -> str:
+        """Where it goes."""
+        repo_id = context.config.publish.repo_id
+        return f"export to {context.run_dir / 'export'}" + (
+            f" and push to {repo_id}" if repo_id else ", push nowhere (publish.repo_id is not set)"
+        )
+
+    def run(self, context: RunContext) -> None:
+        """Export on rank 0."""
+        runtime = runtime_of(context)
+        runtime.on_main(lambda: self._export(context, load_trained(context, runtime.device)))
+
+    def _export(self, context: RunContext, model: TrainedModel) -> None:
+        config = context.config
+        card = CardInfo(
+            name=config.name,
+            description=config.description,
+            repo_id=config.publish.repo_id,
+            license=config.publish.license,
+            dataset=config.publish.dataset,
+            num_train_images=_num_images(context),
+            tags=config.publish.tags,
+            training={
+                "kimg": model.nimg / 1000,
+                "batch size": config.train.batch_size,
+                "loss": config.loss.name,
+                "regularizers": ", ".join(r.name for r in config.loss.regularizers) or "none",
+                "seed": config.train.seed,
+                "precision": runtime_of(context).precision,
+            },
+        )
+        folder = export_model(
+            context.run_dir / "export",
+            architecture=model.architecture,
+            networks=model.networks,
+            spec=model.spec,
+            nimg=model.nimg,
+            metrics=_metrics(context),
+            card=card,
+            samples=_picture(context, model),
+        )
+        remember(context.run_dir, self.name, _asked(context, model.nimg))
+        log.info("Exported to %s.", folder)
+        if config.publish.repo_id is not None:
+            pushed = push_folder(folder, config.publish.repo_id, private=config.publish.private)
+            log.info("Published at %s.", pushed.url)
+
+
+def _asked(context: RunContext, nimg: int) -> dict[str, Any]:
+    """All that the export depends on besides weights and metrics, ready for JSON."""
+    config = context.config
+    asked = config.publish.model_dump(mode="json", exclude={"repo_id", "private"})
+    asked |= {"name": config.name, "description": config.description}
+    return {"nimg": nimg, "num_standing": num_standing(context), **asked}
+
+
+def _metrics(context: RunContext) -> list[dict[str, object]]:
+    nimg = newest_nimg(context)
+    newest = {(r.name, r.extractor): r for r in read_records(context.run_dir) if r.nimg == nimg}
+    return [record.model_dump(mode="json") for record in newest.values()]
+
+
+def _num_images(context: RunContext) -> int | None:
+    try:
+        return load_index(shards_location(context)).num_samples()
+    except DataError:
+        return None  # the shards may be gone by the time a model is published
+
+
+def _picture(context: RunContext, model: TrainedModel) -> Image.Image | None:
+    """The card's picture: new samples, or the newest picture where a model needs data."""
+    rows, columns = context.config.train.sample_grid
+    if model.architecture.translates or model.spec.attribute_names or model.spec.text_dim:
+        pictures = sorted((context.run_dir / "samples").glob("nimg-*.png"))
+        return Image.open(pictures[-1]) if pictures else None
+    device = next(next(iter(model.networks.values())).parameters()).device
+    with torch.autocast(device.type, enabled=False):
+        img = seed_images(model.architecture, model.networks, model.spec, (rows, columns), device)
+    return image_grid(img, rows, columns)

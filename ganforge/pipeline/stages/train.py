@@ -1,0 +1,218 @@
+"""The `train` stage: from shards to checkpoints."""
+
+import functools
+import logging
+from pathlib import Path
+
+import torch
+
+from ganforge.config.models import StrictModel
+from ganforge.data.shards.index import load_index
+from ganforge.errors import DataError, RunStopped
+from ganforge.imaging.images import image_grid
+from ganforge.imaging.save import write_png
+from ganforge.interfaces.stage import RunContext, Stage
+from ganforge.pipeline.session import checkpoints_dir, runtime_of, shards_location
+from ganforge.pipeline.stages.evaluate import check_asked, evaluate_run
+from ganforge.training.build import (
+    build_architecture,
+    build_objective,
+    build_run,
+    check_groups,
+    choose_slots,
+    warn_of_small_slots,
+)
+from ganforge.training.engine.loop import Task, train
+from ganforge.training.engine.meter import Meter
+from ganforge.training.engine.standing_statistics import check_standing
+from ganforge.training.fields import (
+    check_encoder,
+    check_labels,
+    choose_fields,
+    expected_spec,
+    fixed_batch,
+    make_loader,
+    model_spec,
+)
+from ganforge.training.preflight import check_objective
+from ganforge.training.state import checkpoint as checkpoints
+from ganforge.training.state.resume import check_resumable, check_same_data, check_same_precision
+from ganforge.training.state.run_state import TrainingRun, is_out_of_time
+from ganforge.training.tasks.health import HealthMonitor
+from ganforge.training.tasks.logs import Display, JsonLines
+from ganforge.training.tasks.periodic import (
+    BudgetTask,
+    CheckpointTask,
+    EvaluateTask,
+    LogTask,
+    SampleTask,
+    StopTask,
+    make_recovery,
+)
+from ganforge.training.tasks.samples import last_frame
+
+log = logging.getLogger(__name__)
+
+
+class Train(Stage[StrictModel]):
+    """Train the networks, resuming from the newest checkpoint."""
+
+    name = "train"
+
+    def is_done(self, context: RunContext) -> bool:
+        """Whether there is a whole checkpoint of the full length, of this very run."""
+        newest = checkpoints.latest(checkpoints_dir(context))
+        if newest is None:
+            return False
+        saved = checkpoints.load(newest, with_tensors=False)
+        check_resumable(saved, context.config, newest)
+        _check_data(saved, context, newest)
+        total_nimg = round(context.config.train.total_kimg * 1000)
+        if is_out_of_time(context.config, saved.state["extra"]):
+            return True
+        return int(saved.state["nimg"]) >= total_nimg
+
+    def check(self, context: RunContext) -> None:
+        """Refuse forbidden combinations, and batches that do not split over the ranks."""
+        config = context.config
+        architecture, objective = build_architecture(config), build_objective(config)
+        check_labels(config, architecture)
+        if config.evaluate.every_kimg is not None:
+            check_asked(context)
+        runtime = runtime_of(context)
+        num_slots = choose_slots(config, runtime.world_size, _fixed_slots(context))
+        spec = expected_spec(config, architecture)
+        if spec is not None:
+            check_objective(architecture, spec, objective)
+            with torch.device("meta"):
+                networks = architecture.networks(spec)
+            check_groups(networks.values(), config.train.batch_size // num_slots)
+            check_standing(architecture, networks, spec, config.train.standing_statistics)
+            # Statistics that are taken over all slots at once do not depend on one slot's images.
+            if runtime.is_main and not config.train.sync_batchnorm:
+                warn_of_small_slots(networks.values(), config.train.batch_size // num_slots)
+
+    def plan(self, context: RunContext) -> str:
+        """How long it trains."""
+        config = context.config.train
+        steps = -(-round(config.total_kimg * 1000) // config.batch_size)
+        plan = f"train for {config.total_kimg:g} kimg: {steps} steps of {config.batch_size} images"
+        limit = config.max_minutes
+        return plan if limit is None else f"{plan}, at most {limit:g} minutes"
+
+    def run(self, context: RunContext) -> None:
+        """Train to the end, or to a signal.
+
+        Raises:
+            RunStopped: a signal asked for it; later stages must not run on half a model.
+        """
+        location = shards_location(context)
+        run, fields = open_run(context, location)
+        self._train(context, run, location, fields)
+
+    def _train(
+        self, context: RunContext, run: TrainingRun, location: str, fields: tuple[str, ...]
+    ) -> None:
+        samples = context.run_dir / "samples"
+        samples.mkdir(parents=True, exist_ok=True)
+        config = context.config.train
+        rows, columns = config.sample_grid
+        fixed = fixed_batch(run, location, fields, rows * columns)
+        if run.runtime.is_main and "image" in fields:
+            write_png(samples / "real.png", image_grid(fixed.image, rows, columns))
+        monitor = HealthMonitor(config.health, last_frame(fixed[_shown(fields)]))
+        if "health" in run.extra:
+            monitor.load_state_dict(run.extra["health"])
+        lines = JsonLines(context.run_dir / "log.jsonl")
+        if run.runtime.is_main:
+            lines.drop_after(run.progress.nimg)
+        _start_trackers(run)
+        meter = Meter(run.runtime)
+        save = CheckpointTask(checkpoints_dir(context))
+        with (
+            Display(config.total_kimg, run.runtime.is_main) as display,
+            StopTask(save) as stop,
+        ):
+            tasks: list[Task] = [
+                BudgetTask(),
+                LogTask(meter, display, lines, monitor, run.progress.nimg),
+                SampleTask(
+                    samples,
+                    fixed,
+                    lines,
+                    monitor,
+                    make_recovery(save.folder, lines),
+                ),
+                save,
+                *_evaluation(context),
+                stop,
+            ]
+            train(run, lambda r: make_loader(r, location, fields), meter, tasks)
+        if not run.is_finished:
+            raise RunStopped(
+                f"Stopped by a signal at {run.progress.kimg:.1f} of {config.total_kimg:g} kimg; a "
+                f"checkpoint is saved in {save.folder}. Run the same command to go on."
+            )
+
+
+def _check_data(saved: checkpoints.Checkpoint, context: RunContext, where: Path) -> None:
+    try:
+        index = load_index(shards_location(context))
+    except DataError:
+        return  # the shards may be gone after training; to train on is refused elsewhere
+    check_same_data(saved, index.digest, where)
+
+
+def _fixed_slots(context: RunContext) -> int | None:
+    newest = checkpoints.latest(checkpoints_dir(context))
+    if newest is None:
+        return None
+    return int(checkpoints.load(newest, with_tensors=False).state["num_slots"])
+
+
+def _shown(fields: tuple[str, ...]) -> str:
+    return next(name for name in ("image", "target", "frames") if name in fields)
+
+
+def _start_trackers(run: TrainingRun) -> None:
+    if run.config.train.trackers:
+        run.runtime.accelerator.init_trackers(run.config.name)
+
+
+def _evaluation(context: RunContext) -> list[Task]:
+    every = context.config.evaluate.every_kimg
+    if every is None:
+        return []
+    return [EvaluateTask(functools.partial(evaluate_run, context), every)]
+
+
+def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str, ...]]:
+    """Build the run of a pipeline and restore its newest checkpoint, if there is one.
+
+    Returns:
+        The run, and the fields that it reads from the shards.
+
+    Raises:
+        CheckpointError: the checkpoint belongs to another configuration or other data.
+    """
+    config, runtime = context.config, runtime_of(context)
+    index = load_index(location)
+    architecture = build_architecture(config)
+    fields = choose_fields(config, architecture, index)
+    if "text" in fields:
+        check_encoder(config, index, location)
+    newest = runtime.broadcast_object(checkpoints.latest(checkpoints_dir(context)))
+    saved = None if newest is None else checkpoints.load(newest)
+    if saved is not None and newest is not None:
+        check_resumable(saved, config, newest)
+        check_same_data(saved, index.digest, newest)
+        check_same_precision(saved, config.train.precision, runtime.precision, newest)
+    num_slots = None if saved is None else int(saved.state["num_slots"])
+    run = build_run(config, model_spec(config, index, fields), runtime, num_slots)
+    run.data_digest = index.digest
+    if run.spec.num_classes and sum(index.class_counts):
+        run.class_counts = torch.tensor(index.class_counts, device=runtime.device).float()
+    if saved is not None and newest is not None:
+        run.restore(saved, str(newest))
+        log.info("Resumed from %s at %.1f kimg.", newest, run.progress.kimg)
+    return run, fields

@@ -1,0 +1,78 @@
+"""The averaged networks of a run's newest checkpoint, ready to generate."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganforge.errors import CheckpointError
+from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.stage import RunContext
+from ganforge.pipeline.session import checkpoints_dir
+from ganforge.training.build import build_architecture, to_channels_last
+from ganforge.training.engine.standing_statistics import check_standing, generating_networks
+from ganforge.training.state import checkpoint as checkpoints
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What a run has trained so far."""
+
+    architecture: Architecture[Any]
+    networks: dict[str, nn.Module]
+    """Averaged networks by role, with the batch statistics that the pipeline file asks for, in
+    eval mode, without gradients."""
+    spec: ImageSpec
+    nimg: int
+
+
+def newest_nimg(context: RunContext) -> int:
+    """Progress of the newest whole checkpoint.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    found = checkpoints.latest(checkpoints_dir(context))
+    if found is None:
+        raise CheckpointError(
+            f"There is no checkpoint in {checkpoints_dir(context)}. Run the train stage first."
+        )
+    return int(found.name.removeprefix("nimg-"))
+
+
+def load_trained(context: RunContext, device: torch.device) -> TrainedModel:
+    """Load the averaged networks of the newest checkpoint.
+
+    Raises:
+        CheckpointError: there is none, or it does not fit the pipeline file's model.
+        ConfigError: standing statistics are asked for where there is nothing to measure.
+    """
+    folder = checkpoints_dir(context) / checkpoints.directory_name(newest_nimg(context))
+    saved = checkpoints.load(folder)
+    architecture = build_architecture(context.config)
+    spec = ImageSpec.from_dict(saved.state["spec"])
+    built = architecture.networks(spec)
+    networks = {role: built[role] for role in architecture.ema_roles}
+    for role, network in networks.items():
+        prefix = f"{role}."
+        state = {
+            key.removeprefix(prefix): tensor
+            for key, tensor in saved.tensors["ema"].items()
+            if key.startswith(prefix)
+        }
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as err:
+            raise CheckpointError(
+                f"Checkpoint {folder} does not fit the model section: {err} Restore the pipeline "
+                f"file that trained it; a copy is {folder / 'config.yaml'}."
+            ) from err
+        if context.config.train.channels_last:
+            to_channels_last(network)
+        network.to(device).eval().requires_grad_(False)
+    config = context.config.train.standing_statistics
+    check_standing(architecture, networks, spec, config)
+    networks = generating_networks(architecture, networks, spec, config)
+    return TrainedModel(architecture, networks, spec, int(saved.state["nimg"]))

@@ -1,0 +1,1 @@
+"""Plugins and the components they provide: hooks, lookup by kind and name, schema, validation."""

@@ -1,0 +1,92 @@
+"""Every hook of ganforge on one screen. A plugin implements any of them, marked `hookimpl`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import pluggy
+
+from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.metric import FeatureExtractor, Metric
+from ganforge.interfaces.objective import AdversarialLoss, Augmentation, Regularizer
+from ganforge.interfaces.source import Source
+from ganforge.interfaces.stage import Stage
+from ganforge.interfaces.text_encoder import TextEncoder
+
+hookspec = pluggy.HookspecMarker("ganforge")
+
+
+@hookspec
+def ganforge_architectures() -> list[type[Architecture[Any]]]:
+    """Architectures for `model.architecture`."""
+    return []
+
+
+@hookspec
+def ganforge_losses() -> list[type[AdversarialLoss[Any]]]:
+    """Adversarial losses for `loss.name`."""
+    return []
+
+
+@hookspec
+def ganforge_regularizers() -> list[type[Regularizer[Any]]]:
+    """Penalties and weight projections for `loss.regularizers`."""
+    return []
+
+
+@hookspec
+def ganforge_augmentations() -> list[type[Augmentation[Any]]]:
+    """Differentiable augmentations for `augment`."""
+    return []
+
+
+@hookspec
+def ganforge_metrics() -> list[type[Metric[Any]]]:
+    """Metrics for `evaluate.metrics`."""
+    return []
+
+
+@hookspec
+def ganforge_feature_extractors() -> list[type[FeatureExtractor[Any]]]:
+    """Feature networks for `evaluate.extractor`."""
+    return []
+
+
+@hookspec
+def ganforge_sources() -> list[type[Source[Any]]]:
+    """Data sources for `data.source` and `ganforge data prepare`."""
+    return []
+
+
+@hookspec
+def ganforge_text_encoders() -> list[type[TextEncoder[Any]]]:
+    """Encoders of captions for `data.text_encoder` and `ganforge data embed`."""
+    return []
+
+
+@hookspec
+def ganforge_stages() -> list[type[Stage[Any]]]:
+    """Pipeline stages for `stages`."""
+    return []
+
+
+@hookspec
+def ganforge_commands() -> list[click.Command]:
+    """Commands to add to the `ganforge` command line."""
+    return []
+
+
+@hookspec
+def ganforge_step_end(step: int, nimg: int) -> None:
+    """A training step is complete on this rank. Must be cheap: no device synchronisation."""
+
+
+@hookspec
+def ganforge_checkpoint_saved(path: Path, nimg: int) -> None:
+    """A checkpoint directory is complete. Called on rank 0."""
+
+
+@hookspec
+def ganforge_metric_computed(record: Mapping[str, Any]) -> None:
+    """A metric has a value; `record` holds it with its provenance. Called on rank 0."""

@@ -1,0 +1,268 @@
+"""The registry: loads plugins through pluggy and finds components by kind and name."""
+
+import functools
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FunctionType, ModuleType
+from typing import Any, TypeVar
+
+import pluggy
+import pydantic
+
+from ganforge.config.models import StrictModel
+from ganforge.errors import (
+    ConfigError,
+    PluginConflict,
+    PluginContractError,
+    PluginError,
+    PluginNotFound,
+    suggest,
+)
+from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.component import Component
+from ganforge.interfaces.metric import FeatureExtractor, Metric
+from ganforge.interfaces.objective import AdversarialLoss, Augmentation, Regularizer
+from ganforge.interfaces.source import Source
+from ganforge.interfaces.stage import Stage
+from ganforge.interfaces.text_encoder import TextEncoder
+from ganforge.registry import hookspecs
+
+GROUP = "ganforge"
+_HOOKS: Mapping[type[Component[Any]], str] = {
+    Architecture: "ganforge_architectures",
+    AdversarialLoss: "ganforge_losses",
+    Regularizer: "ganforge_regularizers",
+    Augmentation: "ganforge_augmentations",
+    Metric: "ganforge_metrics",
+    FeatureExtractor: "ganforge_feature_extractors",
+    Source: "ganforge_sources",
+    TextEncoder: "ganforge_text_encoders",
+    Stage: "ganforge_stages",
+}
+ComponentT = TypeVar("ComponentT", bound=Component[Any])
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An installed plugin: the entry point and the distribution it came with."""
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+
+
+@dataclass
+class Registry:
+    """All components of all loaded plugins."""
+
+    manager: pluggy.PluginManager
+    plugins: dict[str, Plugin] = field(default_factory=dict)
+    _components: dict[tuple[type[Component[Any]], str], tuple[type[Component[Any]], str]] = field(
+        default_factory=dict
+    )
+
+    def register(self, module: ModuleType, plugin: Plugin) -> None:
+        """Add one plugin's hook implementations and components.
+
+        Raises:
+            PluginConflict: another plugin provides a component of the same kind and name.
+            PluginContractError: a hook is unknown or not marked, or does not return components
+                of its kind.
+            PluginError: a hook raises.
+        """
+        _check_marks(module, plugin)
+        try:
+            self.manager.register(module, plugin.name)
+            self.manager.check_pending()
+        except pluggy.PluginValidationError as err:
+            raise PluginContractError(
+                f"Plugin '{plugin.name}' ({plugin.distribution} {plugin.version}) does not fit "
+                f"ganforge's hooks: {err} See docs/hooks.md for names and arguments."
+            ) from err
+        self.plugins[plugin.name] = plugin
+        for kind, hook in _HOOKS.items():
+            for component in _call(module, hook, plugin):
+                self._add(kind, component, plugin)
+
+    def _add(self, kind: type[Component[Any]], component: Any, plugin: Plugin) -> None:
+        if not (isinstance(component, type) and issubclass(component, kind)):
+            raise PluginContractError(
+                f"Plugin '{plugin.name}' returns {component!r} from {_HOOKS[kind]}; "
+                f"return subclasses of {kind.__name__}."
+            )
+        if not isinstance(getattr(component, "name", None), str):
+            raise PluginContractError(
+                f"{component.__name__} of plugin '{plugin.name}' has no `name`. Give it one: "
+                f"it is how a pipeline file calls it."
+            )
+        taken = self._components.get((kind, component.name))
+        if taken is not None and taken[0] is not component:
+            raise PluginConflict(
+                f"Two plugins provide the {kind.kind} '{component.name}': '{taken[1]}' "
+                f"({self.plugins[taken[1]].distribution}) and '{plugin.name}' "
+                f"({plugin.distribution}). Uninstall one of them."
+            )
+        self._components[kind, component.name] = (component, plugin.name)
+
+    def names(self, kind: type[Component[Any]]) -> list[str]:
+        """Sorted names of one kind."""
+        return sorted(name for k, name in self._components if k is kind)
+
+    def components(self) -> list[type[Component[Any]]]:
+        """All components of all plugins, sorted by kind and name."""
+        found = [component for component, _ in self._components.values()]
+        return sorted(found, key=lambda c: (c.kind, c.name))
+
+    def find(self, kind: type[ComponentT], name: str) -> type[ComponentT]:
+        """The class of a component.
+
+        Raises:
+            PluginNotFound: no plugin provides it; near names are listed.
+        """
+        found = self._components.get((kind, name))
+        if found is None:
+            raise PluginNotFound(
+                f"Unknown {kind.kind} '{name}'. {suggest(name, self.names(kind))} "
+                f"If a third-party plugin provides it, pip install that plugin."
+            )
+        return found[0]  # type: ignore[return-value]  # _add checked it
+
+    def plugin_of(self, component: type[Component[Any]]) -> Plugin:
+        """The plugin that provides a component."""
+        for found, plugin in self._components.values():
+            if found is component:
+                return self.plugins[plugin]
+        raise PluginNotFound(f"{component.__name__} is not registered by any plugin.")
+
+    def configure(
+        self, kind: type[ComponentT], name: str, options: Mapping[str, Any], where: str
+    ) -> tuple[type[ComponentT], StrictModel]:
+        """A component's class and its validated options; arguments and errors as for `build`."""
+        component = self.find(kind, name)
+        try:
+            return component, component.Config(**options)
+        except pydantic.ValidationError as err:
+            raise ConfigError(_describe(err, component, where)) from err
+
+    def build(
+        self, kind: type[ComponentT], name: str, options: Mapping[str, Any], where: str
+    ) -> ComponentT:
+        """Validate options and build a component.
+
+        Args:
+            kind: base class, such as `Regularizer`.
+            name: registered name.
+            options: the component's own options, from the pipeline file.
+            where: path in the pipeline file, for messages.
+
+        Raises:
+            ConfigError: the options do not fit; unknown ones come with near names.
+        """
+        component, config = self.configure(kind, name, options, where)
+        return component(config)
+
+
+def _check_marks(module: ModuleType, plugin: Plugin) -> None:
+    """Refuse functions that look like hooks but would be ignored, or fit no hook."""
+    hooks = [name for name in dir(hookspecs) if name.startswith("ganforge_")]
+    for name, value in vars(module).items():
+        if not (name.startswith("ganforge_") and isinstance(value, FunctionType)):
+            continue
+        if name not in hooks:
+            raise PluginContractError(
+                f"Plugin '{plugin.name}' ({plugin.distribution} {plugin.version}) implements the "
+                f"unknown hook '{name}'. {suggest(name, hooks)}"
+            )
+        if not hasattr(value, "ganforge_impl"):
+            raise PluginContractError(
+                f"Plugin '{plugin.name}' defines {name} without marking it, so it would never be "
+                f"called. Write @hookimpl above it (from ganforge.api import hookimpl)."
+            )
+
+
+def _call(module: ModuleType, hook: str, plugin: Plugin) -> Sequence[Any]:
+    """What a plugin's hook returns; nothing where it does not implement it."""
+    implementation = getattr(module, hook, None)
+    if implementation is None:
+        return ()
+    try:
+        found = implementation()
+    except (Exception, SystemExit) as err:  # a plugin may fail in any way; name it
+        raise PluginError(
+            f"{hook} of plugin '{plugin.name}' ({plugin.distribution} {plugin.version}) raises "
+            f"{type(err).__name__}: {err}. Fix or uninstall {plugin.distribution}."
+        ) from err
+    if not isinstance(found, list | tuple):
+        raise PluginContractError(
+            f"{hook} of plugin '{plugin.name}' returns {found!r}; return a list of classes."
+        )
+    return found
+
+
+def _describe(err: pydantic.ValidationError, component: type[Component[Any]], where: str) -> str:
+    lines = []
+    for fault in err.errors():
+        path = ".".join([where, *(str(part) for part in fault["loc"])])
+        if fault["type"] == "extra_forbidden":
+            hint = suggest(str(fault["loc"][-1]), component.Config.model_fields)
+            lines.append(f"{path}: {component.kind} '{component.name}' has no such option. {hint}")
+        else:
+            lines.append(f"{path}: {fault['msg']} (got {fault['input']!r}).")
+    return "\n".join(lines)
+
+
+def load_plugins(registry: Registry, entry_points: Any = None) -> None:
+    """Import and register every installed plugin.
+
+    Args:
+        registry: where they go.
+        entry_points: the entry points to load; those installed when omitted.
+
+    Raises:
+        PluginConflict: two distributions use one entry-point name.
+        PluginError: a plugin's import fails; names the plugin and its distribution.
+    """
+    if entry_points is None:
+        entry_points = importlib.metadata.entry_points(group=GROUP)
+    seen: dict[str, Plugin] = {}
+    for entry in sorted(entry_points, key=lambda e: e.name):
+        dist = entry.dist
+        plugin = Plugin(
+            entry.name, entry.value, dist.name if dist else "?", dist.version if dist else "?"
+        )
+        earlier = seen.get(entry.name)
+        if earlier is not None and earlier == plugin:
+            continue  # one distribution found twice on the path, as in an editable install
+        if earlier is not None:
+            raise PluginConflict(
+                f"Two installed distributions register a plugin named '{entry.name}': "
+                f"{earlier.distribution} ({earlier.module}) and {plugin.distribution} "
+                f"({plugin.module}). Uninstall one of them."
+            )
+        seen[entry.name] = plugin
+        try:
+            module = entry.load()
+        except (Exception, SystemExit) as err:  # a plugin may fail in any way; name it
+            raise PluginError(
+                f"Plugin '{plugin.name}' ({plugin.distribution} {plugin.version}, module "
+                f"{plugin.module}) cannot be imported: {type(err).__name__}: {err}. "
+                f"Fix or uninstall {plugin.distribution}."
+            ) from err
+        registry.register(module, plugin)
+
+
+def empty_registry() -> Registry:
+    """A registry that knows the hooks and no plugin."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    return Registry(manager)
+
+
+@functools.cache
+def get_registry() -> Registry:
+    """The registry of this process, with all installed plugins."""
+    registry = empty_registry()
+    load_plugins(registry)
+    return registry

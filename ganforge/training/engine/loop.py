@@ -1,0 +1,124 @@
+"""The training loop: batch, phases, average, advance, then whatever periodic task is due."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from ganforge.interfaces.batch import Batch
+from ganforge.registry.plugins import get_registry
+from ganforge.training.engine.make_batch import make_batch
+from ganforge.training.engine.meter import Meter
+from ganforge.training.engine.step import Stepper
+from ganforge.training.state.run_state import TrainingRun
+
+log = logging.getLogger(__name__)
+
+
+class Loader(Protocol):
+    """An endless stream of global steps: one dict of fields per local slot."""
+
+    def __iter__(self) -> Iterator[list[dict[str, Tensor]]]:
+        """Iterate from the step it was made for."""
+
+    def close(self) -> None:
+        """Stop its workers."""
+
+
+class Task(Protocol):
+    """Something that runs now and then between steps, on all ranks together."""
+
+    def due(self, run: TrainingRun) -> bool:
+        """Whether the last step made it due: a pure function of progress."""
+
+    def run(self, run: TrainingRun) -> None:
+        """Do it."""
+
+
+class StopTraining(Exception):  # noqa: N818  # a signal to the loop, not a fault
+    """Raised by a task to end the run early, after a checkpoint."""
+
+
+class Rollback(Exception):  # noqa: N818  # a signal to the loop, not a fault
+    """Raised by a task after it has put back an earlier state."""
+
+
+MakeLoader = Callable[[TrainingRun], Loader]
+
+
+def train(run: TrainingRun, make_loader: MakeLoader, meter: Meter, tasks: Sequence[Task]) -> None:
+    """Train until `total_kimg`, or until a task stops it.
+
+    Args:
+        run: networks and counters; changed in place.
+        make_loader: gives the loader that continues at the run's step.
+        meter: collects what the log task will write.
+        tasks: in the order in which they run when several are due.
+    """
+    while not run.is_finished:
+        loader = make_loader(run)
+        try:
+            _train_from(run, loader, meter, tasks)
+        except Rollback:
+            continue
+        except StopTraining as reason:
+            log.warning("Stopped at %.1f kimg: %s", run.progress.kimg, reason)
+            return
+        finally:
+            loader.close()
+
+
+def _train_from(run: TrainingRun, loader: Loader, meter: Meter, tasks: Sequence[Task]) -> None:
+    stepper = make_stepper(run)
+    batch_size = run.config.train.batch_size
+    hooks = get_registry().manager.hook
+    stream = iter(loader)
+    while not run.is_finished:
+        waiting = time.perf_counter()
+        fields = next(stream)
+        data_wait_sec = time.perf_counter() - waiting
+        result = stepper.step(make_batches(run, fields), run.progress)
+        run.progress.advance(batch_size)
+        run.ema.update(run.progress.nimg, batch_size)
+        if run.objective.augmentation is not None:
+            run.objective.augmentation.step_end(batch_size)
+        meter.add(result, batch_size, data_wait_sec)
+        hooks.ganforge_step_end(step=run.progress.step, nimg=run.progress.nimg)
+        for task in tasks:
+            if task.due(run):
+                stepper.finite.settle()
+                task.run(run)
+    stepper.finite.settle()
+
+
+def make_stepper(run: TrainingRun) -> Stepper:
+    """The stepper of a run."""
+    return Stepper(
+        architecture=run.architecture,
+        phases=run.phases,
+        nets=run.nets,
+        optimizers=run.optimizers,
+        scalers=run.scalers,
+        stateful=[*run.nets.modules().values(), *run.stateful_modules().values()],
+        runtime=run.runtime,
+        config=run.config.train.model_copy(update={"seed": run.seed}),
+        local_slots=run.local_slots,
+    )
+
+
+def make_batches(run: TrainingRun, fields: Sequence[dict[str, Tensor]]) -> list[Batch]:
+    """One batch per local slot."""
+    return [
+        make_batch(
+            values,
+            run.spec,
+            run.runtime.device,
+            channels_last=run.config.train.channels_last,
+            nimg=run.progress.nimg,
+            slot_state=state,
+            class_counts=run.class_counts,
+        )
+        for values, state in zip(fields, run.slot_state, strict=True)
+    ]

@@ -1,0 +1,60 @@
+"""Averages over the steps since the last log line, kept on the device until then."""
+
+import resource
+import sys
+import time
+
+import torch
+from torch import Tensor
+
+from ganforge.training.engine.step import StepResult
+from ganforge.training.runtime import Runtime
+
+
+class Meter:
+    """Means of all step results, speed, and the time spent waiting for data."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._reset()
+
+    def _reset(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._nimg = 0
+        self._data_wait_sec = 0.0
+        self._start = time.perf_counter()
+
+    def add(self, result: StepResult, batch_size: int, data_wait_sec: float) -> None:
+        """Add one step; nothing leaves the device."""
+        for name, value in result.sums.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + result.counts[name]
+        self._nimg += batch_size
+        self._data_wait_sec += data_wait_sec
+
+    def flush(self) -> dict[str, float]:
+        """Means over slots and ranks, speed and memory since the last call.
+
+        All ranks must call it together. This is where the host waits for the device.
+        """
+        names = sorted(self._sums)
+        values: list[float] = []
+        if names:
+            means = torch.stack([self._sums[n] / self._counts[n] for n in names])
+            values = (self._runtime.all_reduce_sum(means) / self._runtime.world_size).tolist()
+        elapsed = max(time.perf_counter() - self._start, 1e-9)
+        record = dict(zip(names, values, strict=True))
+        record["img_per_sec"] = self._nimg / elapsed
+        record["data_wait_fraction"] = min(1.0, self._data_wait_sec / elapsed)
+        record["memory_gb"] = memory_gb(self._runtime.device)
+        self._reset()
+        return record
+
+
+def memory_gb(device: torch.device) -> float:
+    """Peak memory: of the GPU where there is one, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)

@@ -1,0 +1,76 @@
+"""How far a run is, and the pure functions of it: seeds, learning-rate factor, periodic tasks."""
+
+import math
+import zlib
+from dataclasses import dataclass
+
+import torch
+
+from ganforge.config.models import ScheduleConfig
+
+_MASK = (1 << 64) - 1
+
+
+@dataclass
+class Progress:
+    """The counters of a run.
+
+    Attributes:
+        step: discriminator optimizer updates so far.
+        nimg: real images shown so far.
+    """
+
+    step: int = 0
+    nimg: int = 0
+
+    @property
+    def kimg(self) -> float:
+        """Thousands of real images shown."""
+        return self.nimg / 1000
+
+    def advance(self, batch_size: int) -> None:
+        """Count one step."""
+        self.step += 1
+        self.nimg += batch_size
+
+    def crossed(self, every_kimg: float, batch_size: int) -> bool:
+        """Whether the last step passed a multiple of `every_kimg`."""
+        every = max(1, round(every_kimg * 1000))
+        return self.nimg // every != (self.nimg - batch_size) // every
+
+
+def slot_seed(seed: int, step: int, purpose: str, slot: int) -> int:
+    """A 63-bit seed for one purpose (a phase, say) of one slot of one step.
+
+    Seeding from these integers alone makes resume exact without generator state, and a run
+    independent of how slots are spread over ranks.
+    """
+    state = _mix(seed & _MASK)
+    for value in (step, zlib.crc32(purpose.encode()), slot):
+        state = _mix((state + value + 0x9E3779B97F4A7C15) & _MASK)
+    return state >> 1
+
+
+def _mix(value: int) -> int:
+    """The finaliser of splitmix64 (Steele et al. 2014, doi:10.1145/2660193.2660195)."""
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return value ^ (value >> 31)
+
+
+def seed_slot(seed: int, step: int, purpose: str, slot: int) -> None:
+    """Seed torch's generators on all devices for one purpose of one slot."""
+    torch.manual_seed(slot_seed(seed, step, purpose, slot))
+
+
+def lr_factor(schedule: ScheduleConfig, nimg: int, total_kimg: float) -> float:
+    """The factor on the learning rate after `nimg` images."""
+    kimg = nimg / 1000
+    warmup = min(1.0, kimg / schedule.warmup_kimg) if schedule.warmup_kimg else 1.0
+    if schedule.name == "constant":
+        return warmup
+    end = total_kimg if schedule.decay_end_kimg is None else schedule.decay_end_kimg
+    length = max(end - schedule.decay_start_kimg, 1e-9)
+    done = min(1.0, max(0.0, (kimg - schedule.decay_start_kimg) / length))
+    left = 1 - done if schedule.name == "linear" else (1 + math.cos(math.pi * done)) / 2
+    return warmup * (schedule.final_factor + (1 - schedule.final_factor) * left)

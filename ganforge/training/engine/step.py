@@ -1,0 +1,263 @@
+"""One training step: for each due phase, freeze the rest, go through the slots, reduce, update.
+
+Gradients and buffers of all slots on all ranks meet in one flat all-reduce per phase. This is
+exact for every GAN step, where DistributedDataParallel is silently wrong for several
+(docs/engine.md lists them).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.config.models import TrainConfig
+from ganforge.errors import PluginContractError
+from ganforge.interfaces.architecture import Architecture, Phase
+from ganforge.interfaces.batch import Batch, Networks
+from ganforge.interfaces.component import ConfigT
+from ganforge.interfaces.objective import Terms
+from ganforge.training.engine.finite import FiniteCheck, PhaseLosses
+from ganforge.training.engine.optimizers import Group, set_progress
+from ganforge.training.engine.progress import Progress, lr_factor, seed_slot
+from ganforge.training.runtime import Runtime
+
+
+@dataclass
+class StepResult:
+    """What a step leaves for the log: sums over this rank's slots, and how many were added."""
+
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, value: Tensor) -> None:
+        """Add one slot's value; nothing leaves the device."""
+        value = value.detach().float()
+        self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+
+class SlotBuffers:
+    """Buffers of all modules, reduced over slots like gradients.
+
+    Each slot starts a phase from the same buffers; the phase leaves the mean of what the slots
+    made of them. Buffers that are not floating point (counters) keep what one slot made.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        self._all = [buffer for module in modules for buffer in module.buffers()]
+        self._float = [buffer for buffer in self._all if buffer.is_floating_point()]
+        self._start: list[Tensor] = []
+        self._sums: list[Tensor] = []
+
+    def begin_phase(self) -> None:
+        """Remember where every slot starts."""
+        self._start = [buffer.clone() for buffer in self._all]
+        self._sums = [torch.zeros_like(buffer) for buffer in self._float]
+
+    def begin_slot(self) -> None:
+        """Go back to the start."""
+        for buffer, start in zip(self._all, self._start, strict=True):
+            buffer.copy_(start)
+
+    def end_slot(self) -> None:
+        """Add what this slot made."""
+        for total, buffer in zip(self._sums, self._float, strict=True):
+            total.add_(buffer)
+
+    def sums(self) -> list[Tensor]:
+        """Sums over this rank's slots."""
+        return self._sums
+
+    def end_phase(self, num_slots: int) -> None:
+        """Write the means; `sums()` holds the sums over all ranks by now."""
+        for buffer, total in zip(self._float, self._sums, strict=True):
+            buffer.copy_(total / num_slots)
+
+
+@torch.no_grad()
+def reduce_flat(runtime: Runtime, tensors: Sequence[Tensor]) -> None:
+    """Replace each tensor by its sum over ranks, through one collective."""
+    if runtime.world_size == 1 or not tensors:
+        return
+    flat = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
+    flat = runtime.all_reduce_sum(flat)
+    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view(tensor.shape))
+
+
+class Stepper:
+    """Runs the phases of an architecture, slot by slot.
+
+    Args:
+        architecture: gives the chunks of a batch.
+        phases: in order.
+        nets: what phases see.
+        optimizers: one per distinct `Phase.trains`.
+        scalers: fp16 loss scaling by the same key; empty otherwise.
+        stateful: all modules whose buffers are state: networks, regularizers, augmentation.
+        runtime: device and ranks.
+        config: seed, slots, clipping, schedule.
+        local_slots: global indices of this rank's slots.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture[ConfigT],
+        phases: Sequence[Phase],
+        nets: Networks,
+        optimizers: Mapping[Group, torch.optim.Optimizer],
+        scalers: Mapping[Group, torch.amp.GradScaler],
+        stateful: Sequence[nn.Module],
+        runtime: Runtime,
+        config: TrainConfig,
+        local_slots: range,
+    ) -> None:
+        self.architecture = architecture
+        self.phases = phases
+        self.nets = nets
+        self.optimizers = optimizers
+        self.scalers = scalers
+        self.runtime = runtime
+        self.config = config
+        self.local_slots = local_slots
+        self.num_slots = len(local_slots) * runtime.world_size
+        self.finite = FiniteCheck(runtime.device.type == "cuda", runtime.rank, local_slots)
+        self._buffers = SlotBuffers(stateful)
+        self._parameters = {
+            group: [p for role in group for p in nets.eager(role).parameters()]
+            for group in optimizers
+        }
+        self._names = {
+            group: [f"{r}.{n}" for r in group for n, _ in nets.eager(r).named_parameters()]
+            for group in optimizers
+        }
+        for network in nets.modules().values():
+            network.train().requires_grad_(False)
+
+    def step(self, batches: Sequence[Batch], progress: Progress) -> StepResult:
+        """Run all due phases on one global batch.
+
+        Args:
+            batches: one per local slot.
+            progress: counters before this step.
+
+        Raises:
+            NonFiniteError: a loss or gradient is not finite, on every rank alike; on a GPU it may
+                be one of the step before.
+        """
+        result, known = StepResult(), len(self.finite)
+        factor = lr_factor(self.config.schedule, progress.nimg, self.config.total_kimg)
+        for optimizer in self.optimizers.values():
+            set_progress(optimizer, factor, progress.nimg)
+        chunked = zip(*(self.architecture.chunks(batch) for batch in batches), strict=True)
+        for index, parts in enumerate(chunked):
+            for phase in self.phases:
+                if (progress.step + 1) % phase.every == 0:
+                    self._run_phase(phase, parts, progress, index, result)
+        self.finite.settle(keep=len(self.finite) - known)
+        return result
+
+    def _run_phase(
+        self,
+        phase: Phase,
+        batches: Sequence[Batch],
+        progress: Progress,
+        chunk: int,
+        result: StepResult,
+    ) -> None:
+        parameters = self._parameters[phase.trains]
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+            parameter.grad = None
+        shared = self.num_slots > 1
+        if shared:
+            self._buffers.begin_phase()
+        slot_terms: list[Terms] = []
+        for slot, batch in zip(self.local_slots, batches, strict=True):
+            if shared:
+                self._buffers.begin_slot()
+            seed_slot(self.config.seed, progress.step, f"{phase.name}/{chunk}", slot)
+            slot_terms.append(self._backward(phase, batch, result))
+            if shared:
+                self._buffers.end_slot()
+        gradients = self._gradients(parameters)
+        # The losses travel with the gradients, so that all ranks see a fault of any.
+        loss = torch.stack([term for terms in slot_terms for term in terms.values()]).sum()[None]
+        if shared:
+            reduce_flat(self.runtime, [*gradients, *self._buffers.sums(), loss])
+            self._buffers.end_phase(self.num_slots)
+        scaler = self.scalers.get(phase.trains)
+        if scaler is not None:
+            scaler.unscale_(self.optimizers[phase.trains])
+        norm = torch.nn.utils.get_total_norm(gradients)
+        result.add(f"grad_norm/{phase.name}", norm)
+        # Overflowing gradients are part of fp16: its scaler skips that update and scales down.
+        checked = norm if scaler is None else None
+        self.finite.look(
+            PhaseLosses(phase.name, progress.step, progress.nimg, loss, checked, slot_terms),
+            lambda: self._bad_gradients(phase, gradients),
+        )
+        if self.config.grad_clip_norm is not None:
+            torch._foreach_mul_(gradients, (self.config.grad_clip_norm / norm).clamp(max=1.0))
+        self._update(phase, parameters)
+
+    def _backward(self, phase: Phase, batch: Batch, result: StepResult) -> Terms:
+        batch.reports.clear()
+        with self.runtime.training_forward():
+            terms = phase.loss(self.nets, batch)
+        _check_terms(phase, terms)
+        total = torch.stack(list(terms.values())).sum() / self.num_slots
+        scaler = self.scalers.get(phase.trains)
+        total = total if scaler is None else scaler.scale(total)
+        total.backward()  # type: ignore[no-untyped-call]
+        terms = {name: term.detach().float() for name, term in terms.items()}
+        for name, term in terms.items():
+            result.add(f"loss/{phase.name}/{name}", term)
+        for name, value in batch.reports.items():
+            result.add(name, value)
+        return terms
+
+    def _gradients(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+        # A parameter that a loss does not reach has gradient zero, on every rank alike.
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+    def _bad_gradients(self, phase: Phase, gradients: Sequence[Tensor]) -> list[str]:
+        return [
+            f"the gradient of {name}"
+            for name, gradient in zip(self._names[phase.trains], gradients, strict=True)
+            if not torch.isfinite(gradient).all()
+        ][:2]
+
+    def _update(self, phase: Phase, parameters: Sequence[nn.Parameter]) -> None:
+        scaler = self.scalers.get(phase.trains)
+        if scaler is None:
+            self.optimizers[phase.trains].step()
+        else:
+            scaler.step(self.optimizers[phase.trains])
+            scaler.update()
+        for parameter in parameters:
+            parameter.grad = None
+            parameter.requires_grad_(False)
+        if phase.after_step is not None:
+            with torch.no_grad():
+                phase.after_step(self.nets)
+
+
+def _check_terms(phase: Phase, terms: Any) -> None:
+    if not isinstance(terms, dict) or not terms:
+        found = "an empty dict" if isinstance(terms, dict) else type(terms).__name__
+    else:
+        shapes = {n: list(t.shape) if isinstance(t, Tensor) else t for n, t in terms.items()}
+        if all(shape == [] for shape in shapes.values()):
+            return
+        found = f"terms of shapes {shapes}"
+    raise PluginContractError(
+        f"The loss of phase '{phase.name}' returned {found}. Return named terms, each a tensor "
+        f"with one number: {{'adversarial': loss}}."
+    )

@@ -1,0 +1,1 @@
+"""What a run is made of, its checkpoints, and how it resumes."""

@@ -1,0 +1,1 @@
+"""What a run does from time to time: logs, pictures, checkpoints, health."""

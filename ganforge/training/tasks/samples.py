@@ -1,0 +1,141 @@
+"""Pictures of a run: fixed seeds or fixed source images through the averaged networks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganforge.imaging.grids import stack
+from ganforge.imaging.images import image_grid
+from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.batch import Batch
+from ganforge.interfaces.generation import GenerateRequest
+from ganforge.interfaces.spec import ImageSpec
+from ganforge.training.engine.standing_statistics import generating_networks
+from ganforge.training.state.run_state import TrainingRun
+
+CONDITIONS = ("attributes", "text")
+"""Fields of a request that only data can fill; labels are drawn."""
+_MICRO_BATCH = 64
+
+
+@torch.no_grad()
+def generate(
+    architecture: Architecture[Any],
+    networks: Mapping[str, nn.Module],
+    spec: ImageSpec,
+    request: GenerateRequest,
+) -> Tensor:
+    """Images [N, C, H, W] float32 for a request; labels are drawn when none are given."""
+    if request.label is None and spec.num_classes:
+        request.label = request.random_label(spec.num_classes)
+    return architecture.generate(networks, request).float()
+
+
+def grid_labels(count: int, columns: int, num_classes: int, device: torch.device) -> Tensor | None:
+    """One class per column, so that classes can be compared: [count, num_classes] one-hot."""
+    if num_classes == 0:
+        return None
+    index = torch.arange(count, device=device) % columns % num_classes
+    return functional.one_hot(index, num_classes).float()
+
+
+def seed_images(
+    architecture: Architecture[Any],
+    networks: Mapping[str, nn.Module],
+    spec: ImageSpec,
+    grid: tuple[int, int],
+    device: torch.device,
+    fixed: Batch | None = None,
+) -> Tensor:
+    """Images [rows * columns, C, H, W] of the fixed seeds 0, 1, ..., row by row.
+
+    Args:
+        architecture: makes images from noise.
+        networks: its networks in eval mode, on `device`.
+        spec: what the model makes.
+        grid: rows and columns; with classes, each column shows one.
+        device: where the networks are.
+        fixed: real samples, whose attributes and captions are drawn in turn.
+    """
+    count = grid[0] * grid[1]
+    labels = grid_labels(count, grid[1], spec.num_classes, device)
+    made = []
+    for start in range(0, count, _MICRO_BATCH):
+        seeds = range(start, min(start + _MICRO_BATCH, count))
+        label = None if labels is None else labels[seeds.start : seeds.stop]
+        request = GenerateRequest(seeds, device, label=label)
+        for name in CONDITIONS:
+            if fixed is not None and name in fixed.fields:
+                setattr(request, name, fixed[name][[seed % fixed.size for seed in seeds]])
+        made.append(generate(architecture, networks, spec, request))
+    return torch.cat(made)
+
+
+def run_networks(run: TrainingRun) -> dict[str, nn.Module]:
+    """The networks that a run generates with at this step."""
+    config = run.config.train.standing_statistics
+    return generating_networks(run.architecture, run.ema.networks, run.spec, config)
+
+
+def sample_images(run: TrainingRun, fixed: Batch | None = None) -> Tensor:
+    """The sample grid's images [N, C, H, W] of a noise-to-image run."""
+    grid, device = run.config.train.sample_grid, run.runtime.device
+    with run.runtime.autocast():
+        return seed_images(run.architecture, run_networks(run), run.spec, grid, device, fixed)
+
+
+def translate_images(run: TrainingRun, batch: Batch, direction: str) -> tuple[Tensor, Tensor]:
+    """Fixed images of one domain and their translations, each [N, C, H, W].
+
+    Of frame sequences, the last frames: those that follow the longest past.
+    """
+    source = batch[direction.split("_to_")[0]]
+    networks, outputs = run_networks(run), []
+    for index in range(source.shape[0]):
+        request = GenerateRequest(
+            [index],
+            run.runtime.device,
+            source=source[index : index + 1],
+            options={"direction": direction},
+        )
+        with run.runtime.autocast():
+            outputs.append(generate(run.architecture, networks, run.spec, request))
+    return last_frame(source), last_frame(torch.cat(outputs))
+
+
+def last_frame(img: Tensor) -> Tensor:
+    """The last frame of sequences [N, T, C, H, W]; images [N, C, H, W] as they are."""
+    return img[:, -1] if img.ndim == 5 else img
+
+
+def sample_grid(run: TrainingRun, fixed: Batch | None) -> tuple[Image.Image, Tensor]:
+    """The sample picture, and the generated images in it.
+
+    Translations show each input above its output, direction by direction.
+
+    Args:
+        run: the run.
+        fixed: real samples: images to translate, attributes and captions to draw.
+    """
+    rows, columns = run.config.train.sample_grid
+    if not run.architecture.translates or fixed is None:
+        img = last_frame(sample_images(run, fixed))
+        return image_grid(img, rows, columns), img
+    strips, made = [], []
+    for direction in run.architecture.translates:
+        source, output = translate_images(run, fixed, direction)
+        made.append(output)
+        strips.append(_alternate(source[: columns * rows], output[: columns * rows], columns))
+    return stack(strips), made[0]
+
+
+def _alternate(source: Tensor, output: Tensor, columns: int) -> Image.Image:
+    parts = []
+    for start in range(0, len(source), columns):
+        for img in (source, output):
+            parts.append(image_grid(img[start : start + columns], 1, columns))
+    return stack(parts)

@@ -1,0 +1,61 @@
+import pytest
+
+from ganforge.data.prepare.guess import guess_source
+from ganforge.data.sources.folders import image_files
+from ganforge.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("photos", {"name": "folder", "path": "photos"}),
+        ("a.zip", {"name": "zip", "path": "a.zip"}),
+        ("rows.CSV", {"name": "manifest", "path": "rows.CSV"}),
+        ("shards/{0..9}.tar", {"name": "webdataset", "urls": "shards/{0..9}.tar"}),
+        ("https://host/x.tar", {"name": "webdataset", "urls": "https://host/x.tar"}),
+        ("org/name", {"name": "hf", "path": "org/name"}),
+        ("fashion-mnist", {"name": "fashion-mnist"}),
+        (
+            "t-images-idx3-ubyte.gz",
+            {
+                "name": "idx",
+                "images": "t-images-idx3-ubyte.gz",
+                "labels": "t-labels-idx1-ubyte.gz",
+            },
+        ),
+    ],
+)
+def test_guess_source_knows_each_kind(tmp_path, monkeypatch, location, expected):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name in ("a.zip", "rows.CSV", "t-images-idx3-ubyte.gz", "t-labels-idx1-ubyte.gz"):
+        (tmp_path / name).touch()
+    assert guess_source(location) == expected
+
+
+def test_folder_of_idx_files_names_the_file_to_give(tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "t10k-images-idx3-ubyte").touch()
+    with pytest.raises(DataError, match="but IDX files. Name the file .*t10k-images-idx3-ubyte"):
+        image_files(tmp_path, "path")
+
+
+def test_guess_source_lists_what_is_possible():
+    with pytest.raises(DataError, match="'fashion-mnst' is not a folder.*'fashion-mnist'"):
+        guess_source("fashion-mnst")
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("photos/nowhere", "no 'photos/nowhere': the folder 'photos' has no 'nowhere'.*path.*Hub"),
+        ("gone/list.csv", "no 'gone/list.csv': the folder 'gone' does not exist. Correct the path"),
+    ],
+)
+def test_guess_source_does_not_ask_the_hub_for_a_mistyped_path(
+    tmp_path, monkeypatch, location, expected
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(DataError, match=expected):
+        guess_source(location)

@@ -1,0 +1,608 @@
+import itertools
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganforge.config.models import DataConfig
+from ganforge.data.loader import RealImages, SlotLoader
+from ganforge.data.prepare import prepare as module
+from ganforge.data.prepare.encode import Encoded, SampleEncoder, probe_schema
+from ganforge.data.prepare.pool import AHEAD, CHUNK, default_workers, encode_chunks
+from ganforge.data.prepare.prepare import is_prepared, prepare
+from ganforge.data.shards.folder import new_folder
+from ganforge.data.shards.index import load_index
+from ganforge.data.shards.verify import verify_shards
+from ganforge.errors import DataError
+from ganforge.interfaces.source import Sample
+
+RNG = np.random.default_rng(0)
+
+
+def noise(*shape):
+    return RNG.integers(0, 256, shape, dtype=np.uint8)
+
+
+def save(path, pixels, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+
+
+@pytest.fixture
+def photos(tmp_path, helpers):
+    """Two classes of six numbered 8 x 8 images."""
+    for number in range(12):
+        save(
+            tmp_path / "photos" / "ab"[number // 6] / f"{number}.png",
+            helpers.numbered_image(number),
+        )
+    return str(tmp_path / "photos")
+
+
+def config(path=None, name="folder", **options):
+    source = {"name": name} | ({"path": path} if path else {}) | options.pop("source", {})
+    return DataConfig(source=source, samples_per_shard=5, **options)
+
+
+def run(settings, out, **options):
+    return prepare(settings, Path(out), workers=0, progress=False, **options)
+
+
+def stored(location, field="image"):
+    real = RealImages(DataConfig(), str(location), field=field)
+    return real.batch(range(len(real)))
+
+
+def test_prepare_writes_shards_that_verify_and_hold_every_sample(photos, tmp_path, helpers):
+    index = run(config(photos), tmp_path / "out")
+    assert index == load_index(str(tmp_path / "out"))
+    assert [shard.num_samples for shard in index.streams["main"]] == [5, 5, 2]
+    assert index.image_spec.class_names == ("a", "b")
+    assert index.class_counts == (6, 6)
+    assert verify_shards(str(tmp_path / "out")).repaired == []
+    assert sorted(helpers.number_of(stored(tmp_path / "out"))) == list(range(12))
+    labels = RealImages(DataConfig(), str(tmp_path / "out")).labels(range(12)).tolist()
+    assert labels == [n // 6 for n in helpers.number_of(stored(tmp_path / "out"))]
+
+
+def test_prepare_shuffles_over_the_whole_data_set_by_seed(photos, tmp_path, helpers):
+    orders = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(config(photos), tmp_path / name, seed=seed)
+        orders[name] = helpers.number_of(stored(tmp_path / name))
+    assert orders["a"] == orders["b"] != orders["c"]
+    assert orders["a"] != list(range(12))
+
+
+def test_prepare_with_workers_writes_the_same_bytes(photos, tmp_path):
+    alone = run(config(photos), tmp_path / "a")
+    helped = prepare(config(photos), tmp_path / "b", workers=2, progress=False)
+    assert alone.digest == helped.digest
+
+
+def test_prepare_then_load_end_to_end(photos, tmp_path, helpers):
+    run(config(photos), tmp_path / "out")
+    loader = SlotLoader(
+        DataConfig(workers=0),
+        str(tmp_path / "out"),
+        fields=["image", "label"],
+        seed=0,
+        num_slots=3,
+        local_slots=range(3),
+        micro_batch=4,
+    )
+    for step in itertools.islice(iter(loader), 3):
+        numbers = [n for batch in step for n in helpers.number_of(batch["image"])]
+        assert sorted(numbers) == list(range(12))
+
+
+def test_prepare_of_28_to_32_padded_is_lossless(tmp_path):
+    images = noise(6, 28, 28)
+    head = b"\0\0\x08\x03" + struct.pack(">3I", 6, 28, 28)
+    (tmp_path / "images").write_bytes(head + images.tobytes())
+    settings = config(
+        name="idx",
+        source={"images": str(tmp_path / "images")},
+        resolution=32,
+        resize="pad",
+        background=(0, 0, 0),
+    )
+    index = run(settings, tmp_path / "out")
+    assert (index.image_spec.height, index.image_spec.channels) == (32, 1)
+    found = stored(tmp_path / "out")
+    inner = {img[0, 2:-2, 2:-2].numpy().tobytes() for img in found}
+    assert inner == {img.tobytes() for img in images}
+    assert found.sum() == images.sum()
+
+
+def test_prepare_keeps_jpeg_bytes_when_nothing_changes(tmp_path, helpers):
+    smooth = np.linspace(0, 255, 8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
+    data = helpers.file_bytes(smooth, "jpg", quality=90)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.jpg").write_bytes(data)
+    run(config(str(tmp_path / "in")), tmp_path / "same")
+    assert data in (tmp_path / "same" / "main-000000.tar").read_bytes()
+    run(config(str(tmp_path / "in"), resolution=4), tmp_path / "small")
+    assert b"image.png" in (tmp_path / "small" / "main-000000.tar").read_bytes()
+
+
+def test_prepare_composites_alpha_and_reports_rgba_when_kept(tmp_path):
+    pixels = np.zeros((8, 8, 4), dtype=np.uint8)
+    pixels[:4] = (10, 20, 30, 255)
+    save(tmp_path / "in" / "1.png", pixels)
+    kept = run(config(str(tmp_path / "in")), tmp_path / "kept")
+    assert kept.image_spec.channels == 4
+    np.testing.assert_array_equal(stored(tmp_path / "kept")[0].permute(1, 2, 0), pixels)
+    flat = config(str(tmp_path / "in"), channels=3, background=(1, 2, 3))
+    run(flat, tmp_path / "flat")
+    found = stored(tmp_path / "flat")[0].permute(1, 2, 0)
+    assert found[0, 0].tolist() == [10, 20, 30]
+    assert found[7, 7].tolist() == [1, 2, 3]
+
+
+def test_prepare_without_channels_takes_the_most_that_occurs(tmp_path):
+    save(tmp_path / "in" / "1.png", noise(8, 8))
+    save(tmp_path / "in" / "2.png", noise(8, 8, 3))
+    assert run(config(str(tmp_path / "in")), tmp_path / "out").image_spec.channels == 3
+
+
+def test_prepare_of_12_bit_images_notes_white_and_loads_them_bright(tmp_path):
+    pixels = RNG.integers(0, 4096, (8, 8), dtype=np.uint16)
+    pixels[0, 0] = 4000
+    save(tmp_path / "in" / "1.tif", pixels)
+    index = run(config(str(tmp_path / "in")), tmp_path / "out")
+    schema = index.fields["image"]
+    assert (schema.bit_depth, schema.max_value) == (16, 4095)
+    loader = SlotLoader(
+        DataConfig(workers=0),
+        str(tmp_path / "out"),
+        fields=["image"],
+        seed=0,
+        num_slots=1,
+        local_slots=range(1),
+        micro_batch=1,
+    )
+    image = next(iter(loader))[0]["image"]
+    np.testing.assert_array_equal(image[0, 0], np.rint(pixels * (65535 / 4095)))
+    expected = np.rint(pixels * (255 / 4095))
+    np.testing.assert_allclose(stored(tmp_path / "out")[0, 0], expected, atol=1)
+
+
+def test_prepare_of_unpaired_domains_writes_two_streams(tmp_path, helpers):
+    for name, count in (("x", 3), ("y", 7)):
+        for number in range(count):
+            save(tmp_path / name / f"{number}.png", helpers.numbered_image(number))
+    source = {"source": str(tmp_path / "x"), "target": str(tmp_path / "y")}
+    index = run(config(name="unpaired", source=source), tmp_path / "out")
+    assert {s: index.num_samples(s) for s in index.streams} == {"source": 3, "target": 7}
+    assert index.num_samples() == 7
+    assert index.image_spec.source_channels == 3
+    assert len(stored(tmp_path / "out", "target")) == 7
+
+
+def test_prepare_of_pairs_keeps_them_together(tmp_path, helpers):
+    for number in range(6):
+        save(tmp_path / "x" / f"{number}.png", helpers.numbered_image(number)[..., 0])
+        save(tmp_path / "y" / f"{number}.png", helpers.numbered_image(number))
+    source = {"source": str(tmp_path / "x"), "target": str(tmp_path / "y")}
+    index = run(config(name="pairs", source=source), tmp_path / "out")
+    assert (index.image_spec.source_channels, index.image_spec.channels) == (1, 3)
+    sources, targets = (stored(tmp_path / "out", f) for f in ("source", "target"))
+    assert torch.equal(sources[:, 0], targets[:, 0])
+
+
+def test_prepare_of_pairs_of_two_sizes_asks_for_a_resolution(tmp_path):
+    save(tmp_path / "x" / "1.png", noise(8, 8, 3))
+    save(tmp_path / "y" / "1.png", noise(16, 16, 3))
+    source = {"source": str(tmp_path / "x"), "target": str(tmp_path / "y")}
+    with pytest.raises(DataError, match="'source' images are 8 x 8, 'target' .*data.resolution"):
+        run(config(name="pairs", source=source), tmp_path / "out")
+
+
+def test_prepare_of_frames_stores_sequences(tmp_path, helpers):
+    for number in range(5):
+        save(tmp_path / "clips" / "a" / f"{number}.png", helpers.numbered_image(number))
+    settings = config(str(tmp_path / "clips"), name="frames", source={"num_frames": 2})
+    index = run(settings, tmp_path / "out")
+    assert index.image_spec.num_frames == 2
+    frames = stored(tmp_path / "out", "frames")
+    assert frames.shape == (2, 2, 3, 8, 8)
+    assert sorted(frames[:, :, 0, 0, 0].tolist()) == [[0, 1], [2, 3]]
+
+
+def test_prepare_of_a_manifest_stores_all_fields(tmp_path, helpers):
+    np.save(tmp_path / "e.npy", np.arange(4, dtype=np.float32))
+    rows = []
+    for number in range(3):
+        save(tmp_path / f"{number}.png", helpers.numbered_image(number))
+        rows.append(
+            {
+                "image": f"{number}.png",
+                "caption": f"number {number}",
+                "attributes": [number, -1],
+                "text": "e.npy",
+            }
+        )
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    index = run(config(str(tmp_path / "m.jsonl"), name="manifest"), tmp_path / "out")
+    assert index.image_spec.attribute_names == ("0", "1")
+    assert index.image_spec.text_dim == 4
+    loader = SlotLoader(
+        DataConfig(workers=0),
+        str(tmp_path / "out"),
+        fields=["image", "caption", "attributes", "text"],
+        seed=0,
+        num_slots=1,
+        local_slots=range(1),
+        micro_batch=3,
+    )
+    batch = next(iter(loader))[0]
+    numbers = helpers.number_of(batch["image"])
+    assert batch["caption"] == [f"number {n}" for n in numbers]
+    assert batch["attributes"].tolist() == [[n, -1] for n in numbers]
+    assert batch["text"].tolist() == [[0, 1, 2, 3]] * 3
+
+
+def test_is_prepared_follows_the_configuration(photos, tmp_path):
+    out = tmp_path / "out"
+    assert not is_prepared(config(photos), out)
+    run(config(photos), out)
+    assert is_prepared(config(photos), out)
+    assert is_prepared(config(photos, workers=7, flip=True), str(out))
+    assert not is_prepared(config(photos), out, seed=1)
+    assert not is_prepared(config(photos, resolution=4), out)
+    (out / "main-000000.tar").unlink()
+    assert not is_prepared(config(photos), out)
+
+
+def test_prepare_into_a_full_folder_is_refused(photos, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").touch()
+    for overwrite in (False, True):
+        with pytest.raises(DataError, match="out already exists and is not empty. Delete it"):
+            run(config(photos), tmp_path / "out", overwrite=overwrite)
+    assert (tmp_path / "out" / "thesis.tex").exists()
+
+
+def test_prepare_overwrites_a_data_set_when_asked(photos, tmp_path):
+    (tmp_path / "out").mkdir()
+    first = run(config(photos), tmp_path / "out")
+    with pytest.raises(DataError, match="already exists"):
+        run(config(photos), tmp_path / "out")
+    second = run(config(photos, resolution=4), tmp_path / "out", overwrite=True)
+    assert load_index(str(tmp_path / "out")).digest == second.digest != first.digest
+    assert sorted(os.listdir(tmp_path)) == ["out", "photos"]
+
+
+@pytest.mark.parametrize("name", ["mynotes.txt", "nested/index.json"])
+def test_overwriting_a_data_set_with_foreign_entries_is_refused_with_their_name(
+    photos, tmp_path, name
+):
+    run(config(photos), tmp_path / "out")
+    (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "out" / name).touch()
+    said = f"out is not overwritten: it holds '{name.split('/')[0]}', .* Remove it, or choose"
+    with pytest.raises(DataError, match=said):
+        run(config(photos), tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out" / name).exists()
+    assert verify_shards(str(tmp_path / "out")).is_sound
+
+
+def test_overwriting_a_data_set_with_a_damaged_index_is_refused(photos, tmp_path):
+    run(config(photos), tmp_path / "out")
+    (tmp_path / "out" / "index.json").write_text("{}")
+    with pytest.raises(DataError, match="cannot be told. .* Or delete the folder"):
+        run(config(photos), tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out" / "main-000000.tar").exists()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_of_two_writers_each_has_a_folder_and_the_later_replaces_only_when_told(
+    photos, tmp_path, overwrite, caplog
+):
+    out = tmp_path / "out"
+    if overwrite:
+        run(config(photos), out)
+
+    def write_twice():
+        with new_folder(out, overwrite) as folder:
+            (folder / "mine").touch()
+            run(config(photos, resolution=4), out, overwrite=overwrite)
+            assert [path.name for path in folder.iterdir()] == ["mine"]
+
+    if overwrite:
+        write_twice()
+        assert os.listdir(out) == ["mine"]
+    else:
+        with pytest.raises(DataError, match="put in place while .*out already exists"):
+            write_twice()
+        assert verify_shards(str(out)).is_sound
+    assert "is being written by another process" in caplog.text
+    assert sorted(os.listdir(tmp_path)) == ["out", "photos"]
+
+
+def test_writer_that_loses_the_last_rename_says_so(photos, tmp_path, monkeypatch):
+    run(config(photos), tmp_path / "out")
+    monkeypatch.setattr("ganforge.data.shards.folder._check_free", lambda out, overwrite: None)
+    with pytest.raises(DataError, match="Another process wrote .*out at the same time"):
+        run(config(photos, resolution=4), tmp_path / "out")
+    assert verify_shards(str(tmp_path / "out")).is_sound
+    assert sorted(os.listdir(tmp_path)) == ["out", "photos"]
+
+
+def test_what_killed_writers_left_is_removed_by_the_next(photos, tmp_path):
+    for name in (".out.partial-0123abcd", ".out.partial-x", ".out.old-0123abcd", ".output"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    run(config(photos), tmp_path / "out")
+    # The only copy of what was about to be replaced is kept until there is a new one.
+    kept = [".out.old-0123abcd", ".out.partial-x", ".output", "out", "photos"]
+    assert sorted(os.listdir(tmp_path)) == kept
+    run(config(photos), tmp_path / "out", overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == kept[1:]
+
+
+def test_overwrite_that_fails_in_the_middle_brings_the_old_data_back(photos, tmp_path, monkeypatch):
+    run(config(photos), tmp_path / "out")
+    rename = Path.rename
+
+    def fail(path, target):
+        if ".partial-" in path.name:
+            raise OSError("no room")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(DataError, match="cannot be written to .*no room"):
+        run(config(photos), tmp_path / "out", overwrite=True)
+    assert verify_shards(str(tmp_path / "out")).is_sound
+
+
+def test_prepare_that_fails_leaves_nothing_behind(photos, tmp_path):
+    (Path(photos) / "a" / "0.png").write_bytes(b"broken")
+    with pytest.raises(DataError):
+        run(config(photos), tmp_path / "out")
+    assert sorted(os.listdir(tmp_path)) == ["photos"]
+
+
+def test_prepare_to_an_unwritable_place_names_the_option(photos, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot be written to .*data.shards"):
+        run(config(photos), tmp_path / "file" / "out")
+
+
+def test_prepare_to_a_url_is_refused(photos):
+    with pytest.raises(DataError, match="written to a local folder, not to s3://x"):
+        prepare(config(photos), "s3://x/y")
+
+
+def test_prepare_without_a_source_says_what_to_set(tmp_path):
+    with pytest.raises(DataError, match="data.source is not set.*name: folder"):
+        run(DataConfig(), tmp_path / "out")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_prepare_of_a_bad_image_names_the_file(photos, tmp_path, workers):
+    bad = Path(photos) / "b" / "7.png"
+    bad.write_bytes(bad.read_bytes()[:60])
+    with pytest.raises(
+        DataError,
+        match=r"Sample 'b_7_png' of source 'folder': field 'image' \(.*7.png\) cannot be "
+        r"decoded .*Repair or remove it, or set data.on_bad_sample: skip",
+    ):
+        prepare(config(photos), tmp_path / "out", workers=workers, progress=False)
+
+
+def test_prepare_that_skips_counts_and_stops_at_the_cap(photos, tmp_path, caplog):
+    for number in (1, 2):
+        (Path(photos) / "a" / f"{number}.png").write_bytes(b"")
+    index = run(config(photos, on_bad_sample="skip"), tmp_path / "out")
+    assert index.num_samples() == 10
+    assert index.class_counts == (4, 6)
+    assert caplog.text.count("Left out: Sample") == 2
+    with pytest.raises(DataError, match="More than data.max_bad_samples=1 samples are bad"):
+        run(config(photos, on_bad_sample="skip", max_bad_samples=1), tmp_path / "out2")
+
+
+def test_prepare_of_different_sizes_asks_for_a_resolution(photos, tmp_path):
+    save(Path(photos) / "a" / "99.png", noise(8, 9, 3))
+    with pytest.raises(DataError, match="8 x 8 and 8 x 9. Set data.resolution"):
+        run(config(photos), tmp_path / "out")
+    with pytest.raises(DataError, match="'a_99_png'.*is 8 x 9 .* not 8 x 8; set data.resolution"):
+        run(config(photos, resize="none"), tmp_path / "out")
+
+
+def test_prepare_of_an_odd_size_after_the_probe_is_still_an_error(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PROBED", 2)
+    save(Path(photos) / "b" / "99.png", noise(8, 9, 3))
+    with pytest.raises(DataError, match="'b_99_png'.*is 8 x 9 .* not 8 x 8; set data.resolution"):
+        run(config(photos), tmp_path / "out")
+
+
+def test_prepare_of_only_bad_images_says_so(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.png").write_bytes(b"x")
+    with pytest.raises(DataError, match="None of the first 1 samples .* has a readable 'image'"):
+        run(config(str(tmp_path / "in"), on_bad_sample="skip"), tmp_path / "out")
+
+
+class FakeSource:
+    """A source made of a list, for what no built-in source would give."""
+
+    name = "fake"
+
+    def __init__(self, samples, classes=(), attributes=(), streams=("main",)):
+        self.listed = samples
+        self.classes, self.attributes, self.names = classes, attributes, streams
+
+    def class_names(self):
+        return self.classes
+
+    def attribute_names(self):
+        return self.attributes
+
+    def streams(self):
+        return self.names
+
+    def samples(self, stream="main"):
+        return iter(self.listed)
+
+    def __len__(self):
+        return len(self.listed)
+
+
+def run_fake(monkeypatch, out, samples, settings=None, **options):
+    fake = FakeSource(samples, **options)
+    monkeypatch.setattr(module, "build_source", lambda config: fake)
+    return run(settings or DataConfig(), out)
+
+
+IMAGE = np.zeros((8, 8, 3), dtype=np.uint8)
+
+
+def test_prepare_of_an_empty_source_says_so(monkeypatch, tmp_path):
+    with pytest.raises(DataError, match="source 'fake' has no samples. Check its path"):
+        run_fake(monkeypatch, tmp_path / "out", [])
+
+
+def test_prepare_of_duplicate_keys_names_one(monkeypatch, tmp_path):
+    samples = [Sample(key, {"image": IMAGE}) for key in ("a", "b", "a")]
+    with pytest.raises(DataError, match="gives the key 'a' to two samples.*unique"):
+        run_fake(monkeypatch, tmp_path / "out", samples)
+
+
+@pytest.mark.parametrize("label", [2, -1])
+def test_prepare_of_a_label_without_a_class_names_the_sample(monkeypatch, tmp_path, label):
+    samples = [
+        Sample("a", {"image": IMAGE, "label": 1}),
+        Sample("b", {"image": IMAGE, "label": label}),
+    ]
+    with pytest.raises(
+        DataError, match=rf"Sample 'b' .* label {label}, .*2 classes \(labels 0 to 1"
+    ):
+        run_fake(monkeypatch, tmp_path / "out", samples, classes=("x", "y"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"image": IMAGE, "label": "cat"}, "label is 'cat', not an integer"),
+        ({"image": IMAGE}, "it has the fields image, the samples before it have image, label"),
+        ({"image": [IMAGE], "label": 1}, "'image' is not one image"),
+        ({"image": IMAGE.astype(float), "label": 1}, "'image' is an array of float64"),
+    ],
+)
+def test_prepare_of_a_sample_unlike_the_first_says_how(monkeypatch, tmp_path, fields, text):
+    samples = [Sample("a", {"image": IMAGE, "label": 0}), Sample("b", fields)]
+    with pytest.raises(DataError, match=f"Sample 'b' of source 'fake': .*{text}"):
+        run_fake(monkeypatch, tmp_path / "out", samples, classes=("x", "y"))
+
+
+@pytest.mark.parametrize("key", ["", "a.b", "a/b", "a\nb"])
+def test_prepare_of_a_key_that_would_break_the_tar_is_refused(monkeypatch, tmp_path, key):
+    with pytest.raises(DataError, match="its key must be printable, without dots or slashes"):
+        run_fake(monkeypatch, tmp_path / "out", [Sample(key, {"image": IMAGE})])
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [([1.0], "must hold 2 finite numbers"), ([1.0, float("nan")], "finite"), (["x", 1], "numbers")],
+)
+def test_prepare_of_bad_attributes_says_how(monkeypatch, tmp_path, values, text):
+    samples = [
+        Sample("a", {"image": IMAGE, "attributes": [0.0, 1.0]}),
+        Sample("b", {"image": IMAGE, "attributes": values}),
+    ]
+    with pytest.raises(DataError, match=f"Sample 'b' .*'attributes' .*{text}"):
+        run_fake(monkeypatch, tmp_path / "out", samples, attributes=("p", "q"))
+
+
+def test_prepare_of_unnamed_attributes_is_refused(monkeypatch, tmp_path):
+    samples = [Sample("a", {"image": IMAGE, "attributes": [0.0, 1.0]})]
+    with pytest.raises(DataError, match="have 2 attributes, the source names 1"):
+        run_fake(monkeypatch, tmp_path / "out", samples, attributes=("p",))
+
+
+def test_prepare_of_sequences_of_unequal_length_is_refused(monkeypatch, tmp_path):
+    samples = [Sample("a", {"frames": [IMAGE] * 2}), Sample("b", {"frames": [IMAGE] * 3})]
+    with pytest.raises(DataError, match="Sample 'b' .*'frames' has 3 frames, not 2"):
+        run_fake(monkeypatch, tmp_path / "out", samples)
+
+
+def test_prepare_of_samples_without_image_is_refused(monkeypatch, tmp_path):
+    samples = [Sample("a", {"label": 0})]
+    with pytest.raises(DataError, match="hold no image, only label"):
+        run_fake(monkeypatch, tmp_path / "out", samples, classes=("x",))
+
+
+def test_prepare_of_one_field_in_two_streams_is_refused(monkeypatch, tmp_path):
+    samples = [Sample("a", {"image": IMAGE})]
+    with pytest.raises(DataError, match="field 'image' in two streams"):
+        run_fake(monkeypatch, tmp_path / "out", samples, streams=("a", "b"))
+
+
+def test_prepare_when_a_worker_dies_says_what_to_do(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(SampleEncoder, "encode_all", lambda self, chunk: os._exit(3))
+    with pytest.raises(DataError, match="worker process of prepare died .*fewer than 1 workers"):
+        prepare(config(photos), tmp_path / "out", workers=1, progress=False)
+
+
+def test_prepare_reads_ahead_only_a_bounded_number_of_samples():
+    taken = []
+
+    def samples():
+        for number in range(10000):
+            taken.append(number)
+            yield Sample(str(number), {"image": IMAGE})
+
+    schema = probe_schema(DataConfig(), "main", [Sample("a", {"image": IMAGE})], "test")
+    encoder = SampleEncoder(DataConfig(), schema, "test")
+    encoded = encode_chunks(encoder, samples(), 1)
+    assert isinstance(next(encoded)[0], Encoded)
+    assert len(taken) <= AHEAD * CHUNK
+    encoded.close()
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import os, signal\n"
+        "from ganforge.data.pool import encode_chunks\n"
+        "class Encoder:\n"
+        "    def encode_all(self, chunk):\n"
+        "        return chunk\n"
+        "if __name__ == '__main__':\n"
+        "    assert next(encode_chunks(Encoder(), iter(range(1000)), 2))\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    # The workers hold the pipe too, so this returns when they have ended.
+    command = [sys.executable, str(tmp_path / "script.py")]
+    ended = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+
+
+def test_progress_bar_is_shown_only_when_asked(photos, tmp_path, capsys):
+    run(config(photos), tmp_path / "a")
+    assert capsys.readouterr() == ("", "")
+    prepare(config(photos), tmp_path / "b", workers=0, progress=True)
+    out, err = capsys.readouterr()
+    assert (out, "12/12" in err) == ("", True)
+
+
+def test_prepare_into_a_folder_with_special_characters_works(photos, tmp_path):
+    out = tmp_path / "100%d a:b {x}"
+    index = run(config(photos), out)
+    assert verify_shards(str(out)).is_sound
+    assert load_index(str(out)) == index
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 1), (8, 7), (128, 16)])
+def test_default_workers_leave_one_core_and_are_bounded(monkeypatch, cores, workers):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(cores), raising=False)
+    assert default_workers() == workers

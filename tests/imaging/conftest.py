@@ -1,0 +1,1 @@
+from data.conftest import helpers  # noqa: F401  # a fixture

@@ -1,0 +1,172 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganforge.imaging import codec
+from ganforge.imaging.codec import Undecodable, decode_image, encode_png, storable_as_is
+
+RNG = np.random.default_rng(0)
+
+
+def noise(*shape, dtype=np.uint8):
+    return RNG.integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
+
+
+@pytest.mark.parametrize("extension", ["png", "webp", "tif", "bmp"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_decode_of_lossless_formats_is_exact(helpers, extension, channels):
+    pixels = noise(5, 7, channels)
+    img = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    options = {"lossless": True} if extension == "webp" else {}
+    decoded = decode_image(helpers.file_bytes(img, extension, **options))
+    if extension == "webp":
+        pixels = np.broadcast_to(pixels, (5, 7, 3))  # WebP has no grey
+    np.testing.assert_array_equal(decoded, pixels)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_encode_png_then_decode_returns_the_same_pixels(channels, dtype):
+    pixels = noise(6, 9, channels, dtype=dtype)
+    decoded = decode_image(encode_png(pixels))
+    assert decoded.dtype == dtype
+    np.testing.assert_array_equal(decoded, pixels)
+
+
+def test_decode_of_16_bit_tiff_and_pillow_grey_png_keeps_all_bits(helpers):
+    pixels = noise(4, 4, dtype=np.uint16)
+    for extension in ("tif", "png"):
+        decoded = decode_image(helpers.file_bytes(Image.fromarray(pixels), extension))
+        np.testing.assert_array_equal(decoded[..., 0], pixels)
+
+
+def test_decode_of_palette_with_transparency_gives_rgba(helpers):
+    img = Image.new("P", (2, 1))
+    img.putpalette([10, 20, 30, 200, 100, 50])
+    img.putpixel((1, 0), 1)
+    decoded = decode_image(helpers.file_bytes(img, "png", transparency=0))
+    assert decoded.tolist() == [[[10, 20, 30, 0], [200, 100, 50, 255]]]
+    assert decode_image(helpers.file_bytes(img, "png")).shape == (1, 2, 3)
+
+
+def test_decode_of_rgb_with_colour_key_gives_alpha(helpers):
+    img = Image.new("RGB", (2, 1), (1, 2, 3))
+    img.putpixel((1, 0), (9, 9, 9))
+    data = helpers.file_bytes(img, "png", transparency=(1, 2, 3))
+    assert decode_image(data)[0, :, 3].tolist() == [0, 255]
+    assert storable_as_is(data, decode_image(data)[..., :3]) is None
+
+
+def test_decode_of_grey_alpha_and_bilevel_and_cmyk(helpers):
+    assert decode_image(Image.new("LA", (2, 2), (7, 9))).tolist()[0][0] == [7, 7, 7, 9]
+    assert decode_image(Image.new("1", (2, 2), 1)).tolist()[0][0] == [255]
+    assert decode_image(Image.new("CMYK", (2, 2))).shape == (2, 2, 3)
+    assert decode_image(noise(3, 3, 2)).shape == (3, 3, 4)
+    assert decode_image(noise(3, 3)).shape == (3, 3, 1)
+
+
+def test_decode_turns_a_photo_upright(helpers):
+    pixels = np.zeros((4, 6, 3), dtype=np.uint8)
+    pixels[0] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = helpers.file_bytes(Image.fromarray(pixels), "jpg", exif=exif, quality=95)
+    decoded = decode_image(data)
+    assert decoded.shape == (6, 4, 3)
+    assert decoded[:, -1].mean() > 200 > 60 > decoded[:, 0].mean()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b"no image at all", "cannot be decoded: it is none of PNG, JPEG"),
+        (b"", "is empty"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 5, "cut short after 13 bytes"),
+        (np.zeros((2, 2), dtype=np.float32), "array of float32; use uint8 or uint16"),
+        (np.zeros((2, 2, 5), dtype=np.uint8), r"shape \[2, 2, 5\]"),
+        (Image.new("F", (2, 2)), "32-bit floats; convert it"),
+        (Image.fromarray(np.full((2, 2), 70000, np.int32)), "70000; convert it to 8 or 16 bits"),
+    ],
+)
+def test_decode_of_what_is_no_image_says_so(value, text):
+    with pytest.raises(Undecodable, match=text):
+        decode_image(value)
+
+
+def test_decode_of_missing_file_says_so(tmp_path):
+    with pytest.raises(Undecodable, match="cannot be read"):
+        decode_image(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg"])
+def test_decode_of_truncated_file_raises(helpers, extension):
+    data = helpers.file_bytes(noise(32, 32, 3), extension)
+    with pytest.raises(Undecodable, match="cannot be decoded"):
+        decode_image(data[: len(data) // 2])
+
+
+def test_decode_of_truncated_16_bit_png_raises():
+    data = encode_png(noise(32, 32, 3, dtype=np.uint16))
+    with pytest.raises(Undecodable, match="damaged PNG"):
+        decode_image(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_decompression_bomb_is_refused_before_it_is_unpacked(depth):
+    header = struct.pack(">IIBBBBB", 30000, 30000, depth, 2, 0, 0, 0)
+    chunks = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0")))
+    )
+    with pytest.raises(Undecodable, match="30000 x 30000 pixels, more than the limit"):
+        decode_image(codec.PNG_SIGNATURE + chunks)
+
+
+def test_decompression_bomb_limit_holds_for_other_formats(helpers, monkeypatch):
+    monkeypatch.setattr(codec, "MAX_PIXELS", 100)
+    with pytest.raises(Undecodable, match="11 x 10 pixels, more than the limit of 100"):
+        decode_image(helpers.file_bytes(noise(11, 10, 3), "jpg"))
+
+
+def test_storable_as_is_keeps_sound_files_of_the_right_form(helpers):
+    smooth = np.linspace(0, 255, 64, dtype=np.uint8).reshape(8, 8)
+    colour = np.stack([smooth] * 3, axis=2)
+    for pixels, extension in ((colour, "jpg"), (smooth, "jpg"), (colour, "png"), (smooth, "png")):
+        data = helpers.file_bytes(pixels, extension)
+        assert storable_as_is(data, decode_image(data)) == extension
+    assert storable_as_is(helpers.file_bytes(colour, "webp"), colour) is None
+
+
+def test_storable_as_is_refuses_what_the_loader_could_not_read(helpers):
+    pixels = noise(8, 8, 3)
+    jpeg = helpers.file_bytes(pixels, "jpg")
+    decoded = decode_image(jpeg)
+    assert storable_as_is(jpeg, decoded[:4]) is None
+    assert storable_as_is(jpeg, decoded[..., :1]) is None
+    assert storable_as_is(jpeg, decoded.astype(np.uint16)) is None
+    assert storable_as_is(jpeg[:-20], decoded) is None
+    palette = Image.fromarray(pixels).quantize(4)
+    assert (
+        storable_as_is(helpers.file_bytes(palette, "png"), np.asarray(palette.convert("RGB")))
+        is None
+    )
+    cmyk = helpers.file_bytes(Image.fromarray(pixels).convert("CMYK"), "jpg")
+    assert storable_as_is(cmyk, decode_image(cmyk)) is None
+
+
+def test_storable_as_is_refuses_a_square_photo_on_its_side(helpers):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = helpers.file_bytes(noise(8, 8, 3), "jpg", exif=exif)
+    assert storable_as_is(data, decode_image(data)) is None
+
+
+def test_decode_accepts_first_frame_of_animations():
+    buffer = io.BytesIO()
+    first, second = Image.new("RGB", (3, 3), "red"), Image.new("RGB", (3, 3), "blue")
+    first.save(buffer, "GIF", save_all=True, append_images=[second])
+    assert decode_image(buffer.getvalue())[0, 0, :3].tolist() == [255, 0, 0]

@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+
+from ganforge.imaging.codec import Undecodable
+from ganforge.imaging.resize import ImageForm, scale
+
+RNG = np.random.default_rng(0)
+
+
+def form(height=8, width=8, channels=3, bit_depth=8, resize="crop", background=(255, 255, 255)):
+    return ImageForm(height, width, channels, bit_depth, resize, background)
+
+
+def noise(*shape, dtype=np.uint8):
+    return RNG.integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_pad_of_28_to_32_keeps_every_pixel_between_background(dtype):
+    pixels = noise(28, 28, 1, dtype=dtype)
+    depth = 8 * np.dtype(dtype).itemsize
+    padded = form(32, 32, 1, depth, "pad", (0, 0, 0)).apply(pixels)
+    np.testing.assert_array_equal(padded[2:-2, 2:-2], pixels)
+    assert padded.sum(dtype=int) == pixels.sum(dtype=int)
+
+
+@pytest.mark.parametrize(
+    ("resize", "shape"),
+    [("crop", (6, 12)), ("fit", (6, 12)), ("stretch", (6, 12)), ("pad", (6, 7))],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_every_policy_reaches_the_size(resize, shape, dtype, channels):
+    pixels = noise(*shape, channels, dtype=dtype)
+    fitted = form(8, 8, channels, 8 * np.dtype(dtype).itemsize, resize).apply(pixels)
+    assert fitted.shape == (8, 8, channels)
+    assert fitted.dtype == dtype
+
+
+def test_crop_keeps_the_centre_and_fit_keeps_everything():
+    pixels = np.zeros((4, 12, 3), dtype=np.uint8)
+    pixels[:, 4:8] = 200
+    assert (form(4, 4, resize="crop").apply(pixels) == 200).all()
+    fitted = form(4, 12, resize="fit", background=(9, 9, 9)).apply(
+        np.full((4, 4, 3), 50, dtype=np.uint8)
+    )
+    assert (fitted[:, 4:8] == 50).all()
+    assert (fitted[:, :4] == 9).all()
+    assert (fitted[:, 8:] == 9).all()
+
+
+def test_stretch_changes_the_aspect():
+    pixels = np.repeat(np.array([0, 255], np.uint8), 8)[None, :, None].repeat(4, axis=0)
+    stretched = form(4, 4, 1, resize="stretch").apply(pixels)[..., 0]
+    assert stretched[0, 0] < 40
+    assert stretched[0, -1] > 215
+
+
+def test_none_refuses_another_size():
+    with pytest.raises(Undecodable, match=r"is 7 x 8 .* not 8 x 8; set data.resolution"):
+        form(resize="none").apply(noise(7, 8, 3))
+
+
+def test_pad_refuses_a_larger_image():
+    with pytest.raises(Undecodable, match="is 9 x 8, too large to pad to 8 x 8; set data.resize"):
+        form(resize="pad").apply(noise(9, 8, 3))
+
+
+@pytest.mark.parametrize("background", [(255, 255, 255), (10, 20, 30)])
+def test_alpha_is_composited_on_the_background_never_dropped(background):
+    pixels = np.zeros((8, 8, 4), dtype=np.uint8)
+    pixels[0, 0] = (100, 0, 200, 255)
+    pixels[0, 1] = (100, 0, 200, 51)
+    result = form(background=background).apply(pixels)
+    assert result[1, 1].tolist() == list(background)
+    assert result[0, 0].tolist() == [100, 0, 200]
+    expected = np.rint(0.2 * np.array([100, 0, 200]) + 0.8 * np.array(background))
+    assert result[0, 1].tolist() == expected.tolist()
+
+
+def test_alpha_is_composited_before_conversion_to_grey():
+    pixels = np.zeros((8, 8, 4), dtype=np.uint8)
+    assert (form(channels=1).apply(pixels) == 255).all()
+
+
+def test_alpha_of_16_bit_images_is_composited_in_16_bits():
+    pixels = np.zeros((8, 8, 4), dtype=np.uint16)
+    result = form(bit_depth=16, background=(255, 128, 0)).apply(pixels)
+    assert result[0, 0].tolist() == [65535, 128 * 257, 0]
+
+
+def test_colour_to_grey_uses_the_luma_and_keeps_greys():
+    greys = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    np.testing.assert_array_equal(form(16, 16, 1).apply(greys)[..., 0], greys[..., 0])
+    red = np.zeros((8, 8, 3), dtype=np.uint8)
+    red[..., 0] = 255
+    assert form(channels=1).apply(red)[0, 0, 0] == round(0.299 * 255)
+
+
+def test_grey_to_colour_and_alpha_is_opaque():
+    assert form(channels=4).apply(np.full((8, 8, 1), 7, np.uint8))[0, 0].tolist() == [7, 7, 7, 255]
+
+
+def test_8_bit_in_a_16_bit_set_is_scaled_to_full_range():
+    assert (form(bit_depth=16).apply(np.full((8, 8, 3), 255, np.uint8)) == 65535).all()
+
+
+def test_16_bit_in_an_8_bit_set_is_refused():
+    with pytest.raises(Undecodable, match="has 16 bits per channel.*make them alike"):
+        form().apply(noise(8, 8, 3, dtype=np.uint16))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_scale_weighs_colours_by_alpha(dtype):
+    white = np.iinfo(dtype).max
+    pixels = np.zeros((8, 8, 4), dtype=dtype)
+    pixels[:, :4] = (white // 2, 0, 0, white)
+    pixels[:, 4:] = (0, white, 0, 0)  # green, but not to be seen
+    small = scale(pixels, 8, 2)
+    seen = small[small[..., 3] > white // 10]
+    np.testing.assert_allclose(seen[:, 0], white // 2, rtol=0.03)
+    assert (seen[:, 1] < 0.03 * white).all()
+
+
+def test_padding_of_images_with_alpha_is_transparent():
+    padded = form(8, 8, 4, resize="pad").apply(np.full((4, 4, 4), 255, np.uint8))
+    assert padded[0, 0].tolist() == [255, 255, 255, 0]

@@ -1,0 +1,185 @@
+import contextlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import accelerate
+import click
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from PIL import Image
+
+from ganforge.cli import main
+from ganforge.config.load import load_pipeline
+from ganforge.interfaces.stage import RunContext
+from ganforge.pipeline import run
+from ganforge.pipeline.run import set_up_logging
+from ganforge.training.state.run_lock import lock_run_dir
+
+
+def write_pipeline(folder, total_kimg, workers=0):
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
+    train = {
+        "batch_size": 4,
+        "total_kimg": total_kimg,
+        "log_every_kimg": 0.02,
+        "sample_grid": [2, 2],
+        "compile": False,
+        "trackers": [],
+    }
+    pipeline = {
+        "name": "tiny",
+        "stages": ["prepare", "train", "publish"],
+        "data": {"source": {"name": "folder", "path": "images"}, "resolution": 8},
+        "model": {"architecture": "dcgan", "z_dim": 4, "base_channels": 4},
+        "train": train,
+    }
+    pipeline["data"]["workers"] = workers
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(pipeline))
+
+
+def start(folder, *launcher):
+    return subprocess.Popen(
+        [sys.executable, *launcher, "-m", "ganforge.run", "tiny.yaml"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "GANFORGE_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+    )
+
+
+def wait_for(path, process):
+    deadline = time.monotonic() + 240
+    while not path.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+
+
+def test_set_up_logging_leaves_the_process_group_to_the_runtime(monkeypatch):
+    # Made here, accelerate's state would fix one process per rank on CPUs, and a short time-out.
+    def refuse(*arguments, **options):
+        raise AssertionError("PartialState made too early")
+
+    monkeypatch.setattr(accelerate.PartialState, "__init__", refuse)
+    set_up_logging()
+
+
+@pytest.mark.dist
+def test_run_on_two_processes_is_one_run(tmp_path):
+    write_pipeline(tmp_path, total_kimg=0.04)
+    process = start(
+        tmp_path, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"
+    )
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    [checkpoint] = (tmp_path / "runs" / "tiny" / "checkpoints").glob("nimg-*")
+    state = json.loads((checkpoint / "state.json").read_text())
+    assert state["num_slots"] == 2  # by default the number of ranks
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM, signal.SIGINT])
+def test_run_stopped_by_a_signal_saves_and_leaves_later_stages(tmp_path, number):
+    write_pipeline(tmp_path, total_kimg=100, workers=1)
+    process = start(tmp_path)
+    log = tmp_path / "runs" / "tiny" / "log.jsonl"
+    wait_for(log, process)
+    os.killpg(process.pid, number)  # to its workers too, as a terminal and Slurm do
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 75, output
+    assert "of 100 kimg; a checkpoint is saved in runs/tiny/checkpoints. Run the same" in output
+    assert list((tmp_path / "runs" / "tiny" / "checkpoints").glob("nimg-*"))
+    assert not (tmp_path / "runs" / "tiny" / "export").exists()
+
+
+def test_run_in_the_directory_of_a_running_one_is_refused_until_that_is_killed(tmp_path):
+    write_pipeline(tmp_path, total_kimg=100, workers=1)
+    folder = tmp_path / "runs" / "tiny"
+    first = start(tmp_path)
+    try:
+        wait_for(folder / "log.jsonl", first)
+        before = (folder / "config.yaml").stat().st_mtime_ns
+        second = start(tmp_path)
+        output, _ = second.communicate(timeout=240)
+        assert second.returncode == 2, output
+        assert f"Another run (pid {first.pid}, host " in output
+        assert "uses runs/tiny" in output
+        assert (folder / "config.yaml").stat().st_mtime_ns == before
+        assert first.poll() is None
+        first.kill()  # its reader process is not asked to end
+        first.wait()
+        with lock_run_dir(folder):
+            pass
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(first.pid, signal.SIGKILL)
+        first.communicate(timeout=60)
+
+
+def test_rank_zero_decides_which_stages_are_done(monkeypatch, caplog):
+    """This rank, a slow one, would find the stage undone: rank 0 has found it done."""
+    others = SimpleNamespace(on_main=lambda action: True)
+    stage = SimpleNamespace(name="x", is_done=lambda context: False, run=pytest.fail)
+    monkeypatch.setattr(run, "runtime_of", lambda context: others)
+    with caplog.at_level("INFO"):
+        run._run_stages(None, [stage])
+    assert "Stage x: already done." in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "commands"),
+    [
+        ("quickstart", ["generate", "sample", "publish"]),
+        ("pipelines/quick/text2image_emoji.yaml", ["generate", "sample", "publish"]),
+        ("pipelines/quick/cyclegan_emoji.yaml", ["translate", "publish"]),
+    ],
+)
+def test_what_a_run_advises_next_are_commands_that_the_cli_takes(
+    tmp_path, monkeypatch, pipeline, commands
+):
+    context = RunContext(load_pipeline(pipeline), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("export", "IMAGES"):
+        (tmp_path / name).mkdir()
+    told = run.describe_result(context).partition("Next:\n")[2].splitlines()
+    assert [line.split()[1] for line in told] == commands
+    for line in told:
+        name, *arguments = shlex.split(line)
+        # Parses the whole line, groups and options too, and runs nothing.
+        group, parent = main, None
+        while isinstance(group, click.Group):
+            parent = group.make_context(name, arguments, parent=parent)
+            name, group, arguments = group.resolve_command(
+                parent, [*parent.protected_args, *parent.args]
+            )
+        group.make_context(name, arguments, parent=parent)
+    assert any("--text" in line for line in told) == ("text2image" in pipeline)
+
+
+@pytest.mark.parametrize("size", ["4k", "8k", "16k", "64k"])
+def test_full_disk_ends_a_run_with_one_message(small_disk, tmp_path, monkeypatch, size):
+    monkeypatch.chdir(tmp_path)
+    write_pipeline(tmp_path, total_kimg=0.2)
+    disk = small_disk(size)
+
+    def invoke(*overrides):
+        return CliRunner().invoke(main, ["run", "tiny.yaml", "data.shards=shards", *overrides])
+
+    assert invoke("stages=[prepare]", "run_dir=elsewhere").exit_code == 0
+
+    result = invoke("run_dir=disk/r")
+
+    assert result.exit_code == 2
+    assert "No space left" in result.output or "disk is full" in result.output
+    assert all(path.stat().st_size for path in disk.rglob("*.*") if path.is_file())
