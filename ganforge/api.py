@@ -16,7 +16,7 @@ from ganforge.errors import (
     ShapeError,
     suggest,
 )
-from ganforge.interfaces.architecture import Architecture, Phase
+from ganforge.interfaces.architecture import Architecture, Phase, Reads
 from ganforge.interfaces.batch import Batch, Networks, full_precision
 from ganforge.interfaces.component import Component, hookimpl
 from ganforge.interfaces.generation import GenerateRequest
@@ -24,10 +24,13 @@ from ganforge.interfaces.metric import FeatureExtractor, Metric
 from ganforge.interfaces.objective import (
     AdversarialLoss,
     Augmentation,
+    Conditioned,
     Objective,
+    ObjectiveTerm,
     PenaltyInput,
     Regularizer,
     RegularizerConfig,
+    Scores,
     Terms,
 )
 from ganforge.interfaces.source import Sample, Source
@@ -46,6 +49,7 @@ __all__ = [
     "Component",
     "ComponentConfig",
     "ComponentOptions",
+    "Conditioned",
     "ConfigError",
     "DataError",
     "FeatureExtractor",
@@ -59,14 +63,17 @@ __all__ = [
     "Networks",
     "NoiseToImage",
     "Objective",
+    "ObjectiveTerm",
     "OptimizerConfig",
     "PenaltyInput",
     "Phase",
     "PluginError",
+    "Reads",
     "Regularizer",
     "RegularizerConfig",
     "RunContext",
     "Sample",
+    "Scores",
     "ShapeError",
     "Source",
     "Stage",

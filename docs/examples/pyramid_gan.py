@@ -50,7 +50,6 @@ class LevelGenerator(nn.Module):
 
     def __init__(self, config: PyramidGanConfig, shape: tuple[int, int, int]) -> None:
         super().__init__()
-        self.shape = shape
         channels = shape[0]
         self.layers = nn.Sequential(
             *(nn.Conv2d(channels + 1, config.width, 3, padding=1), nn.ReLU()),
@@ -85,33 +84,33 @@ class PyramidGan(Architecture[PyramidGanConfig]):
     name, Config, paper = "pyramid-gan", PyramidGanConfig, "Denton et al. 2015, arXiv:1506.05751"
     example_options = {"width": 4}
 
-    def __init__(self, config: PyramidGanConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: PyramidGanConfig, spec: ImageSpec) -> None:
+        super().__init__(config, spec)
         # How many networks generate depends on the options, so it is set on the instance.
         self.levels = range(config.num_levels)
         self.ema_roles = tuple(f"generator_{level}" for level in self.levels)
 
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse sizes that do not halve often enough, and what the phases do not follow."""
         step = 1 << (self.config.num_levels - 1)
-        if spec.height % step or spec.width % step:
+        height, width = self.spec.height, self.spec.width
+        if height % step or width % step:
             raise ConfigError(
-                f"data.resolution: {spec.height}x{spec.width} does not halve "
+                f"data.resolution: {height}x{width} does not halve "
                 f"{self.config.num_levels - 1} times (model.num_levels). Use multiples of {step}."
             )
         if objective.regularizers or objective.augmentation or objective.n_critic > 1:
             raise ConfigError(
                 "'pyramid-gan' takes no loss.regularizers, loss.n_critic or augment. Remove them."
             )
-        if objective.loss.generator_needs_real:
-            raise ConfigError(f"'pyramid-gan' has no pairs for loss.name={objective.loss.name}.")
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """A pair per level."""
         networks: dict[str, nn.Module] = {}
         for level in self.levels:
             halvings = self.levels[-1] - level
-            shape = (spec.channels, spec.height >> halvings, spec.width >> halvings)
+            size = (self.spec.height >> halvings, self.spec.width >> halvings)
+            shape = (self.spec.channels, *size)
             networks[f"generator_{level}"] = LevelGenerator(self.config, shape)
             networks[f"discriminator_{level}"] = LevelDiscriminator(self.config, shape)
         return networks
@@ -140,11 +139,11 @@ class PyramidGan(Architecture[PyramidGanConfig]):
         self, objective: Objective, level: int, nets: Networks, batch: Batch
     ) -> Terms:
         """Fool the level's discriminator; what was made is kept for its phase."""
-        _, low = self.real_pair(batch, level)
+        real, low = self.real_pair(batch, level)
         fake = nets[f"generator_{level}"](torch.randn_like(low[:, :1]), low)
         batch.memory[f"fake_{level}"] = fake.detach()
-        logits = nets[f"discriminator_{level}"](fake, low)
-        return {"adversarial": objective.loss.generator(logits)}
+        discriminator = nets[f"discriminator_{level}"]
+        return objective.generator(discriminator(fake, low), lambda: discriminator(real, low))
 
     def discriminator_terms(
         self, objective: Objective, level: int, nets: Networks, batch: Batch
@@ -154,13 +153,14 @@ class PyramidGan(Architecture[PyramidGanConfig]):
         fake = batch.memory[f"fake_{level}"]
         real_logits = nets[f"discriminator_{level}"](real, low)
         gen_logits = nets[f"discriminator_{level}"](fake, low)
-        return {"adversarial": objective.loss.discriminator(real_logits, gen_logits)}
+        return objective.discriminator(batch, real_logits, gen_logits, part=str(level))
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
         """From coarse to fine; each level draws its noise from its own stream of the seed."""
         generators = [nets[role] for role in self.ema_roles]
-        shape: tuple[int, int, int] = getattr(generators[0], "shape", (0, 0, 0))
-        img = torch.zeros(request.size, *shape, device=request.device)
+        halvings = self.levels[-1]
+        size = (self.spec.height >> halvings, self.spec.width >> halvings)
+        img = torch.zeros(request.size, self.spec.channels, *size, device=request.device)
         for level, generator in enumerate(generators):
             low = grow(img) if level else img
             noise = request.noise(1, *low.shape[2:], stream=level)

@@ -1,6 +1,7 @@
-"""Text to image with a matching-aware discriminator. Source: Reed et al. 2016, arXiv:1605.05396.
+"""Text to image. Source: Reed et al. 2016, arXiv:1605.05396.
 
-Captions arrive as embeddings `text` [N, text_dim], made once by any text encoder.
+Captions arrive as embeddings `text` [N, text_dim], made once by any text encoder. With
+`loss.terms: [mismatched_pairs]` the discriminator also sees real images with wrong captions.
 """
 
 from math import prod
@@ -11,16 +12,10 @@ from torch import Tensor, nn
 
 from ganforge.api import (
     Architecture,
-    Batch,
     ComponentOptions,
     Field,
-    GenerateRequest,
     ImageSpec,
-    Networks,
     NoiseToImage,
-    Objective,
-    ShapeError,
-    Terms,
     hookimpl,
 )
 
@@ -68,46 +63,18 @@ class TextDiscriminator(nn.Module):
 
 
 class TextGan(NoiseToImage[TextGanConfig]):
-    """GAN-CLS: the discriminator also sees real images with a wrong caption."""
+    """Both networks read the caption, which takes the place of a label."""
 
     name, Config, paper = "text-gan", TextGanConfig, "Reed et al. 2016, arXiv:1605.05396"
     inputs = ("image", "text")
     example_options = {"z_dim": 4, "width": 8}
 
-    @property
-    def z_dim(self) -> int:
-        """Latent size."""
-        return self.config.z_dim
-
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """A generator and a discriminator that both read the caption."""
         return {
-            "generator": TextGenerator(self.config, spec),
-            "discriminator": TextDiscriminator(self.config, spec),
+            "generator": TextGenerator(self.config, self.spec),
+            "discriminator": TextDiscriminator(self.config, self.spec),
         }
-
-    def condition(self, batch: Batch) -> Tensor:
-        """Captions take the place of labels in both networks."""
-        return batch["text"]
-
-    def request_condition(self, request: GenerateRequest) -> Tensor:
-        """The captions to draw."""
-        if request.text is None:
-            raise ShapeError(
-                f"'{self.name}' draws captions, but the request has no text. Give text "
-                f"[{request.size}, D], one embedding per seed."
-            )
-        return request.text.to(request.device)
-
-    def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
-        """Real images with a wrong caption count as generated ones do (algorithm 1)."""
-        terms = super().discriminator_terms(objective, nets, batch)
-        img = objective.augment(batch.image)
-        right = nets["discriminator"](img, batch["text"])
-        # The caption of a neighbour in the batch; in a slot of one image it is its own.
-        wrong = nets["discriminator"](img, batch["text"].roll(1, dims=0))
-        terms["matching"] = objective.loss.discriminator(right, wrong)
-        return terms
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ganforge.api import Architecture, ComponentOptions, Field, ImageSpec, NoiseToImage, hookimpl
+from ganforge.api import Architecture, ComponentOptions, Field, NoiseToImage, hookimpl
 
 
 class TinyConfig(ComponentOptions):
@@ -34,14 +34,10 @@ class Tiny(NoiseToImage[TinyConfig]):
     name, Config, paper = "tiny", TinyConfig, "Goodfellow et al. 2014, arXiv:1406.2661"
     example_options = {"z_dim": 4, "width": 8}
 
-    @property
-    def z_dim(self) -> int:
-        """Latent size."""
-        return self.config.z_dim
-
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """Map z to img in [-1, 1], and img to logits [N]."""
         z_dim, width = self.config.z_dim, self.config.width
+        spec = self.spec
         shape = (spec.channels, spec.height, spec.width)
         return {
             "generator": Layers(

@@ -41,7 +41,6 @@ class FrameGenerator(nn.Module):
 
     def __init__(self, config: VideoGanConfig, spec: ImageSpec) -> None:
         super().__init__()
-        self.channels = spec.channels
         inputs = spec.channels + (spec.source_channels or spec.channels)
         self.layers = nn.Sequential(
             *(nn.Conv2d(inputs, config.width, 3, padding=1), nn.ReLU()),
@@ -91,19 +90,17 @@ class VideoGan(Architecture[VideoGanConfig]):
     example_options = {"width": 4, "chunk_frames": 2}
     judges = ("image_discriminator", "motion_discriminator")
 
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse what the phases do not follow."""
         if objective.regularizers or objective.augmentation:
             raise ConfigError("'video-gan' takes no loss.regularizers and no augment. Remove them.")
-        if objective.loss.generator_needs_real:
-            raise ConfigError(f"'video-gan' has no pairs for loss.name={objective.loss.name}.")
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """One generator, two discriminators."""
         return {
-            "generator": FrameGenerator(self.config, spec),
-            "image_discriminator": ClipDiscriminator(self.config, spec, reach=1),
-            "motion_discriminator": ClipDiscriminator(self.config, spec, reach=3),
+            "generator": FrameGenerator(self.config, self.spec),
+            "image_discriminator": ClipDiscriminator(self.config, self.spec, reach=1),
+            "motion_discriminator": ClipDiscriminator(self.config, self.spec, reach=3),
         }
 
     def phases(self, objective: Objective) -> list[Phase]:
@@ -133,10 +130,14 @@ class VideoGan(Architecture[VideoGanConfig]):
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Fool both discriminators with the frames of this chunk."""
         frames = self.gen_frames(nets, batch)
-        return {
-            judge: objective.loss.generator(nets[judge](batch["source"], frames))
-            for judge in self.judges
-        }
+        terms: Terms = {}
+        for judge in self.judges:
+            terms |= objective.generator(
+                nets[judge](batch["source"], frames),
+                functools.partial(nets[judge], batch["source"], batch["frames"]),
+                part=judge,
+            )
+        return terms
 
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Tell real clips from those that the generator phase made, or new ones."""
@@ -144,13 +145,12 @@ class VideoGan(Architecture[VideoGanConfig]):
             with torch.no_grad():
                 self.gen_frames(nets, batch)
         frames = batch.memory["gen_frames"]
-        return {
-            judge: objective.loss.discriminator(
-                nets[judge](batch["source"], batch["frames"]),
-                nets[judge](batch["source"], frames),
-            )
-            for judge in self.judges
-        }
+        terms: Terms = {}
+        for judge in self.judges:
+            real_logits = nets[judge](batch["source"], batch["frames"])
+            gen_logits = nets[judge](batch["source"], frames)
+            terms |= objective.discriminator(batch, real_logits, gen_logits, part=judge)
+        return terms
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
         """Translate `request.source` [N, T, Cs, H, W] of any length."""
@@ -160,8 +160,7 @@ class VideoGan(Architecture[VideoGanConfig]):
                 f"W], one sequence per seed."
             )
         source = request.source.to(request.device)
-        channels = int(getattr(nets["generator"], "channels", 0))
-        past = source.new_zeros(source.shape[0], channels, *source.shape[3:])
+        past = source.new_zeros(source.shape[0], self.spec.channels, *source.shape[3:])
         return unroll(nets["generator"], source, past)
 
 

@@ -130,15 +130,6 @@ class ModelConfig(BaseModel):
         return dict(self.model_extra or {})
 
 
-class UnrollConfig(StrictModel):
-    """Discriminator steps that the generator looks ahead (Metz et al. 2017, arXiv:1611.02163)."""
-
-    steps: int = Field(5, gt=0, description="How many; each costs a second derivative.")
-    lr: float = Field(
-        gt=0, description="Learning rate of these steps, which are plain gradient descent."
-    )
-
-
 class LossConfig(BaseModel):
     """The adversarial loss, its own options, and the regularizers."""
 
@@ -147,15 +138,8 @@ class LossConfig(BaseModel):
     name: str = Field("nonsaturating", description="Adversarial loss.")
     regularizers: tuple[ComponentConfig, ...] = Field((), description="E.g. {name: r1, gamma: 1}.")
     n_critic: int = Field(1, gt=0, description="Discriminator steps per generator step.")
-    matching: float = Field(
-        0.0,
-        ge=0,
-        description="Weight of real images with wrong conditions, which the discriminator learns "
-        "to tell from those with the right ones (Reed et al. 2016, algorithm 1): generated images "
-        "then show more plainly what was asked for.",
-    )
-    unroll: UnrollConfig | None = Field(
-        None, description="Let the generator look some discriminator steps ahead."
+    terms: tuple[ComponentConfig, ...] = Field(
+        (), description="Objective terms, e.g. {name: mismatched_pairs, weight: 1}."
     )
 
     @model_validator(mode="before")

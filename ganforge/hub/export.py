@@ -28,7 +28,6 @@ from ganforge.hub.format import (
 )
 from ganforge.imaging.save import write_png
 from ganforge.interfaces.architecture import Architecture
-from ganforge.interfaces.spec import ImageSpec
 from ganforge.io.atomic import naming
 from ganforge.registry.plugins import get_registry
 
@@ -38,7 +37,6 @@ def export_model(
     *,
     architecture: Architecture[Any],
     networks: Mapping[str, nn.Module],
-    spec: ImageSpec,
     nimg: int,
     metrics: Sequence[Mapping[str, Any]] = (),
     card: CardInfo,
@@ -50,7 +48,6 @@ def export_model(
         folder: where it goes.
         architecture: what the networks belong to; provided by an installed plugin.
         networks: the averaged (EMA) networks, at least the architecture's `ema_roles`.
-        spec: the images the model makes.
         nimg: real images shown in training.
         metrics: records with `name`, `value` and their provenance.
         card: what the model card tells beyond that.
@@ -70,7 +67,7 @@ def export_model(
         roles = architecture.ema_roles
         weights = partial / WEIGHTS_FILE
         safetensors.torch.save_file(flatten_state(networks, roles), weights)
-        info = _describe(architecture, networks, spec, nimg, metrics, file_sha256(weights))
+        info = _describe(architecture, networks, nimg, metrics, file_sha256(weights))
         write_info(partial, info)
         if samples is not None:
             write_png(partial / SAMPLES_FILE, samples)
@@ -123,7 +120,6 @@ def _is_export_or_empty(folder: Path) -> bool:
 def _describe(
     architecture: Architecture[Any],
     networks: Mapping[str, nn.Module],
-    spec: ImageSpec,
     nimg: int,
     metrics: Sequence[Mapping[str, Any]],
     sha256: str,
@@ -136,8 +132,8 @@ def _describe(
         paper=getattr(architecture, "paper", ""),
         options=architecture.config.model_dump(mode="json"),
         plugin=PluginOrigin(distribution=plugin.distribution, version=plugin.version),
-        image_spec=spec.to_dict(),
-        conditioning=conditioning(architecture, spec),
+        image_spec=architecture.spec,
+        conditioning=conditioning(architecture),
         directions=architecture.translates,
         roles=architecture.ema_roles,
         nimg=nimg,

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pydantic
 import torch
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from ganforge.config.models import StrictModel
 from ganforge.errors import PublishError
-from ganforge.hub.schema import SpecFields
 from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.conditions import CONDITIONS, sizes
 from ganforge.interfaces.spec import ImageSpec
 
 FORMAT_VERSION = 1
@@ -26,8 +26,6 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 SAMPLES_FILE = "samples.png"
-_CONDITIONS = {"label": "num_classes", "attributes": "attribute_names", "text": "text_dim"}
-ModelT = TypeVar("ModelT", bound=StrictModel)
 _DISTRIBUTION_NAME = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 
 
@@ -47,7 +45,7 @@ class ModelInfo(StrictModel):
     paper: str = Field("", description="Citation of the architecture.")
     options: dict[str, Any] = Field(description="The architecture's own options.")
     plugin: PluginOrigin
-    image_spec: dict[str, Any] = Field(description="Size, channels, class names, ...")
+    image_spec: ImageSpec = Field(description="Size, channels, class names, ...")
     conditioning: tuple[str, ...] = Field((), description="Fields a request may or must give.")
     directions: tuple[str, ...] = Field((), description="Of a translation model.")
     roles: tuple[str, ...] = Field(description="Networks in the weights file.")
@@ -58,15 +56,13 @@ class ModelInfo(StrictModel):
 
     @property
     def spec(self) -> ImageSpec:
-        """The image spec, as an object."""
-        return ImageSpec.from_dict(self.image_spec)
+        """Size, channels, class names, ... of the images."""
+        return self.image_spec
 
 
-def conditioning(architecture: Architecture[Any], spec: ImageSpec) -> tuple[str, ...]:
+def conditioning(architecture: Architecture[Any]) -> tuple[str, ...]:
     """The fields a request to this model can give: label, attributes, text, source."""
-    takes = {*architecture.inputs, *architecture.optional_inputs}
-    found = [name for name, of in _CONDITIONS.items() if name in takes and getattr(spec, of)]
-    return (*found, "source") if architecture.translates else tuple(found)
+    return (*architecture.conditions, *(("source",) if architecture.translates else ()))
 
 
 def write_info(folder: Path, info: ModelInfo) -> None:
@@ -116,32 +112,25 @@ def read_info(folder: Path, source: str) -> ModelInfo:
             f"It was exported by ganforge {values.get('ganforge_version', '?')}: "
             f"pip install --upgrade ganforge."
         )
-    info = _checked(ModelInfo, values, source)
-    _checked(SpecFields, info.image_spec, source, "image_spec")
+    try:
+        info = ModelInfo.model_validate(values)
+    except pydantic.ValidationError as err:
+        fault = err.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        raise _not_valid(source, key, str(fault["msg"])) from err
     _check_values(info, source)
     return info
 
 
-def _checked(model: type[ModelT], values: Any, source: str, *at: str) -> ModelT:
-    try:
-        return model.model_validate(values)
-    except pydantic.ValidationError as err:
-        fault = err.errors()[0]
-        key = ".".join(str(part) for part in (*at, *fault["loc"]))
-        raise _not_valid(source, key, str(fault["msg"])) from err
-
-
 def _check_values(info: ModelInfo, source: str) -> None:
     """Refuse names that mean nothing here."""
-    spec = info.spec
+    has = sizes(info.spec)
     for name in info.conditioning:
-        of = _CONDITIONS.get(name)
-        if of is None and name != "source":
-            known = ", ".join((*_CONDITIONS, "source"))
+        if name not in (*CONDITIONS, "source"):
+            known = ", ".join((*CONDITIONS, "source"))
             raise _not_valid(source, "conditioning", f"{name!r} is none of {known}")
-        if of is not None and not getattr(spec, of):
-            key = "class_names" if name == "label" else of
-            raise _not_valid(source, "conditioning", f"{name!r} needs image_spec.{key}")
+        if name in CONDITIONS and name not in has:
+            raise _not_valid(source, "conditioning", f"image_spec has no {name}")
     dtype = getattr(torch, info.dtype, None)
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise _not_valid(source, "dtype", f"{info.dtype!r} is no floating-point type of torch")

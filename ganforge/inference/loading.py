@@ -43,7 +43,10 @@ def build_architecture(info: ModelInfo, source: str) -> Architecture[Any]:
         ) from err
     _check_version(info, registry.plugin_of(architecture), source)
     where = f"{source}, config.json: options"
-    return registry.build(Architecture, info.architecture, info.options, where)
+    component, options = registry.configure(
+        Architecture, info.architecture, info.options, where
+    )
+    return component(options, info.spec)
 
 
 def _check_version(info: ModelInfo, installed: Plugin, source: str) -> None:
@@ -102,7 +105,7 @@ def load_networks(
         )
     # Initialising draws random numbers; loading a model must not change the caller's.
     with torch.random.fork_rng(devices=[]):
-        built = architecture.networks(info.spec)
+        built = architecture.networks()
     try:
         state = safetensors.torch.load_file(weights)
     except safetensors.SafetensorError as err:

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ganforge.config.models import OptimizerConfig
 from ganforge.errors import ConfigError, suggest
 from ganforge.interfaces.batch import Batch, Networks
 from ganforge.interfaces.component import Component, ConfigT
+from ganforge.interfaces.conditions import CONDITIONS, sizes
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.objective import Objective, Terms
+from ganforge.interfaces.objective import Objective, PhaseLoss
 from ganforge.interfaces.spec import ImageSpec
 
 
@@ -24,37 +26,68 @@ class Phase:
     Attributes:
         name: unique in the architecture; part of log keys and of the random seed.
         trains: roles that this phase updates; all other networks are frozen.
-        loss: (networks, batch) -> named terms, whose sum is minimised.
-        every: the phase runs each this many steps, at the end of the interval.
+        loss: (networks, batch) -> named terms, whose sum is minimized.
+        every: the phase runs every N steps, at the end of the interval.
         lazy: a regularization phase that shares an optimizer with a main phase; the optimizer's
             learning rate and betas are scaled to make up for it (Karras et al. 2020,
             arXiv:1912.04958, appendix B).
         after_step: called with the networks after the optimizer step, without gradient.
+        due: (nimg, chunk) -> whether to run in this chunk of the batch; None for always. A phase
+            that is not due takes no optimizer step. Must be the same on all ranks.
     """
 
     name: str
     trains: tuple[str, ...]
-    loss: Callable[[Networks, Batch], Terms]
+    loss: PhaseLoss
     every: int = 1
     lazy: bool = False
     after_step: Callable[[Networks], None] | None = None
+    due: Callable[[int, int], bool] | None = None
+
+    def is_due(self, step: int, nimg: int, chunk: int) -> bool:
+        """Whether to run in a chunk of a step; `step` counts from 0."""
+        if (step + 1) % self.every:
+            return False
+        return self.due is None or self.due(nimg, chunk)
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Batch fields that an architecture reads.
+
+    Attributes:
+        required: the data must have them.
+        optional: used if the data have them.
+    """
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.required or name in self.optional
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Those that can condition the networks."""
+        return tuple(name for name in CONDITIONS if name in self)
 
 
 class Architecture(Component[ConfigT]):
     """What is trained: networks, the phases that train them, and how to generate.
 
-    It never says how it is run: no device, rank, precision, optimizer step, file or log.
+    It is bound to its data when it is built: `self.spec`. It never says how it is run: no device,
+    rank, precision, optimizer step, file or log.
     """
 
     kind = "architecture"
     paper: ClassVar[str]
     """Citation: authors, year, arXiv number."""
-    inputs: tuple[str, ...] = ("image",)
-    """Batch fields it must have; an instance may set its own, where an option decides."""
-    optional_inputs: tuple[str, ...] = ()
-    """Batch fields it uses when the data has them; as for `inputs`."""
+    inputs: ClassVar[tuple[str, ...]] = ("image",)
+    """Batch fields that the data must have."""
+    optional_inputs: ClassVar[tuple[str, ...]] = ()
+    """Batch fields that are used if the data have them."""
     ema_roles: tuple[str, ...] = ("generator",)
-    """Networks that generate: averaged over training, measured, exported; as for `inputs`."""
+    """Networks that generate: averaged over training, measured, exported."""
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig()
     """The paper's optimizer; `train.optimizer` in the pipeline file overrides its fields."""
     optimizers: ClassVar[Mapping[str, OptimizerConfig]] = {}
@@ -63,14 +96,8 @@ class Architecture(Component[ConfigT]):
     """Names of the directions it translates images in; empty for noise-to-image models.
 
     The first goes from source to target, a second one back. `request.options["direction"]` holds
-    the one asked for; the first when it is absent.
+    the requested one; the first if it is absent.
     """
-    supports_unrolling: ClassVar[bool] = False
-    """Whether its phases follow `Objective.unroll`."""
-    supports_matching: ClassVar[bool] = False
-    """Whether its phases follow `Objective.matching`."""
-    supports_truncation: ClassVar[bool] = False
-    """Whether `generate` follows `request.truncation`."""
     generate_options: ClassVar[Mapping[str, str]] = {}
     """Further `request.options` that `generate` understands: name -> what it does, with unit."""
     latent_spaces: tuple[str, ...] = ("z",)
@@ -82,21 +109,48 @@ class Architecture(Component[ConfigT]):
     example_options: ClassVar[Mapping[str, Any]] = {}
     """Options of a very small model: the contract checks build and train it."""
 
+    def __init__(self, config: ConfigT, spec: ImageSpec) -> None:
+        """Bind the architecture to its data.
+
+        Args:
+            config: its options.
+            spec: what the images look like; holds only the conditions that the run uses.
+        """
+        super().__init__(config)
+        self.spec = spec
+
+    @classmethod
+    def reads(cls, config: ConfigT) -> Reads:
+        """The batch fields that it reads with these options, before the data are known."""
+        return Reads(cls.inputs, cls.optional_inputs)
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """What its networks are conditioned on: "label", "attributes", "text", or nothing."""
+        has = sizes(self.spec)
+        return tuple(name for name in self.reads(self.config).conditions if name in has)
+
+    @property
+    def c_dim(self) -> int:
+        """Length of the conditioning vector; 0 for an unconditional model."""
+        has = sizes(self.spec)
+        return sum(has[name] for name in self.conditions)
+
     @property
     def seen_features(self) -> tuple[str, ...]:
         """Feature extractors that its losses look through: records of metrics on them say so."""
         return ()
 
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
-        """Refuse what cannot work before anything is built.
+    def check(self, objective: Objective) -> None:
+        """Refuse what cannot work, before any network is built.
 
         Raises:
             ConfigError: an unreachable resolution, a forbidden combination, ...
         """
 
     @abstractmethod
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
-        """Build the initialised networks by role."""
+    def networks(self) -> dict[str, nn.Module]:
+        """Build the initialized networks by role."""
 
     @abstractmethod
     def phases(self, objective: Objective) -> list[Phase]:
@@ -118,39 +172,52 @@ class Architecture(Component[ConfigT]):
         """
         return 0
 
-    def check_request(self, truncation: float | None, options: Mapping[str, Any]) -> None:
-        """Refuse what `generate` would not understand, before anything is generated.
+    def meta_networks(self) -> dict[str, nn.Module]:
+        """The networks without memory or values, to be looked at before they are built."""
+        with torch.device("meta"):
+            return self.networks()
+
+    @classmethod
+    def check_request(cls, truncation: float | None, options: Mapping[str, Any]) -> None:
+        """Refuse what `generate` does not understand, before anything is generated.
 
         Raises:
-            ConfigError: truncation where there is none, or that is negative or not finite; an
-                unknown option, near names listed.
+            ConfigError: truncation without effect or out of range; an unknown option, near names
+                listed.
         """
-        if truncation is not None and not self.supports_truncation:
-            raise ConfigError(
-                f"truncation={truncation} was asked for, but the architecture '{self.name}' has "
-                f"no truncation. Leave it out."
-            )
-        is_number = isinstance(truncation, float | int)
-        if truncation is not None and not (
-            is_number and math.isfinite(truncation) and truncation >= 0
-        ):
-            raise ConfigError(
-                f"truncation={truncation} was asked for of '{self.name}'. Give a finite number, 0 "
-                f"or more, e.g. 0.7, or leave it out."
-            )
-        known = {*self.generate_options, *(("direction",) if self.translates else ())}
+        if truncation is not None:
+            cls.check_truncation(truncation)
+            is_number = isinstance(truncation, float | int)
+            if not (is_number and math.isfinite(truncation) and truncation >= 0):
+                raise ConfigError(
+                    f"truncation={truncation} was asked for of '{cls.name}'. Give a finite number, "
+                    f"0 or more, e.g. 0.7, or leave it out."
+                )
+        known = {*cls.generate_options, *(("direction",) if cls.translates else ())}
         for name in options:
             if name not in known:
                 raise ConfigError(
-                    f"The architecture '{self.name}' has no generation option '{name}'. "
+                    f"The architecture '{cls.name}' has no generation option '{name}'. "
                     f"{suggest(name, known)}"
                 )
         direction = options.get("direction")
-        if direction is not None and direction not in self.translates:
+        if direction is not None and direction not in cls.translates:
             raise ConfigError(
-                f"The architecture '{self.name}' has no direction {direction!r}. "
-                f"{suggest(str(direction), self.translates)}"
+                f"The architecture '{cls.name}' has no direction {direction!r}. "
+                f"{suggest(str(direction), cls.translates)}"
             )
+
+    @classmethod
+    def check_truncation(cls, truncation: float) -> None:
+        """Refuse a truncation that `generate` does not follow: by default, any.
+
+        Raises:
+            ConfigError: says so.
+        """
+        raise ConfigError(
+            f"truncation={truncation} was asked for, but the architecture '{cls.name}' has no "
+            f"truncation. Leave it out."
+        )
 
     def chunks(self, batch: Batch) -> Iterator[Batch]:
         """Cut a slot's batch into parts that are trained one after the other.

@@ -58,7 +58,7 @@ class Batch:
             that a later phase can reuse what an earlier one made (detached).
         slot_state: tensors that live as long as the run, one set per slot, kept in the
             checkpoint (an image pool, say).
-        reports: what `report` recorded.
+        reports: values recorded by `report` in the current phase, by name.
         class_counts: [num_classes] training images of each class; None when that is unknown.
     """
 
@@ -66,7 +66,7 @@ class Batch:
     nimg: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
     slot_state: dict[str, Tensor] = field(default_factory=dict)
-    reports: dict[str, Tensor] = field(default_factory=dict)
+    reports: dict[str, list[Tensor]] = field(default_factory=dict)
     class_counts: Tensor | None = None
 
     def __getitem__(self, name: str) -> Tensor:
@@ -117,8 +117,11 @@ class Batch:
         return nn.functional.one_hot(index, num_classes).float()
 
     def report(self, name: str, value: Tensor) -> None:
-        """Record the mean of `value` for the log and the health monitor; costs no host sync."""
-        self.reports[name] = value.detach().float().mean()
+        """Record the mean of `value` for the log and the health monitor, without a host sync.
+
+        Several values of one name in a phase are averaged.
+        """
+        self.reports.setdefault(name, []).append(value.detach().float().mean())
 
 
 def full_precision(img: Tensor) -> torch.autocast:

@@ -1,18 +1,26 @@
-"""How networks play against each other: losses, regularizers, augmentations, the objective."""
+"""How networks play against each other: losses, regularizers, augmentations, objective terms."""
+
+from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from ganforge.config.models import StrictModel, UnrollConfig
+from ganforge.config.models import StrictModel
+from ganforge.errors import ConfigError
+from ganforge.interfaces.batch import Batch, Networks
 from ganforge.interfaces.component import Component, ConfigT
 
+if TYPE_CHECKING:
+    from ganforge.interfaces.architecture import Architecture
+
 Terms = dict[str, Tensor]
-"""Named scalar loss terms; their sum is what a phase minimises."""
+"""Named scalar loss terms; a phase minimizes their sum."""
+PhaseLoss = Callable[[Networks, Batch], Terms]
 
 
 class AdversarialLoss(Component[ConfigT]):
@@ -20,45 +28,45 @@ class AdversarialLoss(Component[ConfigT]):
 
     kind = "loss"
     generator_needs_real: ClassVar[bool] = False
-    """True when the generator's loss compares with the real logits (relativistic losses)."""
-    needs_bound: ClassVar[bool] = False
-    """True when it has no minimum unless the discriminator's slope is bounded (Wasserstein)."""
+    """Whether the generator's loss compares with the real logits (relativistic losses)."""
+    needs_lipschitz: ClassVar[bool] = False
+    """Whether it is unbounded unless the discriminator is Lipschitz (Wasserstein)."""
 
     @property
-    def sign_decides(self) -> bool:
-        """Whether the sign of a logit says real or generated, as adaptive augmentation reads it."""
+    def logit_sign_is_class(self) -> bool:
+        """Whether sign(D(x)) classifies real vs. generated; ADA's r_t needs it."""
         return True
 
     @abstractmethod
     def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
-        """Scalar that the discriminator minimises."""
+        """Scalar that the discriminator minimizes."""
 
     @abstractmethod
     def generator(self, gen_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-        """Scalar that the generator minimises."""
+        """Scalar that the generator minimizes."""
 
 
 class RegularizerConfig(StrictModel):
     """Options that every regularizer has."""
 
     every: int = Field(
-        1, gt=0, description="Lazy regularization: apply each this many steps, scaled to match."
+        1, gt=0, description="Lazy regularization: apply every N steps, weight scaled by N."
     )
 
 
 @dataclass
 class PenaltyInput:
-    """What a regularizer may look at. Run with autocast off, on uncompiled networks.
+    """What a penalty is computed from. Autocast is off and the networks are not compiled.
 
     Attributes:
         discriminator: the plain discriminator module.
         generator: the plain generator module.
-        critic: images [N, C, H, W] -> logits, with the real images' conditions filled in.
+        critic: images [N, C, H, W] -> logits, under the real images' conditions.
         real_img: [N, C, H, W] real images, without gradient.
-        gen_img: () -> [N, C, H, W] generated images, without gradient; made when first asked.
+        gen_img: () -> [N, C, H, W] generated images, without gradient; drawn at the first call.
         synthesize: n -> (img [n, C, H, W], latents that img depends on, with gradient).
         nimg: images shown so far, for weights that follow a schedule.
-        gen_critic: as `critic`, with the conditions of `gen_img`; None when they are the same.
+        gen_critic: as `critic`, under the conditions of `gen_img`; None if they are the same.
     """
 
     discriminator: nn.Module
@@ -74,27 +82,35 @@ class PenaltyInput:
 class Regularizer(Component[ConfigT], nn.Module):
     """A penalty on one network, or a projection of its weights after each of its steps.
 
-    State lives in float buffers: the engine reduces them over slots and ranks like gradients
-    (the mean of what each slot made of the same start) and keeps them in the checkpoint.
+    State lives in float buffers. The engine averages them over slots and ranks, like gradients,
+    and keeps them in the checkpoint.
     """
 
     kind = "regularizer"
     Config: ClassVar[type[StrictModel]] = RegularizerConfig
     target: ClassVar[Literal["discriminator", "generator"]]
-    forbids_batchnorm: ClassVar[bool] = False
-    """True when it differentiates by single images, which batch statistics would mix."""
     pairs_images: ClassVar[bool] = False
-    """True when it joins a real and a generated image, which then have one condition."""
-    not_with: ClassVar[tuple[str, ...]] = ()
-    """Names of losses and regularizers that it is not meant for; a run with them is warned."""
+    """Whether it joins a real and a generated image, which must then share one condition."""
+    incompatible: ClassVar[tuple[str, ...]] = ()
+    """Incompatible losses and regularizers; using them logs a warning."""
 
     @property
     def every(self) -> int:
         """Interval in steps."""
         return int(getattr(self.config, "every", 1))
 
+    def check(self, networks: Mapping[str, nn.Module]) -> None:
+        """Refuse networks that it cannot regularize.
+
+        Args:
+            networks: those it applies to, by role, on the meta device.
+
+        Raises:
+            ConfigError: says which, why, and what to do.
+        """
+
     def penalty(self, inputs: PenaltyInput) -> Tensor | None:
-        """Weighted scalar penalty, before the factor `every`; None when there is only a projection.
+        """Weighted scalar penalty, before the factor `every`; None if there is only a projection.
 
         Args:
             inputs: images, networks and closures of the current slot.
@@ -115,7 +131,7 @@ class Augmentation(Component[ConfigT], nn.Module):
 
     @property
     def reads_sign(self) -> bool:
-        """Whether its strength follows the sign of the logits it observes."""
+        """Whether its strength adapts to the sign of the logits that it observes."""
         return False
 
     def observe(self, real_logits: Tensor) -> None:
@@ -126,15 +142,78 @@ class Augmentation(Component[ConfigT], nn.Module):
 
 
 @dataclass(frozen=True)
+class Conditioned:
+    """The conditions that a discriminator sees beside the real images.
+
+    Attributes:
+        names: the batch fields they come from, e.g. ("label",).
+        c: [N, c_dim] conditioning vectors of the real images.
+        rescore: c [N, c_dim] -> logits of the same real images under other conditions.
+    """
+
+    names: tuple[str, ...]
+    c: Tensor
+    rescore: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One discriminator's logits in the current slot: what an objective term sees.
+
+    Attributes:
+        loss: the adversarial loss of the run.
+        batch: the slot's batch; `batch.report` logs a value.
+        real: logits of the real images.
+        gen: logits of the generated images.
+        conditioned: the discriminator's conditions; None if it sees none.
+    """
+
+    loss: AdversarialLoss[Any]
+    batch: Batch
+    real: Tensor
+    gen: Tensor
+    conditioned: Conditioned | None = None
+
+
+class ObjectiveTerm(Component[ConfigT], nn.Module):
+    """Something added to the adversarial game of any architecture, by `loss.terms`.
+
+    State lives in float buffers, as for `Regularizer`.
+    """
+
+    kind = "objective term"
+
+    def check(self, architecture: Architecture[Any], objective: Objective) -> None:
+        """Refuse an architecture or an objective that it does not work with.
+
+        Raises:
+            ConfigError: says why and what to do.
+        """
+
+    def caveats(self, architecture: Architecture[Any]) -> list[str]:
+        """What to know when it trains on these data, for the log: "has no effect, because ..."."""
+        return []
+
+    def discriminator(self, scores: Scores) -> Terms:
+        """Weighted terms to add to the discriminator's loss, named after this component."""
+        return {}
+
+    def wrap_generator(
+        self, architecture: Architecture[Any], objective: Objective, loss: PhaseLoss
+    ) -> PhaseLoss:
+        """The generator's loss, or another in its place (unrolling)."""
+        return loss
+
+
+@dataclass(frozen=True)
 class Objective:
-    """What the pipeline file chose for an architecture to be trained with."""
+    """What the pipeline file chose to train with. It acts: an architecture only gives it logits."""
 
     loss: AdversarialLoss[Any]
     regularizers: tuple[Regularizer[Any], ...] = ()
     augmentation: Augmentation[Any] | None = None
+    terms: tuple[ObjectiveTerm[Any], ...] = ()
     n_critic: int = 1
-    matching: float = 0.0
-    unroll: UnrollConfig | None = None
 
     def augment(self, img: Tensor) -> Tensor:
         """Augment images for the discriminator, or return them unchanged."""
@@ -143,3 +222,71 @@ class Objective:
     def for_target(self, target: str) -> list[Regularizer[Any]]:
         """The regularizers of one network."""
         return [r for r in self.regularizers if r.target == target]
+
+    def refuse_term(self, name: str, why: str) -> None:
+        """Refuse an objective term, for `Architecture.check`.
+
+        Raises:
+            ConfigError: the pipeline file lists it.
+        """
+        if any(term.name == name for term in self.terms):
+            raise ConfigError(f"loss.terms: '{name}' cannot be used here: {why}. Remove it.")
+
+    def discriminator(
+        self,
+        batch: Batch,
+        real_logits: Tensor,
+        gen_logits: Tensor,
+        *,
+        part: str = "",
+        adapt: bool = True,
+        conditioned: Conditioned | None = None,
+    ) -> Terms:
+        """The discriminator's terms: adversarial, and what `loss.terms` adds.
+
+        Reports logits and accuracies to the log, and feeds adaptive augmentation.
+
+        Args:
+            batch: the slot's batch.
+            real_logits: of augmented real images.
+            gen_logits: of augmented generated images.
+            part: which of several discriminators this is; ends the names of terms and reports.
+            adapt: whether adaptive augmentation follows these logits.
+            conditioned: what the discriminator is conditioned on, for terms that vary it.
+        """
+        if self.augmentation is not None and adapt:
+            self.augmentation.observe(real_logits.detach())
+        self._report(batch, real_logits, gen_logits, part)
+        terms = {"adversarial": self.loss.discriminator(real_logits, gen_logits)}
+        scores = Scores(self.loss, batch, real_logits, gen_logits, conditioned)
+        for term in self.terms:
+            terms |= term.discriminator(scores)
+        return _named(terms, part)
+
+    def generator(
+        self, gen_logits: Tensor, real: Callable[[], Tensor], *, part: str = ""
+    ) -> Terms:
+        """The generator's adversarial term.
+
+        Args:
+            gen_logits: of augmented generated images, with gradient.
+            real: () -> logits of augmented real images; called only if the loss compares with them.
+            part: as for `discriminator`.
+        """
+        real_logits = real() if self.loss.generator_needs_real else None
+        return _named({"adversarial": self.loss.generator(gen_logits, real_logits)}, part)
+
+    def _report(self, batch: Batch, real: Tensor, gen: Tensor, part: str) -> None:
+        values = {"logits/real": real, "logits/gen": gen}
+        if self.loss.logit_sign_is_class:
+            values |= {"accuracy/real": real > 0, "accuracy/gen": gen < 0}
+        elif self.loss.generator_needs_real:
+            values["accuracy/pairs"] = real > gen
+        for name, value in values.items():
+            batch.report(name, value)
+            if part:
+                batch.report(f"{name}_{part}", value)
+
+
+def _named(terms: Terms, part: str) -> Terms:
+    return {f"{name}_{part}": term for name, term in terms.items()} if part else terms

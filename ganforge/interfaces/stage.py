@@ -1,4 +1,4 @@
-"""What a stage of a pipeline is, and what it is told."""
+"""What a stage of a pipeline is, and the context it runs in."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -6,14 +6,22 @@ from pathlib import Path
 
 from ganforge.config.models import PipelineConfig
 from ganforge.interfaces.component import Component, ConfigT
+from ganforge.interfaces.components import Components
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a stage knows: the resolved pipeline file and the run's directory."""
+    """What a stage knows.
+
+    Attributes:
+        config: the resolved pipeline file.
+        run_dir: the run's directory.
+        components: what the pipeline file chooses, validated, each built once.
+    """
 
     config: PipelineConfig
     run_dir: Path
+    components: Components
 
 
 class Stage(Component[ConfigT]):

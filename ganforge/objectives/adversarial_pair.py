@@ -1,93 +1,107 @@
 """The adversarial pair of noise-to-image GANs: the phases that most architectures share.
 
 An architecture that subclasses `NoiseToImage` builds `generator(z, c) -> img` and
-`discriminator(img, c) -> logits`, with z [N, z_dim], c [N, c_dim] one-hot (c_dim may be 0),
-img [N, C, H, W] in [-1, 1] and logits [N]. Loss, regularizers and augmentation come from the
+`discriminator(img, c) -> logits`, with z [N, z_dim], c [N, c_dim] (one-hot for classes; c_dim may
+be 0), img [N, C, H, W] in [-1, 1] and logits [N]. Loss, regularizers and augmentation come from the
 pipeline file, so any backbone trains with any objective.
 """
 
 import functools
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from ganforge.config.models import UnrollConfig
-from ganforge.errors import ConfigError
+from ganforge.errors import ConfigError, ShapeError
 from ganforge.interfaces.architecture import Architecture, Phase
-from ganforge.interfaces.batch import Batch, Networks, full_precision
+from ganforge.interfaces.batch import Batch, Networks
 from ganforge.interfaces.component import ConfigT
+from ganforge.interfaces.conditions import sizes
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.objective import Objective, PenaltyInput, Terms
-from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.objective import (
+    Conditioned,
+    Objective,
+    PenaltyInput,
+    PhaseLoss,
+    Terms,
+)
 from ganforge.objectives.penalties import with_penalties
-from ganforge.objectives.unrolling import look_ahead, trial_batch
 
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_GENERATED = "generated"
+"""Key of `batch.memory`: the step's generated images and their conditions."""
+_MISSING = {
+    "attributes": "needs attributes, and none were given. Give one value for each: attributes=...",
+    "text": "draws captions, and none was given. Say what to draw: --text 'a red apple', or "
+    "text=... in Python.",
+}
 
 
 class NoiseToImage(Architecture[ConfigT]):
-    """A generator and a discriminator; subclasses give the two networks and the latent size.
-
-    Attributes:
-        scores_alone: the discriminator scores each image by itself, whatever else is in the batch
-            (no batch statistics, no dropout, no spectral norm). Real and generated images then go
-            through it in one pass, which is faster for small networks.
-    """
-
-    supports_unrolling = True
-    supports_matching = True
-    scores_alone = False
+    """A generator and a discriminator; subclasses give the two networks and the latent size."""
 
     @property
-    @abstractmethod
     def z_dim(self) -> int:
-        """Latent size."""
+        """Latent size: the option `z_dim`. Override it if the option has another name."""
+        return int(self.config.z_dim)  # type: ignore[attr-defined]  # most configs have it
+
+    @property
+    def per_sample_discriminator(self) -> bool:
+        """Whether an image's score is independent of the other images in the batch.
+
+        True without batch statistics, dropout and spectral norm. Real and generated images then
+        share one forward pass, which is faster for small networks.
+        """
+        return False
 
     def latent(self, num: int, like: Tensor) -> Tensor:
         """Draw z [num, z_dim] for training, standard normal unless a paper says otherwise."""
         return torch.randn(num, self.z_dim, device=like.device)
 
     def condition(self, batch: Batch) -> Tensor:
-        """What both networks are told of each image, c [N, c_dim]: its one-hot label."""
-        return batch.label
+        """Conditioning vectors of the real images, c [N, c_dim]: `conditions`, concatenated."""
+        if not self.conditions:
+            return batch.image.new_zeros(batch.size, 0)
+        return torch.cat([batch[name] for name in self.conditions], dim=1)
 
     def gen_condition(self, objective: Objective, batch: Batch) -> Tensor:
-        """What both networks are told of each generated image in training, c [N, c_dim].
+        """Conditioning vectors of the generated images in training, c [N, c_dim].
 
         Labels are drawn anew, each as often as in the training data, so that generated images do
-        not follow the real ones of the batch. The real images' conditions are kept where the loss
-        or a regularizer pairs real with generated images, and where a condition is more than a
-        label: then only the data know which go together.
+        not follow the real ones of the batch. The real images' conditions are kept if the loss or
+        a regularizer pairs real with generated images, and for other conditions than a label: only
+        the data know which attributes or words occur together.
         """
-        c = self.condition(batch)
-        paired = objective.loss.generator_needs_real or any(
+        is_paired = objective.loss.generator_needs_real or any(
             regularizer.pairs_images for regularizer in objective.regularizers
         )
-        if paired or c is not batch.fields.get("label"):
-            return c
-        return batch.draw_label()
-
-    def wrong_condition(self, batch: Batch) -> Tensor | None:
-        """A condition that is not each real image's, c [N, c_dim], for `loss.matching`.
-
-        Another label, all equally likely; where a condition is more than that, the neighbour's.
-        None where there are no two conditions.
-        """
-        c = self.condition(batch)
-        num_classes = c.shape[1]
-        if c is not batch.fields.get("label"):
-            return c.roll(1, dims=0) if num_classes and len(c) > 1 else None
-        if num_classes < 2:
-            return None
-        steps = torch.randint(1, num_classes, (len(c),), device=c.device)
-        return nn.functional.one_hot((c.argmax(1) + steps) % num_classes, num_classes).to(c)
+        if is_paired or self.conditions != ("label",):
+            return self.condition(batch)
+        return self.condition(replace(batch, fields=batch.fields | {"label": batch.draw_label()}))
 
     def request_condition(self, request: GenerateRequest) -> Tensor:
-        """The same for generation, c [N, c_dim]: the label asked for."""
-        num_classes = 0 if request.label is None else request.label.shape[1]
-        return request.random_label(num_classes)
+        """Conditioning vectors for generation, c [N, c_dim]; labels are drawn if none are given.
+
+        Raises:
+            ConfigError: the model needs text or attributes, and the request has none.
+            ShapeError: they do not have the model's size.
+        """
+        found = [self._requested(name, request) for name in self.conditions]
+        return torch.cat(found, dim=1) if found else request.random_label(0)
+
+    def _requested(self, name: str, request: GenerateRequest) -> Tensor:
+        if name == "label":
+            return request.random_label(self.spec.num_classes)
+        given: Tensor | None = getattr(request, name)
+        if given is None:
+            raise ConfigError(f"'{self.name}' {_MISSING[name]}")
+        size = sizes(self.spec)[name]
+        if given.shape != (request.size, size):
+            raise ShapeError(
+                f"{name} has shape {list(given.shape)}; this model wants [{request.size}, {size}]: "
+                f"one row per seed, as in its training data."
+            )
+        return given.to(request.device)
 
     def request_latent(self, request: GenerateRequest) -> Tensor:
         """Draw z [N, z_dim] for generation from the request's seeds, as `latent` does."""
@@ -104,186 +118,105 @@ class NoiseToImage(Architecture[ConfigT]):
         z.requires_grad_(True)
         return generator(z, c), z
 
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
-        """Refuse a penalty on per-image gradients over a network with batch statistics."""
-        wanted = [r for r in objective.regularizers if r.forbids_batchnorm]
-        if not wanted:
-            return
-        with torch.device("meta"):
-            networks = self.networks(spec)
-        for regularizer in wanted:
-            network = networks[regularizer.target]
-            norm = next((n for n, m in network.named_modules() if isinstance(m, _BATCH_NORMS)), "")
-            if norm:
-                raise ConfigError(
-                    f"loss.regularizers: '{regularizer.name}' penalises the gradient of each image "
-                    f"alone, but the {regularizer.target} of '{self.name}' has BatchNorm "
-                    f"('{norm}'), which mixes the images of a batch (Gulrajani et al. 2017, "
-                    f"sec. 4). Choose another norm for it (e.g. model.discriminator_norm: none)."
-                )
-
     def phases(self, objective: Objective) -> list[Phase]:
         """Discriminator, its penalties, generator, its penalties; each draws its own latents.
 
         Training the discriminator on the images that the generator was just updated with would
         save a forward pass; docs/decisions.md says why it is not done.
         """
-        phases = []
-        losses: dict[str, Callable[..., Terms]] = {
-            "discriminator": self.discriminator_terms,
-            "generator": self.generator_terms,
-        }
-        for role, loss in losses.items():
-            every = objective.n_critic if role == "generator" else 1
-            if role == "generator" and objective.unroll is not None:
-                loss = functools.partial(_unrolled, self, objective.unroll)
-            phase = Phase(role, (role,), functools.partial(loss, objective), every=every)
-            inputs = functools.partial(_penalty_inputs, self, objective)
-            phases += with_penalties(phase, objective.for_target(role), inputs)
-        return phases
+        generator: PhaseLoss = functools.partial(self.generator_terms, objective)
+        for term in objective.terms:
+            generator = term.wrap_generator(self, objective, generator)
+        discriminator: PhaseLoss = functools.partial(self.discriminator_terms, objective)
+        inputs = functools.partial(self.penalty_inputs, objective)
+        return [
+            phase
+            for role, loss, every in (
+                ("discriminator", discriminator, 1),
+                ("generator", generator, objective.n_critic),
+            )
+            for phase in with_penalties(
+                Phase(role, (role,), loss, every=every), objective.for_target(role), inputs
+            )
+        ]
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """The generator's adversarial term."""
-        c = self.gen_condition(objective, batch)
+        c, discriminator = self.gen_condition(objective, batch), nets["discriminator"]
         gen_img = nets["generator"](self.latent(batch.size, c), c)
-        gen_logits = nets["discriminator"](objective.augment(gen_img), c)
-        real_logits = None
-        if objective.loss.generator_needs_real:
-            real_c = self.condition(batch)
-            real_logits = nets["discriminator"](objective.augment(batch.image), real_c)
-        return {"adversarial": objective.loss.generator(gen_logits, real_logits)}
-
-    def answer_term(
-        self, objective: Objective, nets: Networks, batch: Batch, generated: tuple[Tensor, Tensor]
-    ) -> Tensor:
-        """What the discriminator of some steps ahead loses on real images, negated.
-
-        The generator moves that discriminator, and so its loss on real images too. Without this
-        half of the game's value generated images would repel each other twice as much as real ones
-        attract them.
-        """
-        discriminator, (gen_img, gen_c) = nets["discriminator"], generated
-        real_logits = discriminator(objective.augment(batch.image), self.condition(batch))
-        with torch.no_grad():
-            gen_logits = discriminator(objective.augment(gen_img), gen_c)
-        return -objective.loss.discriminator(real_logits, gen_logits)
+        return objective.generator(
+            discriminator(objective.augment(gen_img), c),
+            lambda: discriminator(objective.augment(batch.image), self.condition(batch)),
+        )
 
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
-        """The discriminator's adversarial term, and what `loss.matching` adds to it."""
-        real_logits, gen_logits, *wrong_logits = self._scores(objective, nets, batch)
-        if objective.augmentation is not None:
-            objective.augmentation.observe(real_logits.detach())
-        batch.report("logits/real", real_logits)
-        batch.report("logits/gen", gen_logits)
-        if objective.loss.sign_decides:
-            batch.report("accuracy/real", real_logits > 0)
-            batch.report("accuracy/gen", gen_logits < 0)
-        elif objective.loss.generator_needs_real:
-            batch.report("accuracy/pairs", real_logits > gen_logits)
-        terms = {"adversarial": objective.loss.discriminator(real_logits, gen_logits)}
-        if wrong_logits:
-            batch.report("accuracy/matching", real_logits > wrong_logits[0])
-            matching = objective.loss.discriminator(real_logits, wrong_logits[0])
-            terms["matching"] = objective.matching * matching
-        return terms
+        """The discriminator's adversarial term, and what `loss.terms` adds to it."""
+        real_img, real_c = objective.augment(batch.image), self.condition(batch)
+        gen_img, gen_c = self.generated(objective, nets["generator"], batch)
+        gen_img, discriminator = objective.augment(gen_img), nets["discriminator"]
+        real_logits, gen_logits = self._scores(discriminator, (real_img, real_c), (gen_img, gen_c))
+        conditioned = Conditioned(self.conditions, real_c, lambda c: discriminator(real_img, c))
+        return objective.discriminator(
+            batch, real_logits, gen_logits, conditioned=conditioned if self.conditions else None
+        )
 
-    def _scores(self, objective: Objective, nets: Networks, batch: Batch) -> Sequence[Tensor]:
-        """Logits of real images, of generated ones and, if asked for, of wrong pairs.
-
-        They are scored apart, so that no statistics mix them, or at once where there are none.
-        """
-        discriminator = nets["discriminator"]
-        pairs = self._shown(objective, nets["generator"], batch)
-        if not self.scores_alone:
-            return [discriminator(img, c) for img, c in pairs]
-        images, conditions = zip(*pairs, strict=True)
+    def _scores(
+        self, discriminator: nn.Module, *shown: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, ...]:
+        """Logits of pairs of images and conditions: in one pass if no statistics mix them."""
+        if not self.per_sample_discriminator:
+            return tuple(discriminator(img, c) for img, c in shown)
+        images, conditions = zip(*shown, strict=True)
         logits: Tensor = discriminator(torch.cat(images), torch.cat(conditions))
-        return logits.chunk(len(images))
-
-    def _shown(
-        self, objective: Objective, generator: nn.Module, batch: Batch
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """What the discriminator is shown, one after the other: images and their c."""
-        real_img = objective.augment(batch.image)
-        yield real_img, self.condition(batch)
-        gen_img, gen_c = self.generated(objective, generator, batch)
-        yield objective.augment(gen_img), gen_c
-        wrong_c = self.wrong_condition(batch) if objective.matching else None
-        if wrong_c is not None:
-            yield real_img, wrong_c
+        return logits.chunk(len(shown))
 
     def generated(
         self, objective: Objective, generator: nn.Module, batch: Batch
     ) -> tuple[Tensor, Tensor]:
         """The step's images for the discriminator and their c, without gradient; drawn once."""
-        if "gen_img" not in batch.memory:
+        if _GENERATED not in batch.memory:
             c = self.gen_condition(objective, batch)
             with torch.no_grad():
-                batch.memory["gen_img"] = generator(self.latent(batch.size, c), c)
-            batch.memory["gen_c"] = c
-        return batch.memory["gen_img"], batch.memory["gen_c"]
+                batch.memory[_GENERATED] = generator(self.latent(batch.size, c), c), c
+        found: tuple[Tensor, Tensor] = batch.memory[_GENERATED]
+        return found
+
+    def with_generated(self, batch: Batch, gen_img: Tensor, gen_c: Tensor) -> Batch:
+        """The batch with these as the step's generated images; its reports go nowhere."""
+        return replace(batch, memory={_GENERATED: (gen_img, gen_c)}, reports={})
+
+    def penalty_inputs(
+        self, objective: Objective, nets: Networks, batch: Batch
+    ) -> dict[str, PenaltyInput]:
+        """What penalties on the pair are computed from, for `with_penalties`."""
+        generator, discriminator = nets.eager("generator"), nets.eager("discriminator")
+        c = self.condition(batch)
+
+        def critic(c: Callable[[], Tensor]) -> Callable[[Tensor], Tensor]:
+            # The penalty sees the discriminator through the augmentation, as its loss does.
+            return lambda img: discriminator(objective.augment(img), c())
+
+        def generated() -> tuple[Tensor, Tensor]:
+            return self.generated(objective, generator, batch)
+
+        def synthesize(num: int) -> tuple[Tensor, Tensor]:
+            gen_c = self.gen_condition(objective, batch)[:num]
+            return self.synthesize(generator, self.latent(num, gen_c), gen_c)
+
+        penalized = PenaltyInput(
+            discriminator=discriminator,
+            generator=generator,
+            critic=critic(lambda: c),
+            nimg=batch.nimg,
+            real_img=batch.image.detach(),
+            gen_img=lambda: generated()[0],
+            synthesize=synthesize,
+            gen_critic=critic(lambda: generated()[1]),
+        )
+        return {"": penalized}
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
-        """Images [N, C, H, W] from the request's seeds and conditions.
-
-        A generator with an attribute `c_dim`, its number of classes, draws the label from the
-        seed when none is given, as samples and the published model do.
-        """
+        """Images [N, C, H, W] from the request's seeds and conditions."""
         self.check_request(request.truncation, request.options)
-        generator = nets["generator"]
         c = self.request_condition(request)
-        c_dim = getattr(generator, "c_dim", 0)
-        if c.shape[1] == 0 and isinstance(c_dim, int) and c_dim > 0:
-            c = request.random_label(c_dim)
-        return generator(self.request_latent(request), c)  # type: ignore[no-any-return]
-
-
-def _unrolled(
-    architecture: NoiseToImage[ConfigT],
-    config: UnrollConfig,
-    objective: Objective,
-    nets: Networks,
-    batch: Batch,
-) -> Terms:
-    with full_precision(batch.image):
-        c = architecture.gen_condition(objective, batch)
-        gen_img = nets["generator"](architecture.latent(batch.size, c), c)
-        loss = functools.partial(architecture.discriminator_terms, objective)
-        ahead = look_ahead(nets, trial_batch(batch, gen_img, c), loss, config)
-        terms = architecture.generator_terms(objective, ahead, batch)
-        if not objective.loss.generator_needs_real:
-            terms["answer"] = architecture.answer_term(objective, ahead, batch, (gen_img, c))
-        return terms
-
-
-def _penalty_inputs(
-    architecture: NoiseToImage[ConfigT], objective: Objective, nets: Networks, batch: Batch
-) -> dict[str, PenaltyInput]:
-    generator, discriminator = nets.eager("generator"), nets.eager("discriminator")
-    c = architecture.condition(batch)
-
-    def critic(img: Tensor) -> Tensor:
-        # The penalty sees the discriminator through the augmentation, as its loss does.
-        return discriminator(objective.augment(img), c)  # type: ignore[no-any-return]
-
-    def generated() -> tuple[Tensor, Tensor]:
-        return architecture.generated(objective, generator, batch)
-
-    def gen_critic(img: Tensor) -> Tensor:
-        return discriminator(objective.augment(img), generated()[1])  # type: ignore[no-any-return]
-
-    def synthesize(num: int) -> tuple[Tensor, Tensor]:
-        gen_c = architecture.gen_condition(objective, batch)[:num]
-        return architecture.synthesize(generator, architecture.latent(num, gen_c), gen_c)
-
-    penalised = PenaltyInput(
-        discriminator=discriminator,
-        generator=generator,
-        critic=critic,
-        nimg=batch.nimg,
-        real_img=batch.image.detach(),
-        gen_img=lambda: generated()[0],
-        synthesize=synthesize,
-        gen_critic=gen_critic,
-    )
-    return {"": penalised}
+        return nets["generator"](self.request_latent(request), c)  # type: ignore[no-any-return]

@@ -15,8 +15,6 @@ from ganforge.errors import PluginContractError, ShapeError
 from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.objective import AdversarialLoss
 
-# Functions -------------------------------------------------------------------------------------
-
 
 def logistic_discriminator(
     real_logits: Tensor, gen_logits: Tensor, real_target: float = 1.0
@@ -147,7 +145,6 @@ def full(logits: Tensor) -> Tensor:
     return logits if logits.element_size() >= 4 else logits.float()
 
 
-# Components ------------------------------------------------------------------------------------
 
 
 class LogisticConfig(StrictModel):
@@ -214,7 +211,7 @@ class LeastSquares(AdversarialLoss[LeastSquaresConfig]):
     Config = LeastSquaresConfig
 
     @property
-    def sign_decides(self) -> bool:
+    def logit_sign_is_class(self) -> bool:
         """Only where the labels lie on both sides of 0, equally far."""
         return self.config.a == -self.config.b
 
@@ -231,10 +228,10 @@ class Wasserstein(AdversarialLoss[StrictModel]):
     """WGAN (Arjovsky et al. 2017, arXiv:1701.07875); the critic must be kept Lipschitz."""
 
     name = "wasserstein"
-    needs_bound: ClassVar[bool] = True
+    needs_lipschitz: ClassVar[bool] = True
 
     @property
-    def sign_decides(self) -> bool:
+    def logit_sign_is_class(self) -> bool:
         """No: only differences of the critic count."""
         return False
 
@@ -268,7 +265,7 @@ class Relativistic(AdversarialLoss[StrictModel]):
     generator_needs_real: ClassVar[bool] = True
 
     @property
-    def sign_decides(self) -> bool:
+    def logit_sign_is_class(self) -> bool:
         """No: only differences of logits count."""
         return False
 

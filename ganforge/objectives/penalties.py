@@ -1,6 +1,5 @@
 """Phases with the penalties that the pipeline file puts on the networks they train."""
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,67 +14,54 @@ PenaltyInputs = Callable[[Networks, Batch], Mapping[str, PenaltyInput]]
 def with_penalties(
     phase: Phase, regularizers: Sequence[Regularizer[Any]], inputs: PenaltyInputs
 ) -> list[Phase]:
-    """A phase whose loss has the penalties of every step, then a phase for each lazy one.
+    """A phase with the penalties of every step in its loss, then a phase for each lazy penalty.
 
-    What a regularizer does to weights (clipping) is done after each of the phase's updates.
+    Projections of weights (clipping) run after each update of the phase.
 
     Args:
         phase: an update without penalties.
         regularizers: those of its networks, from `objective.for_target`.
-        inputs: (networks, batch) -> what the penalties look at. One entry for each thing to be
-            penalised; its key ends the term's name, "" for the only one.
+        inputs: (networks, batch) -> what the penalties are computed from. One entry for each thing
+            to be penalized; its key ends the term's name, "" for the only one.
 
     Returns:
         the phases, in the order in which they run.
     """
     each_step = [regularizer for regularizer in regularizers if regularizer.every == 1]
-    phases = [
-        replace(
+
+    def loss(nets: Networks, batch: Batch) -> Terms:
+        terms = phase.loss(nets, batch)
+        return terms | _penalties(each_step, inputs(nets, batch)) if each_step else terms
+
+    def lazy_phase(regularizer: Regularizer[Any]) -> Phase:
+        return replace(
             phase,
-            loss=functools.partial(_loss, phase.loss, each_step, inputs),
-            after_step=functools.partial(_project, phase, regularizers),
+            name=f"{phase.name}_{regularizer.name}",
+            loss=lambda nets, batch: _penalties([regularizer], inputs(nets, batch)),
+            every=regularizer.every * phase.every,
+            lazy=True,
+            after_step=None,
         )
-    ]
-    for lazy in (regularizer for regularizer in regularizers if regularizer.every > 1):
-        phases.append(
-            Phase(
-                name=f"{phase.name}_{lazy.name}",
-                trains=phase.trains,
-                loss=functools.partial(_penalties, [lazy], inputs),
-                every=lazy.every * phase.every,
-                lazy=True,
-            )
-        )
-    return phases
 
+    def project(nets: Networks) -> None:
+        if phase.after_step is not None:
+            phase.after_step(nets)
+        for regularizer in regularizers:
+            for role in phase.trains:
+                regularizer.project(nets.eager(role))
 
-def _loss(
-    loss: Callable[[Networks, Batch], Terms],
-    regularizers: Sequence[Regularizer[Any]],
-    inputs: PenaltyInputs,
-    nets: Networks,
-    batch: Batch,
-) -> Terms:
-    terms = loss(nets, batch)
-    return terms | _penalties(regularizers, inputs, nets, batch) if regularizers else terms
+    lazy = [lazy_phase(regularizer) for regularizer in regularizers if regularizer.every > 1]
+    return [replace(phase, loss=loss, after_step=project), *lazy]
 
 
 def _penalties(
-    regularizers: Sequence[Regularizer[Any]], inputs: PenaltyInputs, nets: Networks, batch: Batch
+    regularizers: Sequence[Regularizer[Any]], inputs: Mapping[str, PenaltyInput]
 ) -> Terms:
     terms = {}
-    for suffix, penalised in inputs(nets, batch).items():
-        with full_precision(penalised.real_img):
+    for suffix, penalized in inputs.items():
+        with full_precision(penalized.real_img):
             for regularizer in regularizers:
-                penalty = regularizer.penalty(penalised)
+                penalty = regularizer.penalty(penalized)
                 if penalty is not None:
                     terms[f"{regularizer.name}{suffix}"] = penalty * regularizer.every
     return terms
-
-
-def _project(phase: Phase, regularizers: Sequence[Regularizer[Any]], nets: Networks) -> None:
-    if phase.after_step is not None:
-        phase.after_step(nets)
-    for regularizer in regularizers:
-        for role in phase.trains:
-            regularizer.project(nets.eager(role))

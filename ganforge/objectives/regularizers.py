@@ -5,7 +5,7 @@ mean, as in the adversarial losses, so that one weight fits critics with one or 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ganforge.config.schedules import ScheduledPositive, value_at
-from ganforge.errors import ShapeError
+from ganforge.errors import ConfigError, ShapeError
 from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.objective import PenaltyInput, Regularizer, RegularizerConfig
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
-# Functions -------------------------------------------------------------------------------------
 
 
 def critic_gradient(critic: Callable[[Tensor], Tensor], img: Tensor) -> Tensor:
@@ -128,7 +128,18 @@ def _full(tensor: Tensor) -> Tensor:
     return tensor if tensor.element_size() >= 4 else tensor.float()
 
 
-# Penalties on the discriminator ----------------------------------------------------------------
+
+
+def _refuse_batchnorm(name: str, networks: Mapping[str, nn.Module]) -> None:
+    for role, network in networks.items():
+        norm = next((n for n, m in network.named_modules() if isinstance(m, _BATCH_NORMS)), None)
+        if norm is not None:
+            raise ConfigError(
+                f"loss.regularizers: '{name}' penalizes the gradient of each image alone, but the "
+                f"{role} has BatchNorm ('{norm}'), which mixes the images of a batch (Gulrajani et "
+                f"al. 2017, sec. 4). Choose another norm for it (e.g. model.discriminator_norm: "
+                f"none)."
+            )
 
 
 class GammaConfig(RegularizerConfig):
@@ -181,9 +192,12 @@ class GradientPenalty(Regularizer[GradientPenaltyConfig]):
     name = "gradient_penalty"
     Config = GradientPenaltyConfig
     target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
-    forbids_batchnorm: ClassVar[bool] = True
     pairs_images: ClassVar[bool] = True
-    not_with: ClassVar[tuple[str, ...]] = ("weight_clipping", "r1", "r2")
+    incompatible: ClassVar[tuple[str, ...]] = ("weight_clipping", "r1", "r2")
+
+    def check(self, networks: Mapping[str, nn.Module]) -> None:
+        """Refuse BatchNorm, which mixes the images of a batch."""
+        _refuse_batchnorm(self.name, networks)
 
     def penalty(self, inputs: PenaltyInput) -> Tensor:
         """Weighted mean of (gradient norm - 1)^2 between real and generated images."""
@@ -207,8 +221,11 @@ class Dragan(Regularizer[DraganConfig]):
     name = "dragan"
     Config = DraganConfig
     target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
-    forbids_batchnorm: ClassVar[bool] = True
-    not_with: ClassVar[tuple[str, ...]] = ("gradient_penalty",)
+    incompatible: ClassVar[tuple[str, ...]] = ("gradient_penalty",)
+
+    def check(self, networks: Mapping[str, nn.Module]) -> None:
+        """Refuse BatchNorm, which mixes the images of a batch."""
+        _refuse_batchnorm(self.name, networks)
 
     def penalty(self, inputs: PenaltyInput) -> Tensor:
         """Weighted mean of (gradient norm - 1)^2 near real images."""
@@ -231,7 +248,7 @@ class WeightClipping(Regularizer[WeightClippingConfig]):
     name = "weight_clipping"
     Config = WeightClippingConfig
     target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
-    not_with: ClassVar[tuple[str, ...]] = (
+    incompatible: ClassVar[tuple[str, ...]] = (
         "minimax",
         "nonsaturating",
         "least_squares",
@@ -246,14 +263,13 @@ class WeightClipping(Regularizer[WeightClippingConfig]):
             parameter.clamp_(-self.config.limit, self.config.limit)
 
 
-# Penalties on the generator --------------------------------------------------------------------
 
 
 class PathLengthConfig(RegularizerConfig):
     """Options of StyleGAN2's path length regularization."""
 
     every: int = Field(
-        4, gt=0, description="Lazy regularization: apply each this many steps, scaled to match."
+        4, gt=0, description="Lazy regularization: apply every N steps, weight scaled by N."
     )
     weight: ScheduledPositive = Field(2.0, description="Factor on the penalty.")
     decay: float = Field(0.01, gt=0, le=1, description="Step of the running mean length.")

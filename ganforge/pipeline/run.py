@@ -16,14 +16,12 @@ from rich.logging import RichHandler
 
 from ganforge.config.dump import dump_config
 from ganforge.config.load import load_pipeline
-from ganforge.config.models import PipelineConfig, StrictModel
+from ganforge.config.models import StrictModel
 from ganforge.errors import ConfigError, GanforgeError, RunStopped, explain
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.io.atomic import write_text
 from ganforge.pipeline.session import end_session, runtime_of, shards_location
-from ganforge.registry.plugins import get_registry
-from ganforge.registry.validate import validate_components
-from ganforge.training.build import build_architecture
+from ganforge.registry.components import resolve
 from ganforge.training.runtime import refuse_sharded_training
 from ganforge.training.state.run_lock import lock_run_dir
 
@@ -48,10 +46,11 @@ def run_pipeline(
         GanforgeError: the file, the data or a stage is at fault; says what to do.
     """
     config = load_pipeline(path_or_name, overrides)
-    validate_components(config, get_registry())
+    components = resolve(config)
     refuse_sharded_training()
-    context = RunContext(config, Path(config.run_dir or Path("runs") / config.name))
-    stages = build_stages(config)
+    run_dir = Path(config.run_dir or Path("runs") / config.name)
+    context = RunContext(config, run_dir, components)
+    stages = [choice.build() for choice in components.all(Stage)]
     if dry_run:
         # First, so that it is seen where a check fails: weights may be missing on a login node.
         sys.stdout.write(describe_plan(context, stages))
@@ -95,15 +94,6 @@ def _run_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> No
             stage.run(context)
 
 
-def build_stages(config: PipelineConfig) -> list[Stage[StrictModel]]:
-    """The stages that the pipeline file lists, in order."""
-    registry = get_registry()
-    return [
-        registry.build(Stage, name, {}, f"stages[{index}]")
-        for index, name in enumerate(config.stages)
-    ]
-
-
 def describe_plan(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> str:
     """The resolved pipeline file, then what each stage would do."""
     lines = [dump_config(context.config), f"# run directory: {context.run_dir}"]
@@ -131,11 +121,11 @@ def describe_result(context: RunContext) -> str:
 
 def _next_commands(context: RunContext) -> list[str]:
     """What can be done with the export."""
-    folder, architecture = context.run_dir, build_architecture(context.config)
+    folder, chosen = context.run_dir, context.components.architecture
     publish = f"publish {folder} YOU/{context.config.name}"
-    if architecture.translates:
+    if chosen.component.translates:
         return [f"translate {folder} IMAGES --out {folder / 'translated'}", publish]
-    text = ' --text "WORDS"' if "text" in architecture.inputs else ""
+    text = ' --text "WORDS"' if "text" in chosen.component.reads(chosen.config) else ""
     nearest = f"sample nearest {folder} --reference {shards_location(context)} --pixels-only"
     return [
         f"generate {folder} --num 16 --out {folder / 'generated'}{text}",

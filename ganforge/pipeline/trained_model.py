@@ -11,7 +11,7 @@ from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.stage import RunContext
 from ganforge.pipeline.session import checkpoints_dir
-from ganforge.training.build import build_architecture, to_channels_last
+from ganforge.training.build import to_channels_last
 from ganforge.training.engine.standing_statistics import check_standing, generating_networks
 from ganforge.training.state import checkpoint as checkpoints
 
@@ -24,7 +24,6 @@ class TrainedModel:
     networks: dict[str, nn.Module]
     """Averaged networks by role, with the batch statistics that the pipeline file asks for, in
     eval mode, without gradients."""
-    spec: ImageSpec
     nimg: int
 
 
@@ -51,9 +50,9 @@ def load_trained(context: RunContext, device: torch.device) -> TrainedModel:
     """
     folder = checkpoints_dir(context) / checkpoints.directory_name(newest_nimg(context))
     saved = checkpoints.load(folder)
-    architecture = build_architecture(context.config)
     spec = ImageSpec.from_dict(saved.state["spec"])
-    built = architecture.networks(spec)
+    architecture = context.components.bound_architecture(spec)
+    built = architecture.networks()
     networks = {role: built[role] for role in architecture.ema_roles}
     for role, network in networks.items():
         prefix = f"{role}."
@@ -73,6 +72,6 @@ def load_trained(context: RunContext, device: torch.device) -> TrainedModel:
             to_channels_last(network)
         network.to(device).eval().requires_grad_(False)
     config = context.config.train.standing_statistics
-    check_standing(architecture, networks, spec, config)
-    networks = generating_networks(architecture, networks, spec, config)
-    return TrainedModel(architecture, networks, spec, int(saved.state["nimg"]))
+    check_standing(architecture, networks, config)
+    networks = generating_networks(architecture, networks, config)
+    return TrainedModel(architecture, networks, int(saved.state["nimg"]))

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from ganforge.config.models import LossConfig, ModelConfig, PipelineConfig, TrainConfig
 from ganforge.errors import ConfigError, PluginContractError
-from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.architecture import Architecture, Reads
+from ganforge.interfaces.conditions import CONDITIONS
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.spec import ImageSpec
+from ganforge.registry.components import resolve
 from ganforge.registry.plugins import get_registry
-from ganforge.training.build import build_architecture, build_objective, build_run
+from ganforge.training.build import build_run
 from ganforge.training.engine.loop import train
 from ganforge.training.engine.meter import Meter
 from ganforge.training.runtime import Runtime
@@ -27,7 +29,6 @@ _OBJECTIVES: tuple[Mapping[str, Any], ...] = (
     {"name": "wasserstein", "regularizers": ["gradient_penalty"]},
     {"name": "least_squares"},
 )
-_CONDITIONS = ("label", "attributes", "text")
 _CLASS_NAMES = ("cat", "dog", "bird")
 _NUM_FRAMES = 3
 MICRO_BATCH = 4
@@ -73,10 +74,15 @@ def cases_of(name: str) -> list[Case]:
         PluginContractError: it refuses every size and objective that is tried.
     """
     architecture = get_registry().find(Architecture, name)
-    required = tuple(f for f in _CONDITIONS if f in architecture.inputs)
-    optional = tuple(f for f in _CONDITIONS if f in architecture.optional_inputs)
+    reads = _reads(architecture)
+    required = tuple(f for f in CONDITIONS if f in reads.required)
+    optional = tuple(f for f in CONDITIONS if f in reads.optional)
     kinds = [required] if not optional else [required, required + optional]
     return [_smallest(architecture, conditions) for conditions in kinds]
+
+
+def _reads(architecture: type[Architecture[Any]]) -> Reads:
+    return architecture.reads(architecture.Config(**architecture.example_options))
 
 
 def _smallest(architecture: type[Architecture[Any]], conditions: tuple[str, ...]) -> Case:
@@ -86,7 +92,8 @@ def _smallest(architecture: type[Architecture[Any]], conditions: tuple[str, ...]
             _config(architecture, objective), _spec(architecture, side, conditions), conditions
         )
         try:
-            build_architecture(case.config).check(case.spec, build_objective(case.config))
+            components = resolve(case.config)
+            components.bound_architecture(case.spec).check(components.objective)
         except ConfigError as err:
             reason = str(err)
         else:
@@ -110,7 +117,7 @@ def _config(architecture: type[Architecture[Any]], objective: Mapping[str, Any])
 
 
 def _spec(architecture: type[Architecture[Any]], side: int, conditions: Sequence[str]) -> ImageSpec:
-    fields = {*architecture.inputs, *architecture.optional_inputs}
+    fields = _reads(architecture)
     return ImageSpec(
         side,
         side,
@@ -146,7 +153,7 @@ def make_fields(case: Case, step: int, slot: int) -> dict[str, Tensor]:
     """One slot's fields at one step, as a loader yields them."""
     generator = torch.Generator().manual_seed(1000 * step + slot)
     architecture = get_registry().find(Architecture, case.name)
-    names = dict.fromkeys((*architecture.inputs, *case.conditions))
+    names = dict.fromkeys((*_reads(architecture).required, *case.conditions))
     return {name: _field(name, case.spec, generator) for name in names}
 
 
@@ -194,7 +201,7 @@ def start(case: Case, num_steps: int = 1) -> TrainingRun:
     total_kimg = num_steps * case.config.train.batch_size / 1000
     settings = case.config.train.model_copy(update={"total_kimg": total_kimg})
     config = case.config.model_copy(update={"train": settings})
-    return build_run(config, case.spec, Runtime(precision="fp32"))
+    return build_run(resolve(config), case.spec, Runtime(precision="fp32"))
 
 
 def train_case(case: Case, run: TrainingRun) -> TrainingRun:

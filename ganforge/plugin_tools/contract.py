@@ -28,8 +28,11 @@ from ganforge.plugin_tools.cases import (
     start,
     train_case,
 )
-from ganforge.plugin_tools.objective_contract import check_objective_is_followed_or_refused
-from ganforge.training.build import build_architecture
+from ganforge.plugin_tools.objective_contract import (
+    check_objective_is_followed_or_refused,
+    check_reports,
+)
+from ganforge.registry.components import resolve
 from ganforge.training.engine.loop import make_batches, make_stepper
 from ganforge.training.state import checkpoint
 from ganforge.training.state.run_state import TrainingRun
@@ -61,12 +64,13 @@ class _Watched(Blend):
 
 def check_builds(case: Case) -> None:
     """networks() and phases() fit together, and every network is trained by some phase."""
-    architecture = build_architecture(case.config)
-    for name in (*architecture.inputs, *architecture.optional_inputs):
+    architecture = resolve(case.config).bound_architecture(case.spec)
+    reads = architecture.reads(architecture.config)
+    for name in (*reads.required, *reads.optional):
         near = difflib.get_close_matches(name, _FIELDS, 1, 0.8)
         if name not in _FIELDS and near:
             raise broken(case, f"inputs names '{name}'.", f"Did you mean '{near[0]}'?")
-    networks = architecture.networks(case.spec)
+    networks = architecture.networks()
     missing = [role for role in architecture.ema_roles if role not in networks]
     if missing:
         raise broken(case, f"ema_roles names {missing}.", "Return them from networks().")
@@ -214,11 +218,11 @@ def check_generate_is_batch_independent(case: Case) -> None:
                 )
 
 
-def check_discriminator_scores_alone(case: Case) -> None:
-    """Where `scores_alone` says so, an image's score does not depend on the others."""
+def check_discriminator_is_per_sample(case: Case) -> None:
+    """Where `per_sample_discriminator` says so, an image's score does not depend on the others."""
     run = start(case)
     architecture = run.architecture
-    if not (isinstance(architecture, NoiseToImage) and architecture.scores_alone):
+    if not (isinstance(architecture, NoiseToImage) and architecture.per_sample_discriminator):
         return
     batch = next(iter(make_batches(run, [make_fields(case, 0, 0)])))
     nets, img, c = run.nets.modules(), batch.image, architecture.condition(batch)
@@ -229,7 +233,8 @@ def check_discriminator_scores_alone(case: Case) -> None:
     if not gap <= _BATCH_TOLERANCE:
         raise broken(
             case,
-            f"`scores_alone` is set, but among others an image has another score (by {gap:.3g}).",
+            f"`per_sample_discriminator` is true, but among others an image has another score (by "
+            f"{gap:.3g}).",
             "Leave it out where the discriminator has batch statistics, dropout or spectral norm.",
         )
 
@@ -320,8 +325,9 @@ CHECKS: Mapping[str, Check] = {
     "gradients reach all parameters": check_gradients_reach_all_parameters,
     "output": check_output,
     "generate is batch-independent": check_generate_is_batch_independent,
-    "scores alone": check_discriminator_scores_alone,
+    "per-sample discriminator": check_discriminator_is_per_sample,
     "objective is followed": check_objective_is_followed_or_refused,
+    "reports": check_reports,
     "latents blend": check_latents_blend,
     "resume is exact": check_resume_is_exact,
 }

@@ -1,49 +1,89 @@
-"""What the pipeline file asks of the objective is followed by an architecture, or refused."""
+"""What the pipeline file asks of the objective is followed by an architecture, or refused.
 
-from dataclasses import replace
+The checks compare values, not names: a term that an architecture computes anew, or reports that do
+not belong to the loss, are found whatever they are called.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+from pydantic import Field
 from torch import Tensor
 
-from ganforge.config.models import ComponentConfig, LossConfig
+from ganforge.config.models import ComponentConfig, LossConfig, StrictModel
 from ganforge.errors import ConfigError
 from ganforge.interfaces.architecture import Phase
 from ganforge.interfaces.batch import Batch, Networks
-from ganforge.interfaces.objective import PenaltyInput, Terms
+from ganforge.interfaces.objective import ObjectiveTerm, PenaltyInput, Scores, Terms
 from ganforge.plugin_tools.cases import Case, broken, start, train_case
 from ganforge.training.state.run_state import TrainingRun
 
 _PENALTY_CURE = "Give each phase its network's by `with_penalties`, or refuse them in check()."
-_MATCHING_CURE = "Call super().discriminator_terms, or set supports_matching = False."
+_TERM_CURE = (
+    "Return what objective.discriminator gives, under its names, or refuse it in check() "
+    "(objective.refuse_term)."
+)
+_CONDITION_CURE = (
+    "Pass `conditioned=Conditioned(...)` to objective.discriminator, or refuse the term in check() "
+    "(objective.refuse_term)."
+)
 _N_CRITIC_CURE = "Give the generator's phases every=objective.n_critic, or refuse it in check()."
 _ADA_CURE = (
-    "Show the discriminator objective.augment(img) and call objective.augmentation.observe with "
-    "its logits of real images, or refuse it in check()."
+    "Show the discriminator objective.augment(img), and call objective.discriminator with its "
+    "logits of real images, or refuse it in check()."
 )
+_REPORT_CURE = "Leave reports of logits and accuracies to objective.discriminator."
 
 
 def check_objective_is_followed_or_refused(case: Case) -> None:
     """What the pipeline file asks of the loss and of ADA has an effect, or is refused."""
     loss = case.config.loss
-    penalties = [*loss.regularizers, ComponentConfig(name="r1", every=1)]
+    penalties = (*loss.regularizers, ComponentConfig(name="r1", every=1))
+    penalized, slower = _with(loss, regularizers=penalties), _with(loss, n_critic=2)
     for asked, update, is_followed, cure in (
-        ("regularizers", {"loss": _with(loss, regularizers=penalties)}, _penalises, _PENALTY_CURE),
-        ("n_critic", {"loss": _with(loss, n_critic=2)}, _has_slower_phase, _N_CRITIC_CURE),
-        ("augment", {"augment": ComponentConfig(name="ada")}, _is_observed, _ADA_CURE),
-        ("matching", {"loss": _with(loss, matching=1.0)}, _has_matching_term, _MATCHING_CURE),
-        ("relativistic", {"loss": LossConfig(name="relativistic")}, _is_trained, ""),
+        ("loss.regularizers", {"loss": penalized}, _penalizes, _PENALTY_CURE),
+        ("loss.n_critic", {"loss": slower}, _has_slower_phase, _N_CRITIC_CURE),
+        ("loss.terms", {}, _follows_terms, _TERM_CURE),
+        ("augment", {"augment": ComponentConfig(name="ada")}, _adapts, _ADA_CURE),
+        ("loss.name: relativistic", {"loss": LossConfig(name="relativistic")}, _is_trained, ""),
     ):
-        changed = replace(case, config=case.config.model_copy(update=update))
-        try:
-            run = start(changed)
-        except ConfigError:
-            continue
-        if not is_followed(changed, run):
+        changed = _changed(case, update)
+        run = _started(changed)
+        if run is not None and not is_followed(changed, run):
             raise broken(case, f"{asked} of the pipeline file has no effect.", cure)
+    _check_mismatched_pairs(case)
+
+
+def check_reports(case: Case) -> None:
+    """Logged logits and accuracies are those of the loss; sign accuracies only if signs count."""
+    for name in ("hinge", "wasserstein"):
+        changed = _changed(case, {"loss": _with(case.config.loss, name=name, regularizers=())})
+        run = _started(changed)
+        if run is None:
+            continue
+        seen = _Seen().watch(run)
+        train_case(changed, run)
+        fault = seen.fault(run.objective.loss.logit_sign_is_class)
+        if fault:
+            raise broken(case, f"with loss.name={name}, {fault}.", _REPORT_CURE)
 
 
 def _with(loss: LossConfig, **settings: Any) -> LossConfig:
     return loss.model_copy(update=settings)
+
+
+def _changed(case: Case, update: Mapping[str, Any]) -> Case:
+    return replace(case, config=case.config.model_copy(update=dict(update)))
+
+
+def _started(case: Case) -> TrainingRun | None:
+    """A run of the case; None if the architecture refuses it."""
+    try:
+        return start(case)
+    except ConfigError:
+        return None
 
 
 def _is_trained(case: Case, run: TrainingRun) -> bool:
@@ -51,50 +91,180 @@ def _is_trained(case: Case, run: TrainingRun) -> bool:
     return True
 
 
-def _penalises(case: Case, run: TrainingRun) -> bool:
-    penalty, calls = run.objective.regularizers[-1], []
-    penalise = penalty.penalty
+def _penalizes(case: Case, run: TrainingRun) -> bool:
+    """Whether each value that the penalty returns is among a phase's terms."""
+    penalty, returned = run.objective.regularizers[-1], list[float]()
+    penalize = penalty.penalty
 
-    def counted(inputs: PenaltyInput) -> Tensor | None:
-        calls.append(inputs)
-        return penalise(inputs)
+    def noted(inputs: PenaltyInput) -> Tensor | None:
+        value = penalize(inputs)
+        if value is not None:
+            returned.append(float(value.detach()))
+        return value
 
-    penalty.penalty = counted  # type: ignore[method-assign]
-    train_case(case, run)
-    return bool(calls)
+    penalty.penalty = noted  # type: ignore[method-assign]
+    terms = [value for found in _terms_of(case, run) for value in found.values()]
+    return bool(returned) and all(_among(value, terms) for value in returned)
 
 
 def _has_slower_phase(case: Case, run: TrainingRun) -> bool:
     return any(phase.every > 1 and not phase.lazy for phase in run.phases)
 
 
-def _has_matching_term(case: Case, run: TrainingRun) -> bool:
+class _ProbeConfig(StrictModel):
+    weight: float = Field(1.0, description="Factor on the term.")
+
+
+class _Probe(ObjectiveTerm[_ProbeConfig]):
+    """A term of known size: the mean square of the generated images' logits."""
+
+    name, Config = "probe", _ProbeConfig
+
+    def discriminator(self, scores: Scores) -> Terms:
+        return {self.name: self.config.weight * (1 + scores.gen.float().square().mean())}
+
+
+def _follows_terms(case: Case, run: TrainingRun) -> bool:
+    """Whether the phases' loss grows in proportion to the weight of a term."""
+
+    def total(weight: float) -> float:
+        fresh = start(case)
+        probe = _Probe(_ProbeConfig(weight=weight))
+        objective = replace(fresh.objective, terms=(probe,))
+        fresh.phases = fresh.architecture.phases(objective)
+        return _first_discriminator_loss(case, fresh)
+
+    return _is_linear(total(0.0), total(1.0), total(2.0))
+
+
+def _check_mismatched_pairs(case: Case) -> None:
+    """Wrong conditions count as much as `loss.terms` says, or are refused."""
     if not case.conditions:
-        return True  # there are no wrong ones
-    names: set[str] = set()
+        return
+
+    def with_weight(weight: float) -> TrainingRun | None:
+        term = ComponentConfig(name="mismatched_pairs", weight=weight)
+        return _started(_changed(case, {"loss": _with(case.config.loss, terms=(term,))}))
+
+    single, double = with_weight(1.0), with_weight(2.0)
+    if single is None or double is None:
+        return
+    losses = [_first_discriminator_loss(case, run) for run in (start(case), single, double)]
+    if not _is_linear(*losses):
+        raise broken(
+            case, "'mismatched_pairs' does not act with the weight it is given.", _CONDITION_CURE
+        )
+
+
+def _is_linear(none: float, single: float, double: float) -> bool:
+    scale = max(1.0, abs(single))
+    has_effect = abs(single - none) > 1e-6 * scale
+    return has_effect and abs((double - single) - (single - none)) < 1e-4 * scale
+
+
+def _first_discriminator_loss(case: Case, run: TrainingRun) -> float:
+    """Sum over the first step of all phases that do not train a generating network."""
+    generating = set(run.architecture.ema_roles)
+    names = {phase.name for phase in run.phases if not generating & set(phase.trains)}
+    found = _terms_of(case, run, only=names)
+    return sum(value for terms in found for value in terms.values())
+
+
+def _terms_of(case: Case, run: TrainingRun, only: set[str] | None = None) -> list[dict[str, float]]:
+    """The terms of each phase that ran in one step, as numbers."""
+    found: list[dict[str, float]] = []
 
     def noted(phase: Phase) -> Phase:
         def loss(nets: Networks, batch: Batch) -> Terms:
             terms = phase.loss(nets, batch)
-            names.update(terms)
+            if only is None or phase.name in only:
+                found.append({name: float(term.detach()) for name, term in terms.items()})
             return terms
 
         return replace(phase, loss=loss)
 
-    run.phases = [noted(phase) for phase in run.phases]
+    # Discriminators first: what they see must not depend on a generator's update.
+    generating = set(run.architecture.ema_roles)
+    phases = sorted(run.phases, key=lambda p: bool(generating & set(p.trains)))
+    run.phases = [noted(phase) for phase in phases]
     train_case(case, run)
-    return any("matching" in name for name in names)
+    return found
 
 
-def _is_observed(case: Case, run: TrainingRun) -> bool:
-    augmentation, calls = run.objective.augmentation, []
+def _among(value: float, values: list[float]) -> bool:
+    return any(abs(value - other) <= 1e-5 * max(1.0, abs(value)) for other in values)
+
+
+def _adapts(case: Case, run: TrainingRun) -> bool:
+    """Whether ADA observes the logits of the loss."""
+    augmentation, observed = run.objective.augmentation, list[float]()
     assert augmentation is not None
     observe = augmentation.observe
 
-    def counted(real_logits: Tensor) -> None:
-        calls.append(real_logits)
+    def noted(real_logits: Tensor) -> None:
+        observed.append(_mean(real_logits))
         observe(real_logits)
 
-    augmentation.observe = counted  # type: ignore[method-assign]
+    augmentation.observe = noted  # type: ignore[method-assign]
+    seen = _Seen().watch(run)
     train_case(case, run)
-    return bool(calls)
+    return bool(observed) and all(_among(value, seen.logits("real")) for value in observed)
+
+
+@dataclass
+class _Seen:
+    """The logits that reached the loss, and what was reported."""
+
+    pairs: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    reports: dict[str, list[float]] = field(default_factory=dict)
+
+    def watch(self, run: TrainingRun) -> "_Seen":
+        """Record what passes through the run's loss and reports from now on."""
+        loss = run.objective.loss
+        discriminate: Callable[[Tensor, Tensor], Tensor] = loss.discriminator
+
+        def noted(real_logits: Tensor, gen_logits: Tensor) -> Tensor:
+            self.pairs.append((real_logits.detach().float(), gen_logits.detach().float()))
+            return discriminate(real_logits, gen_logits)
+
+        def reporting(phase: Phase) -> Phase:
+            def phase_loss(nets: Networks, batch: Batch) -> Terms:
+                terms = phase.loss(nets, batch)
+                for name, values in batch.reports.items():
+                    self.reports.setdefault(name, []).extend(map(float, values))
+                return terms
+
+            return replace(phase, loss=phase_loss)
+
+        loss.discriminator = noted  # type: ignore[method-assign]
+        run.phases = [reporting(phase) for phase in run.phases]
+        return self
+
+    def logits(self, side: str) -> list[float]:
+        """Means of the logits that the loss got."""
+        index = ("real", "gen").index(side)
+        return [_mean(pair[index]) for pair in self.pairs]
+
+    def fault(self, sign_is_class: bool) -> str:
+        """What is wrong with the reports; empty if nothing."""
+        expected = {
+            "logits/real": self.logits("real"),
+            "logits/gen": self.logits("gen"),
+            "accuracy/real": [_mean(real > 0) for real, _ in self.pairs],
+            "accuracy/gen": [_mean(gen < 0) for _, gen in self.pairs],
+        }
+        for name, values in expected.items():
+            reported = self.reports.get(name, [])
+            if name.startswith("accuracy") and not sign_is_class:
+                if reported:
+                    return f"'{name}' is reported, but the sign of a logit means no class"
+            elif not reported:
+                return f"'{name}' is not reported"
+            elif not all(_among(value, values) for value in reported):
+                return f"'{name}' is not what the loss was computed from"
+        return ""
+
+
+def _mean(value: Tensor) -> float:
+    with torch.no_grad():
+        return float(value.detach().float().mean())

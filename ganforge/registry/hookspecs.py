@@ -9,7 +9,7 @@ import pluggy
 
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.metric import FeatureExtractor, Metric
-from ganforge.interfaces.objective import AdversarialLoss, Augmentation, Regularizer
+from ganforge.interfaces.objective import AdversarialLoss, Augmentation, ObjectiveTerm, Regularizer
 from ganforge.interfaces.source import Source
 from ganforge.interfaces.stage import Stage
 from ganforge.interfaces.text_encoder import TextEncoder
@@ -32,6 +32,12 @@ def ganforge_losses() -> list[type[AdversarialLoss[Any]]]:
 @hookspec
 def ganforge_regularizers() -> list[type[Regularizer[Any]]]:
     """Penalties and weight projections for `loss.regularizers`."""
+    return []
+
+
+@hookspec
+def ganforge_objective_terms() -> list[type[ObjectiveTerm[Any]]]:
+    """Terms added to the adversarial loss, for `loss.terms`."""
     return []
 
 

@@ -22,7 +22,7 @@ from ganforge.errors import (
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.component import Component
 from ganforge.interfaces.metric import FeatureExtractor, Metric
-from ganforge.interfaces.objective import AdversarialLoss, Augmentation, Regularizer
+from ganforge.interfaces.objective import AdversarialLoss, Augmentation, ObjectiveTerm, Regularizer
 from ganforge.interfaces.source import Source
 from ganforge.interfaces.stage import Stage
 from ganforge.interfaces.text_encoder import TextEncoder
@@ -33,6 +33,7 @@ _HOOKS: Mapping[type[Component[Any]], str] = {
     Architecture: "ganforge_architectures",
     AdversarialLoss: "ganforge_losses",
     Regularizer: "ganforge_regularizers",
+    ObjectiveTerm: "ganforge_objective_terms",
     Augmentation: "ganforge_augmentations",
     Metric: "ganforge_metrics",
     FeatureExtractor: "ganforge_feature_extractors",

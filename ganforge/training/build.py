@@ -3,26 +3,22 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from ganforge.config.models import PipelineConfig
-from ganforge.errors import ConfigError, PluginContractError
-from ganforge.interfaces.architecture import Architecture, Phase
+from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.batch import Networks
-from ganforge.interfaces.objective import AdversarialLoss, Augmentation, Objective, Regularizer
+from ganforge.interfaces.components import Components
 from ganforge.interfaces.spec import ImageSpec
-from ganforge.layers.minibatch import MinibatchStdDev
 from ganforge.layers.sync_batchnorm import convert_sync_batchnorm
-from ganforge.registry.plugins import Registry, get_registry
 from ganforge.training.engine.ema import Ema
 from ganforge.training.engine.optimizers import build_optimizers
 from ganforge.training.engine.progress import seed_slot
-from ganforge.training.engine.standing_statistics import check_standing
-from ganforge.training.preflight import check_objective, warn_of_conditions, warn_of_objective
+from ganforge.training.preflight import check_trainable, choose_slots
 from ganforge.training.runtime import Runtime
 from ganforge.training.state.run_state import TrainingRun
 
@@ -31,44 +27,15 @@ log = logging.getLogger(__name__)
 # CPU gains at most a fifth (StyleGAN2; DCGAN nothing), so that it takes longer to pay.
 _MIN_COMPILED_STEPS = 500
 _MIN_COMPILED_STEPS_CPU_FP32 = 20_000
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_FEW_FOR_BATCHNORM = 8
-
-
-def build_architecture(
-    config: PipelineConfig, registry: Registry | None = None
-) -> Architecture[Any]:
-    """The architecture that the pipeline file names, with its options."""
-    registry = registry or get_registry()
-    return registry.build(Architecture, config.model.architecture, config.model.options, "model")
-
-
-def build_objective(config: PipelineConfig, registry: Registry | None = None) -> Objective:
-    """The loss, regularizers and augmentation that the pipeline file names."""
-    registry = registry or get_registry()
-    loss = config.loss
-    return Objective(
-        loss=registry.build(AdversarialLoss, loss.name, loss.options, "loss"),
-        regularizers=tuple(
-            registry.build(Regularizer, r.name, r.options, f"loss.regularizers[{index}]")
-            for index, r in enumerate(loss.regularizers)
-        ),
-        augmentation=None
-        if config.augment is None
-        else registry.build(Augmentation, config.augment.name, config.augment.options, "augment"),
-        n_critic=loss.n_critic,
-        matching=loss.matching,
-        unroll=loss.unroll,
-    )
 
 
 def build_run(
-    config: PipelineConfig, spec: ImageSpec, runtime: Runtime, num_slots: int | None = None
+    components: Components, spec: ImageSpec, runtime: Runtime, num_slots: int | None = None
 ) -> TrainingRun:
-    """Build everything that trains, with weights initialised from `train.seed`.
+    """Build everything that trains, with weights initialized from `train.seed`.
 
     Args:
-        config: the resolved pipeline file.
+        components: what the pipeline file chooses.
         spec: what the images look like.
         runtime: device and ranks.
         num_slots: the slots of the checkpoint that will be restored, if any.
@@ -76,27 +43,22 @@ def build_run(
     Raises:
         ConfigError: batch, slots and ranks do not fit; a combination is forbidden.
     """
-    architecture, objective = build_architecture(config), build_objective(config)
-    check_objective(architecture, spec, objective)
+    config, objective = components.config, components.objective
+    architecture = components.bound_architecture(spec)
     num_slots = choose_slots(config, runtime.world_size, num_slots)
-    modules = build_networks(architecture, spec, config, runtime)
-    warn_of_objective(objective, modules.values())
-    warn_of_conditions(architecture, spec, objective)
-    check_standing(architecture, modules, spec, config.train.standing_statistics)
-    ema = Ema(
-        modules, architecture.ema_roles, config.train.ema_halflife_kimg, config.train.ema_rampup
-    )
+    check_trainable(architecture, objective, config.train, num_slots)
+    modules = build_networks(architecture, config, runtime)
     phases = architecture.phases(objective)
-    check_phases(architecture, phases, modules)
     optimizers = build_optimizers(architecture, phases, modules, config.train)
     run = TrainingRun(
         config=config,
-        spec=spec,
         architecture=architecture,
         objective=objective,
         runtime=runtime,
         nets=Networks(modules, compile_networks(modules, config, runtime)),
-        ema=ema,
+        ema=Ema(
+            modules, architecture.ema_roles, config.train.ema_halflife_kimg, config.train.ema_rampup
+        ),
         phases=phases,
         optimizers=optimizers,
         num_slots=num_slots,
@@ -113,11 +75,11 @@ def build_run(
 
 
 def build_networks(
-    architecture: Architecture[Any], spec: ImageSpec, config: PipelineConfig, runtime: Runtime
+    architecture: Architecture[Any], config: PipelineConfig, runtime: Runtime
 ) -> dict[str, nn.Module]:
-    """Initialised networks on the device, in the memory format that the device likes."""
+    """Initialized networks on the device, in the fastest memory format of the device."""
     seed_slot(config.train.seed, 0, "weights", 0)
-    modules = architecture.networks(spec)
+    modules = architecture.networks()
     for role, module in modules.items():
         if config.train.channels_last:
             to_channels_last(module)
@@ -136,97 +98,6 @@ def to_channels_last(module: nn.Module) -> None:
     for parameter in module.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-
-
-def choose_slots(config: PipelineConfig, world_size: int, fixed: int | None) -> int:
-    """The number of slots, checked against batch size and ranks.
-
-    Raises:
-        ConfigError: they do not divide each other.
-    """
-    batch_size = config.train.batch_size
-    slots = fixed or config.train.slots or world_size
-    if batch_size % slots:
-        down, up = max(slots, batch_size // slots * slots), -(-batch_size // slots) * slots
-        raise ConfigError(
-            f"train.batch_size={batch_size} cannot be cut into {slots} equal slots (train.slots, "
-            f"by default the number of ranks). Use a multiple of {slots}, e.g. {down} or {up}."
-        )
-    if slots % world_size:
-        raise ConfigError(
-            f"{slots} slots cannot be spread evenly over {world_size} ranks. Launch with a number "
-            f"of processes that divides {slots}"
-            + (", which the checkpoint has fixed." if fixed else ", or change train.slots.")
-        )
-    return slots
-
-
-def check_groups(modules: Iterable[nn.Module], num_images: int) -> None:
-    """Refuse slots that minibatch standard deviation cannot cut into its groups.
-
-    Raises:
-        ConfigError: says which numbers would do.
-    """
-    for size in _group_sizes(modules):
-        if num_images % min(size, num_images):
-            raise ConfigError(
-                f"Each slot has {num_images} images (train.batch_size / train.slots), which "
-                f"minibatch standard deviation cannot cut into groups of {size}. Choose a multiple "
-                f"of {size}, or another group size in `model`."
-            )
-
-
-def _group_sizes(modules: Iterable[nn.Module]) -> list[int]:
-    layers = [layer for module in modules for layer in module.modules()]
-    return [m.group_size for m in layers if isinstance(m, MinibatchStdDev) and m.group_size]
-
-
-def warn_of_small_slots(modules: Iterable[nn.Module], num_images: int) -> None:
-    """Say where a slot has fewer images than its networks' statistics are made for.
-
-    Args:
-        modules: the networks.
-        num_images: images per slot.
-    """
-    modules = list(modules)
-    layers = [layer for module in modules for layer in module.modules()]
-    groups = _group_sizes(modules)
-    cure = "Lower train.slots, or raise train.batch_size, to keep what the recipe does."
-    if groups and max(groups) > num_images:
-        log.warning(
-            "Each slot has %d images, but minibatch standard deviation is made for groups of %d: "
-            "it %s. %s",
-            num_images,
-            max(groups),
-            "is always 0" if num_images == 1 else f"takes groups of {num_images}",
-            cure,
-        )
-    if any(isinstance(m, _BATCH_NORMS) for m in layers) and num_images < _FEW_FOR_BATCHNORM:
-        log.warning("Each slot has %d images, few for BatchNorm's statistics. %s", num_images, cure)
-
-
-def check_phases(
-    architecture: Architecture[Any], phases: list[Phase], modules: Mapping[str, nn.Module]
-) -> None:
-    """Refuse phases that name unknown networks or share a name.
-
-    Raises:
-        PluginContractError: they do.
-    """
-    names = [phase.name for phase in phases]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise PluginContractError(
-            f"Architecture '{architecture.name}' has several phases named {repeated}; a name seeds "
-            f"the phase's noise and must be unique."
-        )
-    for phase in phases:
-        unknown = [role for role in phase.trains if role not in modules]
-        if unknown:
-            raise PluginContractError(
-                f"Phase '{phase.name}' of '{architecture.name}' trains {unknown}, but networks() "
-                f"returns {sorted(modules)}."
-            )
 
 
 def compile_networks(

@@ -1,7 +1,6 @@
-"""What a run reads: which fields, what the model is told of them, and where the loader starts."""
+"""What a run reads from its shards: fields, the spec they make, and the loader."""
 
 import logging
-from typing import Any
 
 import torch
 
@@ -10,76 +9,56 @@ from ganforge.data.loader import SlotLoader
 from ganforge.data.prepare.embed import build_encoder
 from ganforge.data.shards.index import DatasetIndex
 from ganforge.errors import ConfigError, DataError
-from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.architecture import Reads
 from ganforge.interfaces.batch import Batch
+from ganforge.interfaces.conditions import CONDITIONS
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.text_encoder import describe_encoding, same_encoding
 from ganforge.training.engine.make_batch import make_batch
 from ganforge.training.state.run_state import TrainingRun
 
 log = logging.getLogger(__name__)
-# What an architecture calls its input, and where a data set of single images keeps it.
-_CONDITIONS = ("label", "attributes", "text")
 
 
 def choose_fields(
-    config: PipelineConfig, architecture: Architecture[Any], index: DatasetIndex
+    config: PipelineConfig, name: str, reads: Reads, index: DatasetIndex
 ) -> tuple[str, ...]:
-    """The fields to read: all that the architecture needs, and what it can use of the rest.
+    """The fields to load: all that the architecture needs, and what it can use of the rest.
+
+    Args:
+        config: `data.use_labels` excludes optional labels, or requires them.
+        name: of the architecture.
+        reads: what the architecture reads with its options.
+        index: of the shards.
 
     Raises:
-        ConfigError: `data.use_labels` is not what the architecture can do.
         DataError: a needed field is not in the data.
     """
-    check_labels(config, architecture)
-    has, wanted = index.fields.keys(), [*architecture.inputs]
+    has, wanted = index.fields.keys(), [*reads.required]
     use_labels = config.data.use_labels
-    for name in architecture.optional_inputs:
-        if name in has and not (name == "label" and use_labels is False):
-            wanted.append(name)
+    for field in reads.optional:
+        if field in has and not (field == "label" and use_labels is False):
+            wanted.append(field)
     if use_labels and "label" not in wanted:
         wanted.append("label")
-    missing = [name for name in wanted if name not in has]
+    missing = [field for field in wanted if field not in has]
     if missing == ["text"]:
         raise DataError(
-            f"'{architecture.name}' draws captions, but the data set has no embeddings of them "
+            f"'{name}' draws captions, but the data set has no embeddings of them "
             f"(field 'text'); it has {', '.join(sorted(has))}. Make them with `ganforge data embed "
             f"SHARDS OUT --encoder word-vectors path=words.txt` (or another encoder) and set "
             f"data.shards to OUT, or set data.text_encoder before `prepare`."
         )
     if missing:
         raise DataError(
-            f"'{architecture.name}' needs the fields {', '.join(missing)}, which the data set does "
+            f"'{name}' needs the fields {', '.join(missing)}, which the data set does "
             f"not have; it has {', '.join(sorted(has))}. Prepare it from a source with them "
             f"(labels: a folder per class), or choose another architecture."
         )
-    unused = [name for name in _CONDITIONS if name in has and name not in wanted]
+    unused = [field for field in CONDITIONS if field in has and field not in wanted]
     if unused:
         log.info("The data set has %s, which this run does not use.", " and ".join(unused))
     return tuple(wanted)
-
-
-def check_labels(config: PipelineConfig, architecture: Architecture[Any]) -> None:
-    """Refuse a `data.use_labels` that the architecture cannot follow, whatever the data.
-
-    Raises:
-        ConfigError: labels are asked for and it takes none, or refused and it needs them.
-    """
-    use_labels, name = config.data.use_labels, architecture.name
-    takes_label = "label" in (*architecture.inputs, *architecture.optional_inputs)
-    if use_labels and not takes_label:
-        choice = "a class-conditional architecture"
-        if "condition" in type(architecture.config).model_fields:
-            choice = f"what '{name}' is told by model.condition: auto"
-        raise ConfigError(
-            f"data.use_labels is true, but '{name}' as it is set up takes no labels. Remove it, or "
-            f"choose {choice}."
-        )
-    if use_labels is False and "label" in architecture.inputs:
-        raise ConfigError(
-            f"data.use_labels is false, but '{name}' as it is set up needs labels. Remove it, or "
-            f"choose an unconditional architecture or model.condition."
-        )
 
 
 def model_spec(config: PipelineConfig, index: DatasetIndex, fields: tuple[str, ...]) -> ImageSpec:
@@ -135,7 +114,7 @@ def check_encoder(config: PipelineConfig, index: DatasetIndex, location: str) ->
     )
 
 
-def expected_spec(config: PipelineConfig, architecture: Architecture[Any]) -> ImageSpec | None:
+def expected_spec(config: PipelineConfig, reads: Reads) -> ImageSpec | None:
     """What the networks will be built for, as far as the pipeline file alone tells.
 
     It is good enough to refuse what cannot work before data are prepared: conditions that the
@@ -145,7 +124,7 @@ def expected_spec(config: PipelineConfig, architecture: Architecture[Any]) -> Im
     if size is None:
         return None
     channels = config.data.channels or 3
-    needs = architecture.inputs
+    needs = reads.required
     return ImageSpec(
         *size,
         channels=channels,

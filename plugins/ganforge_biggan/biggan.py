@@ -78,27 +78,27 @@ class Biggan(BigganFamily[BigganConfig]):
     paper = "Brock et al. 2019, arXiv:1809.11096"
     example_options = {"z_dim": 6, "channels": 2, "shared_dim": 4, "attention": 8}
 
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse, beside what the family refuses, a z that cannot be cut into equal parts."""
-        num_parts = Layout(self.config, spec, self.name).doublings + 1
+        num_parts = Layout(self.config, self.spec, self.name).doublings + 1
         if self.z_dim % num_parts:
             raise ConfigError(
                 f"model.z_dim={self.z_dim}: 'biggan' cuts z into {num_parts} equal parts at "
-                f"{spec.height}x{spec.width}, one for the first layer and one for each block. "
-                f"Use a multiple of {num_parts}, such as {20 * num_parts} (20 a part, as in the "
-                f"paper)."
+                f"{self.spec.height}x{self.spec.width}, one for the first layer and one for each "
+                f"block. Use a multiple of {num_parts}, such as {20 * num_parts} (20 a part, as in "
+                f"the paper)."
             )
-        super().check(spec, objective)
+        super().check(objective)
 
-    def generator(self, spec: ImageSpec, layout: Layout) -> nn.Module:
+    def generator(self, layout: Layout) -> nn.Module:
         """A block for each grid, and a part of z for each block."""
-        return BigganGenerator(self.config, spec, layout)
+        return BigganGenerator(self.config, self.spec, layout)
 
-    def discriminator_layers(self, spec: ImageSpec, layout: Layout) -> list[nn.Module]:
+    def discriminator_layers(self, layout: Layout) -> list[nn.Module]:
         """Residual blocks, with attention where it is asked for."""
         widths = scaled(layout.discriminator_widths, self.config.channels)
         layers: list[nn.Module] = []
-        steps = zip([spec.channels, *widths], widths, layout.down_sides(), strict=False)
+        steps = zip([self.spec.channels, *widths], widths, layout.down_sides(), strict=False)
         for index, (before, after, side) in enumerate(steps):
             halves = index < layout.num_down
             layers += [

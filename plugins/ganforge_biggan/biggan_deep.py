@@ -154,14 +154,14 @@ class BigganDeep(BigganFamily[BigganDeepConfig]):
     paper = "Brock et al. 2019, arXiv:1809.11096"
     example_options = {"z_dim": 6, "channels": 2, "shared_dim": 4, "attention": 8}
 
-    def generator(self, spec: ImageSpec, layout: Layout) -> nn.Module:
+    def generator(self, layout: Layout) -> nn.Module:
         """Two bottleneck blocks for each grid; all of z to each."""
-        return BigganDeepGenerator(self.config, spec, layout)
+        return BigganDeepGenerator(self.config, self.spec, layout)
 
-    def discriminator_layers(self, spec: ImageSpec, layout: Layout) -> list[nn.Module]:
+    def discriminator_layers(self, layout: Layout) -> list[nn.Module]:
         """Two blocks a grid, with attention where it is asked for."""
         widths = scaled(layout.discriminator_widths, self.config.channels)
-        layers: list[nn.Module] = [_conv(spec.channels, widths[0], 3)]
+        layers: list[nn.Module] = [_conv(self.spec.channels, widths[0], 3)]
         sides = layout.down_sides()
         for index, ((before, after), side) in enumerate(zip(pairwise(widths), sides, strict=False)):
             halves = index < layout.num_down

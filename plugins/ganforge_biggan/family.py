@@ -3,8 +3,8 @@
 import itertools
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -143,46 +143,38 @@ class BigganFamily(NoiseToImage[ConfigT]):
     optional_inputs = ("label",)
     optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.0, 0.999))
     optimizers = {"generator": OptimizerConfig(lr=5e-5)}
-    supports_truncation = True
 
-    @property
-    def z_dim(self) -> int:
-        """Latent size."""
-        return self.config.z_dim
-
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse sizes that are not reached, and attention where no grid is."""
-        sides = Layout(self.config, spec, self.name).attention_sides
+        sides = Layout(self.config, self.spec, self.name).attention_sides
         if self.config.attention not in (None, *sides):
             places = f"one of {', '.join(map(str, sides))}, or null" if sides else "null"
             raise ConfigError(
                 f"model.attention={self.config.attention}: '{self.name}' has no such features in "
-                f"both networks at {spec.height}x{spec.width}. Use {places}."
+                f"both networks at {self.spec.height}x{self.spec.width}. Use {places}."
             )
-        super().check(spec, objective)
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """A generator and a discriminator."""
-        layout = Layout(self.config, spec, self.name)
-        generator = self.generator(spec, layout)
-        layers = self.discriminator_layers(spec, layout)
-        discriminator = FamilyDiscriminator(self.config, spec, layout, layers)
+        layout = Layout(self.config, self.spec, self.name)
+        generator, layers = self.generator(layout), self.discriminator_layers(layout)
+        discriminator = FamilyDiscriminator(self.config, self.spec, layout, layers)
         return {"generator": generator, "discriminator": discriminator}
 
     @abstractmethod
-    def generator(self, spec: ImageSpec, layout: Layout) -> nn.Module:
+    def generator(self, layout: Layout) -> nn.Module:
         """The network from z [N, z_dim] and c [N, c_dim] to images [N, C, H, W] in [-1, 1]."""
 
     @abstractmethod
-    def discriminator_layers(self, spec: ImageSpec, layout: Layout) -> list[nn.Module]:
+    def discriminator_layers(self, layout: Layout) -> list[nn.Module]:
         """From images [N, C, H, W] to features of the layout's last width; the head is common."""
 
-    def check_request(self, truncation: float | None, options: Mapping[str, Any]) -> None:
-        """Refuse unknown options, and thresholds that are not positive."""
-        super().check_request(truncation, options)
-        if truncation is not None and not truncation > 0:
+    @classmethod
+    def check_truncation(cls, truncation: float) -> None:
+        """Refuse thresholds that are not positive."""
+        if not truncation > 0:
             raise ConfigError(
-                f"truncation={truncation}: '{self.name}' draws again what is farther than this "
+                f"truncation={truncation}: '{cls.name}' draws again what is farther than this "
                 f"from 0. Give a positive threshold, e.g. 0.5, or leave it out."
             )
 
@@ -196,16 +188,6 @@ class BigganFamily(NoiseToImage[ConfigT]):
             return z
         uniform = request.uniform(self.z_dim, stream=_RESAMPLING_STREAM)
         return resampled(z, uniform, request.truncation)
-
-    def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
-        """Images [N, C, H, W] from the request's seeds, labels and truncation."""
-        self.check_request(request.truncation, request.options)
-        generator = nets["generator"]
-        c_dim = generator.c_dim
-        assert isinstance(c_dim, int)
-        return generator(  # type: ignore[no-any-return]  # modules are untyped
-            self.request_latent(request), request.random_label(c_dim)
-        )
 
 
 def resampled(z: Tensor, uniform: Tensor, limit: float) -> Tensor:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.api import (
-    Batch,
     ComponentOptions,
     ConfigError,
     Field,
@@ -20,6 +19,7 @@ from ganforge.api import (
     NoiseToImage,
     Objective,
     OptimizerConfig,
+    Reads,
     ShapeError,
 )
 from ganforge_classic.layers import (
@@ -127,15 +127,11 @@ class Cgan(NoiseToImage[CganConfig]):
         "discriminator_joint_units": 8,
     }
 
-    def __init__(self, config: CganConfig) -> None:
-        super().__init__(config)
+    @classmethod
+    def reads(cls, config: CganConfig) -> Reads:
+        """Images and the chosen conditions."""
         chosen = ("label", "attributes") if config.condition == "both" else (config.condition,)
-        self.inputs = ("image", *chosen)
-
-    @property
-    def z_dim(self) -> int:
-        """Latent size."""
-        return self.config.z_dim
+        return Reads(required=("image", *chosen))
 
     def latent(self, num: int, like: Tensor) -> Tensor:
         """Draw z [num, z_dim] from U[-1, 1]."""
@@ -145,29 +141,21 @@ class Cgan(NoiseToImage[CganConfig]):
         """Draw z [N, z_dim] from U[-1, 1], each row from its seed."""
         return uniform_request_latent(request, self.z_dim)
 
-    def condition(self, batch: Batch) -> Tensor:
-        """The chosen conditions side by side: c [N, c_dim]."""
-        fields = [batch[name] for name in self.inputs if name != "image"]
-        # A label alone stays what it is, so that generated images get labels of their own.
-        return fields[0] if len(fields) == 1 else torch.cat(fields, dim=1)
-
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse data without the condition."""
-        has = {"label": bool(spec.num_classes), "attributes": bool(spec.attribute_names)}
-        for name in self.inputs[1:]:
-            if not has[name]:
+        for name in self.reads(self.config).conditions:
+            if name not in self.conditions:
                 raise ConfigError(
                     f"model.condition={self.config.condition}: the data have no {name}, which "
-                    f"'cgan' is to be told. Prepare them with it (labels: a folder per class), "
+                    f"'cgan' is conditioned on. Prepare them with it (labels: a folder per class), "
                     f"choose another model.condition, or model.architecture: vanilla."
                 )
-        super().check(spec, objective)
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """Generator and discriminator."""
         return {
-            "generator": CganGenerator(self.config, spec),
-            "discriminator": CganDiscriminator(self.config, spec),
+            "generator": CganGenerator(self.config, self.spec),
+            "discriminator": CganDiscriminator(self.config, self.spec),
         }
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
@@ -178,7 +166,7 @@ class Cgan(NoiseToImage[CganConfig]):
         """
         self.check_request(request.truncation, request.options)
         gen = cast(CganGenerator, nets["generator"])
-        label = request.random_label(gen.num_classes)
+        label = request.random_label(self.spec.num_classes)
         c = torch.cat([label, _attributes(gen.attribute_mean, request)], dim=1)
         img: Tensor = gen(self.request_latent(request), c)
         return img

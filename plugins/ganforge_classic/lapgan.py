@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ganforge.api import (
     Architecture,
     Batch,
+    Conditioned,
     ConfigError,
     GenerateRequest,
     ImageSpec,
@@ -59,11 +60,11 @@ class Lapgan(Architecture[LapganConfig]):
         "kernel_size": 3,
     }
 
-    def __init__(self, config: LapganConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: LapganConfig, spec: ImageSpec) -> None:
+        super().__init__(config, spec)
         self.ema_roles = tuple(f"generator_{level}" for level in range(config.levels))
 
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse sizes that cannot be halved often enough, and even kernels."""
         if self.config.kernel_size % 2 == 0:
             raise ConfigError(
@@ -71,7 +72,7 @@ class Lapgan(Architecture[LapganConfig]):
                 f"make to an image of the same size, so they must be odd. Use "
                 f"{self.config.kernel_size - 1} or {self.config.kernel_size + 1}."
             )
-        scale = 2 ** (self.config.levels - 1)
+        spec, scale = self.spec, 2 ** (self.config.levels - 1)
         sides = (spec.height, spec.width)
         if all(side % scale == 0 and side // scale >= _SMALLEST for side in sides):
             return
@@ -83,12 +84,14 @@ class Lapgan(Architecture[LapganConfig]):
             f"pad adds a border without resampling) or fewer levels."
         )
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """`generator_<level>` and `discriminator_<level>`."""
         networks: dict[str, nn.Module] = {}
         for level in range(self.config.levels):
             scale = 2 ** (self.config.levels - 1 - level)
-            own = replace(spec, height=spec.height // scale, width=spec.width // scale)
+            own = replace(
+                self.spec, height=self.spec.height // scale, width=self.spec.width // scale
+            )
             generator = BandGenerator if level else BaseGenerator
             discriminator = BandDiscriminator if level else BaseDiscriminator
             networks[f"generator_{level}"] = generator(self.config, own)
@@ -118,26 +121,27 @@ class Lapgan(Architecture[LapganConfig]):
         """The adversarial term of a level's generator."""
         discriminator, c = nets[f"discriminator_{level}"], batch.label
         gen_img = self.compose(nets[f"generator_{level}"], level, batch, self.latent(level, batch))
-        gen_logits = discriminator(objective.augment(gen_img), c)
-        real_logits = None
-        if objective.loss.generator_needs_real:
-            real_logits = discriminator(objective.augment(self.real_img(level, batch)), c)
-        return {"adversarial": objective.loss.generator(gen_logits, real_logits)}
+        return objective.generator(
+            discriminator(objective.augment(gen_img), c),
+            lambda: discriminator(objective.augment(self.real_img(level, batch)), c),
+        )
 
     def discriminator_terms(
         self, objective: Objective, level: int, nets: Networks, batch: Batch
     ) -> Terms:
         """The adversarial term of a level's discriminator, on sums over the same low-pass."""
         discriminator, c = nets[f"discriminator_{level}"], batch.label
-        real_logits = discriminator(objective.augment(self.real_img(level, batch)), c)
-        gen_logits = discriminator(objective.augment(self.gen_img(level, nets, batch)), c)
-        if objective.augmentation is not None and level == self.config.levels - 1:
-            objective.augmentation.observe(real_logits.detach())
-        # The log shows the mean over levels under the usual names, and each level.
-        for suffix in ("", f"_{level}"):
-            batch.report(f"logits/real{suffix}", real_logits)
-            batch.report(f"logits/gen{suffix}", gen_logits)
-        return {"adversarial": objective.loss.discriminator(real_logits, gen_logits)}
+        real_img = objective.augment(self.real_img(level, batch))
+        gen_img = objective.augment(self.gen_img(level, nets, batch))
+        conditioned = Conditioned(self.conditions, c, lambda c: discriminator(real_img, c))
+        return objective.discriminator(
+            batch,
+            discriminator(real_img, c),
+            discriminator(gen_img, c),
+            part=str(level),
+            adapt=level == self.config.levels - 1,
+            conditioned=conditioned if self.conditions else None,
+        )
 
     def penalty_inputs(
         self, objective: Objective, level: int, nets: Networks, batch: Batch
@@ -196,7 +200,7 @@ class Lapgan(Architecture[LapganConfig]):
         """Images [N, C, H, W]: the coarsest from the seeds, then one band after the other."""
         self.check_request(request.truncation, request.options)
         base = cast(BaseGenerator, nets["generator_0"])
-        c = request.random_label(base.c_dim)
+        c = request.random_label(self.spec.num_classes)
         img: Tensor = base(uniform_request_latent(request, base.z_dim), c)
         for level in range(1, self.config.levels):
             generator = cast(BandGenerator, nets[f"generator_{level}"])

@@ -100,11 +100,6 @@ class Vanilla(NoiseToImage[VanillaConfig]):
         "minibatch_kernels": 3,
     }
 
-    @property
-    def z_dim(self) -> int:
-        """Latent size."""
-        return self.config.z_dim
-
     def latent(self, num: int, like: Tensor) -> Tensor:
         """Draw z [num, z_dim] from U[-1, 1]."""
         return uniform_latent(num, self.z_dim, like)
@@ -113,9 +108,9 @@ class Vanilla(NoiseToImage[VanillaConfig]):
         """Draw z [N, z_dim] from U[-1, 1], each row from its seed."""
         return uniform_request_latent(request, self.z_dim)
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """Generator and discriminator."""
         return {
-            "generator": VanillaGenerator(self.config, spec),
-            "discriminator": VanillaDiscriminator(self.config, spec),
+            "generator": VanillaGenerator(self.config, self.spec),
+            "discriminator": VanillaDiscriminator(self.config, self.spec),
         }

@@ -17,7 +17,6 @@ from ganforge.api import (
     ConfigError,
     Field,
     GenerateRequest,
-    ImageSpec,
     Networks,
     Objective,
     OptimizerConfig,
@@ -90,14 +89,15 @@ class Cyclegan(Architecture[CycleganConfig]):
     }
     translates = ("source_to_target", "target_to_source")
 
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse data of one domain, sizes that do not fit, and penalties without a meaning."""
+        spec = self.spec
         if spec.source_channels is None:
             raise ConfigError(
                 "model.architecture: 'cyclegan' translates between two domains, but the data has "
                 "one. Prepare both with data.source: {name: unpaired, source: ..., target: ...}."
             )
-        self._check_size(spec)
+        self._check_size()
         if self.config.identity_weight > 0 and spec.source_channels != spec.channels:
             raise ConfigError(
                 f"model.identity_weight={self.config.identity_weight} feeds each translator images "
@@ -111,7 +111,8 @@ class Cyclegan(Architecture[CycleganConfig]):
                 f"on the discriminator (r1, gradient_penalty, ...) work."
             )
 
-    def _check_size(self, spec: ImageSpec) -> None:
+    def _check_size(self) -> None:
+        spec = self.spec
         least = smallest_size(self.config.discriminator_layers)
         sides = (spec.height, spec.width)
         if min(sides) < least:
@@ -128,9 +129,9 @@ class Cyclegan(Architecture[CycleganConfig]):
                 f"Use [{near[0]}, {near[1]}]."
             )
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """Two translators and two discriminators, named after the domain they make or judge."""
-        config = self.config
+        config, spec = self.config, self.spec
         channels = {"source": spec.source_channels or spec.channels, "target": spec.channels}
         blocks = config.num_blocks
         if blocks is None:
@@ -164,12 +165,10 @@ class Cyclegan(Architecture[CycleganConfig]):
         for domain in OTHER:
             gen_img[domain], same_img[domain] = self._translate(nets, batch, domain)
             batch.memory[f"gen_{domain}"] = gen_img[domain].detach()
-        terms = {}
+        terms: Terms = {}
         for domain, other in OTHER.items():
-            logits = nets[f"discriminator_{domain}"](objective.augment(gen_img[domain]))
-            real_logits = self._real_logits(objective, nets, batch, domain)
-            adversarial = objective.loss.generator(logits, real_logits)
-            terms[f"adversarial_{domain}"] = self.config.adversarial_weight * adversarial
+            adversarial = self._adversarial(objective, nets, batch, domain, gen_img[domain])
+            terms |= _weighted(adversarial, self.config.adversarial_weight)
             back_img = nets[f"generator_{domain}"](gen_img[other])
             terms[f"cycle_{domain}"] = self.config.cycle_weight * _l1(back_img, batch[domain])
             if self.config.identity_weight:
@@ -187,30 +186,26 @@ class Cyclegan(Architecture[CycleganConfig]):
         gen_img, same_img = translator(torch.cat([others, batch[domain]])).chunk(2)
         return gen_img, same_img
 
-    def _real_logits(
-        self, objective: Objective, nets: Networks, batch: Batch, domain: str
-    ) -> Tensor | None:
-        if not objective.loss.generator_needs_real:
-            return None
-        logits: Tensor = nets[f"discriminator_{domain}"](objective.augment(batch[domain]))
-        return logits
+    def _adversarial(
+        self, objective: Objective, nets: Networks, batch: Batch, domain: str, gen_img: Tensor
+    ) -> Terms:
+        discriminator = nets[f"discriminator_{domain}"]
+        return objective.generator(
+            discriminator(objective.augment(gen_img)),
+            lambda: discriminator(objective.augment(batch[domain])),
+            part=domain,
+        )
 
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Tell real images of each domain from translations, new ones and those of the pool."""
-        terms, real, gen = {}, [], []
+        terms: Terms = {}
         for domain in OTHER:
             new = _gen_img(nets, batch, domain)
             shown = exchange(batch.slot_state, domain, new, self.config.pool_size)
             both = objective.augment(torch.cat([batch[domain], shown]))
             real_logits, gen_logits = nets[f"discriminator_{domain}"](both).chunk(2)
-            loss = objective.loss.discriminator(real_logits, gen_logits)
-            terms[f"adversarial_{domain}"] = self.config.discriminator_weight * loss
-            real.append(real_logits.detach())
-            gen.append(gen_logits.detach())
-        if objective.augmentation is not None:
-            objective.augmentation.observe(torch.cat(real))
-        batch.report("logits/real", torch.cat(real))
-        batch.report("logits/gen", torch.cat(gen))
+            found = objective.discriminator(batch, real_logits, gen_logits, part=domain)
+            terms |= _weighted(found, self.config.discriminator_weight)
         return terms
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
@@ -221,10 +216,15 @@ class Cyclegan(Architecture[CycleganConfig]):
         """
         self.check_request(request.truncation, request.options)
         direction = request.options.get("direction", self.translates[0])
-        network = nets["generator_target" if direction == self.translates[0] else GENERATORS[1]]
-        source = _checked_source(request, int(getattr(network, "in_channels", 0)), direction)
-        img: Tensor = network(source)
+        is_forward = direction == self.translates[0]
+        channels = self.spec.source_channels if is_forward else self.spec.channels
+        source = _checked_source(request, channels or self.spec.channels, direction)
+        img: Tensor = nets["generator_target" if is_forward else "generator_source"](source)
         return img
+
+
+def _weighted(terms: Terms, weight: float) -> Terms:
+    return {name: weight * term for name, term in terms.items()}
 
 
 def _l1(img: Tensor, wanted: Tensor) -> Tensor:

@@ -118,16 +118,11 @@ class Acgan(NoiseToImage[AcganConfig]):
     paper = "Odena et al. 2017, arXiv:1610.09585"
     inputs = ("image", "label")
     optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
-    supports_matching = False  # its discriminator is not told the class, it names it
     example_options = {"z_dim": 8, "generator_channels": 16, "discriminator_channels": 4}
 
-    @property
-    def z_dim(self) -> int:
-        """Latent size."""
-        return self.config.z_dim
-
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse data without classes, sizes that are not reached, and forbidden penalties."""
+        spec = self.spec
         if spec.num_classes < 2:
             raise ConfigError(
                 f"model.architecture: 'acgan' learns to name classes, but the data have "
@@ -135,28 +130,28 @@ class Acgan(NoiseToImage[AcganConfig]):
                 f"choose an architecture without labels, such as dcgan."
             )
         base_grid(spec.height, spec.width, self.name)
-        super().check(spec, objective)
+        objective.refuse_term(
+            "mismatched_pairs", "the discriminator of 'acgan' names the class instead of seeing it"
+        )
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """Generator and discriminator."""
         return {
-            "generator": AcganGenerator(self.config, spec),
-            "discriminator": AcganDiscriminator(self.config, spec),
+            "generator": AcganGenerator(self.config, self.spec),
+            "discriminator": AcganDiscriminator(self.config, self.spec),
         }
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
-        """The adversarial term, and the class that was asked for."""
-        c = self.gen_condition(objective, batch)
+        """The adversarial term, and the class that the generator was conditioned on."""
+        c, discriminator = self.gen_condition(objective, batch), nets["discriminator"]
         gen_img = nets["generator"](self.latent(batch.size, c), c)
-        gen_logits, gen_classes = nets["discriminator"](objective.augment(gen_img), c, True)
-        real_logits = None
-        if objective.loss.generator_needs_real:
-            real_c = self.condition(batch)
-            real_logits = nets["discriminator"](objective.augment(batch.image), real_c)
-        return {
-            "adversarial": objective.loss.generator(gen_logits, real_logits),
-            "class": self.config.class_weight * functional.cross_entropy(gen_classes, c),
-        }
+        gen_logits, gen_classes = discriminator(objective.augment(gen_img), c, True)
+        terms = objective.generator(
+            gen_logits,
+            lambda: discriminator(objective.augment(batch.image), self.condition(batch)),
+        )
+        classes = functional.cross_entropy(gen_classes, c)
+        return terms | {"class": self.config.class_weight * classes}
 
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """The adversarial term, and the classes of real and generated images alike."""
@@ -164,18 +159,12 @@ class Acgan(NoiseToImage[AcganConfig]):
         real_logits, real_classes = discriminator(objective.augment(batch.image), c, True)
         gen_img, gen_c = self.generated(objective, nets["generator"], batch)
         gen_logits, gen_classes = discriminator(objective.augment(gen_img), gen_c, True)
-        if objective.augmentation is not None:
-            objective.augmentation.observe(real_logits.detach())
-        batch.report("logits/real", real_logits)
-        batch.report("logits/gen", gen_logits)
+        terms = objective.discriminator(batch, real_logits, gen_logits)
         batch.report("accuracy/class_real", _agrees(real_classes, c))
         batch.report("accuracy/class_gen", _agrees(gen_classes, gen_c))
         classes = functional.cross_entropy(real_classes, c)
         classes = classes + functional.cross_entropy(gen_classes, gen_c)
-        return {
-            "adversarial": objective.loss.discriminator(real_logits, gen_logits),
-            "class": self.config.class_weight * classes,
-        }
+        return terms | {"class": self.config.class_weight * classes}
 
 
 def _agrees(class_logits: Tensor, c: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from ganforge.api import (
     NoiseToImage,
     Objective,
     OptimizerConfig,
+    Reads,
 )
 from ganforge.layers import LeakyReLU, MinibatchDiscrimination, base_grid, spectral_norm
 from ganforge_dcgan.norms import Norm, build_norm, init_dcgan, init_without_norm
@@ -206,27 +207,30 @@ class Dcgan(NoiseToImage[DcganConfig]):
     optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
     example_options = {"z_dim": 8, "base_channels": 8}
 
-    def __init__(self, config: DcganConfig) -> None:
-        super().__init__(config)
-        self.inputs = ("image", "label") if config.condition == "label" else ("image",)
-        self.optional_inputs = ("label",) if config.condition == "auto" else ()
-        norm, mixes = config.discriminator_norm, config.minibatch_kernels > 0
-        self.scores_alone = norm in ("none", "layer") and not mixes
+    @classmethod
+    def reads(cls, config: DcganConfig) -> Reads:
+        """Images, and labels as `condition` says."""
+        labels = ("label",)
+        return Reads(
+            required=("image", *(labels if config.condition == "label" else ())),
+            optional=labels if config.condition == "auto" else (),
+        )
 
     @property
-    def z_dim(self) -> int:
-        """Latent size."""
-        return self.config.z_dim
+    def per_sample_discriminator(self) -> bool:
+        """Without batch statistics, minibatch discrimination and spectral norm."""
+        return self.config.discriminator_norm in ("none", "layer") and (
+            self.config.minibatch_kernels == 0
+        )
 
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse sizes that stride-2 layers do not reach, and forbidden penalties."""
-        base_grid(spec.height, spec.width, "dcgan")
-        super().check(spec, objective)
+        base_grid(self.spec.height, self.spec.width, "dcgan")
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """A generator and a discriminator of mirrored widths."""
         generator = LsganGenerator if self.config.generator == "lsgan" else DcganGenerator
         return {
-            "generator": generator(self.config, spec),
-            "discriminator": DcganDiscriminator(self.config, spec),
+            "generator": generator(self.config, self.spec),
+            "discriminator": DcganDiscriminator(self.config, self.spec),
         }

@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import nn
 
-from ganforge.api import Field, ImageSpec
+from ganforge.api import Field
 from ganforge_dcgan.resnet_networks import (
     ResnetConfig,
     ResnetDiscriminator,
@@ -31,11 +31,11 @@ class ResnetGan(ResnetFamily[ResnetGanConfig]):
 
     name, Config = "resnet_gan", ResnetGanConfig
     paper = "Gulrajani et al. 2017, arXiv:1704.00028"
-    scores_alone = True
+    per_sample_discriminator = True
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """Generator and critic."""
-        config = self.config
+        config, spec = self.config, self.spec
         return {
             "generator": ResnetGenerator(config, spec, self.name),
             "discriminator": ResnetDiscriminator(

@@ -60,15 +60,9 @@ class ResnetFamily(NoiseToImage[ConfigT]):
     optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.0, 0.9))
     example_options = {"z_dim": 8, "generator_channels": 8, "discriminator_channels": 8}
 
-    @property
-    def z_dim(self) -> int:
-        """Latent size."""
-        return self.config.z_dim
-
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse sizes that are not reached, and lists of channels that do not fit."""
-        check_sizes(self.config, spec, self.name)
-        super().check(spec, objective)
+        check_sizes(self.config, self.spec, self.name)
 
 
 def num_down_blocks(doublings: int) -> int:

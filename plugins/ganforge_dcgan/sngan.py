@@ -6,7 +6,7 @@ arXiv:1802.05637. Deviation from the paper: any size whose halves reach a small 
 
 from torch import nn
 
-from ganforge.api import Field, ImageSpec
+from ganforge.api import Field
 from ganforge_dcgan.resnet_networks import (
     Channels,
     ResnetConfig,
@@ -30,11 +30,11 @@ class Sngan(ResnetFamily[SnganConfig]):
     name, Config = "sngan", SnganConfig
     paper = "Miyato et al. 2018, arXiv:1802.05957"
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """Generator, and a discriminator that sums over the last grid."""
         return {
-            "generator": ResnetGenerator(self.config, spec, self.name),
+            "generator": ResnetGenerator(self.config, self.spec, self.name),
             "discriminator": ResnetDiscriminator(
-                self.config, spec, self.name, spectral=True, pool="sum"
+                self.config, self.spec, self.name, spectral=True, pool="sum"
             ),
         }

@@ -14,7 +14,6 @@ from ganforge.api import (
     ConfigError,
     FeatureExtractor,
     FrozenFeatures,
-    ImageSpec,
     Networks,
     NoiseToImage,
     Objective,
@@ -45,11 +44,6 @@ class ProjectedGan(NoiseToImage[ProjectedConfig]):
     }
 
     @property
-    def z_dim(self) -> int:
-        """Latent size."""
-        return self.config.z_dim
-
-    @property
     def seen_features(self) -> tuple[str, ...]:
         """The extractor that its discriminators look through."""
         return (self.config.features.name,)
@@ -57,8 +51,9 @@ class ProjectedGan(NoiseToImage[ProjectedConfig]):
     def _frozen(self) -> FrozenFeatures:
         return FrozenFeatures(self.config.features, "model.features")
 
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse sizes that are not reached, transparency, and features that cannot be had."""
+        spec = self.spec
         if spec.channels == 4:
             raise ConfigError(
                 f"'{self.name}' looks at images through a feature network, which knows no "
@@ -68,13 +63,12 @@ class ProjectedGan(NoiseToImage[ProjectedConfig]):
         features = self._frozen()
         features.map_shapes(spec.height, spec.width)
         _ = features.extractor
-        super().check(spec, objective)
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """The generator, and one discriminator for each scale of the features."""
         return {
-            "generator": FastGenerator(self.config, spec, self.name),
-            "discriminator": ProjectedDiscriminator(self.config, spec, self._frozen()),
+            "generator": FastGenerator(self.config, self.spec, self.name),
+            "discriminator": ProjectedDiscriminator(self.config, self.spec, self._frozen()),
         }
 
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:

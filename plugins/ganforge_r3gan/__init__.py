@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from ganforge.api import (
     Architecture,
     GenerateRequest,
-    ImageSpec,
     NoiseToImage,
     Objective,
     OptimizerConfig,
@@ -29,35 +28,24 @@ class R3gan(NoiseToImage[R3ganConfig]):
     name, Config = "r3gan", R3ganConfig
     paper = "Huang et al. 2024, arXiv:2501.05441"
     optional_inputs = ("label",)
-    scores_alone = True
+    per_sample_discriminator = True
     optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.0, 0.99))
     example_options = {"z_dim": 4, "channel_base": 64, "channel_max": 8, "group_width": 4}
 
-    @property
-    def z_dim(self) -> int:
-        """Latent size."""
-        return self.config.z_dim
-
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse sizes that are not reached, and groups that do not fit."""
-        self.config.widths(spec, self.name)
-        super().check(spec, objective)
+        self.config.widths(self.spec, self.name)
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """A generator and the discriminator that mirrors it."""
         return {
-            "generator": R3ganGenerator(self.config, spec, self.name),
-            "discriminator": R3ganDiscriminator(self.config, spec, self.name),
+            "generator": R3ganGenerator(self.config, self.spec, self.name),
+            "discriminator": R3ganDiscriminator(self.config, self.spec, self.name),
         }
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
         """Images [N, C, H, W] from the request's seeds and labels."""
-        self.check_request(request.truncation, request.options)
-        generator = nets["generator"]
-        c_dim = generator.c_dim
-        assert isinstance(c_dim, int)
-        img: Tensor = generator(self.request_latent(request), request.random_label(c_dim))
-        return img.clamp(-1.0, 1.0)
+        return super().generate(nets, request).clamp(-1.0, 1.0)
 
 
 @hookimpl

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from ganforge.api import (
     ConfigError,
     GenerateRequest,
-    ImageSpec,
     NoiseToImage,
     Objective,
     OptimizerConfig,
@@ -29,7 +28,6 @@ class StyleFamily(NoiseToImage[StyleConfigT]):
 
     optional_inputs = ("label",)
     optimizer = OptimizerConfig(name="adam", lr=0.0025, betas=(0.0, 0.99), eps=1e-8)
-    supports_truncation = True
     latent_spaces = ("z", "w")
     generate_options = {
         "truncation_cutoff": "layers that truncation applies to, from the coarsest; default all",
@@ -46,28 +44,27 @@ class StyleFamily(NoiseToImage[StyleConfigT]):
         "mbstd_group": None,
     }
 
-    @property
-    def z_dim(self) -> int:
-        """Latent size."""
-        return self.config.z_dim
-
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse sizes that doubling a small grid does not reach."""
-        base_grid(spec.height, spec.width, self.name)
-        super().check(spec, objective)
+        base_grid(self.spec.height, self.spec.width, self.name)
 
-    def check_request(self, truncation: float | None, options: Mapping[str, Any]) -> None:
+    @classmethod
+    def check_truncation(cls, truncation: float) -> None:
+        """Any psi of at least 0."""
+
+    @classmethod
+    def check_request(cls, truncation: float | None, options: Mapping[str, Any]) -> None:
         """Refuse unknown options and values."""
         super().check_request(truncation, options)
         cutoff, mean = options.get("truncation_cutoff"), options.get("truncation_mean")
         if cutoff is not None and (not isinstance(cutoff, int) or cutoff < 0):
             raise ConfigError(
-                f"The generation option 'truncation_cutoff' of '{self.name}' is {cutoff!r}; "
+                f"The generation option 'truncation_cutoff' of '{cls.name}' is {cutoff!r}; "
                 f"give a number of layers, 0 or more, or leave it out to truncate all."
             )
         if mean not in (None, "class", "all"):
             raise ConfigError(
-                f"The generation option 'truncation_mean' of '{self.name}' is {mean!r}; "
+                f"The generation option 'truncation_mean' of '{cls.name}' is {mean!r}; "
                 f"use class or all."
             )
         given = {"truncation_cutoff": cutoff, "truncation_mean": mean}
@@ -79,15 +76,15 @@ class StyleFamily(NoiseToImage[StyleConfigT]):
                 )
 
     @abstractmethod
-    def synthesis(self, spec: ImageSpec) -> Synthesis:
+    def synthesis(self) -> Synthesis:
         """The synthesis network."""
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """A generator and a discriminator of mirrored widths."""
-        grid = base_grid(spec.height, spec.width, self.name)
+        grid = base_grid(self.spec.height, self.spec.width, self.name)
         return {
-            "generator": StyleGenerator(self.config, spec.num_classes, self.synthesis(spec)),
-            "discriminator": StyleDiscriminator(self.config, spec, grid),
+            "generator": StyleGenerator(self.config, self.c_dim, self.synthesis()),
+            "discriminator": StyleDiscriminator(self.config, self.spec, grid),
         }
 
     def synthesize(self, generator: nn.Module, z: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,11 +110,11 @@ class StyleFamily(NoiseToImage[StyleConfigT]):
         return cast(StyleGenerator, nets["generator"]).synthesis.num_ws
 
     def _ws(self, gen: StyleGenerator, request: GenerateRequest) -> Tensor:
-        c = request.random_label(gen.c_dim)
+        c = self.request_condition(request)
         w = gen.mapping(self.request_latent(request), c)
         if request.truncation is None:
             return gen.truncated(w, 1.0)
-        by_class = gen.c_dim > 0 and request.options.get("truncation_mean") != "all"
+        by_class = self.c_dim > 0 and request.options.get("truncation_mean") != "all"
         return gen.truncated(
             w,
             request.truncation,
@@ -135,13 +132,14 @@ class NoisyFamily(StyleFamily[StyleConfigT]):
         "for all images; none leaves it out",
     }
 
-    def check_request(self, truncation: float | None, options: Mapping[str, Any]) -> None:
+    @classmethod
+    def check_request(cls, truncation: float | None, options: Mapping[str, Any]) -> None:
         """Refuse unknown options and values."""
         super().check_request(truncation, options)
         noise = options.get("noise", "random")
         if noise not in ("random", "const", "none"):
             raise ConfigError(
-                f"The generation option 'noise' of '{self.name}' is {noise!r}; "
+                f"The generation option 'noise' of '{cls.name}' is {noise!r}; "
                 f"use random, const or none."
             )
 

@@ -137,6 +137,6 @@ class Stylegan(NoisyFamily[StyleganConfig]):
     name, Config = "stylegan", StyleganConfig
     paper = "Karras et al. 2019, arXiv:1812.04948"
 
-    def synthesis(self, spec: ImageSpec) -> StyleganSynthesis:
+    def synthesis(self) -> StyleganSynthesis:
         """Convolutions with adaptive instance normalisation."""
-        return StyleganSynthesis(self.config, spec)
+        return StyleganSynthesis(self.config, self.spec)

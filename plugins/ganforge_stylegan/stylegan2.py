@@ -126,6 +126,6 @@ class Stylegan2(NoisyFamily[Stylegan2Config]):
     name, Config = "stylegan2", Stylegan2Config
     paper = "Karras et al. 2020, arXiv:1912.04958"
 
-    def synthesis(self, spec: ImageSpec) -> Stylegan2Synthesis:
+    def synthesis(self) -> Stylegan2Synthesis:
         """Modulated convolutions with skips to the image."""
-        return Stylegan2Synthesis(self.config, spec)
+        return Stylegan2Synthesis(self.config, self.spec)

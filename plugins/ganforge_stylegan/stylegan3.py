@@ -232,25 +232,26 @@ class Stylegan3(StyleFamily[Stylegan3Config]):
         "magnitude_decay": 0.9,
     }
 
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse sizes that the schedule does not reach."""
-        check_size(spec, self.name)
-        super().check(spec, objective)
+        check_size(self.spec, self.name)
+        super().check(objective)
 
-    def check_request(self, truncation: float | None, options: Mapping[str, Any]) -> None:
+    @classmethod
+    def check_request(cls, truncation: float | None, options: Mapping[str, Any]) -> None:
         """Refuse unknown options and values."""
         super().check_request(truncation, options)
         for name in ("shift_x", "shift_y"):
             value = options.get(name, 0.0)
             if not isinstance(value, int | float) or not math.isfinite(value):
                 raise ConfigError(
-                    f"The generation option '{name}' of '{self.name}' is {value!r}; give a number "
+                    f"The generation option '{name}' of '{cls.name}' is {value!r}; give a number "
                     f"of short sides of the image, e.g. 0.1."
                 )
 
-    def synthesis(self, spec: ImageSpec) -> Stylegan3Synthesis:
+    def synthesis(self) -> Stylegan3Synthesis:
         """The alias-free network."""
-        return Stylegan3Synthesis(self.config, spec)
+        return Stylegan3Synthesis(self.config, self.spec)
 
     def second_input(self, synthesis: Synthesis, request: GenerateRequest) -> Tensor:
         """The same shift for all images [N, 2]."""

@@ -7,8 +7,6 @@ The authors' program also has residual blocks on the coarse grids, which the pap
 and which are left out.
 """
 
-from collections.abc import Mapping
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +14,10 @@ from torch import Tensor, nn
 from ganforge.api import (
     Batch,
     ConfigError,
-    GenerateRequest,
-    ImageSpec,
     Networks,
     NoiseToImage,
     Objective,
     OptimizerConfig,
-    ShapeError,
     Terms,
 )
 from ganforge.layers import base_grid
@@ -35,7 +30,6 @@ class GanIntCls(NoiseToImage[GanIntClsConfig]):
     name, Config = "gan_int_cls", GanIntClsConfig
     paper = "Reed et al. 2016, arXiv:1605.05396"
     inputs = ("image", "text")
-    supports_matching = False  # its own option does the same, in halves
     optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
     example_options = {
         "z_dim": 8,
@@ -44,13 +38,9 @@ class GanIntCls(NoiseToImage[GanIntClsConfig]):
         "discriminator_channels": 8,
     }
 
-    @property
-    def z_dim(self) -> int:
-        """Latent size."""
-        return self.config.z_dim
-
-    def check(self, spec: ImageSpec, objective: Objective) -> None:
+    def check(self, objective: Objective) -> None:
         """Refuse data without embeddings, sizes that are not reached, and forbidden penalties."""
+        spec = self.spec
         if spec.text_dim == 0:
             raise ConfigError(
                 f"model.architecture: '{self.name}' draws captions, but the data have no "
@@ -59,57 +49,30 @@ class GanIntCls(NoiseToImage[GanIntClsConfig]):
                 f"data.text_encoder."
             )
         base_grid(spec.height, spec.width, self.name)
-        super().check(spec, objective)
+        objective.refuse_term(
+            "mismatched_pairs", f"'{self.name}' has it built in (model.matching), in halves"
+        )
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         """A generator and a discriminator that both read the caption."""
         return {
-            "generator": TextGenerator(self.config, spec),
-            "discriminator": TextDiscriminator(self.config, spec),
+            "generator": TextGenerator(self.config, self.spec),
+            "discriminator": TextDiscriminator(self.config, self.spec),
         }
-
-    def condition(self, batch: Batch) -> Tensor:
-        """The embedded captions [N, D]."""
-        return batch["text"]
-
-    def request_condition(self, request: GenerateRequest) -> Tensor:
-        """The captions to draw, [N, D].
-
-        Raises:
-            ConfigError: the request has none.
-        """
-        if request.text is None:
-            raise ConfigError(
-                f"'{self.name}' draws captions, and none was given. Say what to draw: --text 'a "
-                f"red apple', or text=... in Python."
-            )
-        return request.text.to(request.device)
-
-    def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
-        """Images [N, C, H, W] of the request's captions, varied by its seeds."""
-        text = self.request_condition(request)
-        wanted = (request.size, cast(TextGenerator, nets["generator"]).text_dim)
-        if text.shape != wanted:
-            raise ShapeError(
-                f"text has shape {list(text.shape)}; this model wants {list(wanted)}: one "
-                f"embedding per seed, by the encoder that embedded its training data."
-            )
-        return super().generate(nets, request)
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Draw the captions of the batch, and points between two of them (equation 5)."""
         terms = super().generator_terms(objective, nets, batch)
         weight, share = self.config.interpolation_weight, self.config.interpolation
         if weight:
-            text = self.condition(batch)
-            between = torch.lerp(self._neighbours(batch), text, share)
+            text, discriminator = self.condition(batch), nets["discriminator"]
+            between = torch.lerp(self._neighbors(batch), text, share)
             gen_img = nets["generator"](self.latent(batch.size, text), between)
-            gen_logits = nets["discriminator"](objective.augment(gen_img), between)
-            real_logits = None
-            if objective.loss.generator_needs_real:
-                real_logits = nets["discriminator"](objective.augment(batch.image), text)
-            loss = objective.loss.generator(gen_logits, real_logits)
-            terms["interpolated"] = weight * loss
+            interpolated = objective.generator(
+                discriminator(objective.augment(gen_img), between),
+                lambda: discriminator(objective.augment(batch.image), text),
+            )
+            terms["interpolated"] = weight * interpolated["adversarial"]
         return terms
 
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
@@ -117,24 +80,16 @@ class GanIntCls(NoiseToImage[GanIntClsConfig]):
         if not self.config.matching:
             return super().discriminator_terms(objective, nets, batch)
         text, discriminator = self.condition(batch), nets["discriminator"]
-        pairs = torch.cat([text, self._neighbours(batch)])
+        pairs = torch.cat([text, self._neighbors(batch)])
         right, wrong = discriminator(objective.augment(batch.image), pairs).chunk(2)
         gen_img, gen_text = self.generated(objective, nets["generator"], batch)
         gen_logits = discriminator(objective.augment(gen_img), gen_text)
-        if objective.augmentation is not None:
-            objective.augmentation.observe(right.detach())
-        batch.report("logits/real", right)
-        batch.report("logits/gen", gen_logits)
-        batch.report("logits/wrong_text", wrong)
-        batch.report("accuracy/real", right > 0)
-        batch.report("accuracy/gen", gen_logits < 0)
-        batch.report("accuracy/wrong_text", wrong < 0)
-        return {
-            "adversarial": objective.loss.discriminator(right, gen_logits) / 2,
-            "matching": objective.loss.discriminator(right, wrong) / 2,
-        }
+        terms = objective.discriminator(batch, right, gen_logits)
+        batch.report("accuracy/mismatched", right > wrong)
+        terms["matching"] = objective.loss.discriminator(right, wrong)
+        return {name: term / 2 for name, term in terms.items()}
 
-    def _neighbours(self, batch: Batch) -> Tensor:
+    def _neighbors(self, batch: Batch) -> Tensor:
         """Another caption of the slot for each image, [N, D]: the one before it.
 
         A function of the slot alone, so the result does not depend on the number of ranks.

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from ganforge.config.models import StrictModel
 from ganforge.interfaces.architecture import Architecture
-from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.metrics import MetricRecord
 from ganforge.metrics.evaluation import check_evaluation, evaluate
@@ -17,7 +16,6 @@ from ganforge.metrics.requests import request_maker
 from ganforge.pipeline.completed import is_as_asked, remember
 from ganforge.pipeline.session import runtime_of, shards_location
 from ganforge.pipeline.trained_model import load_trained, newest_nimg
-from ganforge.training.build import build_architecture
 from ganforge.training.fields import expected_spec
 from ganforge.training.runtime import Runtime
 from ganforge.training.state.run_state import TrainingRun
@@ -55,7 +53,7 @@ class Evaluate(Stage[StrictModel]):
         """Measure on all ranks together."""
         runtime = runtime_of(context)
         model = load_trained(context, runtime.device)
-        _measure(context, runtime, model.architecture, model.networks, model.spec, model.nimg)
+        _measure(context, runtime, model.architecture, model.networks, model.nimg)
 
 
 def check_asked(context: RunContext) -> None:
@@ -66,9 +64,9 @@ def check_asked(context: RunContext) -> None:
             architecture has none.
     """
     config = context.config
-    architecture = build_architecture(config)
-    architecture.check_request(config.evaluate.truncation, {})
-    spec = expected_spec(config, architecture)
+    chosen = context.components.architecture
+    chosen.component.check_request(config.evaluate.truncation, {})
+    spec = expected_spec(config, chosen.component.reads(chosen.config))
     check_evaluation(config.evaluate, runtime_of(context), spec)
 
 
@@ -79,7 +77,6 @@ def evaluate_run(context: RunContext, run: TrainingRun) -> list[MetricRecord]:
         run.runtime,
         run.architecture,
         run_networks(run),
-        run.spec,
         run.progress.nimg,
     )
 
@@ -89,19 +86,13 @@ def _measure(
     runtime: Runtime,
     architecture: Architecture[Any],
     networks: Mapping[str, nn.Module],
-    spec: ImageSpec,
     nimg: int,
 ) -> list[MetricRecord]:
     config = context.config
     reference = config.evaluate.reference or shards_location(context)
-    sizes = {
-        "label": spec.num_classes,
-        "attributes": len(spec.attribute_names),
-        "text": spec.text_dim,
-    }
     ask = request_maker(
-        spec,
-        [name for name, size in sizes.items() if size],
+        architecture.spec,
+        architecture.conditions,
         architecture.translates,
         reference,
         config.data,
@@ -111,7 +102,7 @@ def _measure(
 
     def make(seeds: Sequence[int]) -> Tensor:
         with runtime.autocast():
-            return generate(architecture, networks, spec, ask(seeds))
+            return generate(architecture, networks, ask(seeds))
 
     records = evaluate(
         make,

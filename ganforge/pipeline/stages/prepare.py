@@ -10,7 +10,6 @@ from ganforge.data.shards.index import INDEX_NAME, load_index
 from ganforge.errors import ConfigError, DataError
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.pipeline.session import runtime_of, shards_location
-from ganforge.training.build import build_architecture
 from ganforge.training.fields import check_encoder
 
 log = logging.getLogger(__name__)
@@ -63,11 +62,12 @@ class Prepare(Stage[StrictModel]):
                 "data.shards to prepared shards."
             )
         location = Path(shards_location(context))
-        architecture = build_architecture(context.config)
+        chosen = context.components.architecture
+        reads = chosen.component.reads(chosen.config)
         needs: dict[str, str] = {
-            name: f"'{architecture.name}' needs them"
+            name: f"'{chosen.component.name}' needs them"
             for name in ("label", "attributes")
-            if name in architecture.inputs
+            if name in reads.required
         }
         # The index is read again by whoever needs it; it may be too large to be sent.
         runtime_of(context).on_main(

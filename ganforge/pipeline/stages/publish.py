@@ -93,7 +93,6 @@ class Publish(Stage[StrictModel]):
             context.run_dir / "export",
             architecture=model.architecture,
             networks=model.networks,
-            spec=model.spec,
             nimg=model.nimg,
             metrics=_metrics(context),
             card=card,
@@ -130,10 +129,10 @@ def _num_images(context: RunContext) -> int | None:
 def _picture(context: RunContext, model: TrainedModel) -> Image.Image | None:
     """The card's picture: new samples, or the newest picture where a model needs data."""
     rows, columns = context.config.train.sample_grid
-    if model.architecture.translates or model.spec.attribute_names or model.spec.text_dim:
+    if model.architecture.translates or {"attributes", "text"} & {*model.architecture.conditions}:
         pictures = sorted((context.run_dir / "samples").glob("nimg-*.png"))
         return Image.open(pictures[-1]) if pictures else None
     device = next(next(iter(model.networks.values())).parameters()).device
     with torch.autocast(device.type, enabled=False):
-        img = seed_images(model.architecture, model.networks, model.spec, (rows, columns), device)
+        img = seed_images(model.architecture, model.networks, (rows, columns), device)
     return image_grid(img, rows, columns)

@@ -14,27 +14,23 @@ from ganforge.imaging.save import write_png
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.pipeline.session import checkpoints_dir, runtime_of, shards_location
 from ganforge.pipeline.stages.evaluate import check_asked, evaluate_run
-from ganforge.training.build import (
-    build_architecture,
-    build_objective,
-    build_run,
-    check_groups,
-    choose_slots,
-    warn_of_small_slots,
-)
+from ganforge.training.build import build_run
 from ganforge.training.engine.loop import Task, train
 from ganforge.training.engine.meter import Meter
-from ganforge.training.engine.standing_statistics import check_standing
 from ganforge.training.fields import (
     check_encoder,
-    check_labels,
     choose_fields,
     expected_spec,
     fixed_batch,
     make_loader,
     model_spec,
 )
-from ganforge.training.preflight import check_objective
+from ganforge.training.preflight import (
+    check_labels,
+    check_trainable,
+    choose_slots,
+    warn_of_doubts,
+)
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.resume import check_resumable, check_same_data, check_same_precision
 from ganforge.training.state.run_state import TrainingRun, is_out_of_time
@@ -74,23 +70,15 @@ class Train(Stage[StrictModel]):
 
     def check(self, context: RunContext) -> None:
         """Refuse forbidden combinations, and batches that do not split over the ranks."""
-        config = context.config
-        architecture, objective = build_architecture(config), build_objective(config)
-        check_labels(config, architecture)
+        config, chosen = context.config, context.components.architecture
+        reads = check_labels(config, chosen.component, chosen.config)
         if config.evaluate.every_kimg is not None:
             check_asked(context)
-        runtime = runtime_of(context)
-        num_slots = choose_slots(config, runtime.world_size, _fixed_slots(context))
-        spec = expected_spec(config, architecture)
+        num_slots = choose_slots(config, runtime_of(context).world_size, _fixed_slots(context))
+        spec = expected_spec(config, reads)
         if spec is not None:
-            check_objective(architecture, spec, objective)
-            with torch.device("meta"):
-                networks = architecture.networks(spec)
-            check_groups(networks.values(), config.train.batch_size // num_slots)
-            check_standing(architecture, networks, spec, config.train.standing_statistics)
-            # Statistics that are taken over all slots at once do not depend on one slot's images.
-            if runtime.is_main and not config.train.sync_batchnorm:
-                warn_of_small_slots(networks.values(), config.train.batch_size // num_slots)
+            architecture = context.components.bound_architecture(spec)
+            check_trainable(architecture, context.components.objective, config.train, num_slots)
 
     def plan(self, context: RunContext) -> str:
         """How long it trains."""
@@ -197,8 +185,9 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
     """
     config, runtime = context.config, runtime_of(context)
     index = load_index(location)
-    architecture = build_architecture(config)
-    fields = choose_fields(config, architecture, index)
+    chosen = context.components.architecture
+    reads = check_labels(config, chosen.component, chosen.config)
+    fields = choose_fields(config, chosen.component.name, reads, index)
     if "text" in fields:
         check_encoder(config, index, location)
     newest = runtime.broadcast_object(checkpoints.latest(checkpoints_dir(context)))
@@ -208,7 +197,11 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
         check_same_data(saved, index.digest, newest)
         check_same_precision(saved, config.train.precision, runtime.precision, newest)
     num_slots = None if saved is None else int(saved.state["num_slots"])
-    run = build_run(config, model_spec(config, index, fields), runtime, num_slots)
+    run = build_run(
+        context.components, model_spec(config, index, fields), runtime, num_slots
+    )
+    if runtime.is_main:
+        warn_of_doubts(run.architecture, run.objective, config.train, run.num_slots)
     run.data_digest = index.digest
     if run.spec.num_classes and sum(index.class_counts):
         run.class_counts = torch.tensor(index.class_counts, device=runtime.device).float()

@@ -17,7 +17,6 @@ from ganforge.config.models import StandingConfig
 from ganforge.errors import ConfigError
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.spec import ImageSpec
 
 # Far from the seeds of samples and metrics, whose images must not set their own statistics; not
 # farther, because torch's generator on the CPU looks at 32 bits, of which a request takes 8.
@@ -27,7 +26,6 @@ _FIRST_SEED = 1 << 23
 def generating_networks(
     architecture: Architecture[Any],
     averaged: Mapping[str, nn.Module],
-    spec: ImageSpec,
     config: StandingConfig | None,
 ) -> dict[str, nn.Module]:
     """The networks that sample pictures, metrics and exports generate with.
@@ -35,7 +33,6 @@ def generating_networks(
     Args:
         architecture: generates.
         averaged: the averaged networks, in eval mode; they stay as they are.
-        spec: gives the number of classes.
         config: how many batches to measure; None for the averaged networks themselves.
 
     Returns:
@@ -45,14 +42,13 @@ def generating_networks(
     if config is None:
         return dict(averaged)
     networks = {role: copy.deepcopy(network) for role, network in averaged.items()}
-    _measure(architecture, networks, spec, config)
+    _measure(architecture, networks, config)
     return networks
 
 
 def check_standing(
     architecture: Architecture[Any],
     networks: Mapping[str, nn.Module],
-    spec: ImageSpec,
     config: StandingConfig | None,
 ) -> None:
     """Refuse standing statistics where there is nothing to measure, or no way to.
@@ -62,8 +58,8 @@ def check_standing(
     """
     if config is None:
         return
-    if architecture.translates or spec.text_dim:
-        needs = "captions" if spec.text_dim else "images to translate"
+    if architecture.translates or "text" in architecture.conditions:
+        needs = "images to translate" if architecture.translates else "captions"
         raise ConfigError(
             f"train.standing_statistics: '{architecture.name}' generates from {needs}, but batch "
             f"statistics are measured from seeds and labels alone. Remove it."
@@ -119,7 +115,6 @@ class _Moments:
 def _measure(
     architecture: Architecture[Any],
     networks: Mapping[str, nn.Module],
-    spec: ImageSpec,
     config: StandingConfig,
 ) -> None:
     device = next(next(iter(networks.values())).parameters()).device
@@ -127,8 +122,8 @@ def _measure(
     for index in range(config.batches):
         first = _FIRST_SEED + index * config.batch_size
         request = GenerateRequest(range(first, first + config.batch_size), device)
-        if spec.num_classes:
-            request.label = request.random_label(spec.num_classes)
+        if architecture.spec.num_classes:
+            request.label = request.random_label(architecture.spec.num_classes)
         with torch.autocast(device.type, enabled=False):
             architecture.generate(networks, request)
     for moments in found:

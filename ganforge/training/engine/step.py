@@ -155,7 +155,7 @@ class Stepper:
         chunked = zip(*(self.architecture.chunks(batch) for batch in batches), strict=True)
         for index, parts in enumerate(chunked):
             for phase in self.phases:
-                if (progress.step + 1) % phase.every == 0:
+                if phase.is_due(progress.step, progress.nimg, index):
                     self._run_phase(phase, parts, progress, index, result)
         self.finite.settle(keep=len(self.finite) - known)
         return result
@@ -216,8 +216,9 @@ class Stepper:
         terms = {name: term.detach().float() for name, term in terms.items()}
         for name, term in terms.items():
             result.add(f"loss/{phase.name}/{name}", term)
-        for name, value in batch.reports.items():
-            result.add(name, value)
+        for name, values in batch.reports.items():
+            for value in values:
+                result.add(name, value)
         return terms
 
     def _gradients(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:

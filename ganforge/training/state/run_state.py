@@ -31,8 +31,7 @@ class TrainingRun:
 
     Attributes:
         config: the resolved pipeline file.
-        spec: what the images look like.
-        architecture: what is trained.
+        architecture: what is trained, bound to its data.
         objective: loss, regularizers and augmentation.
         runtime: device and ranks.
         nets: all networks by role.
@@ -51,7 +50,6 @@ class TrainingRun:
     """
 
     config: PipelineConfig
-    spec: ImageSpec
     architecture: Architecture[Any]
     objective: Objective
     runtime: Runtime
@@ -67,6 +65,11 @@ class TrainingRun:
     slot_state: list[dict[str, Tensor]] = field(default_factory=list)
     rollbacks: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> ImageSpec:
+        """What the images look like."""
+        return self.architecture.spec
 
     @property
     def local_slots(self) -> range:
@@ -91,6 +94,8 @@ class TrainingRun:
             f"regularizer.{index}.{regularizer.name}": regularizer
             for index, regularizer in enumerate(self.objective.regularizers)
         }
+        for index, term in enumerate(self.objective.terms):
+            modules[f"term.{index}.{term.name}"] = term
         if self.objective.augmentation is not None:
             modules["augmentation"] = self.objective.augmentation
         return modules

@@ -13,12 +13,9 @@ from ganforge.imaging.images import image_grid
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.spec import ImageSpec
 from ganforge.training.engine.standing_statistics import generating_networks
 from ganforge.training.state.run_state import TrainingRun
 
-CONDITIONS = ("attributes", "text")
-"""Fields of a request that only data can fill; labels are drawn."""
 _MICRO_BATCH = 64
 
 
@@ -26,12 +23,11 @@ _MICRO_BATCH = 64
 def generate(
     architecture: Architecture[Any],
     networks: Mapping[str, nn.Module],
-    spec: ImageSpec,
     request: GenerateRequest,
 ) -> Tensor:
     """Images [N, C, H, W] float32 for a request; labels are drawn when none are given."""
-    if request.label is None and spec.num_classes:
-        request.label = request.random_label(spec.num_classes)
+    if request.label is None and architecture.spec.num_classes:
+        request.label = request.random_label(architecture.spec.num_classes)
     return architecture.generate(networks, request).float()
 
 
@@ -46,7 +42,6 @@ def grid_labels(count: int, columns: int, num_classes: int, device: torch.device
 def seed_images(
     architecture: Architecture[Any],
     networks: Mapping[str, nn.Module],
-    spec: ImageSpec,
     grid: tuple[int, int],
     device: torch.device,
     fixed: Batch | None = None,
@@ -56,36 +51,36 @@ def seed_images(
     Args:
         architecture: makes images from noise.
         networks: its networks in eval mode, on `device`.
-        spec: what the model makes.
         grid: rows and columns; with classes, each column shows one.
         device: where the networks are.
         fixed: real samples, whose attributes and captions are drawn in turn.
     """
     count = grid[0] * grid[1]
-    labels = grid_labels(count, grid[1], spec.num_classes, device)
+    labels = grid_labels(count, grid[1], architecture.spec.num_classes, device)
     made = []
     for start in range(0, count, _MICRO_BATCH):
         seeds = range(start, min(start + _MICRO_BATCH, count))
         label = None if labels is None else labels[seeds.start : seeds.stop]
         request = GenerateRequest(seeds, device, label=label)
-        for name in CONDITIONS:
-            if fixed is not None and name in fixed.fields:
+        for name in architecture.conditions:
+            # Labels are chosen by column; other conditions only the data can fill.
+            if name != "label" and fixed is not None:
                 setattr(request, name, fixed[name][[seed % fixed.size for seed in seeds]])
-        made.append(generate(architecture, networks, spec, request))
+        made.append(generate(architecture, networks, request))
     return torch.cat(made)
 
 
 def run_networks(run: TrainingRun) -> dict[str, nn.Module]:
     """The networks that a run generates with at this step."""
     config = run.config.train.standing_statistics
-    return generating_networks(run.architecture, run.ema.networks, run.spec, config)
+    return generating_networks(run.architecture, run.ema.networks, config)
 
 
 def sample_images(run: TrainingRun, fixed: Batch | None = None) -> Tensor:
     """The sample grid's images [N, C, H, W] of a noise-to-image run."""
     grid, device = run.config.train.sample_grid, run.runtime.device
     with run.runtime.autocast():
-        return seed_images(run.architecture, run_networks(run), run.spec, grid, device, fixed)
+        return seed_images(run.architecture, run_networks(run), grid, device, fixed)
 
 
 def translate_images(run: TrainingRun, batch: Batch, direction: str) -> tuple[Tensor, Tensor]:
@@ -103,7 +98,7 @@ def translate_images(run: TrainingRun, batch: Batch, direction: str) -> tuple[Te
             options={"direction": direction},
         )
         with run.runtime.autocast():
-            outputs.append(generate(run.architecture, networks, run.spec, request))
+            outputs.append(generate(run.architecture, networks, request))
     return last_frame(source), last_frame(torch.cat(outputs))
 
 
