@@ -21,8 +21,8 @@ from ganforge.errors import ConfigError, GanforgeError, RunStopped, explain
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.io.atomic import write_text
 from ganforge.pipeline.session import end_session, runtime_of, shards_location
+from ganforge.registry.components import resolve
 from ganforge.registry.plugins import get_registry
-from ganforge.registry.validate import validate_components
 from ganforge.training.build import build_architecture
 from ganforge.training.runtime import refuse_sharded_training
 from ganforge.training.state.run_lock import lock_run_dir
@@ -48,7 +48,7 @@ def run_pipeline(
         GanforgeError: the file, the data or a stage is at fault; says what to do.
     """
     config = load_pipeline(path_or_name, overrides)
-    validate_components(config, get_registry())
+    resolve(config)
     refuse_sharded_training()
     context = RunContext(config, Path(config.run_dir or Path("runs") / config.name))
     stages = build_stages(config)

@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ganforge.config.models import ComponentConfig, LossConfig
+from ganforge.config.choices import ComponentChoice
+from ganforge.config.models import LossConfig
 from ganforge.errors import ConfigError
 from ganforge.interfaces.architecture import Phase
 from ganforge.interfaces.batch import Batch, Networks
@@ -25,11 +26,11 @@ _ADA_CURE = (
 def check_objective_is_followed_or_refused(case: Case) -> None:
     """What the pipeline file asks of the loss and of ADA has an effect, or is refused."""
     loss = case.config.loss
-    penalties = [*loss.regularizers, ComponentConfig(name="r1", every=1)]
+    penalties = [*loss.regularizers, ComponentChoice(name="r1", every=1)]
     for asked, update, is_followed, cure in (
         ("regularizers", {"loss": _with(loss, regularizers=penalties)}, _penalises, _PENALTY_CURE),
         ("n_critic", {"loss": _with(loss, n_critic=2)}, _has_slower_phase, _N_CRITIC_CURE),
-        ("augment", {"augment": ComponentConfig(name="ada")}, _is_observed, _ADA_CURE),
+        ("augment", {"augment": ComponentChoice(name="ada")}, _is_observed, _ADA_CURE),
         ("matching", {"loss": _with(loss, matching=1.0)}, _has_matching_term, _MATCHING_CURE),
         ("relativistic", {"loss": LossConfig(name="relativistic")}, _is_trained, ""),
     ):
