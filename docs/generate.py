@@ -18,7 +18,7 @@ from pydantic_core import PydanticUndefined
 
 from ganforge.cli import _COMMANDS, main
 from ganforge.config.models import (
-    ComponentConfig,
+    ComponentChoice,
     DataConfig,
     EvaluateConfig,
     HealthConfig,
@@ -85,7 +85,7 @@ def describe_type(annotation: Any) -> str:
         return f"mapping of {describe_type(arguments[0])} to {describe_type(arguments[1])}"
     if annotation is type(None):
         return "null"
-    if annotation is ComponentConfig:
+    if annotation is ComponentChoice:
         return "component"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
@@ -98,7 +98,7 @@ def _yaml(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, ComponentConfig):
+    if isinstance(value, ComponentChoice):
         return value.name
     if isinstance(value, tuple | list):
         return f"[{', '.join(_yaml(item) for item in value)}]"
@@ -111,7 +111,7 @@ def default_of(field: FieldInfo) -> str:
         return ""
     if field.default is PydanticUndefined:
         return "required"
-    if isinstance(field.default, BaseModel) and not isinstance(field.default, ComponentConfig):
+    if isinstance(field.default, BaseModel) and not isinstance(field.default, ComponentChoice):
         return ""
     return f"`{_yaml(field.default)}`" if field.default != "" else ""
 

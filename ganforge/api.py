@@ -5,7 +5,8 @@ Names exported here are stable: they change only with a note in the changelog.
 
 from pydantic import Field
 
-from ganforge.config.models import ComponentConfig, OptimizerConfig
+from ganforge.config.choices import ComponentChoice
+from ganforge.config.models import OptimizerConfig
 from ganforge.config.models import StrictModel as ComponentOptions
 from ganforge.errors import (
     ConfigError,
@@ -47,7 +48,7 @@ __all__ = [
     "Augmentation",
     "Batch",
     "Component",
-    "ComponentConfig",
+    "ComponentChoice",
     "ComponentOptions",
     "Conditioned",
     "ConfigError",

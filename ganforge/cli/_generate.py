@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from ganforge.cli._options import own_options, parse_options
-from ganforge.config.models import ComponentConfig, DataConfig, EvaluateConfig
+from ganforge.config.choices import ComponentChoice
+from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.errors import ConfigError, DataError
 from ganforge.imaging.save import check_folder, save_images
 from ganforge.inference.batches import run_request
@@ -107,18 +108,18 @@ def translate_files(
     return files
 
 
-def _metric(text: str) -> ComponentConfig:
+def _metric(text: str) -> ComponentChoice:
     """`kid`, or `kid:subset_size=100` with options, commas between several."""
     name, _, options = text.partition(":")
     pairs = [pair.strip() for pair in options.split(",") if pair.strip()]
-    return ComponentConfig(name=name, **parse_options(pairs, f"--metric {name}"))
+    return ComponentChoice(name=name, **parse_options(pairs, f"--metric {name}"))
 
 
 def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Measure a model on all ranks; the records as JSON-ready mappings."""
     config = EvaluateConfig(
         metrics=tuple(map(_metric, arguments["metrics"])),
-        extractor=ComponentConfig(
+        extractor=ComponentChoice(
             name=arguments["extractor"],
             **parse_options(arguments["extractor_option"], "--extractor-option"),
         ),

@@ -95,10 +95,10 @@ def embed(
     be LOCATION itself with --overwrite.
     """
     from ganforge.cli._options import parse_options
-    from ganforge.config.models import ComponentConfig
+    from ganforge.config.choices import ComponentChoice
     from ganforge.data.prepare.embed import embed as embed_shards
 
-    config = ComponentConfig(name=encoder, **parse_options(settings, "SETTINGS:"))
+    config = ComponentChoice(name=encoder, **parse_options(settings, "SETTINGS:"))
     index = embed_shards(location, out, config, overwrite=overwrite, progress=not as_json)
     spec, made = index.image_spec, index.image_spec.text_encoding
     if as_json:

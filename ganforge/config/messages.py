@@ -1,6 +1,5 @@
 """Turn pydantic's errors into sentences: the key, the fault, the place, the nearest valid name."""
 
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -8,63 +7,64 @@ from typing import Any, NoReturn
 import pydantic
 from pydantic import BaseModel
 
-from ganforge.config.source_locations import KeyPath, Origins
+from ganforge.config.choices import KeyPath, models_in
+from ganforge.config.source_locations import SourceLocations
 from ganforge.errors import GanforgeError, suggest
+
+_MAX_SHOWN = 80
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One thing wrong in a pipeline file."""
+class Message:
+    """What is wrong at one key of a pipeline file."""
 
     path: KeyPath
-    message: str
-
-    def text(self, origins: Origins) -> str:
-        """The line to show: path, place, message."""
-        place = origins.find(self.path)
-        return f"{dotted(self.path)}{f' ({place})' if place else ''}: {self.message}"
+    text: str
 
 
 def dotted(path: Sequence[str | int]) -> str:
-    """A key path as it is written in overrides."""
-    return ".".join(str(part) for part in path)
+    """A key path as overrides write it."""
+    return ".".join(map(str, path))
 
 
-def raise_faults(
-    faults: Sequence[Fault],
-    origins: Origins,
+def raise_messages(
+    messages: Sequence[Message],
     error: type[GanforgeError],
-    cause: BaseException | None,
+    locations: SourceLocations | None = None,
+    cause: BaseException | None = None,
 ) -> NoReturn:
-    """Raise one error that lists all faults."""
-    lines = [fault.text(origins) for fault in faults]
+    """Raise one error that lists all messages, each with its key and place."""
+    lines = []
+    for message in messages:
+        place = locations.find(message.path) if locations else None
+        lines.append(f"{dotted(message.path)}{f' ({place})' if place else ''}: {message.text}")
     if len(lines) > 1:
         lines = [f"{len(lines)} errors in the pipeline file:", *(f"  - {line}" for line in lines)]
     raise error("\n".join(lines)) from cause
 
 
-def describe_faults(
+def messages_of(
     err: pydantic.ValidationError,
     model: type[BaseModel],
     data: Mapping[str, Any],
     prefix: KeyPath = (),
-) -> list[Fault]:
-    """One fault per key that pydantic refuses.
+) -> list[Message]:
+    """One message per key that pydantic refuses.
 
     Args:
         err: what pydantic raised.
         model: the model that was validated.
-        data: what it was validated against.
+        data: the values that were validated.
         prefix: path of `data` in the pipeline file.
     """
-    messages: dict[KeyPath, list[str]] = {}
+    texts: dict[KeyPath, list[str]] = {}
     for detail in err.errors(include_url=False):
         path = _path_in(data, detail["loc"], detail["type"])
-        message = _message(detail, path, model)
-        known = messages.setdefault(path, [])
-        if message not in known:
-            known.append(message)
-    return [Fault((*prefix, *path), " Or: ".join(found)) for path, found in messages.items()]
+        text = _text(detail, path, model)
+        known = texts.setdefault(path, [])
+        if text not in known:
+            known.append(text)
+    return [Message((*prefix, *path), " Or: ".join(found)) for path, found in texts.items()]
 
 
 def _path_in(data: Any, loc: Sequence[str | int], kind: str) -> KeyPath:
@@ -83,31 +83,30 @@ def _path_in(data: Any, loc: Sequence[str | int], kind: str) -> KeyPath:
     return tuple(path)
 
 
-def _message(detail: Any, path: KeyPath, root: type[BaseModel]) -> str:
-    kind, key = detail["type"], str(path[-1]) if path else ""
+def _text(detail: Any, path: KeyPath, root: type[BaseModel]) -> str:
+    kind, key, value = detail["type"], str(path[-1]) if path else "", detail["input"]
     if kind == "extra_forbidden":
-        model = _model_at(root, path[:-1])
-        names = [field.alias or name for name, field in model.model_fields.items()]
+        names = [f.alias or name for name, f in _model_at(root, path[:-1]).model_fields.items()]
         return f"unknown key {key!r}. {_elsewhere(root, key)}{suggest(key, names)}"
     if kind == "missing":
         return f"is missing; add `{key}: ...` there."
     if kind in ("model_type", "dict_type"):
-        return f"should be a mapping of keys to values (got {_shown(detail['input'])})."
-    if kind == "string_pattern_mismatch":  # of a name: of nothing else is one asked
+        return f"should be a mapping of keys to values (got {_shown(value)})."
+    if kind == "string_pattern_mismatch":  # only the run's name has a pattern
         return (
-            f"should be made of letters, digits, '.', '_' and '-', and begin with a letter or a "
-            f"digit (got {_shown(detail['input'])})."
+            f"should consist of letters, digits, '.', '_' and '-', and begin with a letter or a "
+            f"digit (got {_shown(value)})."
         )
     text = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     text = str(text).replace("a valid tuple", "a list").replace("a valid dictionary", "a mapping")
-    if kind == "value_error" and isinstance(detail["input"], Mapping):
-        return text.removesuffix(".") + "."  # a rule over several keys names their values itself
-    return f"{text} (got {_shown(detail['input'])})."
+    if kind == "value_error" and isinstance(value, Mapping):
+        return text.removesuffix(".") + "."  # a rule between keys names their values itself
+    return f"{text} (got {_shown(value)})."
 
 
 def _shown(value: Any) -> str:
     shown = repr(value)
-    return shown if len(shown) < 80 else shown[:77] + "..."
+    return shown if len(shown) < _MAX_SHOWN else shown[: _MAX_SHOWN - 3] + "..."
 
 
 def _elsewhere(root: type[BaseModel], key: str) -> str:
@@ -115,24 +114,17 @@ def _elsewhere(root: type[BaseModel], key: str) -> str:
     homes = [
         section
         for section, field in root.model_fields.items()
-        for model in _models(field.annotation)
+        for model in models_in(field.annotation)
         if key in model.model_fields
     ]
     return f"It belongs in {' or '.join(homes)}. " if homes else ""
 
 
 def _model_at(root: type[BaseModel], path: KeyPath) -> type[BaseModel]:
-    """The model that describes the mapping at `path`."""
+    """The model of the mapping at `path`."""
     model = root
     for part in path:
         field = model.model_fields.get(part) if isinstance(part, str) else None
         if field is not None:
-            model = next(iter(_models(field.annotation)), model)
+            model = next(iter(models_in(field.annotation)), model)
     return model
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    """The pydantic models inside an annotation such as `tuple[Model, ...] | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in typing.get_args(annotation) for model in _models(part)]

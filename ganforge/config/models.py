@@ -4,7 +4,7 @@ Loading, overriding and error positions are in `ganforge.config.load`; this modu
 nothing heavy, so that command-line help stays fast.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -17,8 +17,9 @@ from pydantic import (
     model_validator,
 )
 
+from ganforge.config.choices import Chooses, ComponentChoice, ComponentSection, Place, places
 from ganforge.config.schedules import Schedule, Scheduled, ScheduledNonNegative
-from ganforge.config.source_locations import Origins
+from ganforge.config.source_locations import SourceLocations
 
 _MAX_SIDE = 16384
 _MAX_GRID_SIDE = 256
@@ -32,27 +33,6 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class ComponentConfig(BaseModel):
-    """The choice of a component: its name, and beside it the component's own options.
-
-    `r1` and `{name: r1, gamma: 1.0}` are both valid; the options are checked by the component.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    name: str = Field(description="Registered name; `ganforge plugins list` shows all.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The component's own options, not yet validated."""
-        return dict(self.model_extra or {})
-
-
 def _height_width(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
@@ -60,7 +40,7 @@ def _height_width(value: int | tuple[int, int]) -> tuple[int, int]:
 class DataConfig(StrictModel):
     """Where images come from, how they are stored, and how they are read."""
 
-    source: ComponentConfig | None = Field(
+    source: Annotated[ComponentChoice | None, Chooses("source")] = Field(
         None, description="Raw images for `prepare`, e.g. {name: folder, path: photos}."
     )
     shards: str | None = Field(
@@ -68,7 +48,7 @@ class DataConfig(StrictModel):
         description="Folder or URL with index.json and shards. Default: <run_dir>/shards, "
         "written by `prepare`.",
     )
-    text_encoder: ComponentConfig | None = Field(
+    text_encoder: Annotated[ComponentChoice | None, Chooses("text encoder")] = Field(
         None,
         description="Embeds the captions in `prepare`, e.g. {name: word-vectors, path: "
         "words.txt}. Shards that exist are embedded by `ganforge data embed`.",
@@ -117,40 +97,25 @@ class DataConfig(StrictModel):
         return None if self.resolution is None else _height_width(self.resolution)
 
 
-class ModelConfig(BaseModel):
-    """The architecture and, beside it, the architecture's own options."""
+class ModelConfig(ComponentSection):
+    """The architecture, with its options beside it."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    name_key = "architecture"
 
     architecture: str = Field(description="Registered name; `ganforge plugins list` shows all.")
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """The architecture's own options, not yet validated."""
-        return dict(self.model_extra or {})
 
-
-class LossConfig(BaseModel):
-    """The adversarial loss, its own options, and the regularizers."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
+class LossConfig(ComponentSection):
+    """The adversarial loss, with its options beside it, and the regularizers."""
 
     name: str = Field("nonsaturating", description="Adversarial loss.")
-    regularizers: tuple[ComponentConfig, ...] = Field((), description="E.g. {name: r1, gamma: 1}.")
+    regularizers: Annotated[tuple[ComponentChoice, ...], Chooses("regularizer")] = Field(
+        (), description="E.g. {name: r1, gamma: 1}."
+    )
     n_critic: int = Field(1, gt=0, description="Discriminator steps per generator step.")
-    terms: tuple[ComponentConfig, ...] = Field(
+    terms: Annotated[tuple[ComponentChoice, ...], Chooses("objective term")] = Field(
         (), description="Objective terms, e.g. {name: mismatched_pairs, weight: 1}."
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The loss's own options, not yet validated."""
-        return dict(self.model_extra or {})
 
 
 class OptimizerConfig(StrictModel):
@@ -307,11 +272,11 @@ class TrainConfig(StrictModel):
 class EvaluateConfig(StrictModel):
     """What is measured, on what, and how."""
 
-    metrics: tuple[ComponentConfig, ...] = Field(
-        (ComponentConfig(name="fid"),), description="E.g. [fid, is, kid]."
+    metrics: Annotated[tuple[ComponentChoice, ...], Chooses("metric")] = Field(
+        (ComponentChoice(name="fid"),), description="E.g. [fid, is, kid]."
     )
-    extractor: ComponentConfig = Field(
-        ComponentConfig(name="inception-v3-compat"), description="Feature network."
+    extractor: Annotated[ComponentChoice, Chooses("feature extractor")] = Field(
+        ComponentChoice(name="inception-v3-compat"), description="Feature network."
     )
     num_images: int = Field(50000, gt=1, description="Generated images.")
     num_real: int | None = Field(None, gt=1, description="Real images. Default: all.")
@@ -343,15 +308,20 @@ class PipelineConfig(StrictModel):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the run.")
     description: str = Field("", description="What this run shows, for people.")
     run_dir: str | None = Field(None, description="Default: runs/<name>.")
-    stages: tuple[str, ...] = ("prepare", "train", "evaluate", "publish")
+    stages: Annotated[tuple[str, ...], Chooses("stage")] = (
+        "prepare",
+        "train",
+        "evaluate",
+        "publish",
+    )
     data: DataConfig = DataConfig()
-    model: ModelConfig
-    loss: LossConfig = LossConfig()
-    augment: ComponentConfig | None = None
+    model: Annotated[ModelConfig, Chooses("architecture")]
+    loss: Annotated[LossConfig, Chooses("loss")] = LossConfig()
+    augment: Annotated[ComponentChoice | None, Chooses("augmentation")] = None
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     publish: PublishConfig = PublishConfig()
-    _origins: Origins = PrivateAttr(default_factory=Origins)
+    _locations: SourceLocations = PrivateAttr(default_factory=SourceLocations)
 
     @field_validator("stages")
     @classmethod
@@ -361,12 +331,16 @@ class PipelineConfig(StrictModel):
         return value
 
     @property
-    def origins(self) -> Origins:
+    def source_locations(self) -> SourceLocations:
         """File and line of each key, for messages; empty when it was not read from a file."""
-        return self._origins
+        return self._locations
 
-    def with_origins(self, origins: Origins) -> "PipelineConfig":
-        """The same configuration, knowing where it was written."""
+    def with_source_locations(self, locations: SourceLocations) -> "PipelineConfig":
+        """The same configuration, with the places where it was written."""
         copy = self.model_copy()
-        copy._origins = origins
+        copy._locations = locations
         return copy
+
+
+PLACES: tuple[Place, ...] = tuple(places(PipelineConfig))
+"""Every place in the pipeline file that chooses components."""

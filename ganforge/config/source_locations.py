@@ -1,59 +1,44 @@
 """Where each value of a pipeline file was written: file and line, or the override."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import yaml
 
+from ganforge.config.choices import KeyPath
 from ganforge.errors import ConfigError
 
-KeyPath = tuple[str | int, ...]
-"""Keys and list indices from the root of a pipeline file."""
-_MERGE_TAG = "tag:yaml.org,2002:merge"
 
+class SourceLocations:
+    """The place of each key.
 
-class Origins:
-    """The place of each key. Equal to any other: it is no part of what a configuration means."""
+    Two of these are always equal, so that equal configurations from different files are equal.
+    """
 
     def __init__(self) -> None:
         # Parts are kept as text: YAML may read a key as a number.
         self._places: dict[tuple[str, ...], str] = {}
-        self._mappings: set[tuple[str, ...]] = set()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Origins)
+        return isinstance(other, SourceLocations)
 
     def __hash__(self) -> int:
         return 0
 
-    def put(self, path: KeyPath, place: str, *, is_mapping: bool = False) -> None:
-        """Record that `path` was written at `place`; mappings merge, other values replace."""
-        parts = tuple(map(str, path))
-        self._places[parts] = place
-        if is_mapping:
-            self._mappings.add(parts)
+    def put(self, path: KeyPath, place: str) -> None:
+        """Record that `path` was written at `place`."""
+        self._places[tuple(map(str, path))] = place
 
-    def put_value(self, path: KeyPath, value: object, place: str) -> None:
-        """Record `place` for `path` and for everything inside `value`."""
-        self.put(path, place, is_mapping=isinstance(value, dict))
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                self.put_value((*path, key), inner, place)
-        elif isinstance(value, list):
-            for index, inner in enumerate(value):
-                self.put_value((*path, index), inner, place)
-
-    def update(self, other: "Origins") -> None:
-        """Take the places of `other`, which was merged over this."""
-        replaced = other._places.keys() - other._mappings
-        self._places = {
-            parts: place
-            for parts, place in self._places.items()
-            if not any(parts[:length] in replaced for length in range(len(parts)))
-        } | other._places
-        self._mappings |= other._mappings
+    def replace(self, path: KeyPath, other: "SourceLocations") -> None:
+        """Forget everything below `path` and take what `other` knows of it."""
+        top = tuple(map(str, path))
+        kept = {p: place for p, place in self._places.items() if p[: len(top)] != top}
+        taken = {p: place for p, place in other._places.items() if p[: len(top)] == top}
+        # An override such as train.seed.x=1 records only the key inside.
+        place = other.find(path) or next(iter(taken.values()), None)
+        self._places = kept | ({top: place} if place else {}) | taken
 
     def find(self, path: Sequence[str | int]) -> str | None:
-        """The place of `path`, or of the nearest key round it; None when nothing is known."""
+        """The place of `path`, or of the nearest key that contains it; None when unknown."""
         parts = tuple(map(str, path))
         for length in range(len(parts), -1, -1):
             place = self._places.get(parts[:length])
@@ -62,44 +47,42 @@ class Origins:
         return None
 
 
-def yaml_origins(root: yaml.MappingNode, file: str) -> Origins:
+def yaml_locations(root: yaml.MappingNode, file: str) -> SourceLocations:
     """The places of all keys below the root node of a YAML file.
 
     Raises:
         ConfigError: an anchor contains itself.
     """
-    origins = Origins()
-    origins.put((), file, is_mapping=True)
-    _collect(root, (), file, origins, ())
-    return origins
+    locations = SourceLocations()
+    locations.put((), file)
+    _collect(root, (), file, locations, ())
+    return locations
 
 
 def _collect(
-    node: yaml.Node, path: KeyPath, file: str, origins: Origins, above: tuple[yaml.Node, ...]
+    node: yaml.Node,
+    path: KeyPath,
+    file: str,
+    locations: SourceLocations,
+    above: tuple[yaml.Node, ...],
 ) -> None:
     if any(node is outer for outer in above):
         raise ConfigError(
             f"An anchor contains itself ({file}:{node.start_mark.line + 1}). "
             f"Write the value out in place of the alias."
         )
-    above = (*above, node)
+    for key, mark, value in _children(node):
+        locations.put((*path, key), f"{file}:{mark.line + 1}")
+        _collect(value, (*path, key), file, locations, (*above, node))
+
+
+def _children(node: yaml.Node) -> Iterator[tuple[str | int, yaml.Mark, yaml.Node]]:
+    """Key, position and value of all that a node contains."""
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            line = item.start_mark.line + 1
-            is_mapping = isinstance(item, yaml.MappingNode)
-            origins.put((*path, index), f"{file}:{line}", is_mapping=is_mapping)
-            _collect(item, (*path, index), file, origins, above)
+            yield index, item.start_mark, item
     elif isinstance(node, yaml.MappingNode):
-        # Merged keys first: keys written out replace them.
-        for key, value in sorted(node.value, key=lambda pair: bool(pair[0].tag != _MERGE_TAG)):
-            if key.tag == _MERGE_TAG:
-                merged = value.value if isinstance(value, yaml.SequenceNode) else [value]
-                for part in reversed(merged):
-                    _collect(part, path, file, origins, above)
-                continue
-            origins.put(
-                (*path, key.value),
-                f"{file}:{key.start_mark.line + 1}",
-                is_mapping=isinstance(value, yaml.MappingNode),
-            )
-            _collect(value, (*path, key.value), file, origins, above)
+        # Puts the pairs of merge keys (<<) before the node's own, which win.
+        yaml.SafeLoader("").flatten_mapping(node)
+        for key, value in node.value:
+            yield key.value, key.start_mark, value

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganforge.config.models import ComponentConfig
+from ganforge.config.choices import ComponentChoice
 from ganforge.interfaces.metric import FeatureExtractor
 from ganforge.registry.plugins import get_registry
 
@@ -26,7 +26,7 @@ class FrozenFeatures:
         where: path in the pipeline file, for messages.
     """
 
-    def __init__(self, choice: ComponentConfig, where: str) -> None:
+    def __init__(self, choice: ComponentChoice, where: str) -> None:
         self._choice, self._where = choice, where
         self._built: FeatureExtractor[Any] | None = None
 

@@ -12,7 +12,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ganforge.config.models import ComponentConfig, LossConfig, StrictModel
+from ganforge.config.choices import ComponentChoice
+from ganforge.config.models import LossConfig, StrictModel
 from ganforge.errors import ConfigError
 from ganforge.interfaces.architecture import Phase
 from ganforge.interfaces.batch import Batch, Networks
@@ -40,13 +41,13 @@ _REPORT_CURE = "Leave reports of logits and accuracies to objective.discriminato
 def check_objective_is_followed_or_refused(case: Case) -> None:
     """What the pipeline file asks of the loss and of ADA has an effect, or is refused."""
     loss = case.config.loss
-    penalties = (*loss.regularizers, ComponentConfig(name="r1", every=1))
+    penalties = (*loss.regularizers, ComponentChoice(name="r1", every=1))
     penalized, slower = _with(loss, regularizers=penalties), _with(loss, n_critic=2)
     for asked, update, is_followed, cure in (
         ("loss.regularizers", {"loss": penalized}, _penalizes, _PENALTY_CURE),
         ("loss.n_critic", {"loss": slower}, _has_slower_phase, _N_CRITIC_CURE),
         ("loss.terms", {}, _follows_terms, _TERM_CURE),
-        ("augment", {"augment": ComponentConfig(name="ada")}, _adapts, _ADA_CURE),
+        ("augment", {"augment": ComponentChoice(name="ada")}, _adapts, _ADA_CURE),
         ("loss.name: relativistic", {"loss": LossConfig(name="relativistic")}, _is_trained, ""),
     ):
         changed = _changed(case, update)
@@ -143,7 +144,7 @@ def _check_mismatched_pairs(case: Case) -> None:
         return
 
     def with_weight(weight: float) -> TrainingRun | None:
-        term = ComponentConfig(name="mismatched_pairs", weight=weight)
+        term = ComponentChoice(name="mismatched_pairs", weight=weight)
         return _started(_changed(case, {"loss": _with(case.config.loss, terms=(term,))}))
 
     single, double = with_weight(1.0), with_weight(2.0)

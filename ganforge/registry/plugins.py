@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import pluggy
 import pydantic
 
+from ganforge.config.choices import KeyPath
+from ganforge.config.messages import Message, messages_of, raise_messages
 from ganforge.config.models import StrictModel
 from ganforge.errors import (
     ConfigError,
@@ -19,28 +21,11 @@ from ganforge.errors import (
     PluginNotFound,
     suggest,
 )
-from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.component import Component
-from ganforge.interfaces.metric import FeatureExtractor, Metric
-from ganforge.interfaces.objective import AdversarialLoss, Augmentation, ObjectiveTerm, Regularizer
-from ganforge.interfaces.source import Source
-from ganforge.interfaces.stage import Stage
-from ganforge.interfaces.text_encoder import TextEncoder
 from ganforge.registry import hookspecs
+from ganforge.registry.kinds import HOOKS
 
 GROUP = "ganforge"
-_HOOKS: Mapping[type[Component[Any]], str] = {
-    Architecture: "ganforge_architectures",
-    AdversarialLoss: "ganforge_losses",
-    Regularizer: "ganforge_regularizers",
-    ObjectiveTerm: "ganforge_objective_terms",
-    Augmentation: "ganforge_augmentations",
-    Metric: "ganforge_metrics",
-    FeatureExtractor: "ganforge_feature_extractors",
-    Source: "ganforge_sources",
-    TextEncoder: "ganforge_text_encoders",
-    Stage: "ganforge_stages",
-}
 ComponentT = TypeVar("ComponentT", bound=Component[Any])
 
 
@@ -83,14 +68,14 @@ class Registry:
                 f"ganforge's hooks: {err} See docs/hooks.md for names and arguments."
             ) from err
         self.plugins[plugin.name] = plugin
-        for kind, hook in _HOOKS.items():
+        for kind, hook in HOOKS.items():
             for component in _call(module, hook, plugin):
                 self._add(kind, component, plugin)
 
     def _add(self, kind: type[Component[Any]], component: Any, plugin: Plugin) -> None:
         if not (isinstance(component, type) and issubclass(component, kind)):
             raise PluginContractError(
-                f"Plugin '{plugin.name}' returns {component!r} from {_HOOKS[kind]}; "
+                f"Plugin '{plugin.name}' returns {component!r} from {HOOKS[kind]}; "
                 f"return subclasses of {kind.__name__}."
             )
         if not isinstance(getattr(component, "name", None), str):
@@ -143,9 +128,9 @@ class Registry:
         """A component's class and its validated options; arguments and errors as for `build`."""
         component = self.find(kind, name)
         try:
-            return component, component.Config(**options)
+            return component, component.Config.model_validate(options)
         except pydantic.ValidationError as err:
-            raise ConfigError(_describe(err, component, where)) from err
+            raise_messages(option_messages(err, component, options, (where,)), ConfigError)
 
     def build(
         self, kind: type[ComponentT], name: str, options: Mapping[str, Any], where: str
@@ -155,14 +140,29 @@ class Registry:
         Args:
             kind: base class, such as `Regularizer`.
             name: registered name.
-            options: the component's own options, from the pipeline file.
+            options: the component's options, not yet validated.
             where: path in the pipeline file, for messages.
 
         Raises:
-            ConfigError: the options do not fit; unknown ones come with near names.
+            PluginNotFound: no plugin provides it.
+            ConfigError: the options are not valid; unknown ones come with near names.
         """
         component, config = self.configure(kind, name, options, where)
         return component(config)
+
+
+def option_messages(
+    err: pydantic.ValidationError,
+    component: type[Component[Any]],
+    options: Mapping[str, Any],
+    path: KeyPath,
+) -> list[Message]:
+    """What is wrong with a component's options; each message names the component."""
+    owner = f"({component.kind} '{component.name}')"
+    return [
+        Message(message.path, f"{message.text} {owner}")
+        for message in messages_of(err, component.Config, options, path)
+    ]
 
 
 def _check_marks(module: ModuleType, plugin: Plugin) -> None:
@@ -200,18 +200,6 @@ def _call(module: ModuleType, hook: str, plugin: Plugin) -> Sequence[Any]:
             f"{hook} of plugin '{plugin.name}' returns {found!r}; return a list of classes."
         )
     return found
-
-
-def _describe(err: pydantic.ValidationError, component: type[Component[Any]], where: str) -> str:
-    lines = []
-    for fault in err.errors():
-        path = ".".join([where, *(str(part) for part in fault["loc"])])
-        if fault["type"] == "extra_forbidden":
-            hint = suggest(str(fault["loc"][-1]), component.Config.model_fields)
-            lines.append(f"{path}: {component.kind} '{component.name}' has no such option. {hint}")
-        else:
-            lines.append(f"{path}: {fault['msg']} (got {fault['input']!r}).")
-    return "\n".join(lines)
 
 
 def load_plugins(registry: Registry, entry_points: Any = None) -> None:

@@ -2,14 +2,10 @@
 
 from typing import Any
 
-from ganforge.config.models import LossConfig, PipelineConfig
-from ganforge.interfaces.architecture import Architecture
+from ganforge.config.choices import Place
+from ganforge.config.models import PLACES, PipelineConfig
 from ganforge.interfaces.component import Component
-from ganforge.interfaces.metric import FeatureExtractor, Metric
-from ganforge.interfaces.objective import AdversarialLoss, Augmentation, Regularizer
-from ganforge.interfaces.source import Source
-from ganforge.interfaces.stage import Stage
-from ganforge.interfaces.text_encoder import TextEncoder
+from ganforge.registry.kinds import KINDS
 from ganforge.registry.plugins import Registry
 
 Schema = dict[str, Any]
@@ -28,8 +24,6 @@ def json_schema(registry: Registry) -> Schema:
     root = PipelineConfig.model_json_schema()
     definitions: Schema = root["$defs"]
     del root["required"]
-    for name in ("ModelConfig", "LossConfig", "ComponentConfig"):
-        del definitions[name]
     root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     root["title"] = "ganforge pipeline"
     files = {"type": "array", "items": {"type": "string"}}
@@ -37,76 +31,58 @@ def json_schema(registry: Registry) -> Schema:
         "description": "Pipeline files to merge first: paths or packaged names.",
         "anyOf": [{"type": "string"}, files],
     }
-    _place_components(root["properties"], definitions, registry)
-    definitions |= _component_definitions(registry)
+    for place in PLACES:
+        _refer_to_kind(root, place)
+    for place in PLACES:
+        definitions |= _kind_definitions(registry, place, definitions)
+    for section in {place.section.__name__ for place in PLACES if place.section}:
+        del definitions[section]
     return root
 
 
-def _place_components(properties: Schema, definitions: Schema, registry: Registry) -> None:
-    """Point each place that takes a component at the components of its kind."""
-    data = definitions["DataConfig"]["properties"]
-    evaluate = definitions["EvaluateConfig"]["properties"]
-    stages = registry.names(Stage)
-    properties["stages"]["items"] = {"type": "string", **({"enum": stages} if stages else {})}
-    properties["model"] = {"$ref": _reference(Architecture)}
-    properties["loss"] = {"$ref": _reference(AdversarialLoss)}
-    evaluate["extractor"]["$ref"] = _reference(FeatureExtractor)
-    evaluate["metrics"]["items"] = {"$ref": _reference(Metric)}
-    null = {"type": "null"}
-    properties["augment"]["anyOf"] = [{"$ref": _reference(Augmentation)}, null]
-    data["source"]["anyOf"] = [{"$ref": _reference(Source)}, null]
-    data["text_encoder"]["anyOf"] = [{"$ref": _reference(TextEncoder)}, null]
+def _refer_to_kind(root: Schema, place: Place) -> None:
+    """Make the place's property refer to the components of its kind."""
+    owner = root if place.owner is PipelineConfig else root["$defs"][place.owner.__name__]
+    value: Schema = owner["properties"][place.path[-1]]
+    reference = {"$ref": f"#/$defs/{KINDS[place.kind].__name__}"}
+    if place.is_list:
+        value["items"] = reference
+    elif "anyOf" in value:
+        value["anyOf"] = [reference, {"type": "null"}]
+    else:
+        value.update(reference)
 
 
-def _reference(kind: type[Component[Any]]) -> str:
-    return f"#/$defs/{kind.__name__}"
-
-
-def _component_definitions(registry: Registry) -> Schema:
-    """One definition per kind, and one per component."""
-    definitions: Schema = {}
-    for kind in (
-        AdversarialLoss,
-        Architecture,
-        Augmentation,
-        FeatureExtractor,
-        Metric,
-        Regularizer,
-        TextEncoder,
-    ):
-        definitions |= _kind_definitions(registry, kind)
-    return definitions | _kind_definitions(registry, Source)
-
-
-def _kind_definitions(registry: Registry, kind: type[Component[Any]]) -> Schema:
+def _kind_definitions(registry: Registry, place: Place, definitions: Schema) -> Schema:
+    """One definition for the kind of a place, and one for each of its components."""
+    kind = KINDS[place.kind]
     names = registry.names(kind)
-    definitions: Schema = {}
-    choices: list[Schema] = []
-    for name in names:
-        prefix = f"{kind.__name__}.{name}"
-        definitions |= _options(registry.find(kind, name), prefix, kind)
-        choices.append({"$ref": f"#/$defs/{prefix}"})
-    if kind is not Architecture and names:
-        choices.insert(0, {"type": "string", "enum": names})
-    definitions[kind.__name__] = {"anyOf": choices} if choices else {"type": ["object", "string"]}
-    return definitions
+    found: Schema = {}
+    choices: list[Schema] = [{"type": "string", "enum": names}] if names else []
+    if place.section is not None:
+        fields = definitions[place.section.__name__]
+        for name in names:
+            prefix = f"{kind.__name__}.{name}"
+            found |= _options(registry.find(kind, name), prefix, place.section.name_key, fields)
+            choices.append({"$ref": f"#/$defs/{prefix}"})
+    found[kind.__name__] = {"anyOf": choices} if choices else {"type": ["object", "string"]}
+    return found
 
 
-def _options(component: type[Component[Any]], prefix: str, kind: type[Component[Any]]) -> Schema:
-    """The mapping that chooses one component, and the definitions it uses."""
+def _options(component: type[Component[Any]], prefix: str, name_key: str, fields: Schema) -> Schema:
+    """The mapping that chooses one component, and the definitions it uses.
+
+    Args:
+        component: the component.
+        prefix: name of its definition.
+        name_key: the key that holds its name.
+        fields: schema of the section that chooses it, whose fields it shares.
+    """
     schema = component.Config.model_json_schema(ref_template=f"#/$defs/{prefix}.{{model}}")
     inner = schema.pop("$defs", {})
-    key = "architecture" if kind is Architecture else "name"
-    own = {key: {"const": component.name, "description": _summary(component)}}
-    required = [key]
-    if kind is AdversarialLoss:
-        shared = LossConfig.model_json_schema()["properties"]
-        shared["regularizers"]["items"] = {"$ref": _reference(Regularizer)}
-        common = ("regularizers", "n_critic", "matching", "unroll")
-        own |= {field: shared[field] for field in common}
-        required = []  # the default loss may go unnamed
-    schema["properties"] = own | schema.get("properties", {})
-    schema["required"] = required
+    name = {name_key: {"const": component.name, "description": _summary(component)}}
+    schema["properties"] = fields["properties"] | name | schema.get("properties", {})
+    schema["required"] = fields.get("required", [])  # a parent file may set the options
     schema["description"] = _summary(component)
     return {prefix: schema, **{f"{prefix}.{name}": model for name, model in inner.items()}}
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganforge.api import ComponentConfig, ComponentOptions, Field, ImageSpec
+from ganforge.api import ComponentChoice, ComponentOptions, Field, ImageSpec
 from ganforge.layers import base_grid, init_normal, pixel_norm, upsample_nearest
 
 # Widths of the grids from 4x4 on, in units of `channels`, and how far a skip reaches, in doublings.
@@ -27,8 +27,8 @@ class ProjectedConfig(ComponentOptions):
         description="The generator's channels: 16, 8, 4, 2, 2, 1, 1/2, 1/4, 1/8 times this, from "
         "the coarsest grid.",
     )
-    features: ComponentConfig = Field(
-        ComponentConfig(name="timm"),
+    features: ComponentChoice = Field(
+        ComponentChoice(name="timm"),
         description="The frozen feature network: an extractor that gives maps, as "
         "evaluate.extractor is chosen.",
     )

@@ -1,8 +1,8 @@
 import pydantic
 import pytest
 
+from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import (
-    ComponentConfig,
     DataConfig,
     EvaluateConfig,
     LossConfig,
@@ -14,7 +14,7 @@ from ganforge.config.models import (
     StrictModel,
     TrainConfig,
 )
-from ganforge.config.source_locations import Origins
+from ganforge.config.source_locations import SourceLocations
 
 SECTIONS = [DataConfig, OptimizerConfig, ScheduleConfig, TrainConfig, EvaluateConfig, PublishConfig]
 MINIMAL = {"name": "a", "model": {"architecture": "dcgan"}}
@@ -38,7 +38,7 @@ def test_section_is_frozen(section):
     ("model", "field"),
     [
         (model, name)
-        for model in [*SECTIONS, ComponentConfig, ModelConfig, LossConfig, PipelineConfig]
+        for model in [*SECTIONS, ComponentChoice, ModelConfig, LossConfig, PipelineConfig]
         for name, field in model.model_fields.items()
         if field.annotation in (int, float, int | None, float | None)
         and name.split("_")[-1] not in ("kimg", "nimg", "bytes", "steps", "sec")
@@ -50,22 +50,11 @@ def test_number_without_a_unit_in_its_name_is_described(model, field):
     assert model.model_fields[field].description
 
 
-@pytest.mark.parametrize("value", ["r1", {"name": "r1"}])
-def test_component_is_named_in_short_or_long_form(value):
-    config = ComponentConfig.model_validate(value)
-
-    assert (config.name, config.options) == ("r1", {})
-
-
-def test_component_keeps_its_options_beside_the_name():
-    assert ComponentConfig.model_validate({"name": "r1", "gamma": 1}).options == {"gamma": 1}
-
-
 def test_loss_separates_its_options_from_its_fields():
     config = LossConfig.model_validate({"name": "hinge", "margin": 2, "regularizers": ["r1"]})
 
     assert config.options == {"margin": 2}
-    assert config.regularizers == (ComponentConfig(name="r1"),)
+    assert config.regularizers == (ComponentChoice(name="r1"),)
     assert LossConfig.model_validate("hinge") == LossConfig(name="hinge")
 
 
@@ -121,17 +110,17 @@ def test_run_name_that_is_no_folder_name_is_refused(name):
         PipelineConfig(**{**MINIMAL, "name": name})
 
 
-def test_origins_are_no_part_of_the_configuration():
+def test_source_locations_are_no_part_of_the_configuration():
     config = PipelineConfig(**MINIMAL)
-    origins = Origins()
-    origins.put(("name",), "a.yaml:1")
+    locations = SourceLocations()
+    locations.put(("name",), "a.yaml:1")
 
-    placed = config.with_origins(origins)
+    placed = config.with_source_locations(locations)
 
     assert placed == config
-    assert placed.origins.find(("name",)) == "a.yaml:1"
-    assert config.origins.find(("name",)) is None
-    assert "origins" not in placed.model_dump()
+    assert placed.source_locations.find(("name",)) == "a.yaml:1"
+    assert config.source_locations.find(("name",)) is None
+    assert "source_locations" not in placed.model_dump()
 
 
 def test_strict_model_is_the_base_of_every_section():

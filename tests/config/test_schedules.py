@@ -18,8 +18,7 @@ from ganforge.errors import ConfigError
 from ganforge.interfaces.architecture import Phase
 from ganforge.interfaces.objective import PenaltyInput
 from ganforge.objectives.regularizers import R1, R2, Dragan, GradientPenalty, Orthogonal, PathLength
-from ganforge.registry.plugins import get_registry
-from ganforge.registry.validate import validate_components
+from ganforge.registry.components import resolve
 from ganforge.training.engine.ema import Ema
 from ganforge.training.engine.optimizers import build_optimizer, scale_for_lazy, set_progress
 
@@ -145,7 +144,7 @@ def test_scheduled_pipeline_file_reads_back_as_it_was():
 
 def test_r3gan_pipeline_anneals_what_the_paper_does():
     config = load_pipeline("r3gan_cifar10")
-    validate_components(config, get_registry())
+    resolve(config)
     (r1, r2), train = config.loss.regularizers, config.train
     assert R1.Config(**r1.options).gamma.at(20_000_000) == pytest.approx(0.005)
     assert r1.options == r2.options and R1.Config(**r1.options).gamma.at(0) == 0.05
@@ -179,4 +178,4 @@ GAMMA = "loss={name: hinge, regularizers: [{name: r1, gamma: %s}]}"
 )
 def test_schedule_that_does_not_fit_is_refused_with_its_place(override, message):
     with pytest.raises(ConfigError, match=message):
-        validate_components(load_pipeline("quickstart", [override]), get_registry())
+        resolve(load_pipeline("quickstart", [override]))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ganforge.config.models import ComponentConfig
+from ganforge.config.choices import ComponentChoice
 from ganforge.data.prepare.embed import build_encoder, encoder_of
 from ganforge.encoders import HashedWords, HashedWordsConfig, WordVectors, WordVectorsConfig
 from ganforge.encoders.words import words_of
@@ -151,7 +151,7 @@ def language_model(tmp_path_factory):
 
 
 def transformer(folder, **options):
-    return build_encoder(ComponentConfig(name="transformers", model=str(folder), **options))
+    return build_encoder(ComponentChoice(name="transformers", model=str(folder), **options))
 
 
 @pytest.mark.parametrize("pooling", ["mean", "first", "pooled"])

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from ganforge.api import (
     Architecture,
     Batch,
-    ComponentConfig,
+    ComponentChoice,
     ComponentOptions,
     ConfigError,
     FeatureExtractor,
@@ -217,7 +217,7 @@ def test_step_of_hinge_loss_is_the_mean_over_all_cells():
 
 def test_building_leaves_the_random_numbers_of_the_others_alone():
     torch.manual_seed(0)
-    features = FrozenFeatures(ComponentConfig(name="fashion-mnist"), "model.features")
+    features = FrozenFeatures(ComponentChoice(name="fashion-mnist"), "model.features")
     state = torch.get_rng_state()
     assert features.sha256
     assert torch.get_rng_state().equal(state)

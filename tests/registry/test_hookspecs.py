@@ -18,7 +18,8 @@ from ganforge.interfaces.text_encoder import TextEncoder
 from ganforge.metrics import evaluation
 from ganforge.plugin_tools.cases import cases_of, start, train_case
 from ganforge.registry import hookspecs
-from ganforge.registry.plugins import _HOOKS, Plugin, empty_registry, get_registry
+from ganforge.registry.kinds import HOOKS as KIND_HOOKS
+from ganforge.registry.plugins import Plugin, empty_registry, get_registry
 from ganforge.training.tasks.periodic import CheckpointTask
 
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("ganforge_"))
@@ -27,7 +28,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
 
 def provides(hook):
     """Register a module whose hook returns one new class; it must be found by its name."""
-    kind = {name: kind for kind, name in _HOOKS.items()}[hook]
+    kind = {name: kind for kind, name in KIND_HOOKS.items()}[hook]
     component = type("Made", (kind,), {"name": "made_up", "__doc__": "Made up."})
     module = types.ModuleType("made_up")
     setattr(module, hook, hookimpl(lambda: [component]))

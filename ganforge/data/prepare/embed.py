@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganforge.config.models import ComponentConfig, DataConfig
+from ganforge.config.choices import ComponentChoice
+from ganforge.config.models import DataConfig
 from ganforge.data.prepare.encode import npy_bytes
 from ganforge.data.prepare.pool import progress_bar
 from ganforge.data.shards.fields import caption_lines
@@ -37,7 +38,7 @@ from ganforge.registry.plugins import get_registry
 _CHUNK = 256
 
 
-def build_encoder(config: ComponentConfig, where: str = "data.text_encoder") -> TextEncoder[Any]:
+def build_encoder(config: ComponentChoice, where: str = "data.text_encoder") -> TextEncoder[Any]:
     """The text encoder that a pipeline file names; nothing of it is loaded yet.
 
     Raises:
@@ -63,12 +64,12 @@ def encoder_of(
             "This model does not say which encoder made its caption embeddings, so it cannot read "
             "text. Give vectors: text=[N, D] floats in Python."
         )
-    config = ComponentConfig(name=encoding.name, **{**encoding.options, **(changes or {})})
+    config = ComponentChoice(name=encoding.name, **{**encoding.options, **(changes or {})})
     try:
         encoder = build_encoder(config, "text_encoder")
         revision = encoder.revision
     except DataError as err:
-        own = build_encoder(ComponentConfig(name=encoding.name, **encoding.options))
+        own = build_encoder(ComponentChoice(name=encoding.name, **encoding.options))
         raise ConfigError(
             f"This model reads text by {describe_encoding(encoding)}, which cannot be loaded "
             f"here: {err} {_how_to_move(own)}"
@@ -168,7 +169,7 @@ def check_embeddings(index: DatasetIndex, spec: ImageSpec, location: str) -> Non
 def embed(
     location: str,
     out: Path | str,
-    config: ComponentConfig,
+    config: ComponentChoice,
     *,
     overwrite: bool = False,
     progress: bool = True,

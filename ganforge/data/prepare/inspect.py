@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ganforge.config.models import ComponentConfig, DataConfig
+from ganforge.config.choices import ComponentChoice
+from ganforge.config.models import DataConfig
 from ganforge.data.prepare.encode import frames_of
 from ganforge.data.prepare.guess import guess_source
 from ganforge.data.prepare.prepare import build_source
@@ -109,7 +110,7 @@ def _holds_shards(location: str) -> bool:
 
 
 def _guess(location: str) -> DataConfig:
-    return DataConfig(source=ComponentConfig.model_validate(guess_source(location)))
+    return DataConfig(source=ComponentChoice.model_validate(guess_source(location)))
 
 
 def _see_source(source: Source[Any], limit: int | None) -> Iterator[_Seen]:

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from torch.testing import assert_close
 
-from ganforge.config.models import ComponentConfig, DataConfig
+from ganforge.config.choices import ComponentChoice
+from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages, SlotLoader
 from ganforge.data.prepare.embed import check_embeddings, embed
 from ganforge.data.prepare.prepare import is_prepared, prepare
@@ -18,7 +19,7 @@ from ganforge.encoders import HashedWords, HashedWordsConfig
 from ganforge.errors import ConfigError, DataError, ShardError
 from ganforge.interfaces.spec import ImageSpec, TextEncoding
 
-HASHED = ComponentConfig(name="hashed-words", size=16)
+HASHED = ComponentChoice(name="hashed-words", size=16)
 ENCODER = HashedWords(HashedWordsConfig(size=16))
 CAPTIONS = ["a red apple", "a pear\na green pear", "two plums"]
 
@@ -101,9 +102,9 @@ def test_digest_does_not_depend_on_where_the_words_lie(plain, tmp_path):
     digests = set()
     for name in ("one.txt", "two.txt"):
         (tmp_path / name).write_text("a 1 0\ntwo 0 1\n")
-        words = ComponentConfig(name="word-vectors", path=str(tmp_path / name))
+        words = ComponentChoice(name="word-vectors", path=str(tmp_path / name))
         digests.add(embed(str(plain), tmp_path / name[:3], words, progress=False).digest)
-    other = ComponentConfig.model_validate({**words.model_dump(), "unknown_words": "hash"})
+    other = ComponentChoice.model_validate({**words.model_dump(), "unknown_words": "hash"})
     digests.add(embed(str(plain), tmp_path / "other", other, progress=False).digest)
 
     assert len(digests) == 2
@@ -115,7 +116,7 @@ def test_index_without_embeddings_has_no_encoder_and_keeps_its_digest(plain):
 
 def test_embed_again_replaces_the_vectors_in_place(plain, tmp_path):
     embed(str(plain), tmp_path / "out", HASHED, progress=False)
-    other = ComponentConfig(name="hashed-words", size=8)
+    other = ComponentChoice(name="hashed-words", size=8)
 
     index = embed(str(tmp_path / "out"), tmp_path / "out", other, overwrite=True, progress=False)
 

@@ -1,0 +1,59 @@
+"""Find pipeline files: by path, or among those that come with ganforge by name."""
+
+import difflib
+from pathlib import Path
+
+from ganforge.errors import ConfigError
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+def packaged_pipelines() -> dict[str, Path]:
+    """The pipelines that come with ganforge, by name ("quick/cyclegan_emoji")."""
+    package = Path(__file__).parents[1]
+    roots = [package / "pipelines"]
+    if (package.parent / "pyproject.toml").is_file():
+        roots.append(package.parent / "pipelines")  # an editable install or a checkout
+    found: dict[str, Path] = {}
+    for root in roots:
+        for path in sorted(root.rglob("*")):
+            if path.suffix in _SUFFIXES:
+                found.setdefault(path.relative_to(root).with_suffix("").as_posix(), path)
+    return found
+
+
+def find_pipeline(path_or_name: str, folder: Path | None = None) -> Path:
+    """The file that a path or the name of a packaged pipeline means.
+
+    Args:
+        path_or_name: a path, relative to `folder`, or a packaged name, with or without suffix.
+        folder: where relative paths start; the working directory when omitted.
+
+    Raises:
+        ConfigError: there is no such file; near names are listed.
+    """
+    path = (folder or Path()) / Path(path_or_name).expanduser()
+    if path.is_file():
+        return path
+    packaged = packaged_pipelines()
+    name = path_or_name.removesuffix(".yaml").removesuffix(".yml")
+    if name in packaged:
+        return packaged[name]
+    beside = _yaml_files(path if path.is_dir() else path.parent)
+    near = difflib.get_close_matches(name, packaged, n=3)
+    near += [
+        str(p) for p in beside if difflib.SequenceMatcher(None, p.stem, path.stem).ratio() > 0.6
+    ]
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    fault = "is a folder" if path.is_dir() else "does not exist"
+    raise ConfigError(
+        f"Pipeline file {path_or_name!r} {fault} (looked in {path.parent.resolve()} and among the "
+        f"packaged pipelines). {hint}Give the path of a YAML file, or a packaged name: "
+        f"{', '.join(sorted(packaged)) or '(none)'}."
+    )
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.suffix in _SUFFIXES)

@@ -1,0 +1,101 @@
+"""Merge pipeline files and overrides before validation; keep where each value was written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ganforge.config.choices import ComponentSection, KeyPath
+from ganforge.config.messages import dotted
+from ganforge.config.models import PLACES
+from ganforge.config.source_locations import SourceLocations
+from ganforge.errors import ConfigError
+
+_ANY_INDEX = "*"
+_SECTIONS: Mapping[tuple[str, ...], type[ComponentSection]] = {
+    (*place.path, _ANY_INDEX) if place.is_list else place.path: place.section
+    for place in PLACES
+    if place.section is not None
+}
+"""The model of each choice of a component, by its path; `*` is any index of a list."""
+
+
+@dataclass
+class Document:
+    """The values of a pipeline file, not yet validated, and where they were written."""
+
+    values: dict[Any, Any] = field(default_factory=dict)
+    locations: SourceLocations = field(default_factory=SourceLocations)
+
+    def merge(self, top: "Document") -> None:
+        """Merge `top` over this document.
+
+        Mappings merge key by key; other values replace. Where `top` names another component, the
+        options of the earlier one are dropped. A mapping with indices as keys changes single
+        elements of a list.
+
+        Raises:
+            ConfigError: a list has no element of that index.
+        """
+        if root := top.locations.find(()):
+            self.locations.put((), root)
+        self._merge(self.values, top.values, top.locations, ())
+
+    def _merge(
+        self, base: Any, top: Mapping[Any, Any], locations: SourceLocations, path: KeyPath
+    ) -> None:
+        for key, value in top.items():
+            here = (*path, key)
+            old = _element(base, here)
+            section = section_at(here)
+            if section is not None:
+                value = _spelled_out(value, section)
+                old = _without_options_of_another(_spelled_out(old, section), value, section)
+            if _merges_into(old, value):
+                base[key] = old
+                if place := locations.find(here):
+                    self.locations.put(here, place)
+                self._merge(old, value, locations, here)
+            else:
+                base[key] = value
+                self.locations.replace(here, locations)
+
+
+def section_at(path: KeyPath) -> type[ComponentSection] | None:
+    """The model of the component choice at `path`, if the file chooses a component there."""
+    return _SECTIONS.get(tuple(_ANY_INDEX if isinstance(key, int) else key for key in path))
+
+
+def _element(base: Any, path: KeyPath) -> Any:
+    """What `base` holds for the last key of `path`; None when a mapping lacks it."""
+    key = path[-1]
+    if isinstance(base, dict):
+        return base.get(key)
+    if key not in range(len(base)):
+        raise ConfigError(
+            f"{dotted(path[:-1])} has {len(base)} elements, counted from 0, and no element {key}."
+        )
+    return base[key]
+
+
+def _spelled_out(value: Any, section: type[ComponentSection]) -> Any:
+    """`hinge` as `{name: hinge}`, so that both forms merge alike."""
+    is_name = isinstance(value, str) and "${" not in value
+    return {section.name_key: value} if is_name else value
+
+
+def _without_options_of_another(old: Any, new: Any, section: type[ComponentSection]) -> Any:
+    """The earlier choice, without its options where `new` names another component."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return old
+    default = section.model_fields[section.name_key].default
+    before, now = old.get(section.name_key, default), new.get(section.name_key)
+    if now is None or now == before or "${" in f"{before}{now}":
+        return old
+    return {key: value for key, value in old.items() if key in section.model_fields}
+
+
+def _merges_into(old: Any, value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    by_index = bool(value) and all(isinstance(key, int) for key in value)
+    return isinstance(old, dict) or (isinstance(old, list) and by_index)
