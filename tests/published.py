@@ -63,7 +63,7 @@ class Tiny(Architecture[TinyConfig]):
     supports_truncation = True
     generate_options = {"brightness": "Added to each image."}
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         generator = TinyGenerator(self.config.z_dim, spec)
         return {"generator": generator, "discriminator": nn.Linear(2, 1)}
 
@@ -102,7 +102,7 @@ class TinyTranslator(Architecture[TinyConfig]):
     ema_roles = ("generator_forward", "generator_back")
     translates = ("forward", "back")
 
-    def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         return {role: Shift(spec.channels) for role in self.ema_roles}
 
     def phases(self, objective: Objective) -> list[Phase]:

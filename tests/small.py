@@ -8,15 +8,21 @@ GREY = ImageSpec(16, 16, 1)
 LABELLED = ImageSpec(16, 16, 3, class_names=("a", "b", "c"))
 
 
-def build(architecture, **options):
-    """An architecture with its example options and these."""
-    return architecture(architecture.Config(**{**architecture.example_options, **options}))
+def build(architecture, spec=GREY, **options):
+    """An architecture with its example options and these, bound to a spec."""
+    config = architecture.Config(**{**architecture.example_options, **options})
+    return architecture(config, spec)
+
+
+def rebound(architecture, spec):
+    """The same architecture for other images."""
+    return type(architecture)(architecture.config, spec)
 
 
 def build_networks(architecture, spec=GREY, **options):
     """Its networks, of seed 0."""
     torch.manual_seed(0)
-    return build(architecture, **options).networks(spec)
+    return build(architecture, spec, **options).networks()
 
 
 def no_label(num):

@@ -17,7 +17,7 @@ from ganforge.plugin_tools.contract import CHECKS, check_builds
 from ganforge.plugin_tools.ranks import compare_ranks
 from ganforge.registry.plugins import Plugin, Registry, get_registry
 
-_PUBLIC = ("api", "layers", "losses", "regularizers", "images")
+_PUBLIC = ("api", "layers")
 
 
 @dataclass(frozen=True)

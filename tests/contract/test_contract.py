@@ -50,14 +50,15 @@ class Sound(NoiseToImage[SoundConfig]):
     optional_inputs = ("label",)
     z_dim = 4
 
-    def check(self, spec, objective):
-        if spec.height != 16:
-            raise ConfigError(f"{spec.height} is not 16. Use 16.")
+    def check(self, objective):
+        if self.spec.height != 16:
+            raise ConfigError(f"{self.spec.height} is not 16. Use 16.")
 
-    def networks(self, spec):
+    def networks(self):
+        pixels = self.spec.height * self.spec.width
         return {
-            "generator": Generator(spec.height * spec.width, spec.num_classes),
-            "discriminator": Discriminator(spec.height * spec.width, spec.num_classes),
+            "generator": Generator(pixels, self.c_dim),
+            "discriminator": Discriminator(pixels, self.c_dim),
         }
 
 
@@ -96,7 +97,7 @@ def test_case_of_an_architecture_that_fits_nothing_shows_its_refusal(case_of):
     class Picky(Sound):
         name = "picky"
 
-        def check(self, spec, objective):
+        def check(self, objective):
             raise ConfigError("Never.")
 
     with pytest.raises(
@@ -112,8 +113,8 @@ class UnknownAverage(Sound):
 class IdleNetwork(Sound):
     name = "idle-network"
 
-    def networks(self, spec):
-        return super().networks(spec) | {"critic": nn.Linear(1, 1)}
+    def networks(self):
+        return super().networks() | {"critic": nn.Linear(1, 1)}
 
 
 class NoPaper(Sound):
@@ -123,8 +124,8 @@ class NoPaper(Sound):
 class UnseededWeights(Sound):
     name = "unseeded-weights"
 
-    def networks(self, spec):
-        nets = super().networks(spec)
+    def networks(self):
+        nets = super().networks()
         nn.init.constant_(nets["generator"].layer.bias, random.SystemRandom().random())
         return nets
 
@@ -151,8 +152,8 @@ class TouchesTheOther(Sound):
 class DeadParameter(Sound):
     name = "dead-parameter"
 
-    def networks(self, spec):
-        nets = super().networks(spec)
+    def networks(self):
+        nets = super().networks()
         nets["generator"].spare = nn.Linear(2, 2)
         return nets
 
@@ -204,11 +205,11 @@ class BatchStatistics(Sound):
 
 
 class ScoresTogether(Sound):
-    name, scores_alone = "scores-together", True
+    name, per_sample_discriminator = "scores-together", True
 
-    def networks(self, spec):
-        nets = super().networks(spec)
-        return nets | {"discriminator": MixingDiscriminator(16 * 16, spec.num_classes)}
+    def networks(self):
+        nets = super().networks()
+        return nets | {"discriminator": MixingDiscriminator(16 * 16, self.c_dim)}
 
 
 class IgnoresPenalties(Sound):
@@ -326,8 +327,8 @@ class HiddenState(Sound):
         ),
         (
             ScoresTogether,
-            contract.check_discriminator_scores_alone,
-            r"`scores_alone` is set, but among others an image has another score",
+            contract.check_discriminator_is_per_sample,
+            r"`per_sample_discriminator` is set, but among others an image has another score",
         ),
         (
             IgnoresPenalties,

@@ -26,7 +26,7 @@ class Shown(Architecture[StrictModel]):
 
     name, paper, optional_inputs = "shown", "none", ("label", "attributes")
 
-    def networks(self, spec):
+    def networks(self):
         return {"generator": nn.Linear(1, 1)}
 
     def phases(self, objective):

@@ -106,11 +106,11 @@ def test_generated_images_that_a_penalty_joins_with_real_ones_have_their_labels(
     assert all(torch.equal(c, batch.label) for c in nets["discriminator"].seen)
 
 
-def test_discriminator_that_scores_alone_sees_real_and_generated_images_in_one_pass():
+def test_discriminator_that_per_sample_discriminator_sees_real_and_generated_images_in_one_pass():
     def terms(alone):
         objective = Objective(Relativistic(Relativistic.Config()))
         architecture = Toy(ToyConfig())
-        architecture.scores_alone = alone
+        architecture.per_sample_discriminator = alone
         nets = Networks({"generator": Labelled(), "discriminator": Spy()})
         torch.manual_seed(0)
         batch = labelled_batch()
@@ -155,7 +155,7 @@ def test_wrong_attributes_of_a_single_image_do_not_exist():
 def test_matching_weighs_the_loss_between_right_and_wrong_conditions(loss, alone):
     objective = Objective(loss(loss.Config()), matching=3.0)
     architecture = Toy(ToyConfig())
-    architecture.scores_alone = alone
+    architecture.per_sample_discriminator = alone
     nets = Networks({"generator": Labelled(), "discriminator": Spy()})
     batch = labelled_batch()
     torch.manual_seed(0)
@@ -384,8 +384,8 @@ def test_unrolling_with_augmentation_is_refused():
 
 
 def test_generate_refuses_what_it_would_ignore():
-    gan = Toy(ToyConfig())
-    nets = gan.networks(SPEC)
+    gan = Toy(ToyConfig(), SPEC)
+    nets = gan.networks()
     with pytest.raises(ConfigError, match="'toy' has no truncation"):
         gan.generate(nets, GenerateRequest([0], truncation=0.5))
     with pytest.raises(ConfigError, match="no generation option 'sharpness'"):

@@ -35,7 +35,7 @@ def condition(spec, num):
 
 def on_meta(spec, **options):
     with torch.device("meta"):
-        return Biggan(BigganConfig(**options)).networks(spec)
+        return Biggan(BigganConfig(**options), spec).networks()
 
 
 def test_biggan_plugin_is_registered():
@@ -96,8 +96,8 @@ def test_widths_of_the_options_are_those_of_the_networks(config):
     options = config(
         z_dim=8, channels=4, generator_widths=(16, 8, 4, 2), discriminator_widths=(2, 4, 8, 8)
     )
-    architecture = Biggan(options) if config is BigganConfig else BigganDeep(options)
-    networks = architecture.networks(ImageSpec(32, 32, 1))
+    family = Biggan if config is BigganConfig else BigganDeep
+    networks = family(options, ImageSpec(32, 32, 1)).networks()
     assert networks["generator"].to_image.in_channels == 2 * 4
     assert networks["generator"].grid[0] == 16 * 4
     assert networks["discriminator"].head.out.in_features == 8 * 4
@@ -118,7 +118,7 @@ def test_widths_of_the_options_are_those_of_the_networks(config):
 )
 def test_widths_that_do_not_fit_are_refused(options, fault):
     with pytest.raises(ConfigError, match=fault):
-        Biggan(BigganConfig(**options)).check(ImageSpec(32, 32), OBJECTIVE)
+        Biggan(BigganConfig(**options), ImageSpec(32, 32)).check(OBJECTIVE)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_biggan_bfloat16_and_channels_last_stay_near_float32():
 
 def test_biggan_discriminator_second_derivative_matches_numbers():
     torch.manual_seed(0)
-    disc = tiny(channels=2, attention=None).networks(ImageSpec(8, 8, 1))["discriminator"]
+    disc = tiny(ImageSpec(8, 8, 1), channels=2, attention=None).networks()["discriminator"]
     disc = disc.eval()
     for parameter in disc.parameters():
         parameter.requires_grad_(False)
@@ -310,13 +310,13 @@ def test_biggan_label_for_an_unconditional_model_is_refused():
 
 def test_biggan_unreachable_size_says_what_to_set():
     with pytest.raises(ConfigError, match=r"data\.resolution: 'biggan'.*30x30 is not.*28 and 32"):
-        tiny().check(ImageSpec(30, 30), OBJECTIVE)
+        tiny(ImageSpec(30, 30)).check(OBJECTIVE)
 
 
 def test_biggan_z_that_cannot_be_cut_says_what_to_set():
     message = r"model\.z_dim=120: 'biggan' cuts z into 7 .*256x256.*multiple of 7, such as 140"
     with pytest.raises(ConfigError, match=message):
-        Biggan(BigganConfig()).check(ImageSpec(256, 256), OBJECTIVE)
+        Biggan(BigganConfig(), ImageSpec(256, 256)).check(OBJECTIVE)
 
 
 @pytest.mark.parametrize(
@@ -326,12 +326,12 @@ def test_biggan_attention_where_there_are_no_features_says_what_to_set(side, att
     with pytest.raises(
         ConfigError, match=rf"model\.attention={attention}: .*{side}x{side}.*{places}"
     ):
-        tiny(z_dim=24, attention=attention).check(ImageSpec(side, side), OBJECTIVE)
+        tiny(ImageSpec(side, side), z_dim=24, attention=attention).check(OBJECTIVE)
 
 
 def test_biggan_attention_over_channels_without_an_eighth_says_what_to_set():
     with pytest.raises(ConfigError, match=r"model\.attention: .*multiple of 8 as model\.channels"):
-        tiny(channels=3, attention=16, z_dim=24).networks(ImageSpec(32, 32))
+        tiny(ImageSpec(32, 32), channels=3, attention=16, z_dim=24).networks()
 
 
 def test_biggan_threshold_of_zero_is_refused():
@@ -345,14 +345,16 @@ def test_biggan_threshold_of_zero_is_refused():
 def built_deep(spec=GREY, **options):
     torch.manual_seed(0)
     config = BigganDeepConfig(**{**BigganDeep.example_options, **options})
-    return BigganDeep(config).networks(spec)
+    return BigganDeep(config, spec).networks()
 
 
 def test_biggan_deep_128_has_the_published_number_of_parameters():
     classes = tuple(map(str, range(1000)))
     with torch.device("meta"):
-        architecture = BigganDeep(BigganDeepConfig(attention=64))
-        networks = architecture.networks(ImageSpec(128, 128, 3, class_names=classes))
+        architecture = BigganDeep(
+            BigganDeepConfig(attention=64), ImageSpec(128, 128, 3, class_names=classes)
+        )
+        networks = architecture.networks()
     generator, discriminator = (num_parameters(networks[r]) for r in ("generator", "discriminator"))
     assert (generator, discriminator) == (50_244_484, 34_590_210)
     # The authors' last convolution makes ch channels, of which the image is the first three.
@@ -416,7 +418,7 @@ def test_biggan_deep_attention_lies_over_the_asked_features_of_both_networks():
 
 
 def test_biggan_deep_odd_z_is_accepted_and_lost_attention_refused():
-    architecture = BigganDeep(BigganDeepConfig(z_dim=7, attention=64))
+    architecture = BigganDeep(BigganDeepConfig(z_dim=7, attention=64), ImageSpec(32, 32))
     with pytest.raises(ConfigError, match=r"model\.attention=64: 'biggan_deep'.*32x32.*16, 8, or"):
-        architecture.check(ImageSpec(32, 32), OBJECTIVE)
-    BigganDeep(BigganDeepConfig(z_dim=7)).check(ImageSpec(32, 32), OBJECTIVE)
+        architecture.check(OBJECTIVE)
+    BigganDeep(BigganDeepConfig(z_dim=7), ImageSpec(32, 32)).check(OBJECTIVE)

@@ -65,7 +65,7 @@ def test_relu_stack_has_dropout_after_each_layer_if_any():
 
 
 def test_vanilla_defaults_are_the_papers_mnist_network():
-    networks = Vanilla(VanillaConfig()).networks(ImageSpec(28, 28, 1))
+    networks = Vanilla(VanillaConfig(), ImageSpec(28, 28, 1)).networks()
     layer = lambda i, o: i * o + o  # noqa: E731
     assert num_parameters(networks["generator"]) == (
         layer(100, 1200) + layer(1200, 1200) + layer(1200, 784)
@@ -77,7 +77,7 @@ def test_vanilla_defaults_are_the_papers_mnist_network():
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_vanilla_any_image_spec_gives_images_and_logits(spec):
-    networks = build(Vanilla).networks(spec)
+    networks = build(Vanilla, spec).networks()
     img = networks["generator"](torch.randn(3, 8), torch.zeros(3, 0))
     assert img.shape == (3, spec.channels, spec.height, spec.width)
     assert img.abs().max() <= 1
@@ -96,7 +96,7 @@ def test_latent_is_uniform_in_training_and_in_generation(architecture):
 def test_vanilla_minibatch_discrimination_lets_logits_depend_on_the_batch():
     img = images(4)
     for kernels, depends in ((0, False), (3, True)):
-        disc = build(Vanilla, minibatch_kernels=kernels, dropout=0.0).networks(SPECS[0])[
+        disc = build(Vanilla, SPECS[0], minibatch_kernels=kernels, dropout=0.0).networks()[
             "discriminator"
         ]
         alone, among = disc(img[:2], None), disc(img, None)[:2]
@@ -112,7 +112,7 @@ def both_spec():
 
 def test_cgan_defaults_are_the_papers_mnist_network():
     spec = ImageSpec(28, 28, 1, class_names=tuple("0123456789"))
-    networks = Cgan(CganConfig()).networks(spec)
+    networks = Cgan(CganConfig(), spec).networks()
     layer = lambda i, o: i * o + o  # noqa: E731
     assert num_parameters(networks["generator"]) == (
         layer(100, 200) + layer(10, 1000) + layer(1200, 1200) + layer(1200, 784)
@@ -144,14 +144,14 @@ def test_cgan_condition_chooses_inputs_and_joins_them(condition, inputs, size):
 
 @pytest.mark.parametrize("condition", ["label", "attributes", "both"])
 def test_cgan_trains_on_each_condition_and_hears_it(condition):
-    gan = build(Cgan, condition=condition)
     spec = both_spec()
     if condition == "label":
         spec = ImageSpec(16, 16, 3, class_names=CLASSES)
     if condition == "attributes":
         spec = ImageSpec(16, 16, 3, attribute_names=("female", "glasses"))
-    gan.check(spec, objective())
-    networks = gan.networks(spec)
+    gan = build(Cgan, spec, condition=condition)
+    gan.check(objective())
+    networks = gan.networks()
     fields = {"image": images(4, spec), "label": torch.eye(3)[[0, 1, 2, 0]]}
     fields["attributes"] = torch.tensor([[1.0, 0], [0, 1], [1, 1], [0, 0]])
     for phase in gan.phases(objective()):
@@ -159,14 +159,14 @@ def test_cgan_trains_on_each_condition_and_hears_it(condition):
     assert all(p.grad is not None for n in networks.values() for p in n.parameters())
     networks["generator"].eval()
     request = {"label": torch.eye(3)[:2], "attributes": torch.eye(2)}
-    request = {k: v for k, v in request.items() if k in gan.inputs}
+    request = {k: v for k, v in request.items() if k in gan.conditions}
     img = gan.generate(networks, GenerateRequest([7, 7], **request))
     assert (img[0] - img[1]).abs().max() > 1e-3
 
 
 def test_cgan_draws_absent_attributes_as_often_as_they_were_seen():
-    gan = build(Cgan, condition="attributes")
-    gen = gan.networks(ImageSpec(16, 16, 1, attribute_names=("x", "y")))["generator"]
+    gan = build(Cgan, ImageSpec(16, 16, 1, attribute_names=("x", "y")), condition="attributes")
+    gen = gan.networks()["generator"]
     gen.attribute_mean.copy_(torch.tensor([1.0, 0.0]))
     seen = []
     gen.from_condition.register_forward_hook(lambda module, args, out: seen.append(args[0]))
@@ -175,9 +175,9 @@ def test_cgan_draws_absent_attributes_as_often_as_they_were_seen():
 
 
 def test_cgan_attribute_mean_follows_the_training_data():
-    gen = build(Cgan, condition="attributes").networks(
-        ImageSpec(16, 16, 1, attribute_names=("x", "y"))
-    )["generator"]
+    gen = build(
+        Cgan, ImageSpec(16, 16, 1, attribute_names=("x", "y")), condition="attributes"
+    ).networks()["generator"]
     c = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
     gen.train()(torch.zeros(2, 8), c)
     assert_close(gen.attribute_mean, torch.tensor([0.505, 0.5]))
@@ -189,12 +189,12 @@ def test_cgan_attribute_mean_follows_the_training_data():
 def test_cgan_data_without_the_condition_is_refused(condition):
     message = f"model.condition={condition}: the data have no .*Prepare them.*vanilla"
     with pytest.raises(ConfigError, match=message):
-        build(Cgan, condition=condition).check(ImageSpec(16, 16, 1), objective())
+        build(Cgan, ImageSpec(16, 16, 1), condition=condition).check(objective())
 
 
 def test_cgan_attributes_of_another_size_say_what_is_wanted():
-    gan = build(Cgan, condition="attributes")
-    nets = gan.networks(ImageSpec(16, 16, 1, attribute_names=("x", "y")))
+    gan = build(Cgan, ImageSpec(16, 16, 1, attribute_names=("x", "y")), condition="attributes")
+    nets = gan.networks()
     with pytest.raises(ShapeError, match=r"attributes has shape \[1, 3\].*wants \[1, 2\]: one row"):
         gan.generate(nets, GenerateRequest([0], attributes=torch.zeros(1, 3)))
 
@@ -234,9 +234,9 @@ def test_shrink_is_the_mean_of_blocks_and_enlarge_keeps_it():
 @pytest.mark.parametrize("spec", [*SPECS, ImageSpec(16, 24, 3, class_names=CLASSES)], ids=str)
 @pytest.mark.parametrize("levels", [2, 3])
 def test_lapgan_any_image_spec_generates_from_coarse_to_fine(spec, levels):
-    gan = build(Lapgan, levels=levels)
-    gan.check(spec, objective())
-    nets = gan.networks(spec)
+    gan = build(Lapgan, spec, levels=levels)
+    gan.check(objective())
+    nets = gan.networks()
     assert gan.ema_roles == tuple(f"generator_{k}" for k in range(levels))
     for net in nets.values():
         net.eval()
@@ -248,8 +248,8 @@ def test_lapgan_any_image_spec_generates_from_coarse_to_fine(spec, levels):
 
 
 def test_lapgan_generation_adds_each_band_to_the_enlarged_level_below():
-    gan = build(Lapgan, levels=3)
-    nets = gan.networks(SPECS[0])
+    gan = build(Lapgan, SPECS[0], levels=3)
+    nets = gan.networks()
     for level in (1, 2):  # generators that add nothing
         for parameter in nets[f"generator_{level}"].layers[-1].parameters():
             parameter.data.zero_()
@@ -259,7 +259,7 @@ def test_lapgan_generation_adds_each_band_to_the_enlarged_level_below():
 
 
 def test_lapgan_band_is_three_convolutions_with_rectifiers_between():
-    generator = build(Lapgan).networks(SPECS[0])["generator_1"]
+    generator = build(Lapgan, SPECS[0]).networks()["generator_1"]
     first, second, last = (m for m in generator.layers if isinstance(m, nn.Conv2d))
     low = torch.randn(2, SPECS[0].channels, *generator.grid)
     z = torch.randn(2, generator.z_dim)
@@ -269,9 +269,9 @@ def test_lapgan_band_is_three_convolutions_with_rectifiers_between():
 
 
 def lapgan_step(spec=SPECS[0], chosen=None, levels=3):
-    gan = build(Lapgan, levels=levels)
+    gan = build(Lapgan, spec, levels=levels)
     chosen = chosen or objective()
-    nets = Networks(gan.networks(spec))
+    nets = Networks(gan.networks())
     fields = {"image": images(4, spec)}
     if spec.num_classes:
         fields["label"] = torch.eye(spec.num_classes)[[0, 1, 2, 0]]
@@ -357,12 +357,12 @@ def test_lapgan_trains_with_augmentation_at_every_level(augmentation):
 def test_lapgan_size_that_cannot_be_halved_says_which_can(size, levels, near):
     message = rf"data\.resolution: 'lapgan' with model\.levels={levels}.*Use {near}.*fewer levels"
     with pytest.raises(ConfigError, match=message):
-        build(Lapgan, levels=levels).check(ImageSpec(*size), objective())
+        build(Lapgan, ImageSpec(*size), levels=levels).check(objective())
 
 
 def test_lapgan_even_kernel_says_the_next_odd_ones():
     with pytest.raises(ConfigError, match=r"model\.kernel_size=4.*Use 3 or 5"):
-        build(Lapgan, kernel_size=4).check(SPECS[0], objective())
+        build(Lapgan, SPECS[0], kernel_size=4).check(objective())
 
 
 @pytest.mark.parametrize("gan", [Vanilla, Cgan, Lapgan])
@@ -374,7 +374,7 @@ def test_classic_refuse_truncation_and_unknown_options(gan):
 
 
 def test_lapgan_default_size_is_that_of_its_parts():
-    networks = Lapgan(LapganConfig()).networks(ImageSpec(32, 32, 3))
+    networks = Lapgan(LapganConfig(), ImageSpec(32, 32, 3)).networks()
     layer = lambda i, o: i * o + o  # noqa: E731
     conv = lambda i, o: i * o * 25 + o  # noqa: E731
     base = layer(100, 1200) + layer(1200, 1200) + layer(1200, 192)

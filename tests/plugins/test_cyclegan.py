@@ -30,9 +30,9 @@ ROLES = ["generator_target", "discriminator_target", "generator_source", "discri
 
 
 def make(spec=SPEC, **options):
-    architecture = Cyclegan(CycleganConfig(**(TINY | options)))
+    architecture = Cyclegan(CycleganConfig(**(TINY | options)), spec)
     torch.manual_seed(0)
-    return architecture, Networks(architecture.networks(spec))
+    return architecture, Networks(architecture.networks())
 
 
 def make_batch(size=1, spec=SPEC):
@@ -88,7 +88,7 @@ def test_discriminator_three_layers_has_the_papers_parameters():
 @pytest.mark.parametrize(("side", "blocks"), [(128, 6), (132, 9)])
 def test_networks_default_blocks_follow_the_resolution(side, blocks):
     with torch.device("meta"):
-        networks = Cyclegan(CycleganConfig()).networks(ImageSpec(side, side, 3, 3))
+        networks = Cyclegan(CycleganConfig(), ImageSpec(side, side, 3, 3)).networks()
     block = 2 * (9 * 256 * 256 + 256)
     assert count(networks["generator_target"]) == 11_378_179 - (9 - blocks) * block
     assert sorted(networks) == sorted(ROLES)
@@ -491,22 +491,22 @@ class Latent(Regularizer):
     ],
 )
 def test_check_data_that_cannot_work_is_refused(spec, options, match):
-    architecture, _ = make(**options)
+    architecture = Cyclegan(CycleganConfig(**(TINY | options)), spec)
     with pytest.raises(ConfigError, match=match):
-        architecture.check(spec, objective())
+        architecture.check(objective())
 
 
 def test_check_penalty_on_a_latent_generator_is_refused():
     architecture, _ = make()
     with pytest.raises(ConfigError, match="loss.regularizers: 'path_length'.*Remove it"):
-        architecture.check(SPEC, objective(NonSaturating, component(PathLength)))
+        architecture.check(objective(NonSaturating, component(PathLength)))
 
 
 def test_check_accepts_what_works():
     architecture, _ = make()
-    architecture.check(SPEC, objective(Wasserstein, component(R1)))
-    without, _ = make(identity_weight=0)
-    without.check(ImageSpec(24, 28, 3, source_channels=1), objective())
+    architecture.check(objective(Wasserstein, component(R1)))
+    without, _ = make(ImageSpec(24, 28, 3, source_channels=1), identity_weight=0)
+    without.check(objective())
 
 
 def test_penalty_that_asks_for_latents_is_refused():

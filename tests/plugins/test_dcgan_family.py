@@ -12,7 +12,7 @@ from ganforge_dcgan import (
     Sngan,
     SnganConfig,
 )
-from small import GREY, build, num_parameters
+from small import GREY, build, num_parameters, rebound
 from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
@@ -61,9 +61,9 @@ def test_dcgan_family_any_image_spec_gives_images_and_logits(architecture, spec)
             spec.channels,
             class_names=CLASSES if architecture is Acgan else (),
         )
-    gan = build(architecture)
-    gan.check(spec, objective())
-    networks = gan.networks(spec)
+    gan = build(architecture, spec)
+    gan.check(objective())
+    networks = gan.networks()
     c = labels(3, spec)
     img = networks["generator"](torch.randn(3, 8), c)
     assert img.shape == (3, spec.channels, spec.height, spec.width)
@@ -76,7 +76,7 @@ def test_dcgan_family_any_image_spec_gives_images_and_logits(architecture, spec)
 def test_dcgan_family_unreachable_size_names_itself_and_near_sizes(architecture, height, width):
     message = rf"'{architecture.name}' doubles.*{height}x{width} is not.*nearest.*data\.resize"
     with pytest.raises(ConfigError, match=message):
-        build(architecture).check(ImageSpec(height, width, class_names=CLASSES), objective())
+        build(architecture, ImageSpec(height, width, class_names=CLASSES)).check(objective())
 
 
 @pytest.mark.parametrize("regularizer", [GradientPenalty, Dragan])
@@ -85,17 +85,17 @@ def test_penalty_on_single_images_with_batchnorm_is_refused(architecture, regula
     penalty = regularizer(regularizer.Config())
     message = rf"'{penalty.name}' penalises.*has BatchNorm.*model\.discriminator_norm: none"
     with pytest.raises(ConfigError, match=message):
-        build(architecture).check(LABELLED, objective(Wasserstein, penalty))
+        build(architecture, LABELLED).check(objective(Wasserstein, penalty))
     for norm in ("none", "layer"):
-        build(architecture, discriminator_norm=norm).check(
-            LABELLED, objective(Wasserstein, penalty)
+        build(architecture, LABELLED, discriminator_norm=norm).check(
+            objective(Wasserstein, penalty)
         )
 
 
 @pytest.mark.parametrize("architecture", [ResnetGan, Sngan])
 def test_resnets_take_a_gradient_penalty(architecture):
-    build(architecture).check(
-        GREY, objective(Wasserstein, GradientPenalty(GradientPenalty.Config()))
+    build(architecture, GREY).check(
+        objective(Wasserstein, GradientPenalty(GradientPenalty.Config()))
     )
 
 
@@ -104,9 +104,9 @@ def test_resnets_take_a_gradient_penalty(architecture):
 
 def test_dcgan_discriminator_without_norms_keeps_the_size_of_the_signal():
     torch.manual_seed(0)
-    gan = build(Dcgan, discriminator_norm="none", base_channels=32)
+    gan = build(Dcgan, GREY, discriminator_norm="none", base_channels=32)
     x = torch.randn(64, 1, 16, 16)
-    for layer in gan.networks(GREY)["discriminator"].layers:
+    for layer in gan.networks()["discriminator"].layers:
         x = layer(x)
         if isinstance(layer, nn.Conv2d):
             assert 0.5 < x.std() < 2
@@ -116,16 +116,16 @@ def test_dcgan_is_told_the_label_where_there_is_one_when_it_may_choose():
     gan = build(Dcgan, condition="auto")
     assert (gan.inputs, gan.optional_inputs) == (("image",), ("label",))
     assert build(Dcgan).optional_inputs == build(Dcgan, condition="label").optional_inputs == ()
-    assert gan.networks(LABELLED)["generator"].c_dim == 3
-    assert gan.networks(GREY)["generator"].c_dim == 0
+    assert rebound(gan, LABELLED).networks()["generator"].c_dim == 3
+    assert rebound(gan, GREY).networks()["generator"].c_dim == 0
 
 
 @pytest.mark.parametrize("generator", ["dcgan", "lsgan"])
 def test_dcgan_told_the_label_joins_it_to_both_inputs(generator):
-    gan = build(Dcgan, condition="label", generator=generator)
+    gan = build(Dcgan, LABELLED, condition="label", generator=generator)
     assert gan.inputs == ("image", "label") and build(Dcgan).inputs == ("image",)
     torch.manual_seed(0)
-    networks, plain = gan.networks(LABELLED), build(Dcgan, generator=generator).networks(LABELLED)
+    networks, plain = gan.networks(), build(Dcgan, LABELLED, generator=generator).networks()
     gen, disc = networks["generator"].eval(), networks["discriminator"].eval()
 
     # Three more inputs: of 4x4 weights on the base grid, and of 4x4 kernels on the image.
@@ -151,14 +151,14 @@ def test_dcgan_told_the_label_joins_it_to_both_inputs(generator):
 
 def test_dcgan_with_a_score_for_each_class_gives_that_of_the_class_asked_for():
     torch.manual_seed(0)
-    gan = build(Dcgan, condition="label", discriminator_condition="scores")
-    disc = gan.networks(LABELLED)["discriminator"].eval()
+    gan = build(Dcgan, LABELLED, condition="label", discriminator_condition="scores")
+    disc = gan.networks()["discriminator"].eval()
     assert disc.layers[0].in_channels == LABELLED.channels
     img = torch.randn(3, LABELLED.channels, LABELLED.height, LABELLED.width)
     assert_close(disc(img, torch.eye(3)), disc.layers(img).flatten(1).diagonal())
     assert disc(img[:1], torch.eye(3)[:1]).shape == (1,)
 
-    plain = build(Dcgan, discriminator_condition="scores").networks(GREY)["discriminator"]
+    plain = build(Dcgan, GREY, discriminator_condition="scores").networks()["discriminator"]
     assert plain(torch.randn(2, 1, GREY.height, GREY.width), torch.zeros(2, 0)).shape == (2,)
 
 
@@ -173,11 +173,11 @@ def test_dcgan_with_a_score_for_each_class_gives_that_of_the_class_asked_for():
     ],
     ids=str,
 )
-def test_dcgan_scores_alone_where_nothing_mixes_the_batch(options, alone):
-    gan = build(Dcgan, **options)
-    assert gan.scores_alone is alone
+def test_dcgan_per_sample_discriminator_where_nothing_mixes_the_batch(options, alone):
+    gan = build(Dcgan, GREY, **options)
+    assert gan.per_sample_discriminator is alone
     if alone:
-        disc = gan.networks(GREY)["discriminator"]
+        disc = gan.networks()["discriminator"]
         img = torch.randn(4, 1, GREY.height, GREY.width)
         c = torch.zeros(4, 0)
         assert_close(disc(img, c)[:1], disc(img[:1], c[:1]))
@@ -189,7 +189,7 @@ def test_dcgan_scores_alone_where_nothing_mixes_the_batch(options, alone):
     ids=["dcgan", "lsgan", "acgan"],
 )
 def test_dcgans_have_one_rectifier_between_layers_and_tanh_behind_the_last(gan):
-    networks = gan.networks(LABELLED)
+    networks = rebound(gan, LABELLED).networks()
     generator, discriminator = networks["generator"], networks["discriminator"]
     for layers, rectifier in ((generator.layers, nn.ReLU), (discriminator.layers, LeakyReLU)):
         kinds = [type(layer) for layer in layers]
@@ -213,7 +213,7 @@ def test_dcgans_have_one_rectifier_between_layers_and_tanh_behind_the_last(gan):
 
 
 def test_dcgan_default_size_is_the_papers_for_64x64():
-    networks = Dcgan(DcganConfig(base_channels=128)).networks(ImageSpec(64, 64, 3))
+    networks = Dcgan(DcganConfig(base_channels=128), ImageSpec(64, 64, 3)).networks()
     widths = [1024, 512, 256, 128]
     steps = sum(
         layer(a, b, 16, bias=False) + 2 * b for a, b in zip(widths[:-1], widths[1:], strict=True)
@@ -224,22 +224,22 @@ def test_dcgan_default_size_is_the_papers_for_64x64():
 
 
 def test_dcgan_minibatch_discrimination_sees_the_batch_and_only_when_asked():
-    plain = build(Dcgan).networks(GREY)["discriminator"]
+    plain = build(Dcgan, GREY).networks()["discriminator"]
     assert not any(isinstance(m, MinibatchDiscrimination) for m in plain.modules())
-    disc = build(Dcgan, minibatch_kernels=5, discriminator_norm="none").networks(GREY)[
+    disc = build(Dcgan, GREY, minibatch_kernels=5, discriminator_norm="none").networks()[
         "discriminator"
     ]
     img = torch.randn(4, 1, 16, 16)
     alone, among = disc(img[:2], None), disc(img, None)[:2]
     assert alone.shape == (2,) and (alone - among).abs().max() > 1e-6
     extra = layer(16 * 16, 5 * 5, bias=False) + 5  # kernels, and their weights in the last layer
-    reference = build(Dcgan, discriminator_norm="none").networks(GREY)["discriminator"]
+    reference = build(Dcgan, GREY, discriminator_norm="none").networks()["discriminator"]
     assert num_parameters(disc) - num_parameters(reference) == extra
 
 
 @pytest.mark.parametrize("kernels", [0, 5])
 def test_dcgan_spectral_discriminator_has_weights_of_norm_one_and_no_batchnorm(kernels):
-    disc = build(Dcgan, discriminator_norm="spectral", minibatch_kernels=kernels).networks(GREY)[
+    disc = build(Dcgan, GREY, discriminator_norm="spectral", minibatch_kernels=kernels).networks()[
         "discriminator"
     ]
     for _ in range(30):  # power iterations
@@ -253,8 +253,8 @@ def test_dcgan_spectral_discriminator_has_weights_of_norm_one_and_no_batchnorm(k
 
 
 def test_lsgan_generator_has_the_papers_layers_at_112x112():
-    gan = Dcgan(DcganConfig(generator="lsgan", z_dim=1024))
-    gen = gan.networks(ImageSpec(112, 112, 3))["generator"]
+    gan = Dcgan(DcganConfig(generator="lsgan", z_dim=1024), ImageSpec(112, 112, 3))
+    gen = gan.networks()["generator"]
     shapes = []
     for module in gen.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
@@ -267,9 +267,9 @@ def test_lsgan_generator_has_the_papers_layers_at_112x112():
 
 
 def test_wgan_steps_keep_the_critic_within_the_clip():
-    gan = build(Dcgan)
+    gan = build(Dcgan, GREY)
     chosen = objective(Wasserstein, WeightClipping(WeightClipping.Config(limit=0.01)))
-    networks = gan.networks(GREY)
+    networks = gan.networks()
     for phase in gan.phases(chosen):
         phase.after_step(Networks(networks))
     largest = {
@@ -284,7 +284,7 @@ def test_wgan_steps_keep_the_critic_within_the_clip():
 
 def test_acgan_defaults_are_the_papers_cifar_networks():
     spec = ImageSpec(32, 32, 3, class_names=tuple("0123456789"))
-    networks = Acgan(AcganConfig()).networks(spec)
+    networks = Acgan(AcganConfig(), spec).networks()
     assert num_parameters(networks["generator"]) == (
         layer(110, 384, 16)
         + layer(384, 192, 16, bias=False) + 2 * 192
@@ -300,8 +300,8 @@ def test_acgan_defaults_are_the_papers_cifar_networks():
 
 
 def acgan_step(loss=NonSaturating, **options):
-    gan = build(Acgan, dropout=0.0, discriminator_norm="none", **options)
-    networks = gan.networks(LABELLED)
+    gan = build(Acgan, LABELLED, dropout=0.0, discriminator_norm="none", **options)
+    networks = gan.networks()
     batch = Batch({"image": torch.rand(6, 3, 16, 16), "label": labels(6, LABELLED)})
     phases = {p.name: p for p in gan.phases(objective(loss))}
     return networks, batch, phases
@@ -332,9 +332,9 @@ def test_acgan_generator_is_told_to_draw_the_class(loss):
 
 
 def test_acgan_input_noise_is_there_in_training_only():
-    disc = build(Acgan, dropout=0.0, discriminator_norm="none", input_noise=0.5).networks(LABELLED)[
-        "discriminator"
-    ]
+    disc = build(
+        Acgan, LABELLED, dropout=0.0, discriminator_norm="none", input_noise=0.5
+    ).networks()["discriminator"]
     img, c = torch.zeros(2, 3, 16, 16), labels(2, LABELLED)
     assert not torch.equal(disc(img, c), disc(img, c))
     disc.eval()
@@ -345,7 +345,7 @@ def test_acgan_input_noise_is_there_in_training_only():
 def test_acgan_data_without_classes_is_refused(names):
     message = rf"'acgan' learns to name classes, but the data have {len(names)}.*folder per class"
     with pytest.raises(ConfigError, match=message):
-        build(Acgan).check(ImageSpec(16, 16, class_names=names), objective())
+        build(Acgan, ImageSpec(16, 16, class_names=names)).check(objective())
 
 
 # ResNets ----------------------------------------------------------------------------------------
@@ -364,7 +364,7 @@ def down_block(before, after, changes=True):
     ("gan", "gen_width"), [(ResnetGan(ResnetGanConfig()), 128), (Sngan(SnganConfig()), 256)]
 )
 def test_resnets_defaults_are_the_papers_cifar_networks(gan, gen_width):
-    networks = gan.networks(ImageSpec(32, 32, 3))
+    networks = rebound(gan, ImageSpec(32, 32, 3)).networks()
     w = gen_width
     assert num_parameters(networks["generator"]) == (
         layer(128, w * 16) + 3 * up_block(w, w) + 2 * w + layer(w, 3, 9)
@@ -377,7 +377,7 @@ def test_resnets_defaults_are_the_papers_cifar_networks(gan, gen_width):
 
 def test_sngan_every_weight_of_the_discriminator_has_norm_one():
     torch.manual_seed(0)
-    disc = build(Sngan).networks(LABELLED)["discriminator"]
+    disc = build(Sngan, LABELLED).networks()["discriminator"]
     img, c = torch.randn(2, 3, 16, 16), labels(2, LABELLED)
     for _ in range(20):
         disc(img, c)
@@ -391,7 +391,7 @@ def test_sngan_every_weight_of_the_discriminator_has_norm_one():
 
 @pytest.mark.parametrize("architecture", [ResnetGan, Sngan])
 def test_resnets_projection_adds_the_inner_product_with_the_class(architecture):
-    disc = build(architecture).networks(LABELLED)["discriminator"].eval()
+    disc = build(architecture, LABELLED).networks()["discriminator"].eval()
     img, c = torch.randn(3, 3, 16, 16), labels(3, LABELLED)
     x = functional.relu(disc.blocks(img))
     features = x.mean((2, 3)) if architecture is ResnetGan else x.sum((2, 3))
@@ -401,8 +401,8 @@ def test_resnets_projection_adds_the_inner_product_with_the_class(architecture):
 
 @pytest.mark.parametrize("architecture", [ResnetGan, Sngan])
 def test_resnets_classes_begin_alike_and_can_part(architecture):
-    gan = build(architecture)
-    gen = gan.networks(LABELLED)["generator"].eval()
+    gan = build(architecture, LABELLED)
+    gen = gan.networks()["generator"].eval()
     request = [GenerateRequest([4], label=torch.eye(3)[k : k + 1]) for k in range(2)]
     first, second = (gan.generate({"generator": gen}, r) for r in request)
     assert_close(first, second)
@@ -414,9 +414,9 @@ def test_resnets_classes_begin_alike_and_can_part(architecture):
 
 
 def test_resnet_channels_may_be_given_for_each_grid_and_block():
-    gan = build(ResnetGan, generator_channels=(16, 8, 4), discriminator_channels=(4, 8, 16))
-    gan.check(GREY, objective())
-    networks = gan.networks(GREY)
+    gan = build(ResnetGan, GREY, generator_channels=(16, 8, 4), discriminator_channels=(4, 8, 16))
+    gan.check(objective())
+    networks = gan.networks()
     assert networks["generator"].to_image.in_channels == 4
     assert networks["discriminator"].out.in_features == 16
 
@@ -426,11 +426,11 @@ def test_resnet_channels_may_be_given_for_each_grid_and_block():
 def test_resnet_wrong_number_of_channels_says_how_many(architecture, option):
     message = rf"model\.{option}=\(8, 8\).*wants 3 positive numbers. Give 3, or one number for all"
     with pytest.raises(ConfigError, match=message):
-        build(architecture, **{option: (8, 8)}).check(GREY, objective())
+        build(architecture, GREY, **{option: (8, 8)}).check(objective())
 
 
 def test_resnet_critic_layer_norm_option_is_per_image():
-    disc = build(ResnetGan, discriminator_norm="layer").networks(GREY)["discriminator"]
+    disc = build(ResnetGan, GREY, discriminator_norm="layer").networks()["discriminator"]
     assert any(isinstance(m, nn.GroupNorm) for m in disc.modules())
     img = torch.randn(4, 1, 16, 16)
     assert_close(disc(img, None)[:1], disc(img[:1], None), atol=1e-5, rtol=1e-4)
@@ -439,9 +439,9 @@ def test_resnet_critic_layer_norm_option_is_per_image():
 @pytest.mark.parametrize("architecture", FAMILY)
 @pytest.mark.parametrize("loss", [Hinge, Wasserstein, Relativistic])
 def test_dcgan_family_trains_with_any_objective(architecture, loss):
-    gan = build(architecture)
-    spec = LABELLED if "label" in gan.inputs else GREY
-    networks = gan.networks(spec)
+    spec = LABELLED if "label" in architecture.inputs else GREY
+    gan = build(architecture, spec)
+    networks = gan.networks()
     batch = Batch({"image": torch.rand(4, spec.channels, 16, 16), "label": labels(4, spec)})
     for phase in gan.phases(objective(loss, R1(R1.Config(every=2)))):
         assert torch.isfinite(sum(phase.loss(Networks(networks), batch).values()))

@@ -32,8 +32,8 @@ OPTIONS = ProjectedGan.example_options
 SPEC = ImageSpec(32, 32, 1)
 
 
-def tiny(**options):
-    return ProjectedGan(ProjectedConfig(**(OPTIONS | options)))
+def tiny(spec=SPEC, **options):
+    return ProjectedGan(ProjectedConfig(**(OPTIONS | options)), spec)
 
 
 def objective(loss="hinge"):
@@ -44,7 +44,7 @@ def objective(loss="hinge"):
 
 def built(spec=SPEC, **options):
     torch.manual_seed(0)
-    return {role: net.to("cpu") for role, net in tiny(**options).networks(spec).items()}
+    return {role: net.to("cpu") for role, net in tiny(spec, **options).networks().items()}
 
 
 def count(network):
@@ -225,7 +225,7 @@ def test_building_leaves_the_random_numbers_of_the_others_alone():
 
 def test_generation_needs_no_feature_network(monkeypatch):
     monkeypatch.setattr(FrozenFeatures, "extractor", property(lambda self: pytest.fail("built")))
-    nets = tiny().networks(SPEC)
+    nets = tiny(SPEC).networks()
     nets["generator"].eval()
     with torch.no_grad():
         assert tiny().generate(nets, GenerateRequest([1, 2])).shape == (2, 1, 32, 32)
@@ -270,32 +270,32 @@ def test_state_of_other_features_is_refused_before_a_step(toy, changed):
 
 def test_size_the_features_do_not_take_is_refused():
     with pytest.raises(ConfigError, match="fashion-mnist.*64x64.*data.resolution to 28 or 32"):
-        tiny().check(ImageSpec(64, 64), objective())
+        tiny(ImageSpec(64, 64)).check(objective())
 
 
 def test_size_that_is_not_reached_is_refused(toy):
     with pytest.raises(ConfigError, match=r"data\.resolution.*projected_gan"):
-        tiny(features="toy").check(ImageSpec(30, 30), objective())
+        tiny(ImageSpec(30, 30), features="toy").check(objective())
 
 
 def test_transparency_is_refused():
     with pytest.raises(ConfigError, match="transparency.*data.channels: 3"):
-        tiny().check(ImageSpec(32, 32, 4), objective())
+        tiny(ImageSpec(32, 32, 4)).check(objective())
 
 
 def test_unknown_features_are_refused_with_near_names():
     with pytest.raises(Exception, match="Unknown feature extractor 'fashion-mnits'.*fashion-mnist"):
-        tiny(features="fashion-mnits").check(SPEC, objective())
+        tiny(SPEC, features="fashion-mnits").check(objective())
 
 
 def test_wrong_option_of_the_features_is_refused_with_its_place(toy):
     with pytest.raises(ConfigError, match=r"model\.features\.sed.*seed"):
-        tiny(features={"name": "toy", "sed": 1}).check(SPEC, objective())
+        tiny(SPEC, features={"name": "toy", "sed": 1}).check(objective())
 
 
 def test_extractor_without_maps_is_refused(toy):
     with pytest.raises(ConfigError, match="'pooled' gives no feature maps.*docs/extractors.md"):
-        tiny(features="pooled").check(SPEC, objective())
+        tiny(SPEC, features="pooled").check(objective())
     with pytest.raises(ConfigError, match="gives no feature maps"):
         Pooled(ToyConfig()).maps(torch.zeros(1, 3, 16, 16))
 
@@ -345,12 +345,12 @@ def weights(tmp_path):
 def test_timm_missing_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ConfigError, match=r"needs the package timm.*install 'ganforge\[timm\]'"):
-        tiny(features="timm").check(SPEC, objective())
+        tiny(SPEC, features="timm").check(objective())
 
 
 def test_timm_without_network_says_how_to_bring_the_weights(fake_timm):
     with pytest.raises(ConfigError, match="tf_efficientnet_lite0.*couldn't connect.*set `weights`"):
-        tiny(features="timm").check(SPEC, objective())
+        tiny(SPEC, features="timm").check(objective())
 
 
 def test_timm_weights_that_are_no_file_are_refused(fake_timm):

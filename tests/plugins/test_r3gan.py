@@ -60,7 +60,7 @@ def test_r3gan_config_e_has_the_documented_number_of_parameters(
     side, options, generator, discriminator, millions
 ):
     with torch.device("meta"):
-        networks = R3gan(R3ganConfig(**options)).networks(ImageSpec(side, side, 3))
+        networks = R3gan(R3ganConfig(**options), ImageSpec(side, side, 3)).networks()
     counts = [num_parameters(networks[role]) for role in ("generator", "discriminator")]
     assert counts == [generator, discriminator]
     assert tuple(round(count / 1e6, 2) for count in counts) == millions
@@ -116,7 +116,7 @@ def test_residual_block_first_weights_shrink_with_the_fourth_root_of_the_depth()
 @pytest.mark.parametrize("role", ["generator", "discriminator"])
 def test_r3gan_network_keeps_the_variance_at_first(role):
     torch.manual_seed(0)
-    network = R3gan(R3ganConfig(channel_base=1024, channel_max=64)).networks(ImageSpec(16, 16))[
+    network = R3gan(R3ganConfig(channel_base=1024, channel_max=64), ImageSpec(16, 16)).networks()[
         role
     ]
     none = torch.zeros(256, 0)
@@ -256,7 +256,7 @@ def test_r3gan_truncation_is_refused():
 
 def test_r3gan_unreachable_size_says_what_to_set():
     with pytest.raises(ConfigError, match=r"data\.resolution: 'r3gan'.*30x30 is not.*28 and 32"):
-        tiny().check(ImageSpec(30, 30), OBJECTIVE)
+        tiny(ImageSpec(30, 30)).check(OBJECTIVE)
 
 
 def test_r3gan_groups_that_do_not_fit_say_what_to_set():
@@ -265,4 +265,4 @@ def test_r3gan_groups_that_do_not_fit_say_what_to_set():
         r"channels times model\.expansion=2\)\. Use a divisor"
     )
     with pytest.raises(ConfigError, match=message):
-        tiny(group_width=16, channel_base=96, channel_max=16).check(ImageSpec(8, 8), OBJECTIVE)
+        tiny(ImageSpec(8, 8), group_width=16, channel_base=96, channel_max=16).check(OBJECTIVE)

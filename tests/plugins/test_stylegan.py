@@ -19,7 +19,7 @@ tiny, built = partial(build, Stylegan), partial(build_networks, Stylegan)
 def test_stylegan_at_1024_has_the_published_number_of_parameters():
     """The paper: 26.2 million in the generator, 23.1 million in the discriminator (Sec. 2)."""
     with torch.device("meta"):
-        networks = Stylegan(StyleganConfig()).networks(ImageSpec(1024, 1024, 3))
+        networks = Stylegan(StyleganConfig(), ImageSpec(1024, 1024, 3)).networks()
     widths = [512, 512, 512, 512, 256, 128, 64, 32, 16]
     mapping = 8 * (512 * 512 + 512)
     convs = 9 * 512 * 512 + sum(9 * (a + b) * b for a, b in zip(widths, widths[1:], strict=False))
@@ -126,7 +126,7 @@ def test_stylegan_request_not_understood_names_itself():
 
 def test_stylegan_unreachable_size_names_itself():
     with pytest.raises(ConfigError, match=r"data\.resolution: 'stylegan' doubles.*30x30 is not"):
-        tiny().check(ImageSpec(30, 30), Objective(NonSaturating(NonSaturating.Config())))
+        tiny(ImageSpec(30, 30)).check(Objective(NonSaturating(NonSaturating.Config())))
 
 
 def test_stylegan_phases_reach_every_parameter():

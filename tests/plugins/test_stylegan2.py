@@ -31,7 +31,7 @@ def test_stylegan2_config_f_has_the_published_number_of_parameters(
     size, options, generator, discriminator
 ):
     with torch.device("meta"):
-        networks = Stylegan2(Stylegan2Config(**options)).networks(ImageSpec(size, size, 3))
+        networks = Stylegan2(Stylegan2Config(**options), ImageSpec(size, size, 3)).networks()
     assert num_parameters(networks["generator"]) == generator
     assert num_parameters(networks["discriminator"]) == discriminator
 
@@ -52,7 +52,7 @@ def test_stylegan2_level_arithmetic_matches_the_network():
 def test_stylegan2_unreachable_size_says_what_to_set(height, width):
     message = rf"data\.resolution: 'stylegan2'.*{height}x{width} is not.*nearest.*data\.resize"
     with pytest.raises(ConfigError, match=message):
-        tiny().check(ImageSpec(height, width), Objective(NonSaturating(NonSaturating.Config())))
+        tiny(ImageSpec(height, width)).check(Objective(NonSaturating(NonSaturating.Config())))
 
 
 def test_stylegan2_projection_equals_the_scaled_inner_product():

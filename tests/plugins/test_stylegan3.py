@@ -68,13 +68,13 @@ def test_stylegan3_schedule_of_other_sizes_halves_the_image_to_whole_rates():
 def test_stylegan3_unreachable_size_says_what_to_set(height, width):
     message = rf"data\.resolution: 'stylegan3'.*{height}x{width} is not.*nearest.*data\.resize"
     with pytest.raises(ConfigError, match=message):
-        tiny().check(ImageSpec(height, width), Objective(NonSaturating(NonSaturating.Config())))
+        tiny(ImageSpec(height, width)).check(Objective(NonSaturating(NonSaturating.Config())))
 
 
 def test_stylegan3_image_smaller_than_its_first_layer_is_refused():
     message = r"data\.resolution: 'stylegan3' starts.*4\.3 cycles.*8x8.*16 or more.*'stylegan2'"
     with pytest.raises(ConfigError, match=message):
-        tiny().check(ImageSpec(8, 8), Objective(NonSaturating(NonSaturating.Config())))
+        tiny(ImageSpec(8, 8)).check(Objective(NonSaturating(NonSaturating.Config())))
 
 
 # Networks ---------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def test_stylegan3_image_smaller_than_its_first_layer_is_refused():
 
 def test_stylegan3_at_1024_has_the_number_of_parameters_of_its_layers():
     with torch.device("meta"):
-        networks = Stylegan3(Stylegan3Config()).networks(ImageSpec(1024, 1024, 3))
+        networks = Stylegan3(Stylegan3Config(), ImageSpec(1024, 1024, 3)).networks()
     widths = [512] * 8 + [323, 203, 128, 81, 51, 32, 32]
     mapping = 2 * (512 * 512 + 512)
     source = 512 * 512 + 4 * (512 + 1)
@@ -240,7 +240,7 @@ def test_stylegan2_is_not_equivariant_where_stylegan3_is():
     """The same measurement of StyleGAN2, whose constant is drawn from moving waves."""
     torch.manual_seed(0)
     config = {**Stylegan2.example_options, "channel_base": 4096, "channel_max": 16}
-    gen = Stylegan2(Stylegan2Config(**config)).networks(ImageSpec(28, 28))["generator"].eval()
+    gen = Stylegan2(Stylegan2Config(**config), ImageSpec(28, 28)).networks()["generator"].eval()
     ws = gen.styles(torch.randn(2, 8), no_label(2))
     waves, phases = 2 * torch.randn(16, 2), torch.rand(16)
 

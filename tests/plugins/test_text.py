@@ -7,6 +7,7 @@ import torch
 import yaml
 from ganforge_text import GanIntCls, GanIntClsConfig
 from PIL import Image
+from small import build
 from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
@@ -31,13 +32,13 @@ LOSS = NonSaturating(NonSaturating.Config())
 OBJECTIVE = Objective(LOSS)
 
 
-def tiny(**options):
-    return GanIntCls(GanIntClsConfig(**{**GanIntCls.example_options, **options}))
+def tiny(spec=SPEC, **options):
+    return build(GanIntCls, spec, **options)
 
 
-def built(architecture, spec=SPEC):
+def built(architecture):
     torch.manual_seed(0)
-    return Networks(architecture.networks(spec))
+    return Networks(architecture.networks())
 
 
 def made_up(size=4, spec=SPEC):
@@ -53,7 +54,7 @@ def count(network):
 def test_gan_int_cls_paper_networks_have_the_parameters_of_their_arithmetic():
     spec = ImageSpec(64, 64, 3, text_dim=1024)
     with torch.device("meta"):
-        networks = GanIntCls(GanIntClsConfig()).networks(spec)
+        networks = GanIntCls(GanIntClsConfig(), spec).networks()
 
     project = 1024 * 128 + 128
     grids = [(100 + 128, 1024), (1024, 512), (512, 256), (256, 128)]
@@ -69,8 +70,8 @@ def test_gan_int_cls_paper_networks_have_the_parameters_of_their_arithmetic():
 )
 def test_gan_int_cls_reaches_rectangles_and_any_channels(height, width, channels):
     spec = ImageSpec(height, width, channels, text_dim=5)
-    architecture = tiny()
-    architecture.check(spec, OBJECTIVE)
+    architecture = tiny(spec)
+    architecture.check(OBJECTIVE)
     nets = built(architecture, spec)
     text = torch.randn(2, 5)
 
@@ -155,21 +156,21 @@ def test_slot_of_one_image_is_refused_with_the_batch_size():
 
 def test_data_without_embeddings_are_refused_with_the_command():
     with pytest.raises(ConfigError, match="no embeddings .* `ganforge data embed SHARDS OUT"):
-        tiny().check(ImageSpec(16, 16), OBJECTIVE)
+        tiny(ImageSpec(16, 16)).check(OBJECTIVE)
 
 
 def test_size_that_no_grid_reaches_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match="'gan_int_cls' doubles a grid .* 17x17 is not"):
-        tiny().check(ImageSpec(17, 17, text_dim=5), OBJECTIVE)
+        tiny(ImageSpec(17, 17, text_dim=5)).check(OBJECTIVE)
 
 
 def test_gradient_penalty_needs_a_discriminator_without_batch_norm():
     objective = Objective(LOSS, (GradientPenalty(GradientPenalty.Config()),))
 
     with pytest.raises(ConfigError, match="discriminator_norm: none"):
-        tiny().check(SPEC, objective)
+        tiny(SPEC).check(objective)
     for norm in ("none", "layer"):
-        tiny(discriminator_norm=norm).check(SPEC, objective)
+        tiny(SPEC, discriminator_norm=norm).check(objective)
 
 
 def test_generate_without_text_or_with_another_size_is_refused():

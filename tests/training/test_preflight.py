@@ -76,7 +76,7 @@ def test_a_run_is_warned(caplog):
         ({"name": "hinge"}, {"name": "ada"}, False),
     ],
 )
-def test_adaptive_augmentation_needs_a_loss_whose_sign_decides(loss, augment, is_refused):
+def test_adaptive_augmentation_needs_a_loss_whose_logit_sign_is_class(loss, augment, is_refused):
     config = toy_config(loss=loss, augment=augment)
     if is_refused:
         with pytest.raises(ConfigError, match="augment.name=ada .* loss.name=.* Fix the strength"):

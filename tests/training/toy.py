@@ -15,6 +15,7 @@ from ganforge.api import (
 )
 from ganforge.config.models import PipelineConfig
 from ganforge.interfaces.spec import ImageSpec
+from ganforge.registry.components import resolve
 from ganforge.registry.plugins import Plugin, get_registry
 from ganforge.training.build import build_run
 from ganforge.training.engine.loop import make_batches, make_stepper
@@ -72,13 +73,13 @@ class Toy(NoiseToImage[ToyConfig]):
     def z_dim(self):
         return 4
 
-    def networks(self, spec):
+    def networks(self):
         networks = {
-            "generator": ToyGenerator(self.config, spec),
-            "discriminator": ToyDiscriminator(self.config, spec),
+            "generator": ToyGenerator(self.config, self.spec),
+            "discriminator": ToyDiscriminator(self.config, self.spec),
         }
         if self.config.extra_phase_every:
-            networks["encoder"] = nn.Linear(spec.height * spec.width, 4)
+            networks["encoder"] = nn.Linear(self.spec.height * self.spec.width, 4)
         return networks
 
     def phases(self, objective):
@@ -135,7 +136,7 @@ def toy_config(train=(), model=(), **sections):
 
 
 def toy_run(config, num_slots=None):
-    return build_run(config, SPEC, Runtime(config.train.precision), num_slots)
+    return build_run(resolve(config), SPEC, Runtime(config.train.precision), num_slots)
 
 
 def toy_fields(run):

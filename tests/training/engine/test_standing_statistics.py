@@ -40,7 +40,7 @@ class Draw(Architecture[StrictModel]):
 
     name, paper = "draw", "none"
 
-    def networks(self, spec):
+    def networks(self):
         return {"generator": TwoNorms(spec.num_classes)}
 
     def phases(self, objective):
