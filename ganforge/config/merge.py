@@ -4,19 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ganforge.config.choices import ComponentSection, KeyPath
+from ganforge.config.choices import ComponentSection, KeyPath, Place
 from ganforge.config.messages import dotted
 from ganforge.config.models import PLACES
 from ganforge.config.source_locations import SourceLocations
 from ganforge.errors import ConfigError
 
 _ANY_INDEX = "*"
-_SECTIONS: Mapping[tuple[str, ...], type[ComponentSection]] = {
-    (*place.path, _ANY_INDEX) if place.is_list else place.path: place.section
-    for place in PLACES
-    if place.section is not None
+_PLACES: Mapping[tuple[str, ...], Place] = {
+    (*place.path, _ANY_INDEX) if place.is_list else place.path: place for place in PLACES
 }
-"""The model of each choice of a component, by its path; `*` is any index of a list."""
+"""Each place that chooses a component, by its path; `*` is any index of a list."""
 
 
 @dataclass
@@ -46,23 +44,23 @@ class Document:
         for key, value in top.items():
             here = (*path, key)
             old = _element(base, here)
-            section = section_at(here)
-            if section is not None:
+            place = place_at(here)
+            if place is not None and (section := place.section) is not None:
                 value = _spelled_out(value, section)
                 old = _without_options_of_another(_spelled_out(old, section), value, section)
             if _merges_into(old, value):
                 base[key] = old
-                if place := locations.find(here):
-                    self.locations.put(here, place)
+                if location := locations.find(here):
+                    self.locations.put(here, location)
                 self._merge(old, value, locations, here)
             else:
                 base[key] = value
                 self.locations.replace(here, locations)
 
 
-def section_at(path: KeyPath) -> type[ComponentSection] | None:
-    """The model of the component choice at `path`, if the file chooses a component there."""
-    return _SECTIONS.get(tuple(_ANY_INDEX if isinstance(key, int) else key for key in path))
+def place_at(path: KeyPath) -> Place | None:
+    """The place that chooses the component at `path`; None when none is chosen there."""
+    return _PLACES.get(tuple(_ANY_INDEX if isinstance(key, int) else key for key in path))
 
 
 def _element(base: Any, path: KeyPath) -> Any:

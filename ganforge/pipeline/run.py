@@ -47,7 +47,7 @@ def run_pipeline(
     Raises:
         GanforgeError: the file, the data or a stage is at fault; says what to do.
     """
-    config = load_pipeline(path_or_name, overrides)
+    config = load_pipeline(path_or_name, overrides, get_registry().options_model)
     resolve(config)
     refuse_sharded_training()
     context = RunContext(config, Path(config.run_dir or Path("runs") / config.name))

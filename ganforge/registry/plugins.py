@@ -23,7 +23,7 @@ from ganforge.errors import (
 )
 from ganforge.interfaces.component import Component
 from ganforge.registry import hookspecs
-from ganforge.registry.kinds import HOOKS
+from ganforge.registry.kinds import HOOKS, KINDS
 
 GROUP = "ganforge"
 ComponentT = TypeVar("ComponentT", bound=Component[Any])
@@ -114,6 +114,16 @@ class Registry:
                 f"If a third-party plugin provides it, pip install that plugin."
             )
         return found[0]  # type: ignore[return-value]  # _add checked it
+
+    def options_model(self, kind: str, name: str) -> type[StrictModel] | None:
+        """The options of a component; None when no plugin provides it.
+
+        Args:
+            kind: in words, as in `Component.kind`.
+            name: registered name.
+        """
+        found = self._components.get((KINDS[kind], name))
+        return None if found is None else found[0].Config
 
     def plugin_of(self, component: type[Component[Any]]) -> Plugin:
         """The plugin that provides a component."""

@@ -1,6 +1,6 @@
 import pytest
 
-from ganforge.config.merge import Document, section_at
+from ganforge.config.merge import Document, place_at
 from ganforge.config.models import PLACES
 from ganforge.config.source_locations import SourceLocations
 from ganforge.errors import ConfigError
@@ -121,8 +121,8 @@ def test_locations_beside_a_merged_value_are_kept():
     assert document.locations.find(("loss", "name")) == "child:7"
 
 
-def test_section_at_finds_choices_by_path():
-    assert section_at(("loss", "regularizers", 3)).name_key == "name"
-    assert section_at(("model",)).name_key == "architecture"
-    assert section_at(("loss", "regularizers")) is None
-    assert section_at(("train",)) is None
+def test_place_at_finds_choices_by_path():
+    assert place_at(("loss", "regularizers", 3)).kind == "regularizer"
+    assert place_at(("model",)).name_key == "architecture"
+    assert place_at(("loss", "regularizers")) is None
+    assert place_at(("train",)) is None
