@@ -30,7 +30,7 @@ from ganforge.api import (
 
 
 class VideoGanConfig(ComponentOptions):
-    """Options of video-gan."""
+    """Options of video_gan."""
 
     width: int = Field(32, gt=0, description="Channels of the hidden layers.")
     chunk_frames: int = Field(4, gt=0, description="Frames that gradients reach back through.")
@@ -85,7 +85,7 @@ def unroll(generator: nn.Module, source: Tensor, past: Tensor) -> Tensor:
 class VideoGan(Architecture[VideoGanConfig]):
     """A recurrent translator of frame sequences with an image and a motion discriminator."""
 
-    name, Config, paper = "video-gan", VideoGanConfig, "Wang et al. 2018, arXiv:1808.06601"
+    name, Config, paper = "video_gan", VideoGanConfig, "Wang et al. 2018, arXiv:1808.06601"
     inputs = ("source", "frames")
     translates = ("source_to_frames",)
     example_options = {"width": 4, "chunk_frames": 2}
@@ -94,9 +94,9 @@ class VideoGan(Architecture[VideoGanConfig]):
     def check(self, spec: ImageSpec, objective: Objective) -> None:
         """Refuse what the phases do not follow."""
         if objective.regularizers or objective.augmentation:
-            raise ConfigError("'video-gan' takes no loss.regularizers and no augment. Remove them.")
+            raise ConfigError("'video_gan' takes no loss.regularizers and no augment. Remove them.")
         if objective.loss.generator_needs_real:
-            raise ConfigError(f"'video-gan' has no pairs for loss.name={objective.loss.name}.")
+            raise ConfigError(f"'video_gan' has no pairs for loss.name={objective.loss.name}.")
 
     def networks(self, spec: ImageSpec) -> dict[str, nn.Module]:
         """One generator, two discriminators."""
@@ -167,5 +167,5 @@ class VideoGan(Architecture[VideoGanConfig]):
 
 @hookimpl
 def ganforge_architectures() -> list[type[Architecture[Any]]]:
-    """Register video-gan."""
+    """Register video_gan."""
     return [VideoGan]

@@ -11,7 +11,6 @@ from ganforge.config.messages import Message, dotted, raise_messages
 from ganforge.config.models import PLACES, PipelineConfig, StrictModel
 from ganforge.errors import ConfigError, PluginNotFound
 from ganforge.interfaces.architecture import Architecture
-from ganforge.interfaces.component import Component
 from ganforge.interfaces.metric import FeatureExtractor, Metric
 from ganforge.interfaces.objective import AdversarialLoss, Augmentation, Regularizer
 from ganforge.interfaces.source import Source
@@ -44,64 +43,67 @@ class Choice(Generic[ComponentT]):
         return self.component(self.config)
 
 
+@dataclass(frozen=True, eq=False)
 class Components:
-    """All components that a pipeline file chooses."""
+    """All components that a pipeline file chooses.
 
-    def __init__(self, choices: Mapping[type[Component[Any]], tuple[Choice[Any], ...]]) -> None:
-        self._choices = choices
+    Attributes:
+        choices: by their path in the file, e.g. "loss.regularizers.0".
+    """
 
-    def all(self, kind: type[ComponentT]) -> tuple[Choice[ComponentT], ...]:
-        """The choices of one kind, in the order of the file."""
-        return self._choices.get(kind, ())
+    choices: Mapping[str, Choice[Any]]
 
-    def first(self, kind: type[ComponentT]) -> Choice[ComponentT] | None:
-        """The choice of a kind of which the file chooses at most one."""
-        return next(iter(self.all(kind)), None)
+    def each(self, path: str) -> tuple[Choice[Any], ...]:
+        """The choices in the list at `path`."""
+        found: list[Choice[Any]] = []
+        while choice := self.choices.get(f"{path}.{len(found)}"):
+            found.append(choice)
+        return tuple(found)
 
     @property
     def architecture(self) -> Choice[Architecture[Any]]:
         """From `model`."""
-        return self.all(Architecture)[0]
+        return self.choices["model"]
 
     @property
     def loss(self) -> Choice[AdversarialLoss[Any]]:
         """From `loss`."""
-        return self.all(AdversarialLoss)[0]
+        return self.choices["loss"]
 
     @property
     def regularizers(self) -> tuple[Choice[Regularizer[Any]], ...]:
         """From `loss.regularizers`."""
-        return self.all(Regularizer)
+        return self.each("loss.regularizers")
 
     @property
     def augmentation(self) -> Choice[Augmentation[Any]] | None:
         """From `augment`."""
-        return self.first(Augmentation)
+        return self.choices.get("augment")
 
     @property
     def source(self) -> Choice[Source[Any]] | None:
         """From `data.source`."""
-        return self.first(Source)
+        return self.choices.get("data.source")
 
     @property
     def text_encoder(self) -> Choice[TextEncoder[Any]] | None:
         """From `data.text_encoder`."""
-        return self.first(TextEncoder)
+        return self.choices.get("data.text_encoder")
 
     @property
     def metrics(self) -> tuple[Choice[Metric[Any]], ...]:
         """From `evaluate.metrics`."""
-        return self.all(Metric)
+        return self.each("evaluate.metrics")
 
     @property
     def extractor(self) -> Choice[FeatureExtractor[Any]]:
         """From `evaluate.extractor`."""
-        return self.all(FeatureExtractor)[0]
+        return self.choices["evaluate.extractor"]
 
     @property
     def stages(self) -> tuple[Choice[Stage[Any]], ...]:
         """From `stages`."""
-        return self.all(Stage)
+        return self.each("stages")
 
 
 def resolve(config: PipelineConfig, registry: Registry | None = None) -> Components:
@@ -116,7 +118,7 @@ def resolve(config: PipelineConfig, registry: Registry | None = None) -> Compone
         ConfigError: options are not valid. Either error lists all faults, with file and line.
     """
     registry = registry or get_registry()
-    choices: dict[type[Component[Any]], tuple[Choice[Any], ...]] = {}
+    choices: dict[str, Choice[Any]] = {}
     missing: list[Message] = []
     invalid: list[Message] = []
     for place in PLACES:
@@ -131,8 +133,7 @@ def resolve(config: PipelineConfig, registry: Registry | None = None) -> Compone
             except pydantic.ValidationError as err:
                 invalid += option_messages(err, component, options, path)
             else:
-                choice = Choice(component, options_model, dotted(path))
-                choices[kind] = (*choices.get(kind, ()), choice)
+                choices[dotted(path)] = Choice(component, options_model, dotted(path))
     if missing or invalid:
         error = ConfigError if invalid else PluginNotFound
         raise_messages([*missing, *invalid], error, config.source_locations)

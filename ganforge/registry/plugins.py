@@ -109,6 +109,8 @@ class Registry:
         """
         found = self._components.get((kind, name))
         if found is None:
+            if (kind, snake_case(name)) in self._components:
+                raise PluginNotFound(f"Unknown {kind.kind} '{name}'. Write '{snake_case(name)}'.")
             raise PluginNotFound(
                 f"Unknown {kind.kind} '{name}'. {suggest(name, self.names(kind))} "
                 f"If a third-party plugin provides it, pip install that plugin."
@@ -159,6 +161,11 @@ class Registry:
         """
         component, config = self.configure(kind, name, options, where)
         return component(config)
+
+
+def snake_case(name: str) -> str:
+    """The spelling of names in pipeline files: "inception_v3"."""
+    return name.lower().replace("-", "_")
 
 
 def option_messages(

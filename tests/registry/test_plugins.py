@@ -254,6 +254,20 @@ def test_find_unknown_name_lists_near_ones(kind, name, near):
     assert "pip install that plugin" in message
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "right"),
+    [
+        (AdversarialLoss, "least-squares", "least_squares"),
+        (Regularizer, "Gradient-Penalty", "gradient_penalty"),
+    ],
+)
+def test_find_name_with_hyphens_says_how_to_write_it(kind, name, right):
+    with pytest.raises(PluginNotFound) as caught:
+        get_registry().find(kind, name)
+
+    assert str(caught.value) == f"Unknown {kind.kind} '{name}'. Write '{right}'."
+
+
 def test_find_in_an_empty_registry_says_that_there_is_none():
     with pytest.raises(PluginNotFound, match=r"Unknown loss 'flat'\. None is available"):
         empty_registry().find(AdversarialLoss, "flat")
