@@ -48,7 +48,7 @@ class ComponentChoice(ComponentSection):
     The component validates its options.
     """
 
-    name: str = Field(description="Registered name; `ganforge plugins list` shows all.")
+    name: str = Field(description="Registered name; `ganforge plugins list` shows all names.")
 
 
 @dataclass(frozen=True)

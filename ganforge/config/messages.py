@@ -39,7 +39,7 @@ def raise_messages(
         place = locations.find(message.path) if locations else None
         lines.append(f"{dotted(message.path)}{f' ({place})' if place else ''}: {message.text}")
     if len(lines) > 1:
-        lines = [f"{len(lines)} errors in the pipeline file:", *(f"  - {line}" for line in lines)]
+        lines = [f"{len(lines)} errors:", *(f"  - {line}" for line in lines)]
     raise error("\n".join(lines)) from cause
 
 

@@ -45,7 +45,7 @@ def test_load_extends_list_later_file_wins(write):
     assert (config.name, config.train.seed, config.train.total_kimg) == ("more", 7, 5)
 
 
-def test_load_extends_is_relative_to_the_file_that_says_it(write):
+def test_load_extends_is_relative_to_its_file(write):
     write("sub/child.yaml", "extends: ../base.yaml\nname: child")
 
     assert load_pipeline("sub/child.yaml").train.seed == 3
@@ -133,26 +133,26 @@ def test_data_section_unknown_setting_is_named():
         ("name: ${", r"bad\.yaml"),
     ],
 )
-def test_fault_in_the_text_is_located(write, error_of, text, expected):
+def test_error_in_the_yaml_text_is_located(write, error_of, text, expected):
     write("bad.yaml", text)
 
     assert re.search(expected, error_of("bad.yaml"))
 
 
-def test_fault_not_utf8_is_named(write, error_of, tmp_path):
+def test_file_that_is_not_utf8_is_refused(write, error_of, tmp_path):
     (tmp_path / "bad.yaml").write_bytes(b"name: \xff")
 
     assert re.search(r"Cannot read bad\.yaml: .*It must be a UTF-8 text file", error_of("bad.yaml"))
 
 
-def test_extends_circle_shows_the_way_round(write, error_of):
+def test_extends_in_a_circle_is_refused_with_its_files(write, error_of):
     write("a.yaml", "extends: b.yaml")
     write("b.yaml", "extends: a.yaml")
 
     assert "in a circle: a.yaml -> b.yaml -> a.yaml. Break it." in error_of("a.yaml")
 
 
-def test_extends_diamond_is_no_circle(write):
+def test_extends_of_one_file_along_two_ways_is_accepted(write):
     write("left.yaml", "extends: base.yaml")
     write("right.yaml", "extends: base.yaml")
     write("a.yaml", "extends: [left.yaml, right.yaml]\nname: a")
@@ -201,3 +201,9 @@ def test_tilde_inside_a_text_is_kept(write):
     config = load_pipeline("a.yaml")
 
     assert (config.description, config.run_dir) == ("about ~/x", "a~b")
+
+
+def test_list_that_replaces_a_list_is_located_where_it_was_written(write, error_of):
+    write("a.yaml", "extends: base.yaml\nloss:\n  regularizers:\n    - gamma: 3")
+
+    assert "loss.regularizers.0.name (a.yaml:4): is missing" in error_of("a.yaml")

@@ -38,7 +38,7 @@ def test_override_reaches_into_a_list(write, key):
     assert load_pipeline("base.yaml", [f"{key}=2"]).loss.regularizers[0].options == {"gamma": 2}
 
 
-def test_override_of_a_component_does_not_eat_its_options_in_any_order(write):
+def test_override_of_a_component_keeps_other_overrides_of_its_options(write):
     config = load_pipeline("base.yaml", ["model.w=2", "model.architecture=other"])
 
     assert config.model.options == {"w": 2}

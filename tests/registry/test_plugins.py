@@ -196,7 +196,7 @@ def test_register_component_without_a_name_is_refused():
     module = module_of(ganforge_losses=lambda: [Nameless])
 
     with pytest.raises(
-        PluginContractError, match=r"Nameless of plugin 'odd' has no `name`\. Give it one"
+        PluginContractError, match=r"Nameless of plugin 'odd' has no `name`\. Give it the name"
     ):
         empty_registry().register(module, plugin_of("odd"))
 
