@@ -1,10 +1,9 @@
 """How a pipeline file chooses components: a name with options beside it, at marked fields.
 
-A field of a section that chooses a component is marked `Chooses(kind)`, once; merging, schema,
-validation and documentation find these places with `places`.
+Each field that chooses a component is marked once, with `Chooses(kind)`. `places` finds these
+fields for merging, validation, the JSON schema and the documentation.
 """
 
-import types
 import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -120,7 +119,8 @@ def places(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[Plac
     """Every place below `model` that chooses components, each before those inside it."""
     for name, field in model.model_fields.items():
         inner = models_in(field.annotation)
-        pattern = (*above, name, ANY_INDEX) if _is_list(field.annotation) else (*above, name)
+        is_list = typing.get_origin(field.annotation) is tuple
+        pattern = (*above, name, ANY_INDEX) if is_list else (*above, name)
         for mark in field.metadata:
             if isinstance(mark, Chooses):
                 section = next((m for m in inner if issubclass(m, ComponentSection)), None)
@@ -149,9 +149,3 @@ def type_at(root: Any, path: KeyPath) -> Any:
         elif isinstance(key, str) and typing.get_origin(annotation) is not dict:
             return None
     return annotation
-
-
-def _is_list(annotation: Any) -> bool:
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return any(map(_is_list, typing.get_args(annotation)))
-    return typing.get_origin(annotation) in (tuple, list)
