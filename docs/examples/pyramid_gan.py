@@ -29,7 +29,7 @@ from ganforge.api import (
 
 
 class PyramidGanConfig(ComponentOptions):
-    """Options of pyramid-gan."""
+    """Options of pyramid_gan."""
 
     num_levels: int = Field(3, ge=2, description="Levels of the pyramid; each doubles the size.")
     width: int = Field(64, gt=0, description="Channels of the hidden layers.")
@@ -81,7 +81,7 @@ class LevelDiscriminator(nn.Module):
 class PyramidGan(Architecture[PyramidGanConfig]):
     """A pyramid of conditional GANs, from coarse to fine."""
 
-    name, Config, paper = "pyramid-gan", PyramidGanConfig, "Denton et al. 2015, arXiv:1506.05751"
+    name, Config, paper = "pyramid_gan", PyramidGanConfig, "Denton et al. 2015, arXiv:1506.05751"
     example_options = {"width": 4}
 
     def __init__(self, config: PyramidGanConfig, spec: ImageSpec) -> None:
@@ -101,7 +101,7 @@ class PyramidGan(Architecture[PyramidGanConfig]):
             )
         if objective.regularizers or objective.augmentation or objective.n_critic > 1:
             raise ConfigError(
-                "'pyramid-gan' takes no loss.regularizers, loss.n_critic or augment. Remove them."
+                "'pyramid_gan' takes no loss.regularizers, loss.n_critic or augment. Remove them."
             )
 
     def networks(self) -> dict[str, nn.Module]:
@@ -170,5 +170,5 @@ class PyramidGan(Architecture[PyramidGanConfig]):
 
 @hookimpl
 def ganforge_architectures() -> list[type[Architecture[Any]]]:
-    """Register pyramid-gan."""
+    """Register pyramid_gan."""
     return [PyramidGan]

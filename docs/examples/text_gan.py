@@ -21,7 +21,7 @@ from ganforge.api import (
 
 
 class TextGanConfig(ComponentOptions):
-    """Options of text-gan."""
+    """Options of text_gan."""
 
     z_dim: int = Field(64, gt=0, description="Latent size.")
     width: int = Field(256, gt=0, description="Hidden units in all layers.")
@@ -65,7 +65,7 @@ class TextDiscriminator(nn.Module):
 class TextGan(NoiseToImage[TextGanConfig]):
     """Both networks read the caption, which takes the place of a label."""
 
-    name, Config, paper = "text-gan", TextGanConfig, "Reed et al. 2016, arXiv:1605.05396"
+    name, Config, paper = "text_gan", TextGanConfig, "Reed et al. 2016, arXiv:1605.05396"
     inputs = ("image", "text")
     example_options = {"z_dim": 4, "width": 8}
 
@@ -79,5 +79,5 @@ class TextGan(NoiseToImage[TextGanConfig]):
 
 @hookimpl
 def ganforge_architectures() -> list[type[Architecture[Any]]]:
-    """Register text-gan."""
+    """Register text_gan."""
     return [TextGan]

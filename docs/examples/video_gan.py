@@ -30,7 +30,7 @@ from ganforge.api import (
 
 
 class VideoGanConfig(ComponentOptions):
-    """Options of video-gan."""
+    """Options of video_gan."""
 
     width: int = Field(32, gt=0, description="Channels of the hidden layers.")
     chunk_frames: int = Field(4, gt=0, description="Frames that gradients reach back through.")
@@ -84,7 +84,7 @@ def unroll(generator: nn.Module, source: Tensor, past: Tensor) -> Tensor:
 class VideoGan(Architecture[VideoGanConfig]):
     """A recurrent translator of frame sequences with an image and a motion discriminator."""
 
-    name, Config, paper = "video-gan", VideoGanConfig, "Wang et al. 2018, arXiv:1808.06601"
+    name, Config, paper = "video_gan", VideoGanConfig, "Wang et al. 2018, arXiv:1808.06601"
     inputs = ("source", "frames")
     translates = ("source_to_frames",)
     example_options = {"width": 4, "chunk_frames": 2}
@@ -93,7 +93,7 @@ class VideoGan(Architecture[VideoGanConfig]):
     def check(self, objective: Objective) -> None:
         """Refuse what the phases do not follow."""
         if objective.regularizers or objective.augmentation:
-            raise ConfigError("'video-gan' takes no loss.regularizers and no augment. Remove them.")
+            raise ConfigError("'video_gan' takes no loss.regularizers and no augment. Remove them.")
 
     def networks(self) -> dict[str, nn.Module]:
         """One generator, two discriminators."""
@@ -166,5 +166,5 @@ class VideoGan(Architecture[VideoGanConfig]):
 
 @hookimpl
 def ganforge_architectures() -> list[type[Architecture[Any]]]:
-    """Register video-gan."""
+    """Register video_gan."""
     return [VideoGan]

@@ -52,9 +52,11 @@ def prepare(
     from ganforge.config.load import data_section
     from ganforge.data.prepare.guess import guess_source
     from ganforge.data.prepare.prepare import prepare as prepare_shards
+    from ganforge.registry.plugins import get_registry
 
+    given = [*_as_settings(guess_source(source)), *settings]
     index = prepare_shards(
-        data_section([*_as_settings(guess_source(source)), *settings]),
+        data_section(given, get_registry().options_model),
         out,
         workers=workers,
         seed=seed,

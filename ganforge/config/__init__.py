@@ -1,1 +1,1 @@
-"""The pipeline file: its models, how it is loaded, and what is said of its errors."""
+"""The pipeline file: typed sections, loading, merging, and error messages with file and line."""

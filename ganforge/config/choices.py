@@ -1,12 +1,11 @@
 """How a pipeline file chooses components: a name with options beside it, at marked fields.
 
-A field of a section that chooses a component is marked `Chooses(kind)`, once; merging, schema,
-validation and documentation find these places with `places`.
+Each field that chooses a component is marked once, with `Chooses(kind)`. `places` finds these
+fields for merging, validation, the JSON schema and the documentation.
 """
 
-import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 KeyPath = tuple[str | int, ...]
 """Keys and list indices from the root of a pipeline file."""
+ANY_INDEX = "*"
+"""Stands for every element of a list in `Place.pattern`."""
 
 
 @dataclass(frozen=True)
@@ -46,60 +47,86 @@ class ComponentChoice(ComponentSection):
     The component validates its options.
     """
 
-    name: str = Field(description="Registered name; `ganforge plugins list` shows all.")
+    name: str = Field(description="Registered name; `ganforge plugins list` shows all names.")
 
 
 @dataclass(frozen=True)
 class Place:
-    """A field of the pipeline file that chooses components.
+    """Where the pipeline file chooses components of one kind.
 
     Attributes:
-        kind: what it chooses, as in `Component.kind`.
-        path: keys from the root of the file.
-        owner: the section that has the field.
-        section: the model of each choice; None where the file gives only names.
-        is_list: whether it takes several.
+        kind: what is chosen, as in `Component.kind`.
+        pattern: keys from the root of the file; `ANY_INDEX` stands for each element of a list.
+        owner: the section whose field this is.
+        section: the model of a choice; None where the file gives only names.
     """
 
     kind: str
-    path: tuple[str, ...]
+    pattern: tuple[str, ...]
     owner: type[BaseModel]
     section: type[ComponentSection] | None
-    is_list: bool
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the field takes several components."""
+        return self.pattern[-1] == ANY_INDEX
+
+    @property
+    def field(self) -> str:
+        """The name of the owner's field."""
+        return self.pattern[-2] if self.is_list else self.pattern[-1]
 
     @property
     def name_key(self) -> str | None:
         """The key that holds the name, beside the options."""
         return None if self.section is None else self.section.name_key
 
+    def name_of(self, choice: Any) -> str | None:
+        """The component that a value in a file names; None when it is missing or interpolated."""
+        if self.section is not None and isinstance(choice, dict):
+            key = self.section.name_key
+            choice = choice.get(key, self.section.model_fields[key].default)
+        return choice if isinstance(choice, str) and "${" not in choice else None
+
     def chosen_in(self, config: BaseModel) -> Iterator[tuple[KeyPath, str, dict[str, Any]]]:
         """Path, name and options of each choice that a configuration makes here."""
-        value: Any = config
-        for key in self.path:
-            value = None if value is None else getattr(value, key)
-        if self.is_list:
-            for index, item in enumerate(value):
-                yield self._choice((*self.path, index), item)
-        elif value is not None:
-            yield self._choice(self.path, value)
-
-    def _choice(self, path: KeyPath, value: Any) -> tuple[KeyPath, str, dict[str, Any]]:
-        if self.name_key is None:
-            return path, value, {}
-        return path, getattr(value, self.name_key), value.options
+        for path, choice in _values(config, self.pattern, ()):
+            if self.name_key is None:
+                yield path, choice, {}
+            else:
+                yield path, getattr(choice, self.name_key), choice.options
 
 
-def places(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Place]:
+def _values(value: Any, pattern: Sequence[str], path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    """Path and value of everything in `value` that fits the pattern and is not None."""
+    if value is None:
+        return
+    if not pattern:
+        yield path, value
+    elif pattern[0] == ANY_INDEX:
+        for index, item in enumerate(value):
+            yield from _values(item, pattern[1:], (*path, index))
+    else:
+        yield from _values(getattr(value, pattern[0]), pattern[1:], (*path, pattern[0]))
+
+
+def as_pattern(path: KeyPath) -> tuple[str, ...]:
+    """The path with `ANY_INDEX` in place of each list index."""
+    return tuple(ANY_INDEX if isinstance(key, int) else key for key in path)
+
+
+def places(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[Place]:
     """Every place below `model` that chooses components, each before those inside it."""
     for name, field in model.model_fields.items():
-        here = (*path, name)
         inner = models_in(field.annotation)
+        is_list = typing.get_origin(field.annotation) is tuple
+        pattern = (*above, name, ANY_INDEX) if is_list else (*above, name)
         for mark in field.metadata:
             if isinstance(mark, Chooses):
                 section = next((m for m in inner if issubclass(m, ComponentSection)), None)
-                yield Place(mark.kind, here, model, section, _is_list(field.annotation))
+                yield Place(mark.kind, pattern, model, section)
         for model_inside in inner:
-            yield from places(model_inside, here)
+            yield from places(model_inside, pattern)
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -109,7 +136,16 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in typing.get_args(annotation) for model in models_in(part)]
 
 
-def _is_list(annotation: Any) -> bool:
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return any(map(_is_list, typing.get_args(annotation)))
-    return typing.get_origin(annotation) in (tuple, list)
+def type_at(root: Any, path: KeyPath) -> Any:
+    """The annotation of the field at `path`; None when there is none.
+
+    An index of a list and a key of a dictionary lead to the annotation of the whole.
+    """
+    annotation = root
+    for key in path:
+        fields = [model.model_fields.get(str(key)) for model in models_in(annotation)]
+        if found := next((field for field in fields if field is not None), None):
+            annotation = found.annotation
+        elif isinstance(key, str) and typing.get_origin(annotation) is not dict:
+            return None
+    return annotation

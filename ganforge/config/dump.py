@@ -1,4 +1,4 @@
-"""Write a configuration out again, and say how two of them differ."""
+"""Write a configuration as YAML, and compare two configurations."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,7 @@ from ganforge.config.models import PipelineConfig
 
 
 def dump_config(config: PipelineConfig) -> str:
-    """The whole configuration as YAML, defaults included; `load_pipeline` reads it back."""
+    """The whole configuration as YAML, including defaults; `load_pipeline` can read it."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 

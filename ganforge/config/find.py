@@ -9,7 +9,7 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 def packaged_pipelines() -> dict[str, Path]:
-    """The pipelines that come with ganforge, by name ("quick/cyclegan_emoji")."""
+    """The pipelines that come with ganforge, by name, e.g. "quick/cyclegan_emoji"."""
     package = Path(__file__).parents[1]
     roots = [package / "pipelines"]
     if (package.parent / "pyproject.toml").is_file():
@@ -23,14 +23,14 @@ def packaged_pipelines() -> dict[str, Path]:
 
 
 def find_pipeline(path_or_name: str, folder: Path | None = None) -> Path:
-    """The file that a path or the name of a packaged pipeline means.
+    """The file for a path or the name of a packaged pipeline.
 
     Args:
         path_or_name: a path, relative to `folder`, or a packaged name, with or without suffix.
-        folder: where relative paths start; the working directory when omitted.
+        folder: base of relative paths; by default the working directory.
 
     Raises:
-        ConfigError: there is no such file; near names are listed.
+        ConfigError: there is no such file; the message lists similar names.
     """
     path = (folder or Path()) / Path(path_or_name).expanduser()
     if path.is_file():

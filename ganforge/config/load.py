@@ -11,16 +11,22 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ganforge.config.choices import KeyPath
 from ganforge.config.find import find_pipeline
 from ganforge.config.merge import Document
 from ganforge.config.messages import messages_of, raise_messages
-from ganforge.config.models import PLACES, DataConfig, PipelineConfig
-from ganforge.config.source_locations import SourceLocations, yaml_locations
+from ganforge.config.models import DataConfig, PipelineConfig
+from ganforge.config.overrides import OptionsModel, apply_overrides, key_path
+from ganforge.config.source_locations import yaml_locations
 from ganforge.errors import ConfigError
 
 
-def load_pipeline(path_or_name: str, overrides: Sequence[str] = ()) -> PipelineConfig:
+def _no_options(kind: str, name: str) -> None:
+    """No component is known."""
+
+
+def load_pipeline(
+    path_or_name: str, overrides: Sequence[str] = (), options_model: OptionsModel = _no_options
+) -> PipelineConfig:
     """Load and validate a pipeline file.
 
     A file may name others with `extends: base.yaml` (or a list): they are merged first, in order.
@@ -30,29 +36,33 @@ def load_pipeline(path_or_name: str, overrides: Sequence[str] = ()) -> PipelineC
 
     Args:
         path_or_name: a file, or the name of a packaged pipeline such as "quickstart".
-        overrides: `section.key=value` with YAML values, e.g. "stages=[train]" or "augment=null".
+        overrides: `section.key=value`, e.g. "stages=[train]" or "augment=null". A text field takes
+            the value as typed; other values are YAML.
+        options_model: `Registry.options_model`, which tells text options from others; without it,
+            an option whose text is a number becomes a number.
 
     Raises:
         ConfigError: the file is missing, is not YAML, or is not a valid pipeline; lists all
             faults, each with file and line.
     """
-    return _finish(_read(find_pipeline(path_or_name), ()), overrides)
+    return _finish(_read(find_pipeline(path_or_name), ()), overrides, options_model)
 
 
-def data_section(settings: Sequence[str]) -> DataConfig:
+def data_section(settings: Sequence[str], options_model: OptionsModel = _no_options) -> DataConfig:
     """The data section given by settings such as "source.name=folder", without a file.
 
     Raises:
         ConfigError: a setting is not of that form, unknown, or of the wrong type.
     """
     rest = Document({"name": "data", "model": {"architecture": "none"}})
-    return _finish(rest, [f"data.{setting}" for setting in settings]).data
+    return _finish(rest, [f"data.{setting}" for setting in settings], options_model).data
 
 
-def _finish(document: Document, overrides: Sequence[str]) -> PipelineConfig:
+def _finish(
+    document: Document, overrides: Sequence[str], options_model: OptionsModel
+) -> PipelineConfig:
     """Apply overrides, fill in interpolations, validate."""
-    for override in sorted(overrides, key=_names_no_component):
-        _apply(document, override)
+    apply_overrides(document, overrides, options_model)
     data = _resolve(document)
     try:
         config = PipelineConfig.model_validate(data)
@@ -125,47 +135,17 @@ def _pop_extends(document: Document) -> list[str]:
     return names
 
 
-def _names_no_component(override: str) -> bool:
-    """False for an override that may name a component: it applies before others set options."""
-    path = tuple(key for key in _key_path(override.partition("=")[0]) if isinstance(key, str))
-    return not any((*place.path, place.name_key)[: len(path)] == path for place in PLACES)
-
-
-def _key_path(key: str) -> KeyPath:
-    """`loss.regularizers.0.gamma` or `loss.regularizers[0].gamma` as a path."""
-    parts = key.strip().replace("[", ".").replace("]", "").split(".")
-    return tuple(int(part) if part.isdigit() else part for part in parts)
-
-
-def _apply(document: Document, override: str) -> None:
-    """Merge one `key=value` over the document."""
-    key, separator, text = override.partition("=")
-    path = _key_path(key)
-    if not separator or "" in path:
-        raise ConfigError(
-            f"Override {override!r} is not of the form section.key=value, "
-            f"e.g. train.total_kimg=5 or stages=[train,evaluate]."
-        )
-    locations = SourceLocations()
-    locations.put(path, f"override {override!r}")
-    try:
-        parsed: Any = OmegaConf.to_container(
-            OmegaConf.from_dotlist([f"value={text}"]), resolve=False
-        )
-        value = parsed["value"]
-        for part in reversed(path):
-            value = {part: value}
-        document.merge(Document(value, locations))
-    except (yaml.YAMLError, OmegaConfBaseException, ConfigError, ValueError) as err:
-        reason = " ".join(str(err).split())
-        raise ConfigError(
-            f"Override {override!r} cannot be applied: {reason} Check the key against the "
-            f"pipeline file, and quote the value for the shell if it has spaces or brackets."
-        ) from err
+def _expand_home(value: Any) -> Any:
+    """`~/photos` as the path of that folder, at any depth."""
+    if isinstance(value, dict):
+        return {key: _expand_home(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_expand_home(inner) for inner in value]
+    return os.path.expanduser(value) if isinstance(value, str) else value
 
 
 def _resolve(document: Document) -> dict[str, Any]:
-    """The plain values, with interpolations filled in."""
+    """The plain values, with interpolations filled in and `~` expanded."""
     try:
         config = OmegaConf.create(document.values)
         data = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -173,7 +153,7 @@ def _resolve(document: Document) -> dict[str, Any]:
         key = str(err.full_key or "")
         reason = str(err).splitlines()[0]
         raise ConfigError(
-            f"{key} ({document.locations.find(_key_path(key))}): {reason}. "
+            f"{key} ({document.locations.find(key_path(key))}): {reason}. "
             f"Name a key that exists, or set a value: {key}=..."
         ) from err
-    return dict(data)  # type: ignore[arg-type]  # a DictConfig gives a dict
+    return dict(_expand_home(data))

@@ -4,19 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ganforge.config.choices import ComponentSection, KeyPath
+from ganforge.config.choices import ComponentSection, KeyPath, Place, as_pattern
 from ganforge.config.messages import dotted
 from ganforge.config.models import PLACES
 from ganforge.config.source_locations import SourceLocations
 from ganforge.errors import ConfigError
 
-_ANY_INDEX = "*"
-_SECTIONS: Mapping[tuple[str, ...], type[ComponentSection]] = {
-    (*place.path, _ANY_INDEX) if place.is_list else place.path: place.section
-    for place in PLACES
-    if place.section is not None
-}
-"""The model of each choice of a component, by its path; `*` is any index of a list."""
+_PLACES: Mapping[tuple[str, ...], Place] = {place.pattern: place for place in PLACES}
 
 
 @dataclass
@@ -40,29 +34,41 @@ class Document:
             self.locations.put((), root)
         self._merge(self.values, top.values, top.locations, ())
 
+    def value_at(self, path: KeyPath) -> Any:
+        """The value at `path`; None when there is none."""
+        value: Any = self.values
+        for key in path:
+            try:
+                value = value[key]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
     def _merge(
         self, base: Any, top: Mapping[Any, Any], locations: SourceLocations, path: KeyPath
     ) -> None:
         for key, value in top.items():
             here = (*path, key)
             old = _element(base, here)
-            section = section_at(here)
-            if section is not None:
-                value = _spelled_out(value, section)
-                old = _without_options_of_another(_spelled_out(old, section), value, section)
+            place = place_at(here)
+            if place is not None and place.section is not None:
+                value, old = _spelled_out(value, place.section), _spelled_out(old, place.section)
+                for option in _options_of_another(old, value, place):
+                    del old[option]
+                    self.locations.drop((*here, option))
             if _merges_into(old, value):
                 base[key] = old
-                if place := locations.find(here):
-                    self.locations.put(here, place)
+                if location := locations.find(here):
+                    self.locations.put(here, location)
                 self._merge(old, value, locations, here)
             else:
                 base[key] = value
                 self.locations.replace(here, locations)
 
 
-def section_at(path: KeyPath) -> type[ComponentSection] | None:
-    """The model of the component choice at `path`, if the file chooses a component there."""
-    return _SECTIONS.get(tuple(_ANY_INDEX if isinstance(key, int) else key for key in path))
+def place_at(path: KeyPath) -> Place | None:
+    """The place that chooses the component at `path`; None when none is chosen there."""
+    return _PLACES.get(as_pattern(path))
 
 
 def _element(base: Any, path: KeyPath) -> Any:
@@ -83,15 +89,14 @@ def _spelled_out(value: Any, section: type[ComponentSection]) -> Any:
     return {section.name_key: value} if is_name else value
 
 
-def _without_options_of_another(old: Any, new: Any, section: type[ComponentSection]) -> Any:
-    """The earlier choice, without its options where `new` names another component."""
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        return old
-    default = section.model_fields[section.name_key].default
-    before, now = old.get(section.name_key, default), new.get(section.name_key)
-    if now is None or now == before or "${" in f"{before}{now}":
-        return old
-    return {key: value for key, value in old.items() if key in section.model_fields}
+def _options_of_another(old: Any, new: Any, place: Place) -> list[str]:
+    """The options of the earlier choice, where `new` names another component."""
+    if place.section is None or not isinstance(old, dict) or not isinstance(new, dict):
+        return []
+    before, now = place.name_of(old), place.name_of(new)
+    if place.section.name_key not in new or now == before or None in (before, now):
+        return []
+    return [key for key in old if key not in place.section.model_fields]
 
 
 def _merges_into(old: Any, value: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import pydantic
 from pydantic import BaseModel
 
-from ganforge.config.choices import KeyPath, models_in
+from ganforge.config.choices import KeyPath, models_in, type_at
 from ganforge.config.source_locations import SourceLocations
 from ganforge.errors import GanforgeError, suggest
 
@@ -39,7 +39,7 @@ def raise_messages(
         place = locations.find(message.path) if locations else None
         lines.append(f"{dotted(message.path)}{f' ({place})' if place else ''}: {message.text}")
     if len(lines) > 1:
-        lines = [f"{len(lines)} errors in the pipeline file:", *(f"  - {line}" for line in lines)]
+        lines = [f"{len(lines)} errors:", *(f"  - {line}" for line in lines)]
     raise error("\n".join(lines)) from cause
 
 
@@ -86,7 +86,8 @@ def _path_in(data: Any, loc: Sequence[str | int], kind: str) -> KeyPath:
 def _text(detail: Any, path: KeyPath, root: type[BaseModel]) -> str:
     kind, key, value = detail["type"], str(path[-1]) if path else "", detail["input"]
     if kind == "extra_forbidden":
-        names = [f.alias or name for name, f in _model_at(root, path[:-1]).model_fields.items()]
+        model = next(iter(models_in(type_at(root, path[:-1]))), root)
+        names = [field.alias or name for name, field in model.model_fields.items()]
         return f"unknown key {key!r}. {_elsewhere(root, key)}{suggest(key, names)}"
     if kind == "missing":
         return f"is missing; add `{key}: ...` there."
@@ -118,13 +119,3 @@ def _elsewhere(root: type[BaseModel], key: str) -> str:
         if key in model.model_fields
     ]
     return f"It belongs in {' or '.join(homes)}. " if homes else ""
-
-
-def _model_at(root: type[BaseModel], path: KeyPath) -> type[BaseModel]:
-    """The model of the mapping at `path`."""
-    model = root
-    for part in path:
-        field = model.model_fields.get(part) if isinstance(part, str) else None
-        if field is not None:
-            model = next(iter(models_in(field.annotation)), model)
-    return model

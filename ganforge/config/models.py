@@ -1,7 +1,7 @@
 """The typed pipeline file: every section, field, unit and default, and the rules between them.
 
-Loading, overriding and error positions are in `ganforge.config.load`; this module imports
-nothing heavy, so that command-line help stays fast.
+`ganforge.config.load` reads files and overrides. This module imports nothing heavy, so that
+command-line help stays fast.
 """
 
 from typing import Annotated, Any, Literal
@@ -41,48 +41,55 @@ class DataConfig(StrictModel):
     """Where images come from, how they are stored, and how they are read."""
 
     source: Annotated[ComponentChoice | None, Chooses("source")] = Field(
-        None, description="Raw images for `prepare`, e.g. {name: folder, path: photos}."
+        None, description="Raw images, which `prepare` reads, e.g. {name: folder, path: photos}."
     )
     shards: str | None = Field(
         None,
-        description="Folder or URL with index.json and shards. Default: <run_dir>/shards, "
-        "written by `prepare`.",
+        description="Folder or URL of the shards and their index.json. Default: <run_dir>/shards, "
+        "which `prepare` writes.",
     )
     text_encoder: Annotated[ComponentChoice | None, Chooses("text encoder")] = Field(
         None,
         description="Embeds the captions in `prepare`, e.g. {name: word-vectors, path: "
-        "words.txt}. Shards that exist are embedded by `ganforge data embed`.",
+        "words.txt}. `ganforge data embed` embeds the captions of existing shards.",
     )
     resolution: int | tuple[int, int] | None = Field(
-        None, description="Side, or [height, width], in pixels. Default: as in the source."
+        None, description="Side length, or [height, width], in pixels. Default: as in the source."
     )
     channels: Literal[1, 3, 4] | None = Field(
-        None, description="1 grey, 3 RGB, 4 RGBA. Default: as in the source."
+        None, description="1: grayscale, 3: RGB, 4: RGBA. Default: as in the source."
     )
     resize: Literal["none", "pad", "crop", "fit", "stretch"] = Field(
         "crop",
-        description="How `prepare` reaches the resolution: none (sizes must match), pad with "
-        "`background`, crop (scale the short side, cut the centre), fit (scale the long side, "
-        "pad), stretch.",
+        description="How `prepare` brings images to the resolution. none: sizes must match; pad: "
+        "pad with `background`; crop: scale the short side and crop the center; fit: scale the "
+        "long side and pad; stretch: ignore the aspect ratio.",
     )
     background: tuple[int, int, int] = Field(
-        (255, 255, 255), description="RGB, 0 to 255: under transparency and as padding."
+        (255, 255, 255), description="RGB, 0 to 255. Fills transparent pixels and padding."
     )
     use_labels: bool | None = Field(
-        None, description="Feed labels to the model. Default: when the architecture takes them."
+        None, description="Condition on class labels. Default: if the architecture supports it."
     )
-    flip: bool = Field(False, description="Mirror each image left-right with probability 1/2.")
-    workers: int = Field(1, ge=0, description="Reader processes per rank; 0 reads in place.")
+    flip: bool = Field(False, description="Flip each image horizontally with probability 1/2.")
+    workers: int = Field(
+        1, ge=0, description="Reader processes per rank; 0 reads in the training process."
+    )
     shuffle_window: int = Field(
-        16384, gt=0, description="Samples of a lane that are shuffled together."
+        16384, gt=0, description="Samples shuffled together, per lane (a fixed share of the data)."
     )
-    samples_per_shard: int = Field(4096, gt=0, description="For `prepare`.")
-    cache_dir: str | None = Field(None, description="Where remote shards are cached.")
-    cache_bytes: int = Field(50 * 2**30, gt=0, description="Size limit of the cache, in bytes.")
+    samples_per_shard: int = Field(
+        4096, gt=0, description="Samples in each shard that `prepare` writes."
+    )
+    cache_dir: str | None = Field(None, description="Folder in which remote shards are cached.")
+    cache_bytes: int = Field(50 * 2**30, gt=0, description="Maximum size of the cache, in bytes.")
     on_bad_sample: Literal["error", "skip"] = Field(
-        "error", description="skip replaces an undecodable sample by its neighbour, counted."
+        "error",
+        description="skip: use a neighboring sample in place of one that cannot be decoded.",
     )
-    max_bad_samples: int = Field(100, ge=0, description="More skipped samples stop the run.")
+    max_bad_samples: int = Field(
+        100, ge=0, description="Stop the run after more skipped samples than this."
+    )
 
     @field_validator("resolution")
     @classmethod
@@ -102,7 +109,9 @@ class ModelConfig(ComponentSection):
 
     name_key = "architecture"
 
-    architecture: str = Field(description="Registered name; `ganforge plugins list` shows all.")
+    architecture: str = Field(
+        description="Registered name; `ganforge plugins list` shows all names."
+    )
 
 
 class LossConfig(ComponentSection):
@@ -119,17 +128,19 @@ class LossConfig(ComponentSection):
 
 
 class OptimizerConfig(StrictModel):
-    """One optimizer. Fields an optimizer does not have are ignored by it."""
+    """One optimizer. It ignores the fields that do not apply to it."""
 
     name: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     lr: float = Field(2e-4, gt=0, description="Learning rate.")
     betas: tuple[Scheduled, Scheduled] = Field(
-        (0.5, 0.999), description="Adam's decay rates; each a number or a schedule."
+        (0.5, 0.999), description="Adam's decay rates; each is a number or a schedule."
     )
-    eps: float = Field(1e-8, gt=0, description="Adam's and RMSprop's epsilon.")
-    momentum: float = Field(0.0, ge=0, description="SGD and RMSprop.")
+    eps: float = Field(1e-8, gt=0, description="Epsilon of Adam and RMSprop.")
+    momentum: float = Field(0.0, ge=0, description="Momentum of SGD and RMSprop.")
     alpha: float = Field(0.99, description="RMSprop's smoothing constant.")
-    weight_decay: float = Field(0.0, ge=0, description="L2 for adam and sgd, decoupled for adamw.")
+    weight_decay: float = Field(
+        0.0, ge=0, description="L2 penalty for adam and sgd, decoupled for adamw."
+    )
 
     @field_validator("betas")
     @classmethod
@@ -152,34 +163,36 @@ class OptimizerConfig(StrictModel):
 
     @model_serializer(mode="wrap")
     def _only_what_is_set(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What is not set is the architecture's to choose, also when a dump is read back."""
+        """Leave out what is not set: the architecture chooses it, also when a dump is loaded."""
         return {k: v for k, v in serialize(self).items() if k in self.model_fields_set}
 
 
 class ScheduleConfig(StrictModel):
-    """The factor on the learning rate as a function of progress."""
+    """Learning-rate schedule: a factor on the learning rate as a function of progress."""
 
     name: Literal["constant", "linear", "cosine"] = "constant"
-    warmup_kimg: float = Field(0.0, ge=0, description="Linear rise from 0.")
-    decay_start_kimg: float = Field(0.0, ge=0, description="The decay begins here.")
-    decay_end_kimg: float | None = Field(None, description="And ends here. Default: total_kimg.")
+    warmup_kimg: float = Field(0.0, ge=0, description="Linear warm-up from 0.")
+    decay_start_kimg: float = Field(0.0, ge=0, description="Start of the decay.")
+    decay_end_kimg: float | None = Field(None, description="End of the decay. Default: total_kimg.")
     final_factor: float = Field(0.0, ge=0, description="Factor at the end of the decay.")
 
     @model_validator(mode="after")
     def _decays_forwards(self) -> "ScheduleConfig":
         if self.decay_end_kimg is not None and self.decay_end_kimg < self.decay_start_kimg:
             raise ValueError(
-                f"decay_end_kimg={self.decay_end_kimg:g} lies before "
+                f"decay_end_kimg={self.decay_end_kimg:g} is before "
                 f"decay_start_kimg={self.decay_start_kimg:g}"
             )
         return self
 
 
 class StandingConfig(StrictModel):
-    """How batch statistics are measured before averaged weights generate."""
+    """How BatchNorm statistics of the averaged weights are measured before they generate."""
 
-    batches: int = Field(16, gt=0, description="Batches of fresh latents; BigGAN used about 100.")
-    batch_size: int = Field(64, gt=1, description="Images in each.")
+    batches: int = Field(
+        16, gt=0, description="Number of batches of random latents; BigGAN used about 100."
+    )
+    batch_size: int = Field(64, gt=1, description="Images per batch.")
 
 
 class HealthConfig(StrictModel):
@@ -293,21 +306,23 @@ class EvaluateConfig(StrictModel):
 
 
 class PublishConfig(StrictModel):
-    """The export folder, and the Hub repository when one is named."""
+    """The export folder, and the Hub repository if one is named."""
 
-    repo_id: str | None = Field(None, description="org/name. Without it nothing is uploaded.")
-    private: bool = False
-    license: str | None = Field(None, description="Licence of the weights, for the model card.")
-    dataset: str | None = Field(None, description="What it was trained on, for the model card.")
-    tags: tuple[str, ...] = ()
+    repo_id: str | None = Field(
+        None, description="Repository to upload to, as org/name. Default: no upload."
+    )
+    private: bool = Field(False, description="Create the repository as private.")
+    license: str | None = Field(None, description="License of the weights, for the model card.")
+    dataset: str | None = Field(None, description="Training data, for the model card.")
+    tags: tuple[str, ...] = Field((), description="Tags of the model card.")
 
 
 class PipelineConfig(StrictModel):
     """A whole pipeline file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the run.")
-    description: str = Field("", description="What this run shows, for people.")
-    run_dir: str | None = Field(None, description="Default: runs/<name>.")
+    description: str = Field("", description="What this run is for.")
+    run_dir: str | None = Field(None, description="Folder of the run. Default: runs/<name>.")
     stages: Annotated[tuple[str, ...], Chooses("stage")] = (
         "prepare",
         "train",

@@ -28,14 +28,21 @@ class SourceLocations:
         """Record that `path` was written at `place`."""
         self._places[tuple(map(str, path))] = place
 
+    def drop(self, path: KeyPath) -> None:
+        """Forget the places of `path` and of everything inside it."""
+        parts = tuple(map(str, path))
+        self._places = {p: v for p, v in self._places.items() if p[: len(parts)] != parts}
+
     def replace(self, path: KeyPath, other: "SourceLocations") -> None:
-        """Forget everything below `path` and take what `other` knows of it."""
-        top = tuple(map(str, path))
-        kept = {p: place for p, place in self._places.items() if p[: len(top)] != top}
-        taken = {p: place for p, place in other._places.items() if p[: len(top)] == top}
+        """Take the places of `path` and of everything inside it from `other`."""
+        self.drop(path)
+        parts = tuple(map(str, path))
+        inside = {p: v for p, v in other._places.items() if p[: len(parts)] == parts}
         # An override such as train.seed.x=1 records only the key inside.
-        place = other.find(path) or next(iter(taken.values()), None)
-        self._places = kept | ({top: place} if place else {}) | taken
+        place = other.find(path) or next(iter(inside.values()), None)
+        if place is not None:
+            self._places[parts] = place
+        self._places |= inside
 
     def find(self, path: Sequence[str | int]) -> str | None:
         """The place of `path`, or of the nearest key that contains it; None when unknown."""

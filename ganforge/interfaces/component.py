@@ -17,11 +17,11 @@ class Component(ABC, Generic[ConfigT]):
     """A named, configurable part of a pipeline."""
 
     kind: ClassVar[str]
-    """What it is, in words: "architecture", "loss", ..."""
+    """What it is, in words: "architecture", "loss", ... See `ganforge.registry.kinds`."""
     name: ClassVar[str]
-    """How the pipeline file calls it, in lower case with hyphens or underscores."""
+    """Its name in pipeline files, in snake_case: "weight_clipping"."""
     Config: ClassVar[type[StrictModel]] = StrictModel
-    """Its options, with defaults and descriptions."""
+    """The model of its options, with defaults and descriptions."""
 
     config: ConfigT
 

@@ -9,13 +9,7 @@ from ganforge.config.models import PipelineConfig
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.component import Component
 from ganforge.interfaces.metric import FeatureExtractor, Metric
-from ganforge.interfaces.objective import (
-    AdversarialLoss,
-    Augmentation,
-    Objective,
-    ObjectiveTerm,
-    Regularizer,
-)
+from ganforge.interfaces.objective import Objective
 from ganforge.interfaces.source import Source
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.text_encoder import TextEncoder
@@ -46,33 +40,29 @@ class Choice(Generic[ComponentT]):
         return self.component(self.config)
 
 
+@dataclass(frozen=True, eq=False)
 class Components:
     """All components that a pipeline file chooses.
 
     Attributes:
         config: the pipeline file.
+        choices: by their path in the file, e.g. "loss.regularizers.0".
     """
 
-    def __init__(
-        self,
-        config: PipelineConfig,
-        choices: Mapping[type[Component[Any]], tuple[Choice[Any], ...]],
-    ) -> None:
-        self.config = config
-        self._choices = choices
+    config: PipelineConfig
+    choices: Mapping[str, Choice[Any]]
 
-    def all(self, kind: type[ComponentT]) -> tuple[Choice[ComponentT], ...]:
-        """The choices of one kind, in the order of the file."""
-        return self._choices.get(kind, ())
-
-    def first(self, kind: type[ComponentT]) -> Choice[ComponentT] | None:
-        """The choice of a kind of which the file chooses at most one."""
-        return next(iter(self.all(kind)), None)
+    def each(self, path: str) -> tuple[Choice[Any], ...]:
+        """The choices in the list at `path`."""
+        found: list[Choice[Any]] = []
+        while choice := self.choices.get(f"{path}.{len(found)}"):
+            found.append(choice)
+        return tuple(found)
 
     @property
     def architecture(self) -> Choice[Architecture[Any]]:
         """From `model`; `bound_architecture` builds it."""
-        return self.all(Architecture)[0]
+        return self.choices["model"]
 
     def bound_architecture(self, spec: ImageSpec) -> Architecture[Any]:
         """The architecture, bound to its data."""
@@ -81,31 +71,36 @@ class Components:
     @cached_property
     def objective(self) -> Objective:
         """From `loss` and `augment`: one object, which holds the state of its components."""
-        augmentation = self.first(Augmentation)
+        augmentation = self.choices.get("augment")
         return Objective(
-            loss=self.all(AdversarialLoss)[0].build(),
-            regularizers=tuple(choice.build() for choice in self.all(Regularizer)),
+            loss=self.choices["loss"].build(),
+            regularizers=tuple(choice.build() for choice in self.each("loss.regularizers")),
             augmentation=None if augmentation is None else augmentation.build(),
-            terms=tuple(choice.build() for choice in self.all(ObjectiveTerm)),
+            terms=tuple(choice.build() for choice in self.each("loss.terms")),
             n_critic=self.config.loss.n_critic,
         )
 
     @property
     def source(self) -> Choice[Source[Any]] | None:
         """From `data.source`."""
-        return self.first(Source)
+        return self.choices.get("data.source")
 
     @property
     def text_encoder(self) -> Choice[TextEncoder[Any]] | None:
         """From `data.text_encoder`."""
-        return self.first(TextEncoder)
+        return self.choices.get("data.text_encoder")
 
     @property
     def metrics(self) -> tuple[Choice[Metric[Any]], ...]:
         """From `evaluate.metrics`."""
-        return self.all(Metric)
+        return self.each("evaluate.metrics")
 
     @property
     def extractor(self) -> Choice[FeatureExtractor[Any]]:
         """From `evaluate.extractor`."""
-        return self.all(FeatureExtractor)[0]
+        return self.choices["evaluate.extractor"]
+
+    @property
+    def stages(self) -> tuple[Choice[Any], ...]:
+        """From `stages`."""
+        return self.each("stages")

@@ -22,6 +22,7 @@ from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.io.atomic import write_text
 from ganforge.pipeline.session import end_session, runtime_of, shards_location
 from ganforge.registry.components import resolve
+from ganforge.registry.plugins import get_registry
 from ganforge.training.runtime import refuse_sharded_training
 from ganforge.training.state.run_lock import lock_run_dir
 
@@ -45,12 +46,12 @@ def run_pipeline(
     Raises:
         GanforgeError: the file, the data or a stage is at fault; says what to do.
     """
-    config = load_pipeline(path_or_name, overrides)
+    config = load_pipeline(path_or_name, overrides, get_registry().options_model)
     components = resolve(config)
     refuse_sharded_training()
     run_dir = Path(config.run_dir or Path("runs") / config.name)
     context = RunContext(config, run_dir, components)
-    stages = [choice.build() for choice in components.all(Stage)]
+    stages = [choice.build() for choice in components.stages]
     if dry_run:
         # First, so that it is seen where a check fails: weights may be missing on a login node.
         sys.stdout.write(describe_plan(context, stages))

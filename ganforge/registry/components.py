@@ -7,7 +7,6 @@ import pydantic
 from ganforge.config.messages import Message, dotted, raise_messages
 from ganforge.config.models import PLACES, PipelineConfig
 from ganforge.errors import ConfigError, PluginNotFound
-from ganforge.interfaces.component import Component
 from ganforge.interfaces.components import Choice, Components
 from ganforge.registry.kinds import KINDS
 from ganforge.registry.plugins import Registry, get_registry, option_messages
@@ -25,7 +24,7 @@ def resolve(config: PipelineConfig, registry: Registry | None = None) -> Compone
         ConfigError: options are not valid. Either error lists all faults, with file and line.
     """
     registry = registry or get_registry()
-    choices: dict[type[Component[Any]], tuple[Choice[Any], ...]] = {}
+    choices: dict[str, Choice[Any]] = {}
     missing: list[Message] = []
     invalid: list[Message] = []
     for place in PLACES:
@@ -40,8 +39,7 @@ def resolve(config: PipelineConfig, registry: Registry | None = None) -> Compone
             except pydantic.ValidationError as err:
                 invalid += option_messages(err, component, options, path)
             else:
-                choice = Choice(component, options_model, dotted(path))
-                choices[kind] = (*choices.get(kind, ()), choice)
+                choices[dotted(path)] = Choice(component, options_model, dotted(path))
     if missing or invalid:
         error = ConfigError if invalid else PluginNotFound
         raise_messages([*missing, *invalid], error, config.source_locations)

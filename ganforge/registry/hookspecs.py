@@ -1,4 +1,4 @@
-"""Every hook of ganforge on one screen. A plugin implements any of them, marked `hookimpl`."""
+"""All hooks. A plugin implements any of them as functions marked `hookimpl`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,7 +43,7 @@ def ganforge_objective_terms() -> list[type[ObjectiveTerm[Any]]]:
 
 @hookspec
 def ganforge_augmentations() -> list[type[Augmentation[Any]]]:
-    """Differentiable augmentations for `augment`."""
+    """Differentiable augmentations of the discriminator's input, for `augment`."""
     return []
 
 
@@ -55,19 +55,19 @@ def ganforge_metrics() -> list[type[Metric[Any]]]:
 
 @hookspec
 def ganforge_feature_extractors() -> list[type[FeatureExtractor[Any]]]:
-    """Feature networks for `evaluate.extractor`."""
+    """Feature extractors for `evaluate.extractor`."""
     return []
 
 
 @hookspec
 def ganforge_sources() -> list[type[Source[Any]]]:
-    """Data sources for `data.source` and `ganforge data prepare`."""
+    """Sources of raw images for `data.source` and `ganforge data prepare`."""
     return []
 
 
 @hookspec
 def ganforge_text_encoders() -> list[type[TextEncoder[Any]]]:
-    """Encoders of captions for `data.text_encoder` and `ganforge data embed`."""
+    """Caption encoders for `data.text_encoder` and `ganforge data embed`."""
     return []
 
 

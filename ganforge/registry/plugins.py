@@ -1,4 +1,4 @@
-"""The registry: loads plugins through pluggy and finds components by kind and name."""
+"""The registry: loads plugins with pluggy and finds their components by kind and name."""
 
 import functools
 import importlib.metadata
@@ -23,7 +23,7 @@ from ganforge.errors import (
 )
 from ganforge.interfaces.component import Component
 from ganforge.registry import hookspecs
-from ganforge.registry.kinds import HOOKS
+from ganforge.registry.kinds import HOOKS, KINDS
 
 GROUP = "ganforge"
 ComponentT = TypeVar("ComponentT", bound=Component[Any])
@@ -31,7 +31,7 @@ ComponentT = TypeVar("ComponentT", bound=Component[Any])
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed plugin: the entry point and the distribution it came with."""
+    """An installed plugin: its entry point and its distribution."""
 
     name: str
     module: str
@@ -80,8 +80,8 @@ class Registry:
             )
         if not isinstance(getattr(component, "name", None), str):
             raise PluginContractError(
-                f"{component.__name__} of plugin '{plugin.name}' has no `name`. Give it one: "
-                f"it is how a pipeline file calls it."
+                f"{component.__name__} of plugin '{plugin.name}' has no `name`. Give it the name "
+                f"that pipeline files use for it."
             )
         taken = self._components.get((kind, component.name))
         if taken is not None and taken[0] is not component:
@@ -105,15 +105,27 @@ class Registry:
         """The class of a component.
 
         Raises:
-            PluginNotFound: no plugin provides it; near names are listed.
+            PluginNotFound: no plugin provides it; the message lists similar names.
         """
         found = self._components.get((kind, name))
         if found is None:
+            if (kind, snake_case(name)) in self._components:
+                raise PluginNotFound(f"Unknown {kind.kind} '{name}'. Write '{snake_case(name)}'.")
             raise PluginNotFound(
                 f"Unknown {kind.kind} '{name}'. {suggest(name, self.names(kind))} "
                 f"If a third-party plugin provides it, pip install that plugin."
             )
         return found[0]  # type: ignore[return-value]  # _add checked it
+
+    def options_model(self, kind: str, name: str) -> type[StrictModel] | None:
+        """The options of a component; None when no plugin provides it.
+
+        Args:
+            kind: in words, as in `Component.kind`.
+            name: registered name.
+        """
+        found = self._components.get((KINDS[kind], name))
+        return None if found is None else found[0].Config
 
     def plugin_of(self, component: type[Component[Any]]) -> Plugin:
         """The plugin that provides a component."""
@@ -145,10 +157,15 @@ class Registry:
 
         Raises:
             PluginNotFound: no plugin provides it.
-            ConfigError: the options are not valid; unknown ones come with near names.
+            ConfigError: the options are not valid; lists similar names for unknown ones.
         """
         component, config = self.configure(kind, name, options, where)
         return component(config)
+
+
+def snake_case(name: str) -> str:
+    """The spelling of names in pipeline files: "inception_v3"."""
+    return name.lower().replace("-", "_")
 
 
 def option_messages(
@@ -166,7 +183,7 @@ def option_messages(
 
 
 def _check_marks(module: ModuleType, plugin: Plugin) -> None:
-    """Refuse functions that look like hooks but would be ignored, or fit no hook."""
+    """Refuse functions that look like hooks but are unmarked or unknown."""
     hooks = [name for name in dir(hookspecs) if name.startswith("ganforge_")]
     for name, value in vars(module).items():
         if not (name.startswith("ganforge_") and isinstance(value, FunctionType)):
@@ -184,13 +201,13 @@ def _check_marks(module: ModuleType, plugin: Plugin) -> None:
 
 
 def _call(module: ModuleType, hook: str, plugin: Plugin) -> Sequence[Any]:
-    """What a plugin's hook returns; nothing where it does not implement it."""
+    """What a plugin's hook returns; nothing if it does not implement the hook."""
     implementation = getattr(module, hook, None)
     if implementation is None:
         return ()
     try:
         found = implementation()
-    except (Exception, SystemExit) as err:  # a plugin may fail in any way; name it
+    except (Exception, SystemExit) as err:  # a plugin may fail in any way
         raise PluginError(
             f"{hook} of plugin '{plugin.name}' ({plugin.distribution} {plugin.version}) raises "
             f"{type(err).__name__}: {err}. Fix or uninstall {plugin.distribution}."
@@ -206,12 +223,12 @@ def load_plugins(registry: Registry, entry_points: Any = None) -> None:
     """Import and register every installed plugin.
 
     Args:
-        registry: where they go.
-        entry_points: the entry points to load; those installed when omitted.
+        registry: receives the plugins.
+        entry_points: the entry points to load; by default all installed ones.
 
     Raises:
         PluginConflict: two distributions use one entry-point name.
-        PluginError: a plugin's import fails; names the plugin and its distribution.
+        PluginError: a plugin cannot be imported; names the plugin and its distribution.
     """
     if entry_points is None:
         entry_points = importlib.metadata.entry_points(group=GROUP)
@@ -233,7 +250,7 @@ def load_plugins(registry: Registry, entry_points: Any = None) -> None:
         seen[entry.name] = plugin
         try:
             module = entry.load()
-        except (Exception, SystemExit) as err:  # a plugin may fail in any way; name it
+        except (Exception, SystemExit) as err:  # a plugin may fail in any way
             raise PluginError(
                 f"Plugin '{plugin.name}' ({plugin.distribution} {plugin.version}, module "
                 f"{plugin.module}) cannot be imported: {type(err).__name__}: {err}. "
@@ -243,7 +260,7 @@ def load_plugins(registry: Registry, entry_points: Any = None) -> None:
 
 
 def empty_registry() -> Registry:
-    """A registry that knows the hooks and no plugin."""
+    """A registry with all hooks and no plugins."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     return Registry(manager)

@@ -43,7 +43,7 @@ def json_schema(registry: Registry) -> Schema:
 def _refer_to_kind(root: Schema, place: Place) -> None:
     """Make the place's property refer to the components of its kind."""
     owner = root if place.owner is PipelineConfig else root["$defs"][place.owner.__name__]
-    value: Schema = owner["properties"][place.path[-1]]
+    value: Schema = owner["properties"][place.field]
     reference = {"$ref": f"#/$defs/{KINDS[place.kind].__name__}"}
     if place.is_list:
         value["items"] = reference

@@ -122,7 +122,7 @@ def test_data_embed_writes_new_shards(ganforge, tmp_path):
     ("arguments", "expected"),
     [
         (["--encoder", "hashed-word"], "Unknown text encoder 'hashed-word'"),
-        (["--encoder", "hashed-words", "siz=1"], "has no such option"),
+        (["--encoder", "hashed-words", "siz=1"], "unknown key 'siz'. Did you mean 'size'"),
         (["--encoder", "hashed-words", "size"], "SETTINGS: 'size' is not KEY=VALUE"),
         (["--encoder", "hashed-words"], "no field 'caption' to embed"),
     ],

@@ -71,7 +71,7 @@ def test_generate_follows_the_text(ganforge, painter):
         (["--text", "!!"], "The text '!!' cannot be embedded: it has no words"),
         (["--text", "a", "--text-encoder", "size"], "--text-encoder 'size' is not KEY=VALUE"),
         (["--text", "a", "--text-encoder", "size=7"], "its vectors differ"),
-        (["--text", "a", "--text-encoder", "siz=7"], "text encoder 'hashed-words' has no such"),
+        (["--text", "a", "--text-encoder", "siz=7"], "unknown key 'siz'. Did you mean 'size'"),
     ],
 )
 def test_generate_refuses_what_cannot_be_drawn(ganforge, painter, arguments, expected):

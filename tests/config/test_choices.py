@@ -7,11 +7,15 @@ from ganforge.config.choices import Chooses, ComponentChoice, ComponentSection, 
 from ganforge.config.models import PLACES, PipelineConfig
 
 
+class Part(ComponentChoice):
+    piece: Annotated[ComponentChoice | None, Chooses("piece")] = None
+
+
 class Inner(ComponentSection):
     name_key = "called"
 
     called: str = "default"
-    parts: Annotated[tuple[ComponentChoice, ...], Chooses("part")] = ()
+    parts: Annotated[tuple[Part, ...], Chooses("part")] = ()
 
 
 class Section(BaseModel):
@@ -27,20 +31,20 @@ class Root(BaseModel):
 def test_places_finds_marked_fields_with_outer_ones_first():
     found = list(places(Root))
 
-    assert [(p.kind, ".".join(p.path), p.is_list, p.name_key) for p in found] == [
-        ("inner", "section.inner", False, "called"),
-        ("part", "section.inner.parts", True, "name"),
-        ("name", "section.names", True, None),
+    assert [(p.kind, ".".join(p.pattern), p.field, p.name_key) for p in found] == [
+        ("inner", "section.inner", "inner", "called"),
+        ("part", "section.inner.parts.*", "parts", "name"),
+        ("piece", "section.inner.parts.*.piece", "piece", "name"),
+        ("name", "section.names.*", "names", None),
     ]
-    assert [p.owner for p in found] == [Section, Inner, Section]
+    assert [p.owner for p in found] == [Section, Inner, Part, Section]
+    assert [p.is_list for p in found] == [False, True, False, True]
 
 
 def test_chosen_in_gives_path_name_and_options_of_each():
+    parts = ["p", {"name": "q", "y": 2, "piece": "r"}]
     config = Root(
-        section={
-            "inner": {"called": "a", "x": 1, "parts": ["p", {"name": "q", "y": 2}]},
-            "names": ("n",),
-        }
+        section={"inner": {"called": "a", "x": 1, "parts": parts}, "names": ("n",)},
     )
     chosen = [choice for place in places(Root) for choice in place.chosen_in(config)]
 
@@ -48,13 +52,15 @@ def test_chosen_in_gives_path_name_and_options_of_each():
         (("section", "inner"), "a", {"x": 1}),
         (("section", "inner", "parts", 0), "p", {}),
         (("section", "inner", "parts", 1), "q", {"y": 2}),
+        (("section", "inner", "parts", 1, "piece"), "r", {}),
         (("section", "names", 0), "n", {}),
     ]
+    assert [path for place in places(Root) for path, *_ in place.chosen_in(Root())] == []
 
 
 def test_every_field_of_the_pipeline_file_that_chooses_a_component_is_marked():
     """A forgotten mark would keep another component's options and skip validation."""
-    marked = {(place.owner, place.path[-1]) for place in PLACES}
+    marked = {(place.owner, place.field) for place in PLACES}
 
     def unmarked(model):
         for name, field in model.model_fields.items():

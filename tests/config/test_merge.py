@@ -1,11 +1,12 @@
 import pytest
 
-from ganforge.config.merge import Document, section_at
+from ganforge.config.choices import ANY_INDEX
+from ganforge.config.merge import Document, place_at
 from ganforge.config.models import PLACES
 from ganforge.config.source_locations import SourceLocations
 from ganforge.errors import ConfigError
 
-SINGLE = [place for place in PLACES if place.section and not place.is_list]
+SINGLE = [place for place in PLACES if place.section and ANY_INDEX not in place.pattern]
 LISTS = [place for place in PLACES if place.section and place.is_list]
 
 
@@ -43,26 +44,26 @@ def test_merge_mappings_key_by_key_and_replaces_other_values():
     }
 
 
-@pytest.mark.parametrize("place", SINGLE, ids=lambda place: ".".join(place.path))
+@pytest.mark.parametrize("place", SINGLE, ids=lambda place: ".".join(place.pattern))
 @pytest.mark.parametrize("short", [True, False], ids=["short", "long"])
 def test_another_component_drops_the_options_of_the_first_at_every_place(place, short):
     other = "b" if short else {place.name_key: "b"}
 
     values = merged(
-        nested(place.path, {place.name_key: "a", "option": 1}), nested(place.path, other)
+        nested(place.pattern, {place.name_key: "a", "option": 1}), nested(place.pattern, other)
     )
 
-    assert at(values, place.path) == {place.name_key: "b"}
+    assert at(values, place.pattern) == {place.name_key: "b"}
 
 
-@pytest.mark.parametrize("place", SINGLE, ids=lambda place: ".".join(place.path))
+@pytest.mark.parametrize("place", SINGLE, ids=lambda place: ".".join(place.pattern))
 def test_same_component_keeps_its_options_at_every_place(place):
     chosen = {place.name_key: "a", "option": 1}
 
-    values = merged(nested(place.path, chosen), nested(place.path, "a"))
-    assert at(values, place.path) == chosen
-    values = merged(nested(place.path, "a"), nested(place.path, {"option": 1}))
-    assert at(values, place.path) == chosen
+    values = merged(nested(place.pattern, chosen), nested(place.pattern, "a"))
+    assert at(values, place.pattern) == chosen
+    values = merged(nested(place.pattern, "a"), nested(place.pattern, {"option": 1}))
+    assert at(values, place.pattern) == chosen
 
 
 def test_default_loss_is_another_component_than_a_named_one():
@@ -81,14 +82,14 @@ def test_interpolated_name_keeps_the_options():
     assert values["loss"] == {"name": "${chosen}", "margin": 2}
 
 
-@pytest.mark.parametrize("place", LISTS, ids=lambda place: ".".join(place.path))
+@pytest.mark.parametrize("place", LISTS, ids=lambda place: ".".join(place.pattern))
 @pytest.mark.parametrize("first", ["a", {"name": "a", "option": 1}], ids=["short", "long"])
 def test_another_component_in_a_list_element_drops_the_options_of_the_first(place, first):
-    values = merged(
-        nested(place.path, [first, "c"]), nested((*place.path, 0), {"name": "b", "other": 2})
-    )
+    path = place.pattern[:-1]
 
-    assert at(values, place.path) == [{"name": "b", "other": 2}, "c"]
+    values = merged(nested(path, [first, "c"]), nested((*path, 0), {"name": "b", "other": 2}))
+
+    assert at(values, path) == [{"name": "b", "other": 2}, "c"]
 
 
 @pytest.mark.parametrize("first", ["a", {"name": "a", "option": 1}], ids=["short", "long"])
@@ -121,8 +122,24 @@ def test_locations_beside_a_merged_value_are_kept():
     assert document.locations.find(("loss", "name")) == "child:7"
 
 
-def test_section_at_finds_choices_by_path():
-    assert section_at(("loss", "regularizers", 3)).name_key == "name"
-    assert section_at(("model",)).name_key == "architecture"
-    assert section_at(("loss", "regularizers")) is None
-    assert section_at(("train",)) is None
+def test_locations_of_dropped_options_are_forgotten():
+    document = located({"model": {"architecture": "a", "x": 1}}, ("model", "x"), "base:2")
+    document.merge(located({"model": {"architecture": "b"}}, ("model",), "child:7"))
+
+    assert document.locations.find(("model", "x")) == "child:7"
+
+
+def test_value_at_is_none_where_there_is_no_value():
+    document = Document({"a": [{"b": 1}]})
+
+    assert document.value_at(("a", 0, "b")) == 1
+    assert document.value_at(("a", 1, "b")) is None
+    assert document.value_at(("a", 0, "b", "c")) is None
+    assert document.value_at(("x",)) is None
+
+
+def test_place_at_finds_choices_by_path():
+    assert place_at(("loss", "regularizers", 3)).kind == "regularizer"
+    assert place_at(("model",)).name_key == "architecture"
+    assert place_at(("loss", "regularizers")) is None
+    assert place_at(("train",)) is None

@@ -60,7 +60,7 @@ def test_text_example_runs_from_a_manifest_to_an_export(tmp_path, monkeypatch):
         tmp_path,
         monkeypatch,
         data={"source": {"name": "manifest", "path": "all.jsonl"}, "workers": 0},
-        model={"architecture": "text-gan", "width": 8},
+        model={"architecture": "text_gan", "width": 8},
         stages=["prepare", "train", "publish"],
     )
     assert (run_dir / "export" / "samples.png").exists()
@@ -75,7 +75,7 @@ def test_video_example_trains_on_frame_sequences(tmp_path, monkeypatch):
         tmp_path,
         monkeypatch,
         data={"source": {"name": "docs-clips"}, "workers": 0},
-        model={"architecture": "video-gan", "width": 4, "chunk_frames": 2},
+        model={"architecture": "video_gan", "width": 4, "chunk_frames": 2},
         stages=["prepare", "train"],
     )
     assert len(list((run_dir / "samples").glob("*.png"))) >= 1

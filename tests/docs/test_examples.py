@@ -13,9 +13,9 @@ from ganforge.registry.plugins import Plugin, get_registry
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 ARCHITECTURES = {
     "tiny_gan": "tiny",
-    "text_gan": "text-gan",
-    "pyramid_gan": "pyramid-gan",
-    "video_gan": "video-gan",
+    "text_gan": "text_gan",
+    "pyramid_gan": "pyramid_gan",
+    "video_gan": "video_gan",
 }
 
 

@@ -96,7 +96,7 @@ def test_regularizer_option_fault_is_located_in_its_file(write):
 def test_component_faults_are_all_listed(write):
     message = component_fault(write, PLAIN, "model.q=1", "loss=hing")
 
-    assert message.startswith("2 errors in the pipeline file:")
+    assert message.startswith("2 errors:")
 
 
 FULL = """

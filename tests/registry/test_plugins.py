@@ -196,7 +196,7 @@ def test_register_component_without_a_name_is_refused():
     module = module_of(ganforge_losses=lambda: [Nameless])
 
     with pytest.raises(
-        PluginContractError, match=r"Nameless of plugin 'odd' has no `name`\. Give it one"
+        PluginContractError, match=r"Nameless of plugin 'odd' has no `name`\. Give it the name"
     ):
         empty_registry().register(module, plugin_of("odd"))
 
@@ -252,6 +252,20 @@ def test_find_unknown_name_lists_near_ones(kind, name, near):
     message = str(caught.value)
     assert f"Unknown {kind.kind} '{name}'. Did you mean '{near}'" in message
     assert "pip install that plugin" in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "right"),
+    [
+        (AdversarialLoss, "least-squares", "least_squares"),
+        (Regularizer, "Gradient-Penalty", "gradient_penalty"),
+    ],
+)
+def test_find_name_with_hyphens_says_how_to_write_it(kind, name, right):
+    with pytest.raises(PluginNotFound) as caught:
+        get_registry().find(kind, name)
+
+    assert str(caught.value) == f"Unknown {kind.kind} '{name}'. Write '{right}'."
 
 
 def test_find_in_an_empty_registry_says_that_there_is_none():
