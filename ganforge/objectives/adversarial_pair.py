@@ -21,10 +21,9 @@ from ganforge.interfaces.component import ConfigT
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.objective import Objective, PenaltyInput, Terms
 from ganforge.interfaces.spec import ImageSpec
+from ganforge.layers.batchnorm import BatchNorm
 from ganforge.objectives.penalties import with_penalties
 from ganforge.objectives.unrolling import look_ahead, trial_batch
-
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class NoiseToImage(Architecture[ConfigT]):
@@ -113,7 +112,7 @@ class NoiseToImage(Architecture[ConfigT]):
             networks = self.networks(spec)
         for regularizer in wanted:
             network = networks[regularizer.target]
-            norm = next((n for n, m in network.named_modules() if isinstance(m, _BATCH_NORMS)), "")
+            norm = next((n for n, m in network.named_modules() if isinstance(m, BatchNorm)), "")
             if norm:
                 raise ConfigError(
                     f"loss.regularizers: '{regularizer.name}' penalises the gradient of each image "

@@ -15,13 +15,14 @@ from ganforge.interfaces.architecture import Architecture, Phase
 from ganforge.interfaces.batch import Networks
 from ganforge.interfaces.objective import AdversarialLoss, Augmentation, Objective, Regularizer
 from ganforge.interfaces.spec import ImageSpec
+from ganforge.layers.batchnorm import BatchNorm
 from ganforge.layers.minibatch import MinibatchStdDev
 from ganforge.layers.sync_batchnorm import convert_sync_batchnorm
 from ganforge.registry.plugins import Registry, get_registry
 from ganforge.training.engine.ema import Ema
 from ganforge.training.engine.optimizers import build_optimizers
 from ganforge.training.engine.progress import seed_slot
-from ganforge.training.engine.standing_statistics import check_standing
+from ganforge.training.engine.standing_statistics import check_standing_statistics
 from ganforge.training.preflight import check_objective, warn_of_conditions, warn_of_objective
 from ganforge.training.runtime import Runtime
 from ganforge.training.state.run_state import TrainingRun
@@ -31,7 +32,6 @@ log = logging.getLogger(__name__)
 # CPU gains at most a fifth (StyleGAN2; DCGAN nothing), so that it takes longer to pay.
 _MIN_COMPILED_STEPS = 500
 _MIN_COMPILED_STEPS_CPU_FP32 = 20_000
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _FEW_FOR_BATCHNORM = 8
 
 
@@ -82,7 +82,7 @@ def build_run(
     modules = build_networks(architecture, spec, config, runtime)
     warn_of_objective(objective, modules.values())
     warn_of_conditions(architecture, spec, objective)
-    check_standing(architecture, modules, spec, config.train.standing_statistics)
+    check_standing_statistics(architecture, modules, spec, config.train.standing_statistics)
     ema = Ema(
         modules, architecture.ema_roles, config.train.ema_halflife_kimg, config.train.ema_rampup
     )
@@ -201,7 +201,7 @@ def warn_of_small_slots(modules: Iterable[nn.Module], num_images: int) -> None:
             "is always 0" if num_images == 1 else f"takes groups of {num_images}",
             cure,
         )
-    if any(isinstance(m, _BATCH_NORMS) for m in layers) and num_images < _FEW_FOR_BATCHNORM:
+    if any(isinstance(m, BatchNorm) for m in layers) and num_images < _FEW_FOR_BATCHNORM:
         log.warning("Each slot has %d images, few for BatchNorm's statistics. %s", num_images, cure)
 
 

@@ -75,4 +75,4 @@ def test_resume_in_another_precision_needs_to_be_asked_for(tmp_path, caplog):
         check_same_precision(saved, "auto", "fp32", tmp_path)
     assert not caplog.records
     check_same_precision(saved, "fp32", "fp32", tmp_path)
-    assert "trained in bf16; it goes on in fp32" in caplog.text
+    assert "trained in bf16; the run continues in fp32" in caplog.text

@@ -24,7 +24,7 @@ from ganforge.training.build import (
 )
 from ganforge.training.engine.loop import Task, train
 from ganforge.training.engine.meter import Meter
-from ganforge.training.engine.standing_statistics import check_standing
+from ganforge.training.engine.standing_statistics import check_standing_statistics
 from ganforge.training.fields import (
     check_encoder,
     check_labels,
@@ -87,7 +87,9 @@ class Train(Stage[StrictModel]):
             with torch.device("meta"):
                 networks = architecture.networks(spec)
             check_groups(networks.values(), config.train.batch_size // num_slots)
-            check_standing(architecture, networks, spec, config.train.standing_statistics)
+            check_standing_statistics(
+                architecture, networks, spec, config.train.standing_statistics
+            )
             # Statistics that are taken over all slots at once do not depend on one slot's images.
             if runtime.is_main and not config.train.sync_batchnorm:
                 warn_of_small_slots(networks.values(), config.train.batch_size // num_slots)

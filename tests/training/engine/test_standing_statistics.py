@@ -8,17 +8,20 @@ from torch import nn
 from torch.testing import assert_close
 from training.toy import SPEC, advance, toy_config, toy_run, weights
 
-from ganforge.config.models import StandingConfig, StrictModel
+from ganforge.config.models import StandingStatisticsConfig, StrictModel
 from ganforge.errors import ConfigError
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.layers import sync_batchnorm
 from ganforge.training.engine.ema import Ema
-from ganforge.training.engine.standing_statistics import check_standing, generating_networks
+from ganforge.training.engine.standing_statistics import (
+    check_standing_statistics,
+    generating_networks,
+)
 from ganforge.training.tasks.samples import run_networks, sample_images
 
-STANDING = StandingConfig(batches=3, batch_size=8)
+STANDING = StandingStatisticsConfig(batches=3, batch_size=8)
 FIRST = 1 << 23
 
 
@@ -89,7 +92,7 @@ def test_standing_statistics_are_the_means_over_batches_of_fresh_latents(num_cla
 
 def test_standing_statistics_approach_those_of_the_latents():
     architecture, networks, spec = built()
-    wide = StandingConfig(batches=20, batch_size=200)
+    wide = StandingStatisticsConfig(batches=20, batch_size=200)
     norm = generating_networks(architecture, networks, spec, wide)["generator"].norm
     assert_close(norm.running_mean, torch.ones(4), atol=0.12, rtol=0)
     assert_close(norm.running_var, torch.full((4,), 4.0), atol=0.4, rtol=0)
@@ -164,8 +167,8 @@ def test_standing_statistics_of_what_needs_data_are_refused(translates, text_dim
     architecture.translates = translates
     spec = ImageSpec(1, 1, 3, text_dim=text_dim)
     with pytest.raises(ConfigError, match=f"'draw' generates from {needs}.*Remove it"):
-        check_standing(architecture, networks, spec, STANDING)
-    check_standing(architecture, networks, spec, None)
+        check_standing_statistics(architecture, networks, spec, STANDING)
+    check_standing_statistics(architecture, networks, spec, None)
 
 
 def test_ema_averages_batch_statistics_and_copies_other_buffers():
