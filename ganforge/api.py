@@ -30,6 +30,7 @@ from ganforge.interfaces.objective import (
     RegularizerConfig,
     Terms,
 )
+from ganforge.interfaces.run_view import RunView
 from ganforge.interfaces.source import Sample, Source
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.stage import RunContext, Stage
@@ -66,6 +67,7 @@ __all__ = [
     "Regularizer",
     "RegularizerConfig",
     "RunContext",
+    "RunView",
     "Sample",
     "ShapeError",
     "Source",

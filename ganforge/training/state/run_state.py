@@ -48,6 +48,7 @@ class TrainingRun:
         slot_state: persistent tensors of each of this rank's slots.
         rollbacks: how often the health monitor went back; part of the seed.
         extra: JSON-ready state of other parts (health monitor).
+        last_log: the newest log record; empty before the first.
     """
 
     config: PipelineConfig
@@ -67,6 +68,7 @@ class TrainingRun:
     slot_state: list[dict[str, Tensor]] = field(default_factory=list)
     rollbacks: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
+    last_log: dict[str, float] = field(default_factory=dict)
 
     @property
     def local_slots(self) -> range:

@@ -1,4 +1,4 @@
-"""Pictures of a run: fixed seeds or fixed source images through the averaged networks."""
+"""Sample pictures: the averaged networks at fixed seeds or on fixed source images."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ from ganforge.training.engine.standing_statistics import generating_networks
 from ganforge.training.state.run_state import TrainingRun
 
 CONDITIONS = ("attributes", "text")
-"""Fields of a request that only data can fill; labels are drawn."""
+"""Conditions that come from data; labels are drawn."""
 _MICRO_BATCH = 64
 
 
@@ -29,14 +29,14 @@ def generate(
     spec: ImageSpec,
     request: GenerateRequest,
 ) -> Tensor:
-    """Images [N, C, H, W] float32 for a request; labels are drawn when none are given."""
+    """Images [N, C, H, W] float32 for a request; draws the labels where it has none."""
     if request.label is None and spec.num_classes:
         request.label = request.random_label(spec.num_classes)
     return architecture.generate(networks, request).float()
 
 
 def grid_labels(count: int, columns: int, num_classes: int, device: torch.device) -> Tensor | None:
-    """One class per column, so that classes can be compared: [count, num_classes] one-hot."""
+    """One-hot labels [count, num_classes], one class per column; None without classes."""
     if num_classes == 0:
         return None
     index = torch.arange(count, device=device) % columns % num_classes
@@ -54,12 +54,12 @@ def seed_images(
     """Images [rows * columns, C, H, W] of the fixed seeds 0, 1, ..., row by row.
 
     Args:
-        architecture: makes images from noise.
+        architecture: generates images from noise.
         networks: its networks in eval mode, on `device`.
-        spec: what the model makes.
-        grid: rows and columns; with classes, each column shows one.
+        spec: what the images look like.
+        grid: rows and columns; with classes, one class per column.
         device: where the networks are.
-        fixed: real samples, whose attributes and captions are drawn in turn.
+        fixed: real samples, whose attributes and captions are used in turn.
     """
     count = grid[0] * grid[1]
     labels = grid_labels(count, grid[1], spec.num_classes, device)
@@ -76,13 +76,13 @@ def seed_images(
 
 
 def run_networks(run: TrainingRun) -> dict[str, nn.Module]:
-    """The networks that a run generates with at this step."""
+    """The networks with which a run generates at this step."""
     config = run.config.train.standing_statistics
     return generating_networks(run.architecture, run.ema.networks, run.spec, config)
 
 
 def sample_images(run: TrainingRun, fixed: Batch | None = None) -> Tensor:
-    """The sample grid's images [N, C, H, W] of a noise-to-image run."""
+    """The images [N, C, H, W] of the sample grid of a noise-to-image run."""
     grid, device = run.config.train.sample_grid, run.runtime.device
     with run.runtime.autocast():
         return seed_images(run.architecture, run_networks(run), run.spec, grid, device, fixed)
@@ -91,7 +91,7 @@ def sample_images(run: TrainingRun, fixed: Batch | None = None) -> Tensor:
 def translate_images(run: TrainingRun, batch: Batch, direction: str) -> tuple[Tensor, Tensor]:
     """Fixed images of one domain and their translations, each [N, C, H, W].
 
-    Of frame sequences, the last frames: those that follow the longest past.
+    Frame sequences give their last frames, which depend on all others.
     """
     source = batch[direction.split("_to_")[0]]
     networks, outputs = run_networks(run), []
@@ -115,11 +115,11 @@ def last_frame(img: Tensor) -> Tensor:
 def sample_grid(run: TrainingRun, fixed: Batch | None) -> tuple[Image.Image, Tensor]:
     """The sample picture, and the generated images in it.
 
-    Translations show each input above its output, direction by direction.
+    Translations show each source above its output, one direction after the other.
 
     Args:
         run: the run.
-        fixed: real samples: images to translate, attributes and captions to draw.
+        fixed: real samples, which give images to translate, attributes and captions.
     """
     rows, columns = run.config.train.sample_grid
     if not run.architecture.translates or fixed is None:
