@@ -34,6 +34,7 @@ from ganforge.interfaces.objective import (
     Scores,
     Terms,
 )
+from ganforge.interfaces.run_view import RunView
 from ganforge.interfaces.source import Sample, Source
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.stage import RunContext, Stage
@@ -73,6 +74,7 @@ __all__ = [
     "Regularizer",
     "RegularizerConfig",
     "RunContext",
+    "RunView",
     "Sample",
     "Scores",
     "ShapeError",

@@ -186,32 +186,36 @@ class ScheduleConfig(StrictModel):
         return self
 
 
-class StandingConfig(StrictModel):
+class StandingStatisticsConfig(StrictModel):
     """How BatchNorm statistics of the averaged weights are measured before they generate."""
 
-    batches: int = Field(
-        16, gt=0, description="Number of batches of random latents; BigGAN used about 100."
-    )
+    batches: int = Field(16, gt=0, description="Batches of fresh latents; BigGAN used about 100.")
     batch_size: int = Field(64, gt=1, description="Images per batch.")
 
 
 class HealthConfig(StrictModel):
-    """What the monitor watches and what it does."""
+    """What the health monitor warns of, and how it reacts."""
 
-    enabled: bool = True
-    window_kimg: float = Field(5.0, gt=0, description="Averages are taken over this much.")
+    enabled: bool = Field(True, description="Watch the run.")
+    window_kimg: float = Field(5.0, gt=0, description="Logits are averaged over this many kimg.")
     min_diversity: float = Field(
-        0.15, ge=0, description="Warn when sample diversity falls below this part of the data's."
+        0.15,
+        ge=0,
+        description="Warn when sample diversity falls below this fraction of the data's.",
     )
     min_coverage: float = Field(
         0.5,
         ge=0,
-        description="Warn when samples are like less than this part of the data, twice in a row, "
-        "and were once like more, or do not become so: modes are lost.",
+        description="Warn when mode coverage stays below this for two checks, after exceeding it "
+        "or without improving.",
     )
-    max_logit_gap: float = Field(50.0, gt=0, description="Warn when D(real) - D(fake) exceeds it.")
-    rollback: bool = Field(False, description="Go back one checkpoint on collapse, once per alarm.")
-    max_rollbacks: int = Field(2, ge=0, description="More collapses stop the run.")
+    max_logit_gap: float = Field(
+        50.0, gt=0, description="Warn when the mean of D(real) - D(generated) exceeds this."
+    )
+    rollback: bool = Field(False, description="After a collapse, go back to the newest checkpoint.")
+    max_rollbacks: int = Field(
+        2, ge=0, description="Stop the run at the next collapse after this many rollbacks."
+    )
 
 
 class TrainConfig(StrictModel):
@@ -219,50 +223,72 @@ class TrainConfig(StrictModel):
 
     total_kimg: float = Field(1000.0, gt=0, le=_MAX_KIMG, description="Length of the run.")
     max_minutes: float | None = Field(
-        None, gt=0, description="End earlier, after this much training time over all launches."
+        None, gt=0, description="Limit on the training time, summed over all launches."
     )
     batch_size: int = Field(64, gt=0, description="Images per step over all ranks.")
     slots: int | None = Field(
         None,
         gt=0,
-        description="Equal micro-batches of a global batch; any rank count that divides it gives "
-        "the same run. Default: the number of ranks at first launch.",
+        description="Equal micro-batches of a global batch. Any number of ranks that divides it "
+        "trains the same model. Default: the number of ranks at the first launch.",
     )
-    seed: int = Field(0, ge=0, description="Fixes weights, data order and all noise.")
+    seed: int = Field(0, ge=0, description="Determines weights, data order and noise.")
     precision: Literal["auto", "bf16", "fp32", "fp16"] = Field(
-        "auto", description="Of forward passes. auto: bf16 where the hardware has it, else fp32."
+        "auto",
+        description="Precision of forward passes. auto: bf16 where the hardware has it, else fp32.",
     )
     compile: bool | Literal["auto"] = Field("auto", description="torch.compile the networks.")
-    channels_last: bool = True
+    cpu_optimizations: Literal["auto", "off"] = Field(
+        "auto",
+        description="On a CPU, replace some torch functions by faster kernels, equal up to "
+        "rounding, and keep freed memory in the process.",
+    )
+    channels_last: bool = Field(True, description="Memory format of images and 2-D convolutions.")
     sync_batchnorm: bool = Field(
-        False, description="Batch statistics over the slots that run at one time on all ranks."
+        False, description="Batch statistics over the slots that all ranks run at the same time."
     )
     optimizer: OptimizerConfig | None = Field(
-        None, description="Fields that replace the architecture's own optimizer's."
+        None, description="Fields that override those of the architecture's optimizer."
     )
     optimizers: dict[str, OptimizerConfig] = Field(
-        default_factory=dict, description="The same, by role: generator, discriminator, ..."
+        default_factory=dict, description="Overrides by role: generator, discriminator, ..."
     )
     schedule: ScheduleConfig = ScheduleConfig()
-    grad_clip_norm: float | None = Field(None, gt=0, description="Clip each phase's gradient.")
+    grad_clip_norm: float | None = Field(
+        None, gt=0, description="Largest norm of the gradient of each phase."
+    )
     ema_halflife_kimg: ScheduledNonNegative = Field(
-        10.0, description="0 follows the weights exactly; a number or a schedule."
+        10.0,
+        description="Half-life of the averaged weights: a number or a schedule. 0 copies the "
+        "weights.",
     )
     ema_rampup: float | None = Field(
-        0.05, gt=0, description="Half-life is at most this part of the progress; null for none."
+        0.05,
+        gt=0,
+        description="Limit the half-life to this fraction of the progress; null for no limit.",
     )
-    standing_statistics: StandingConfig | None = Field(
+    standing_statistics: StandingStatisticsConfig | None = Field(
         None,
         description="Measure BatchNorm statistics of the averaged weights before they generate. "
-        "Default: averages of the running ones.",
+        "Default: averages of the running statistics.",
     )
-    log_every_kimg: float = Field(1.0, gt=0, le=_MAX_KIMG)
-    sample_every_kimg: float = Field(20.0, gt=0, le=_MAX_KIMG)
+    log_every_kimg: float = Field(1.0, gt=0, le=_MAX_KIMG, description="Log every N kimg.")
+    sample_every_kimg: float = Field(
+        20.0, gt=0, le=_MAX_KIMG, description="Save a sample picture every N kimg."
+    )
     sample_grid: tuple[int, int] = Field((8, 8), description="Rows, columns of the sample grid.")
-    checkpoint_every_kimg: float = Field(50.0, gt=0, le=_MAX_KIMG)
-    keep_checkpoints: int = Field(2, gt=0, description="Older ones are deleted.")
+    checkpoint_every_kimg: float = Field(
+        50.0, gt=0, le=_MAX_KIMG, description="Save a checkpoint every N kimg."
+    )
+    keep_checkpoints: int = Field(2, gt=0, description="Delete all but the newest N checkpoints.")
     trackers: tuple[str, ...] = Field(("tensorboard",), description="Accelerate trackers.")
     health: HealthConfig = HealthConfig()
+
+    @field_validator("cpu_optimizations", mode="before")
+    @classmethod
+    def _off_is_not_false(cls, value: Any) -> Any:
+        """YAML 1.1 reads a bare `off` as false."""
+        return "off" if value is False else value
 
     @field_validator("sample_grid")
     @classmethod

@@ -2,16 +2,16 @@
 
 torch's SyncBatchNorm refuses the CPU; this one needs only an all-reduce.
 
-Source: Ioffe and Szegedy 2015, arXiv:1502.03167, Alg. 1, with the batch spread over ranks.
+Source: Ioffe and Szegedy 2015, arXiv:1502.03167, Alg. 1, over a batch spread over ranks.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganforge.interfaces.batch import full_precision
+from ganforge.layers.batchnorm import BatchNorm, join_moments, moments, normalise
 
 
 class _SumOverRanks(torch.autograd.Function):
@@ -29,10 +29,9 @@ class _SumOverRanks(torch.autograd.Function):
 
 
 def sum_over_ranks(x: Tensor) -> Tensor:
-    """The sum of `x` over all ranks, on each of them, with gradient.
+    """The differentiable sum of `x` over all ranks, equal on each of them.
 
-    Each rank has its own loss; the gradient is that of the sum of all ranks' losses. Outside a
-    process group it is `x` itself.
+    The gradient is that of the sum of all ranks' losses. Outside a process group this is `x`.
     """
     if _world_size() == 1:
         return x
@@ -46,53 +45,47 @@ def _world_size() -> int:
     return 1
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch types it so
 def _joint_moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean [C], biased variance [C] and count of all ranks' values, from [N, C, ...] float32."""
-    channels, dims = x.shape[1], [0, *range(2, x.dim())]
-    var, mean = torch.var_mean(x, dim=dims, unbiased=False)
+    """Mean [C] and biased variance [C] over all ranks' x [N, C, ...], and the number of values."""
+    channels = x.shape[1]
     count = x.new_full((1,), x.numel() / channels)
     table = x.new_zeros(_world_size(), 2 * channels + 1)
-    # Each rank fills its own row, so that the sum is a gather: means can then be subtracted
-    # before squaring, where sums of squares would cancel.
-    table[distributed.get_rank()] = torch.cat([mean, var, count])
+    # Each rank fills its own row, so that the sum is a gather.
+    table[distributed.get_rank()] = torch.cat([*moments(x), count])
     table = sum_over_ranks(table)
+    total = table[:, -1:].sum().detach()
     means, variances, counts = table[:, :channels], table[:, channels:-1], table[:, -1:]
-    total = counts.sum()
-    share = counts / total
-    joint = (share * means).sum(dim=0)
-    spread = variances + (means - joint).square()
-    return joint, (share * spread).sum(dim=0), total.detach()
+    return *join_moments(means, variances, counts / total), total
 
 
-class SyncBatchNorm(_BatchNorm):
-    """Batch normalisation whose batch is that of all ranks together.
+class SyncBatchNorm(BatchNorm):
+    """Batch normalisation over the batches of all ranks together.
 
-    Same state as the `nn.BatchNorm1d/2d/3d` it stands for; without a process group, and in
-    evaluation, it is the same function.
+    It has the same state as `nn.BatchNorm1d/2d/3d`, and computes the same function in evaluation
+    and outside a process group.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Collectives cannot be compiled. Not a decorator: it would import torch._dynamo, which
+        # takes two seconds, wherever ganforge.layers is imported.
+        disable: Any = torch.compiler.disable  # torch does not type it
+        self._joint_moments = disable(_joint_moments)
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Any [N, C, ...] will do."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """[N, C, ...] -> the same shape; each rank must call it equally often."""
+        """[N, C, ...] -> the same shape; all ranks must call it equally often."""
         if not self.training or _world_size() == 1:
             plain: Tensor = super().forward(input)
             return plain
         with full_precision(input):
             wide = input.float()
-            mean, var, count = _joint_moments(wide)
-            self._track(mean.detach(), var.detach() * count / (count - 1).clamp_min(1))
-            shape = (1, -1) + (1,) * (input.dim() - 2)
-            scale = torch.rsqrt(var + self.eps)
-            if self.affine:
-                scale = scale * self.weight
-            normal = (wide - mean.reshape(shape)) * scale.reshape(shape)
-            if self.affine:
-                normal = normal + self.bias.reshape(shape)
-            result: Tensor = normal.to(input.dtype)
-            return result
+            mean, var, count = self._joint_moments(wide)
+            self._track(mean, var * count / (count - 1).clamp_min(1))
+            weight, bias = (self.weight, self.bias) if self.affine else (None, None)
+            return normalise(wide, mean, var, weight, bias, self.eps).to(input.dtype)
 
     @torch.no_grad()
     def _track(self, mean: Tensor, unbiased_var: Tensor) -> None:
@@ -109,21 +102,21 @@ class SyncBatchNorm(_BatchNorm):
 
 
 def convert_sync_batchnorm(module: nn.Module) -> nn.Module:
-    """Replace every `nn.BatchNorm1d/2d/3d` inside `module` by a `SyncBatchNorm`, in place.
+    """Replace every batch normalisation inside `module` by a `SyncBatchNorm`, in place.
 
-    Parameters and buffers are carried over, the same objects under the same names.
+    The replacement has the same parameters and buffers under the same names.
 
     Returns:
         `module`, or its replacement if it is itself a batch normalisation.
     """
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+    if isinstance(module, BatchNorm):
         return _replacement(module)
     for name, child in module.named_children():
         setattr(module, name, convert_sync_batchnorm(child))
     return module
 
 
-def _replacement(norm: _BatchNorm) -> SyncBatchNorm:
+def _replacement(norm: BatchNorm) -> SyncBatchNorm:
     sync = SyncBatchNorm(
         norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats
     )

@@ -85,8 +85,6 @@ def evaluate(
     records = runtime.on_main(
         lambda: [r for m in metrics for r in _score(m, gen_found, real_found, state)]
     )
-    if runtime.is_main:
-        _announce(records)
     return records
 
 
@@ -263,9 +261,3 @@ def _score(
         )
         for name, value in values.items()
     ]
-
-
-def _announce(records: Sequence[MetricRecord]) -> None:
-    hook = get_registry().manager.hook
-    for record in records:
-        hook.ganforge_metric_computed(record=record.model_dump(mode="json"))

@@ -17,9 +17,9 @@ from ganforge.config.schedules import ScheduledPositive, value_at
 from ganforge.errors import ConfigError, ShapeError
 from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.objective import PenaltyInput, Regularizer, RegularizerConfig
+from ganforge.layers.batchnorm import BatchNorm
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 
@@ -132,7 +132,7 @@ def _full(tensor: Tensor) -> Tensor:
 
 def _refuse_batchnorm(name: str, networks: Mapping[str, nn.Module]) -> None:
     for role, network in networks.items():
-        norm = next((n for n, m in network.named_modules() if isinstance(m, _BATCH_NORMS)), None)
+        norm = next((n for n, m in network.named_modules() if isinstance(m, BatchNorm)), None)
         if norm is not None:
             raise ConfigError(
                 f"loss.regularizers: '{name}' penalizes the gradient of each image alone, but the "

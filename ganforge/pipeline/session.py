@@ -1,12 +1,15 @@
-"""What the stages of one pipeline share: the runtime, and where things lie in a run directory."""
+"""What the stages of one pipeline share: the runtime, and the places in a run directory."""
 
 import functools
+import logging
 from pathlib import Path
 
 from ganforge.interfaces.stage import RunContext
 from ganforge.training.cpu.heap import keep_heap
 from ganforge.training.precision import PrecisionChoice
 from ganforge.training.runtime import Runtime
+
+log = logging.getLogger(__name__)
 
 
 def shards_location(context: RunContext) -> str:
@@ -22,18 +25,29 @@ def checkpoints_dir(context: RunContext) -> Path:
 def runtime_of(context: RunContext) -> Runtime:
     """The runtime of this process for this run; made once."""
     train = context.config.train
-    return _runtime(train.precision, train.trackers, context.run_dir)
+    optimize_cpu = train.cpu_optimizations == "auto"
+    return _runtime(train.precision, train.trackers, context.run_dir, optimize_cpu)
 
 
 @functools.lru_cache(maxsize=1)
-def _runtime(precision: PrecisionChoice, trackers: tuple[str, ...], run_dir: Path) -> Runtime:
-    runtime = Runtime(precision, trackers, run_dir)
+def _runtime(
+    precision: PrecisionChoice, trackers: tuple[str, ...], run_dir: Path, optimize_cpu: bool
+) -> Runtime:
+    runtime = Runtime(precision, trackers, run_dir, cpu_kernels=optimize_cpu)
     if runtime.device.type == "cpu":
-        keep_heap()
+        log.info("CPU optimizations: %s.", _optimize_cpu(runtime) if optimize_cpu else "off")
     return runtime
 
 
+def _optimize_cpu(runtime: Runtime) -> str:
+    """Set up the heap; describes all that is on."""
+    parts = [] if runtime.cpu_kernels is None else [runtime.cpu_kernels.description]
+    if keep_heap():
+        parts.append("freed memory is kept, in huge pages")
+    return f"{'; '.join(parts)} (train.cpu_optimizations: off disables them)"
+
+
 def end_session(context: RunContext) -> None:
-    """Close the trackers and leave the process group: after the last stage, for all need it."""
+    """Close the trackers and leave the process group, after the last stage."""
     runtime_of(context).close()
     _runtime.cache_clear()

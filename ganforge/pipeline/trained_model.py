@@ -12,7 +12,10 @@ from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.stage import RunContext
 from ganforge.pipeline.session import checkpoints_dir
 from ganforge.training.build import to_channels_last
-from ganforge.training.engine.standing_statistics import check_standing, generating_networks
+from ganforge.training.engine.standing_statistics import (
+    check_standing_statistics,
+    generating_networks,
+)
 from ganforge.training.state import checkpoint as checkpoints
 
 
@@ -72,6 +75,6 @@ def load_trained(context: RunContext, device: torch.device) -> TrainedModel:
             to_channels_last(network)
         network.to(device).eval().requires_grad_(False)
     config = context.config.train.standing_statistics
-    check_standing(architecture, networks, config)
+    check_standing_statistics(architecture, networks, config)
     networks = generating_networks(architecture, networks, config)
     return TrainedModel(architecture, networks, int(saved.state["nimg"]))

@@ -10,6 +10,7 @@ import pluggy
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.metric import FeatureExtractor, Metric
 from ganforge.interfaces.objective import AdversarialLoss, Augmentation, ObjectiveTerm, Regularizer
+from ganforge.interfaces.run_view import RunView
 from ganforge.interfaces.source import Source
 from ganforge.interfaces.stage import Stage
 from ganforge.interfaces.text_encoder import TextEncoder
@@ -84,15 +85,30 @@ def ganforge_commands() -> list[click.Command]:
 
 
 @hookspec
-def ganforge_step_end(step: int, nimg: int) -> None:
-    """A training step is complete on this rank. Must be cheap: no device synchronisation."""
+def ganforge_train_start(run: RunView) -> None:
+    """Training starts or resumes. Called on every rank."""
 
 
 @hookspec
-def ganforge_checkpoint_saved(path: Path, nimg: int) -> None:
+def ganforge_step_end(run: RunView) -> None:
+    """A training step is complete. Called on every rank; be cheap at most steps."""
+
+
+@hookspec
+def ganforge_log(run: RunView, record: Mapping[str, float]) -> None:
+    """A log record is complete. Called on rank 0."""
+
+
+@hookspec
+def ganforge_checkpoint_saved(run: RunView, path: Path) -> None:
     """A checkpoint directory is complete. Called on rank 0."""
 
 
 @hookspec
-def ganforge_metric_computed(record: Mapping[str, Any]) -> None:
+def ganforge_metric_computed(run: RunView, record: Mapping[str, Any]) -> None:
     """A metric has a value; `record` holds it with its provenance. Called on rank 0."""
+
+
+@hookspec
+def ganforge_train_end(run: RunView) -> None:
+    """Training has ended, or was stopped by a signal. Called on every rank; not after an error."""

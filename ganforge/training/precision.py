@@ -1,4 +1,4 @@
-"""Which arithmetic forward passes run in: the fastest safe one that the hardware has."""
+"""The precision of forward passes: the fastest safe one that the hardware supports."""
 
 from pathlib import Path
 from typing import Literal
@@ -14,10 +14,10 @@ _FLAG_LINES = ("flags", "Features")  # x86, Arm
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device computes in bfloat16 itself.
+    """Whether the device computes in bfloat16 natively.
 
-    Others emulate it: a processor with AVX2 alone took 70 times as long for DCGAN's step as in
-    float32. Unknown processors count as those.
+    Emulation is slow: with AVX2 alone, DCGAN's step took 70 times as long as in float32. Unknown
+    processors count as emulating.
     """
     if device.type == "cuda":
         with torch.cuda.device(device):
@@ -26,7 +26,7 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def cpu_flags() -> set[str]:
-    """Instruction sets of this processor, as Linux names them; empty elsewhere."""
+    """Instruction sets of this processor, as Linux names them; empty on other systems."""
     try:
         lines = _CPUINFO.read_text().splitlines()
     except OSError:
@@ -36,12 +36,12 @@ def cpu_flags() -> set[str]:
 
 
 def choose_precision(wanted: PrecisionChoice, bf16: bool, is_cpu: bool) -> tuple[Precision, str]:
-    """The precision to run in, and what to tell people about it: nothing where it was their choice.
+    """The precision to run in, and a line for the log, empty where the user chose well.
 
     Args:
         wanted: `train.precision`.
-        bf16: whether the devices of all ranks have bfloat16.
-        is_cpu: whether they are processors, not GPUs.
+        bf16: whether the devices of all ranks compute in bfloat16 natively.
+        is_cpu: whether the devices are CPUs.
     """
     if wanted == "auto":
         if bf16:

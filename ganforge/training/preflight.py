@@ -11,11 +11,11 @@ from ganforge.config.models import PipelineConfig, TrainConfig
 from ganforge.errors import ConfigError, PluginContractError
 from ganforge.interfaces.architecture import Architecture, Phase, Reads
 from ganforge.interfaces.objective import Objective
+from ganforge.layers.batchnorm import BatchNorm
 from ganforge.layers.minibatch import MinibatchStdDev
-from ganforge.training.engine.standing_statistics import check_standing
+from ganforge.training.engine.standing_statistics import check_standing_statistics
 
 log = logging.getLogger(__name__)
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _FEW_FOR_BATCHNORM = 8
 
 
@@ -44,7 +44,7 @@ def check_trainable(
     check_phases(architecture, architecture.phases(objective), networks)
     check_disjoint(architecture, networks)
     check_groups(networks.values(), train.batch_size // num_slots)
-    check_standing(architecture, networks, train.standing_statistics)
+    check_standing_statistics(architecture, networks, train.standing_statistics)
 
 
 def warn_of_doubts(
@@ -218,7 +218,7 @@ def warn_of_small_slots(networks: Iterable[nn.Module], num_images: int) -> None:
             "is always 0" if num_images == 1 else f"takes groups of {num_images}",
             cure,
         )
-    if any(isinstance(m, _BATCH_NORMS) for m in layers) and num_images < _FEW_FOR_BATCHNORM:
+    if any(isinstance(m, BatchNorm) for m in layers) and num_images < _FEW_FOR_BATCHNORM:
         log.warning("Each slot has %d images, few for BatchNorm's statistics. %s", num_images, cure)
 
 

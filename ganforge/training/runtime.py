@@ -1,4 +1,4 @@
-"""Where a run executes: device, ranks, precision, collectives, all through Accelerate."""
+"""Where a run executes: device, ranks, precision and collectives, all through Accelerate."""
 
 import contextlib
 import datetime
@@ -25,25 +25,30 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import _get_default_store
 
 from ganforge.errors import ConfigError, GanforgeError, suggest
-from ganforge.training.cpu.kernels import Forms
+from ganforge.training.cpu.kernels import CpuKernels
 from ganforge.training.cpu.small_grids import has_matrix_units
 from ganforge.training.precision import PrecisionChoice, choose_precision, has_bf16
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-# A rank that is this late at a collective is taken for lost, and the others end.
+# A rank that is this late at a collective counts as lost, and the others end.
 _TIMEOUT = datetime.timedelta(minutes=30)
-# What rank 0 does alone (preparing data, an upload) may take hours: the others ask now and then.
-_ASK_EVERY = datetime.timedelta(minutes=1)
+# Work of rank 0 alone (preparing data, an upload) may take hours; the others poll for its end.
+_POLL_EVERY = datetime.timedelta(minutes=1)
 _ALONE = itertools.count()
 
 
 class Runtime:
     """The device and the process group of this process.
 
-    Accelerate's own wrappers (`prepare`) are not used: DistributedDataParallel is silently wrong
-    for several usual GAN steps. See docs/engine.md.
+    Accelerate's `prepare` is not used: DistributedDataParallel is silently wrong for several
+    usual GAN steps. See docs/engine.md.
+
+    Attributes:
+        precision: of forward passes in training and generation.
+        project_dir: where trackers write; None for nowhere.
+        cpu_kernels: the replacements of torch functions in training; None where there are none.
     """
 
     def __init__(
@@ -51,6 +56,8 @@ class Runtime:
         precision: PrecisionChoice = "auto",
         trackers: Sequence[str] = (),
         project_dir: Path | None = None,
+        *,
+        cpu_kernels: bool = True,
     ) -> None:
         """Join the process group that the launcher describes.
 
@@ -59,10 +66,11 @@ class Runtime:
                 rank's hardware has it and fp32 elsewhere.
             trackers: names of Accelerate trackers.
             project_dir: where trackers write.
+            cpu_kernels: train with the CPU kernels where the device is a CPU.
 
         Raises:
-            ConfigError: fp16 without CUDA; FSDP or DeepSpeed asked for; a tracker that is not
-                there.
+            ConfigError: fp16 without CUDA; a launcher configured for FSDP or DeepSpeed; an
+                unknown tracker, or one whose package is missing.
         """
         refuse_sharded_training()
         check_trackers(trackers)
@@ -81,14 +89,17 @@ class Runtime:
         )
         if self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
             raise ConfigError(_SHARDED.format(self.accelerator.distributed_type.value))
+        self.project_dir = project_dir
         bf16 = all(self.gather_object(has_bf16(self.device)))
-        self.precision, said = choose_precision(precision, bf16, use_cpu)
-        if said:
-            log.log(logging.INFO if precision == "auto" else logging.WARNING, said)
-        tiles = self.precision == "bf16" and has_matrix_units()
-        self._forms = Forms(matrix_units=tiles) if use_cpu else contextlib.nullcontext()
+        self.precision, message = choose_precision(precision, bf16, use_cpu)
+        if message:
+            log.log(logging.INFO if precision == "auto" else logging.WARNING, message)
+        self.cpu_kernels: CpuKernels | None = None
         if use_cpu:
             torch.set_num_threads(cpu_threads())
+            if cpu_kernels:
+                matrix_units = self.precision == "bf16" and has_matrix_units()
+                self.cpu_kernels = CpuKernels(matrix_units=matrix_units)
 
     @property
     def device(self) -> torch.device:
@@ -107,7 +118,7 @@ class Runtime:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is rank 0, which writes files and talks to people."""
+        """Whether this is rank 0, which writes files and logs."""
         return self.accelerator.is_main_process  # type: ignore[no-any-return]
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
@@ -117,12 +128,11 @@ class Runtime:
 
     @contextlib.contextmanager
     def training_forward(self) -> Iterator[None]:
-        """Context of forward passes in training: autocast, and the fastest form of each layer.
+        """Context of forward passes in training: autocast, and the CPU kernels if there are any.
 
-        The forms differ by rounding, and with the size of the batch, so that generation does
-        without them.
+        Generation does without them: their rounding differs, and depends on the batch size.
         """
-        with self.autocast(), self._forms:
+        with self.autocast(), self.cpu_kernels or contextlib.nullcontext():
             yield
 
     def all_reduce_sum(self, flat: Tensor) -> Tensor:
@@ -144,12 +154,12 @@ class Runtime:
         return value if self.world_size == 1 else broadcast_object_list([value])[0]
 
     def on_main(self, action: Callable[[], T]) -> T:
-        """Rank 0's result of `action` on every rank; none is left waiting when it fails.
+        """Run `action` on rank 0 and return its result on every rank.
 
-        It may take longer than a collective may.
+        It may take longer than the timeout of a collective.
 
         Raises:
-            GanforgeError: what `action` raised on rank 0, on every rank.
+            GanforgeError: `action` raised it on rank 0; raised on every rank.
         """
         outcome: tuple[T | None, GanforgeError | None] = (None, None)
         if self.is_main:
@@ -164,7 +174,7 @@ class Runtime:
         return value  # type: ignore[no-any-return]  # broadcast_object keeps the type
 
     def _wait_for_main(self) -> None:
-        """Wait until rank 0 comes here, however long that takes, by the launcher's store."""
+        """Wait, without a timeout, until rank 0 arrives; through the launcher's store."""
         if self.world_size == 1:
             return
         store, key = _get_default_store(), f"ganforge/alone/{next(_ALONE)}"
@@ -172,7 +182,7 @@ class Runtime:
             store.set(key, "done")
         while not self.is_main:
             try:
-                store.wait([key], _ASK_EVERY)
+                store.wait([key], _POLL_EVERY)
             except torch.distributed.DistStoreError:  # not yet; a lost store is another error
                 continue
             return
@@ -186,10 +196,10 @@ class Runtime:
         self.accelerator.wait_for_everyone()
 
     def close(self) -> None:
-        """Close the trackers and leave the process group: the last thing that a program does.
+        """Close the trackers and leave the process group, as the last act of a program.
 
         A rank that ends inside its group may abort: gloo's threads can still hold tensors, whose
-        release needs the interpreter that is being torn down (pytorch/pytorch#179291).
+        release needs the interpreter (pytorch/pytorch#179291).
         """
         self.accelerator.end_training()
 
@@ -208,10 +218,10 @@ _SHARDED = (
 
 
 def refuse_sharded_training() -> None:
-    """Refuse a launcher environment that asks for FSDP or DeepSpeed.
+    """Refuse a launcher that is configured for FSDP or DeepSpeed.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: the environment of the launcher enables one of them.
     """
     for variable, backend in (
         ("ACCELERATE_USE_FSDP", "FSDP"),
@@ -222,10 +232,10 @@ def refuse_sharded_training() -> None:
 
 
 def cpu_threads() -> int:
-    """Threads for this process: its share of the cores it may use.
+    """The number of threads of this process: its share of the available cores.
 
-    `accelerate launch` and torchrun set OMP_NUM_THREADS=1, which would leave cores idle;
-    GANFORGE_NUM_THREADS overrides this choice.
+    `accelerate launch` and torchrun set OMP_NUM_THREADS=1, which would leave cores idle.
+    GANFORGE_NUM_THREADS overrides the number.
     """
     chosen = os.environ.get("GANFORGE_NUM_THREADS")
     if chosen:
@@ -243,7 +253,7 @@ def check_trackers(names: Sequence[str]) -> None:
     for name in names:
         if name not in LOGGER_TYPE_TO_CLASS:
             raise ConfigError(
-                f"train.trackers: '{name}' is no tracker. {suggest(name, LOGGER_TYPE_TO_CLASS)}"
+                f"train.trackers: unknown tracker '{name}'. {suggest(name, LOGGER_TYPE_TO_CLASS)}"
             )
         if name not in {found.value for found in get_available_trackers()}:
             raise ConfigError(

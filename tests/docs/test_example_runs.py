@@ -6,10 +6,13 @@ import numpy as np
 import yaml
 from docs.test_examples import install
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training.toy import toy_config, toy_run, train_toy
 
 from ganforge.api import Sample, Source, hookimpl
 from ganforge.pipeline.run import run_pipeline
 from ganforge.registry.plugins import Plugin, get_registry
+from ganforge.training.runtime import Runtime
 
 TRAIN = {
     "batch_size": 4,
@@ -79,3 +82,23 @@ def test_video_example_trains_on_frame_sequences(tmp_path, monkeypatch):
         stages=["prepare", "train"],
     )
     assert len(list((run_dir / "samples").glob("*.png"))) >= 1
+
+
+def test_log_pictures_example_shows_its_picture_in_tensorboard(tmp_path, monkeypatch):
+    module = install("log_pictures")
+    monkeypatch.setattr(module, "EVERY_KIMG", 0.032)
+    toy = toy_run(toy_config({"total_kimg": 0.08}))
+    runtime = Runtime("fp32", ["tensorboard"], tmp_path)
+    runtime.accelerator.init_trackers("pictures")
+    toy.runtime = runtime
+    try:
+        train_toy(toy)
+    finally:
+        get_registry().manager.unregister(module)
+    runtime.accelerator.end_training()
+    (folder,) = (path.parent for path in tmp_path.rglob("events.out.*"))
+    pictures = EventAccumulator(str(folder)).Reload().Images("fixed seeds")
+    assert [(picture.step, picture.width, picture.height) for picture in pictures] == [
+        (32, 16, 16),
+        (64, 16, 16),
+    ]

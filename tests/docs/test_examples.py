@@ -19,6 +19,10 @@ ARCHITECTURES = {
 }
 
 
+EVENTS = {"log_pictures"}
+"""Plugins of run events, which tests/docs/test_example_runs.py runs."""
+
+
 def install(file_name):
     """Register an example with this process's registry, as its entry point would."""
     registry, name = get_registry(), f"docs_{file_name}"
@@ -31,7 +35,7 @@ def install(file_name):
 
 
 def test_every_example_is_tried():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(ARCHITECTURES)
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*ARCHITECTURES, *EVENTS}
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS.keys())

@@ -21,16 +21,18 @@ def generated():
     return load_generator().generated()
 
 
-@pytest.mark.parametrize(
-    "page", ["docs/cli.md", "docs/pipeline-file.md", "docs/writing-plugins.md", "README.md"]
-)
+GENERATED = ["cli.md", "pipeline-file.md", "hooks.md", "writing-plugins.md"]
+
+
+@pytest.mark.parametrize("page", [*(f"docs/{name}" for name in GENERATED), "README.md"])
 def test_generated_page_is_up_to_date(generated, page):
     message = f"{page} is out of date: run `python docs/generate.py` and commit the result"
     assert (ROOT / page).read_text() == generated[ROOT / page], message
 
 
 def test_generated_blocks_hold_every_example():
-    shown = set(re.findall(r"<!-- code: (\S+) -->", (ROOT / "docs/writing-plugins.md").read_text()))
+    pages = "".join((ROOT / "docs" / name).read_text() for name in GENERATED)
+    shown = set(re.findall(r"<!-- code: (\S+) -->", pages))
     assert shown == {path.name for path in (ROOT / "docs" / "examples").glob("*.py")}
 
 

@@ -14,7 +14,7 @@ from ganforge.imaging.save import write_png
 from ganforge.io.atomic import naming, whole_file, write_text
 from ganforge.plugin_tools.scaffold import new_plugin
 from ganforge.registry.plugins import get_registry
-from ganforge.training.tasks.logs import JsonLines
+from ganforge.training.tasks.json_lines import JsonLines
 
 
 def noise(size=100):

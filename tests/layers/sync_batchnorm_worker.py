@@ -1,5 +1,6 @@
 """One of two ranks: batch norm over an uneven split of a known batch; results go to a file."""
 
+import copy
 import sys
 
 import torch
@@ -19,11 +20,13 @@ def main(rank, folder):
     x, probe = x[part].requires_grad_(), probe[part]
     norm = convert_sync_batchnorm(nn.BatchNorm2d(3))
     norm.weight.data.copy_(weight)
+    compiled = torch.compile(copy.deepcopy(norm), backend="eager")
     out = norm(x)
     (grad,) = torch.autograd.grad((out**3 * probe).sum(), x, create_graph=True)
     grad.square().sum().backward()
     results = {
         "out": out.detach(),
+        "compiled": compiled(x).detach(),
         "grad": grad.detach(),
         "second": x.grad,
         "weight_grad": norm.weight.grad,

@@ -67,11 +67,17 @@ def test_spectral_norm_of_a_convolution_copies_no_weight(layout):
     assert matrix.data_ptr() == original.data_ptr()
 
 
-def test_spectral_norm_two_forwards_then_two_backwards_works():
-    wrapped = spectral_norm(nn.Linear(4, 1))
-    first, second = wrapped(torch.randn(2, 4)).sum(), wrapped(torch.randn(2, 4)).sum()
-    first.backward()
-    second.backward()
+def test_spectral_norm_two_forwards_then_two_backwards_gives_each_forwards_gradient():
+    wrapped = spectral_norm(nn.Linear(4, 3))
+    original = wrapped.parametrizations.weight.original
+    first, second = torch.randn(2, 4), torch.randn(2, 4)
+    start = copy.deepcopy(wrapped)
+    losses = [wrapped(first).square().sum(), wrapped(second).square().sum()]
+    for loss in losses:  # the second forward has changed the singular vector since the first
+        loss.backward()
+    for x in (first, second):
+        start(x).square().sum().backward()
+    assert_close(original.grad, start.parametrizations.weight.original.grad)
 
 
 def test_spectral_norm_state_is_one_float_buffer_and_moves_with_state_dict():

@@ -46,6 +46,7 @@ def test_sync_batchnorm_two_ranks_equal_one_process_on_the_joint_batch(tmp_path)
     grad.square().sum().backward()
     close = {"atol": 2e-4, "rtol": 1e-3}
     assert_close(torch.cat([p["out"] for p in parts]), out, **close)
+    assert_close(torch.cat([p["compiled"] for p in parts]), out, **close)
     assert_close(torch.cat([p["grad"] for p in parts]), grad, **close)
     assert_close(torch.cat([p["second"] for p in parts]), x.grad, **close)
     # Each rank holds its share of the weight's gradient; the engine adds them up.
@@ -78,3 +79,9 @@ def test_convert_sync_batchnorm_leaves_other_norms_alone():
     network = nn.Sequential(nn.InstanceNorm2d(2), nn.GroupNorm(1, 2))
     convert_sync_batchnorm(network)
     assert [type(m) for m in network] == [nn.InstanceNorm2d, nn.GroupNorm]
+
+
+def test_convert_sync_batchnorm_replaces_torchs_own_and_keeps_what_is_converted():
+    network = nn.Sequential(nn.SyncBatchNorm(2), SyncBatchNorm(3))
+    convert_sync_batchnorm(network)
+    assert [type(m) for m in network] == [SyncBatchNorm, SyncBatchNorm]

@@ -21,23 +21,16 @@ def runtime():
 
 @pytest.fixture
 def registry(monkeypatch) -> Registry:
-    """A registry with the built-in metrics and the tiny extractor; it keeps what hooks report."""
+    """A registry with the built-in metrics and the tiny extractor."""
     plugin = types.ModuleType("tiny_plugin")
-    plugin.records = []
 
     @hookimpl
     def ganforge_feature_extractors():
         return [TinyExtractor]
 
-    @hookimpl
-    def ganforge_metric_computed(record):
-        plugin.records.append(record)
-
     plugin.ganforge_feature_extractors = ganforge_feature_extractors
-    plugin.ganforge_metric_computed = ganforge_metric_computed
     made = empty_registry()
     made.register(ganforge.metrics, Plugin("metrics", "ganforge.metrics", "ganforge", "0"))
     made.register(plugin, Plugin("tiny", "tiny_plugin", "tiny", "0"))
-    made.reported = plugin.records
     monkeypatch.setattr("ganforge.metrics.evaluation.get_registry", lambda: made)
     return made

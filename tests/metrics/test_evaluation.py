@@ -62,11 +62,6 @@ def test_evaluate_gives_one_record_per_value_with_its_provenance(
     assert not score.lower_is_better
 
 
-def test_evaluate_announces_each_record_through_the_hook(tmp_path, runtime, shards, registry):
-    records = measure(runtime, shards, configured(tmp_path))
-    assert registry.reported == [record.model_dump(mode="json") for record in records]
-
-
 @pytest.mark.parametrize("batch_size", [1, 12, 64])
 def test_evaluate_batch_size_does_not_change_the_numbers(
     tmp_path, runtime, shards, registry, batch_size

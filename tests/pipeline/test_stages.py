@@ -21,6 +21,7 @@ from ganforge.errors import (
     MetricError,
     PublishError,
 )
+from ganforge.interfaces.generation import GenerateRequest
 from ganforge.pipeline.run import main, run_pipeline
 from ganforge.pipeline.session import _runtime
 from ganforge.pipeline.stages.evaluate import read_records
@@ -365,18 +366,19 @@ def test_events_reach_plugins(here, shards):
     class Listener:
         @staticmethod
         @get_hookimpl()
-        def ganforge_step_end(step, nimg):
-            seen.append(("step", step, nimg))
+        def ganforge_step_end(run):
+            seen.append(("step", run.step, run.nimg))
 
         @staticmethod
         @get_hookimpl()
-        def ganforge_checkpoint_saved(path, nimg):
-            seen.append(("saved", path.name, nimg))
+        def ganforge_checkpoint_saved(run, path):
+            seen.append(("saved", path.name, run.nimg))
 
         @staticmethod
         @get_hookimpl()
-        def ganforge_metric_computed(record):
-            seen.append(("metric", record["metric"], record["nimg"]))
+        def ganforge_metric_computed(run, record):
+            seen.append(("metric", record["metric"], record["nimg"], run.step, run.run_dir.name))
+            assert run.sample(GenerateRequest([0, 1])).shape[0] == 2
 
     manager = get_registry().manager
     manager.register(Listener, "listener")
@@ -386,7 +388,7 @@ def test_events_reach_plugins(here, shards):
         manager.unregister(Listener)
     assert ("step", 3, 48) in seen
     assert ("saved", "nimg-000000048", 48) in seen
-    assert ("metric", "fid", 48) in seen
+    assert ("metric", "fid", 48, 3, "quickstart") in seen
 
 
 def get_hookimpl():

@@ -1,5 +1,6 @@
 """Every hook does what docs/hooks.md says."""
 
+import contextlib
 import inspect
 import re
 import types
@@ -7,20 +8,29 @@ from pathlib import Path
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner
+from training.toy import listening
 
 from ganforge.api import hookimpl
 from ganforge.cli import _group, main
+from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.metric import FeatureExtractor, Metric
 from ganforge.interfaces.objective import Augmentation
-from ganforge.interfaces.stage import Stage
+from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.interfaces.text_encoder import TextEncoder
-from ganforge.metrics import evaluation
-from ganforge.plugin_tools.cases import cases_of, start, train_case
+from ganforge.pipeline.stages import evaluate
+from ganforge.pipeline.stages import train as stage
+from ganforge.plugin_tools.cases import MadeUpLoader, cases_of, start, train_case
 from ganforge.registry import hookspecs
 from ganforge.registry.kinds import HOOKS as KIND_HOOKS
 from ganforge.registry.plugins import Plugin, empty_registry, get_registry
-from ganforge.training.tasks.periodic import CheckpointTask
+from ganforge.training.engine.meter import Meter
+from ganforge.training.tasks.checkpoint import CheckpointTask
+from ganforge.training.tasks.display import Display
+from ganforge.training.tasks.health import HealthMonitor
+from ganforge.training.tasks.json_lines import JsonLines
+from ganforge.training.tasks.log import LogTask
 
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("ganforge_"))
 PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
@@ -91,53 +101,103 @@ def test_hook_ganforge_commands(monkeypatch):
 
 
 @pytest.fixture
-def told():
-    """Collects what a plugin of this process is told; the plugin goes when the test ends."""
-    calls = []
-    module = types.ModuleType("listener")
-
-    @hookimpl
-    def ganforge_step_end(step, nimg):
-        calls.append(("step", step, nimg))
-
-    @hookimpl
-    def ganforge_checkpoint_saved(path, nimg):
-        calls.append(("checkpoint", path, nimg, (path / "manifest.json").exists()))
-
-    @hookimpl
-    def ganforge_metric_computed(record):
-        calls.append(("metric", record["value"]))
-
-    for hook in (ganforge_step_end, ganforge_checkpoint_saved, ganforge_metric_computed):
-        setattr(module, hook.__name__, hook)
-    manager = get_registry().manager
-    manager.register(module, "listener")
-    yield calls
-    manager.unregister(module)
+def run():
+    return start(cases_of("dcgan")[0], 2)
 
 
-def test_hook_ganforge_step_end(told):
-    case = cases_of("dcgan")[0]
+@pytest.fixture
+def called():
+    """Records (step, other arguments) of one event; a plugin may leave out arguments."""
+    with contextlib.ExitStack() as stack:
 
-    train_case(case, start(case, 2))
+        def listen(hook):
+            calls = []
 
-    assert told == [("step", 1, 4), ("step", 2, 8)]
+            def with_path(run, path):
+                calls.append((run.step, path, (path / "manifest.json").exists()))
+
+            def with_record(run, record):
+                calls.append((run.step, dict(record)))
+
+            def alone(run):
+                calls.append(run.step)
+
+            takes = inspect.signature(getattr(hookspecs, hook)).parameters
+            function = with_path if "path" in takes else with_record if "record" in takes else alone
+            stack.enter_context(listening(**{hook: function}))
+            return calls
+
+        yield listen
 
 
-def test_hook_ganforge_checkpoint_saved(told, tmp_path):
-    run = start(cases_of("dcgan")[0])
+def test_hook_ganforge_step_end(called, run):
+    steps = called("ganforge_step_end")
+
+    train_case(cases_of("dcgan")[0], run)
+
+    assert steps == [1, 2]
+
+
+def test_hook_ganforge_log(called, run, tmp_path):
+    records = called("ganforge_log")
+    monitor = HealthMonitor(run.config.train.health, torch.zeros(2, 1, 4, 4))
+    lines = JsonLines(tmp_path / "log.jsonl")
+
+    LogTask(Meter(run.runtime), Display(1, False), lines, monitor, 0).run(run)
+
+    ((step, record),) = records
+    assert step == 0 and record.items() <= lines.read()[0].items()
+    assert record["lr/generator"] > 0
+
+
+def test_hook_ganforge_checkpoint_saved(called, run, tmp_path):
+    saved = called("ganforge_checkpoint_saved")
 
     CheckpointTask(tmp_path).run(run)
 
-    assert told == [("checkpoint", tmp_path / "nimg-000000000", 0, True)]
+    assert saved == [(0, tmp_path / "nimg-000000000", True)]
 
 
-def test_hook_ganforge_metric_computed(told):
-    record = types.SimpleNamespace(model_dump=lambda mode: {"value": 3.5})
+def test_hook_ganforge_metric_computed(called, run, tmp_path, monkeypatch):
+    records = called("ganforge_metric_computed")
+    record = types.SimpleNamespace(name="fid", value=3.5, model_dump=lambda mode: {"value": 3.5})
+    monkeypatch.setattr(evaluate, "evaluate", lambda *args, **options: [record])
+    monkeypatch.setattr(evaluate, "request_maker", lambda *args, **options: None)
 
-    evaluation._announce([record])
+    evaluate.evaluate_run(RunContext(run.config, tmp_path), run)
 
-    assert told == [("metric", 3.5)]
+    assert records == [(0, {"value": 3.5})]
+
+
+def test_hook_ganforge_train_start(called, whole_run):
+    steps = called("ganforge_train_start")
+
+    whole_run()
+
+    assert steps == [0]
+
+
+def test_hook_ganforge_train_end(called, whole_run):
+    steps = called("ganforge_train_end")
+
+    whole_run()
+
+    assert steps == [2]
+
+
+@pytest.fixture
+def whole_run(run, tmp_path, monkeypatch):
+    """Runs the train stage on made-up data."""
+    case = cases_of("dcgan")[0]
+    fixed = Batch({"image": torch.zeros(64, run.spec.channels, run.spec.height, run.spec.width)})
+    monkeypatch.setattr(stage, "open_run", lambda context, location: (run, ("image",)))
+    monkeypatch.setattr(stage, "fixed_batch", lambda *args: fixed)
+    monkeypatch.setattr(
+        stage, "make_loader", lambda run, *args: MadeUpLoader(case, 0, run.local_slots)
+    )
+    config = run.config.train.model_copy(update={"trackers": ()})
+    run.config = run.config.model_copy(update={"train": config})
+    return lambda: stage.Train(stage.Train.Config()).run(RunContext(run.config, tmp_path))
 
 
 @pytest.mark.parametrize("hook", HOOKS)

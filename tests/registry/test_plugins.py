@@ -162,7 +162,7 @@ def test_load_installed_plugins_includes_every_built_in_entry_point():
 
 
 def test_register_hook_with_a_wrong_argument_names_hook_and_page():
-    module = module_of(ganforge_step_end=lambda step, epoch: None)
+    module = module_of(ganforge_step_end=lambda run, epoch: None)
 
     with pytest.raises(PluginContractError) as caught:
         empty_registry().register(module, plugin_of("odd"))
@@ -184,7 +184,7 @@ def test_register_unknown_hook_names_near_ones():
 
 def test_register_hook_without_mark_is_refused():
     module = types.ModuleType("made_up")
-    exec("def ganforge_step_end(step, nimg): pass", module.__dict__)
+    exec("def ganforge_step_end(run): pass", module.__dict__)
 
     with pytest.raises(
         PluginContractError, match=r"'odd' defines ganforge_step_end .*Write @hookimpl above it"

@@ -1,14 +1,10 @@
-"""Runs take bfloat16 where the hardware has it, say so, and never change over unasked."""
+"""Runs take bfloat16 where the hardware has it, and say so."""
 
 import pytest
 import torch
 
-from ganforge.errors import CheckpointError
-from ganforge.training import precision, runtime
+from ganforge.training import precision
 from ganforge.training.precision import choose_precision, has_bf16
-from ganforge.training.runtime import Runtime
-from ganforge.training.state.checkpoint import Checkpoint
-from ganforge.training.state.resume import check_same_precision
 
 CPU = torch.device("cpu")
 
@@ -52,27 +48,3 @@ def test_choose_precision_says_what_it_chose(wanted, bf16, is_cpu, expected, sai
     chosen, message = choose_precision(wanted, bf16, is_cpu)
     assert chosen == expected
     assert said in message and bool(said) == bool(message)
-
-
-@pytest.mark.parametrize(("bf16", "expected"), [(True, "bf16"), (False, "fp32")])
-def test_runtime_auto_follows_the_hardware(monkeypatch, caplog, bf16, expected):
-    monkeypatch.setattr(runtime, "has_bf16", lambda device: bf16)
-    caplog.set_level("INFO")
-    assert Runtime().precision == expected
-    assert f"Precision: {expected} (auto" in caplog.text
-
-
-def test_runtime_auto_takes_what_every_rank_has(monkeypatch):
-    monkeypatch.setattr(runtime, "has_bf16", lambda device: True)
-    monkeypatch.setattr(Runtime, "gather_object", lambda self, value: [value, False])
-    assert Runtime().precision == "fp32"
-
-
-def test_resume_in_another_precision_needs_to_be_asked_for(tmp_path, caplog):
-    saved = Checkpoint(state={"precision": "bf16"})
-    check_same_precision(saved, "auto", "bf16", tmp_path)
-    with pytest.raises(CheckpointError, match="trained in bf16.*precision=fp32 to change over"):
-        check_same_precision(saved, "auto", "fp32", tmp_path)
-    assert not caplog.records
-    check_same_precision(saved, "fp32", "fp32", tmp_path)
-    assert "trained in bf16; it goes on in fp32" in caplog.text

@@ -1,6 +1,8 @@
 """A tiny GAN with everything that is hard to keep exact: dropout, BatchNorm, slot state."""
 
+import contextlib
 import sys
+import types
 
 import torch
 from torch import nn
@@ -18,7 +20,8 @@ from ganforge.interfaces.spec import ImageSpec
 from ganforge.registry.components import resolve
 from ganforge.registry.plugins import Plugin, get_registry
 from ganforge.training.build import build_run
-from ganforge.training.engine.loop import make_batches, make_stepper
+from ganforge.training.engine.loop import make_batches, make_stepper, train
+from ganforge.training.engine.meter import Meter
 from ganforge.training.runtime import Runtime
 
 SPEC = ImageSpec(4, 4, 1)
@@ -160,6 +163,40 @@ def advance(run, steps):
         if run.objective.augmentation is not None:
             run.objective.augmentation.step_end(run.config.train.batch_size)
     return result
+
+
+class ToyLoader:
+    """Yields `toy_fields` from where the run is."""
+
+    def __init__(self, run):
+        self.run = run
+
+    def __iter__(self):
+        while True:
+            yield toy_fields(self.run)
+
+    def close(self):
+        pass
+
+
+def train_toy(run, tasks=()):
+    """Train to the end of the run by the loop of the engine."""
+    train(run, ToyLoader, Meter(run.runtime), tasks)
+    return run
+
+
+@contextlib.contextmanager
+def listening(**hooks):
+    """Register a plugin with these hooks while the context lasts."""
+    module = types.ModuleType("listener")
+    for name, function in hooks.items():
+        setattr(module, name, hookimpl(function))
+    manager = get_registry().manager
+    manager.register(module, "listener")
+    try:
+        yield
+    finally:
+        manager.unregister(module)
 
 
 def weights(run):

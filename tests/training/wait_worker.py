@@ -9,7 +9,7 @@ from ganforge.training import runtime as module
 
 if __name__ == "__main__":
     module._TIMEOUT = datetime.timedelta(seconds=2)
-    module._ASK_EVERY = datetime.timedelta(seconds=0.5)
+    module._POLL_EVERY = datetime.timedelta(seconds=0.5)
     runtime = module.Runtime()
 
     def work():

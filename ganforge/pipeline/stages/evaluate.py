@@ -1,14 +1,13 @@
 """The `evaluate` stage: numbers for the newest checkpoint, with their provenance."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganforge.config.models import StrictModel
-from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.metrics import MetricRecord
 from ganforge.metrics.evaluation import check_evaluation, evaluate
@@ -16,11 +15,12 @@ from ganforge.metrics.requests import request_maker
 from ganforge.pipeline.completed import is_as_asked, remember
 from ganforge.pipeline.session import runtime_of, shards_location
 from ganforge.pipeline.trained_model import load_trained, newest_nimg
+from ganforge.registry.plugins import get_registry
 from ganforge.training.fields import expected_spec
-from ganforge.training.runtime import Runtime
+from ganforge.training.run_view import View, view_of
 from ganforge.training.state.run_state import TrainingRun
-from ganforge.training.tasks.logs import JsonLines
-from ganforge.training.tasks.samples import generate, run_networks
+from ganforge.training.tasks.json_lines import JsonLines
+from ganforge.training.tasks.pictures import generate
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,15 @@ class Evaluate(Stage[StrictModel]):
         """Measure on all ranks together."""
         runtime = runtime_of(context)
         model = load_trained(context, runtime.device)
-        _measure(context, runtime, model.architecture, model.networks, model.nimg)
+        view = View(
+            config=context.config,
+            nimg=model.nimg,
+            last_log={},
+            runtime=runtime,
+            architecture=model.architecture,
+            networks=lambda: model.networks,
+        )
+        _measure(context, view)
 
 
 def check_asked(context: RunContext) -> None:
@@ -72,23 +80,12 @@ def check_asked(context: RunContext) -> None:
 
 def evaluate_run(context: RunContext, run: TrainingRun) -> list[MetricRecord]:
     """Measure a run in the middle of training."""
-    return _measure(
-        context,
-        run.runtime,
-        run.architecture,
-        run_networks(run),
-        run.progress.nimg,
-    )
+    return _measure(context, view_of(run))
 
 
-def _measure(
-    context: RunContext,
-    runtime: Runtime,
-    architecture: Architecture[Any],
-    networks: Mapping[str, nn.Module],
-    nimg: int,
-) -> list[MetricRecord]:
-    config = context.config
+def _measure(context: RunContext, view: View) -> list[MetricRecord]:
+    config, runtime, nimg = context.config, view.runtime, view.nimg
+    architecture, networks = view.architecture, view.networks()
     reference = config.evaluate.reference or shards_location(context)
     ask = request_maker(
         architecture.spec,
@@ -116,10 +113,12 @@ def _measure(
     )
     if runtime.is_main:
         lines = JsonLines(context.run_dir / "metrics.jsonl")
+        hooks = get_registry().manager.hook
         for record in records:
-            lines.append(record.model_dump(mode="json"))
-            if runtime.accelerator.trackers:
-                runtime.accelerator.log({f"metric/{record.name}": record.value}, step=nimg)
+            values = record.model_dump(mode="json")
+            lines.append(values)
+            view.log({f"metric/{record.name}": record.value})
+            hooks.ganforge_metric_computed(run=view, record=values)
         remember(context.run_dir, Evaluate.name, _asked(context, nimg))
     return records
 

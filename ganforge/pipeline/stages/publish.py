@@ -20,7 +20,7 @@ from ganforge.pipeline.completed import is_as_asked, remember
 from ganforge.pipeline.session import runtime_of, shards_location
 from ganforge.pipeline.stages.evaluate import num_standing, read_records
 from ganforge.pipeline.trained_model import TrainedModel, load_trained, newest_nimg
-from ganforge.training.tasks.samples import seed_images
+from ganforge.training.tasks.pictures import seed_images
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from ganforge.imaging.save import write_png
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.pipeline.session import checkpoints_dir, runtime_of, shards_location
 from ganforge.pipeline.stages.evaluate import check_asked, evaluate_run
+from ganforge.registry.plugins import get_registry
 from ganforge.training.build import build_run
 from ganforge.training.engine.loop import Task, train
 from ganforge.training.engine.meter import Meter
@@ -31,21 +32,19 @@ from ganforge.training.preflight import (
     choose_slots,
     warn_of_doubts,
 )
+from ganforge.training.run_view import view_of
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.resume import check_resumable, check_same_data, check_same_precision
 from ganforge.training.state.run_state import TrainingRun, is_out_of_time
+from ganforge.training.tasks.checkpoint import CheckpointTask
+from ganforge.training.tasks.display import Display
+from ganforge.training.tasks.evaluate import EvaluateTask
 from ganforge.training.tasks.health import HealthMonitor
-from ganforge.training.tasks.logs import Display, JsonLines
-from ganforge.training.tasks.periodic import (
-    BudgetTask,
-    CheckpointTask,
-    EvaluateTask,
-    LogTask,
-    SampleTask,
-    StopTask,
-    make_recovery,
-)
-from ganforge.training.tasks.samples import last_frame
+from ganforge.training.tasks.json_lines import JsonLines
+from ganforge.training.tasks.log import LogTask
+from ganforge.training.tasks.pictures import last_frame
+from ganforge.training.tasks.sample import SampleTask
+from ganforge.training.tasks.stop import BudgetTask, StopTask
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +88,10 @@ class Train(Stage[StrictModel]):
         return plan if limit is None else f"{plan}, at most {limit:g} minutes"
 
     def run(self, context: RunContext) -> None:
-        """Train to the end, or to a signal.
+        """Train to the end, or until a signal.
 
         Raises:
-            RunStopped: a signal asked for it; later stages must not run on half a model.
+            RunStopped: a signal was received; later stages must not run on half a model.
         """
         location = shards_location(context)
         run, fields = open_run(context, location)
@@ -124,18 +123,15 @@ class Train(Stage[StrictModel]):
             tasks: list[Task] = [
                 BudgetTask(),
                 LogTask(meter, display, lines, monitor, run.progress.nimg),
-                SampleTask(
-                    samples,
-                    fixed,
-                    lines,
-                    monitor,
-                    make_recovery(save.folder, lines),
-                ),
+                SampleTask(samples, fixed, lines, monitor, save.folder),
                 save,
                 *_evaluation(context),
                 stop,
             ]
+            hooks = get_registry().manager.hook
+            hooks.ganforge_train_start(run=view_of(run))
             train(run, lambda r: make_loader(r, location, fields), meter, tasks)
+            hooks.ganforge_train_end(run=view_of(run))
         if not run.is_finished:
             raise RunStopped(
                 f"Stopped by a signal at {run.progress.kimg:.1f} of {config.total_kimg:g} kimg; a "

@@ -1,1 +1,1 @@
-"""Faster CPU replacements for torch operations, equal up to rounding."""
+"""CPU optimizations: faster kernels and a heap that keeps freed memory."""

@@ -1,8 +1,8 @@
-"""The C heap of a run on a CPU: kept between steps and made of huge pages.
+"""The C heap of a run on a CPU: freed memory stays in the process, in huge pages.
 
-A training step frees what the next one asks for again. By default glibc gives such memory back to
-the kernel and gets it again page by page, zeroed; kept, and in huge pages, steps of small networks
-are a tenth faster (docs/benchmarks.md).
+A training step frees memory that the next step allocates again. By default glibc returns it to the
+kernel, which hands it out again page by page, zeroed. Keeping it makes the steps of small networks
+a tenth faster (docs/benchmarks.md).
 """
 
 import ctypes
@@ -13,7 +13,7 @@ import sys
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _MADV_HUGEPAGE = 14
 _NEVER = 2**31 - 1
-# The largest size that glibc takes for M_MMAP_THRESHOLD: larger blocks stay outside the heap.
+# The largest value that glibc accepts for M_MMAP_THRESHOLD; larger blocks stay outside the heap.
 _LARGEST_IN_HEAP = 32 * 2**20
 _RESERVED = 2**30
 _HUGE_PAGE = 2 * 2**20
@@ -21,13 +21,13 @@ _HUGE_PAGE = 2 * 2**20
 
 @functools.cache
 def keep_heap() -> bool:
-    """Reserve 1 GiB of addresses for the heap in huge pages and keep what is freed, once a process.
+    """Keep freed memory in the heap, and back 1 GiB of it with huge pages; once per process.
 
-    Memory that is never used is never taken. Where the C library is not glibc, or the kernel
-    refuses, everything stays as it was.
+    The 1 GiB are addresses: memory that is never used is never taken. Without glibc nothing
+    changes.
 
     Returns:
-        Whether the kernel accepted the advice.
+        Whether the kernel accepted the huge pages.
     """
     if sys.platform != "linux":
         return False
@@ -42,7 +42,7 @@ def keep_heap() -> bool:
     libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_IN_HEAP)
     libc.mallopt(_M_TOP_PAD, _RESERVED)
     start = libc.sbrk(0)
-    # A block that does not fit into what the heap has left makes it grow, by the block and the pad.
+    # A block that does not fit into the free part of the heap makes it grow by block and pad.
     libc.free(libc.malloc(_LARGEST_IN_HEAP - _HUGE_PAGE))
     libc.mallopt(_M_TOP_PAD, _LARGEST_IN_HEAP)
     start, end = -(-start // _HUGE_PAGE) * _HUGE_PAGE, libc.sbrk(0)

@@ -1,4 +1,4 @@
-"""The forms of torch's functions in which a run on a CPU trains: equal values, in less time."""
+"""CPU kernels: faster replacements for torch functions, equal to them up to rounding."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,27 +9,37 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from ganforge.interfaces.batch import full_precision
+from ganforge.layers.batchnorm import join_moments, normalise, unbias
 from ganforge.training.cpu import small_grids
 
 Function = Callable[..., Any]
 
 
-class Forms(TorchFunctionMode):
-    """Within this context some functions of torch are replaced, whatever network calls them.
+class CpuKernels(TorchFunctionMode):
+    """Within this context torch functions are replaced by faster ones, whatever calls them.
 
-    The replacements differ by rounding. Each takes over only where it was measured to be faster,
-    and calls the original elsewhere.
+    Each kernel was measured to be faster for some inputs; for all others it calls the original.
 
     Args:
-        matrix_units: lay small images side by side for convolutions in bfloat16 (`small_grids`).
+        matrix_units: also replace convolutions and rectifiers of small grids in bfloat16, which
+            is faster on processors with matrix units.
+
+    Attributes:
+        replacements: the kernel of each replaced function.
     """
 
     def __init__(self, *, matrix_units: bool) -> None:
         super().__init__()
-        self.forms: Mapping[Function, Function] = {
+        self.replacements: Mapping[Function, Function] = {
             functional.batch_norm: _batch_norm,
-            **(small_grids.FORMS if matrix_units else {}),
+            **(small_grids.KERNELS if matrix_units else {}),
         }
+
+    @property
+    def description(self) -> str:
+        """What is replaced, for the log."""
+        names = [function.__name__ for function in self.replacements]
+        return f"faster kernels for {', '.join(names)}"
 
     def __torch_function__(
         self,
@@ -38,8 +48,8 @@ class Forms(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Call the replacement, where there is one."""
-        return self.forms.get(func, func)(*args, **(kwargs or {}))
+        """Call the kernel where there is one, else the function itself."""
+        return self.replacements.get(func, func)(*args, **(kwargs or {}))
 
 
 def _batch_norm(
@@ -54,7 +64,7 @@ def _batch_norm(
 ) -> Tensor:
     """`functional.batch_norm`, by the moments of each image where it is compiled.
 
-    Inductor goes through a whole batch once for each few channels; an image fits into the cache.
+    Inductor walks through the whole batch once per few channels; one image fits into the cache.
     """
     is_compiled = torch.compiler.is_compiling() and input.device.type == "cpu"
     has_moments = input.ndim == 4 and input.numel() > input.shape[1]
@@ -74,24 +84,13 @@ def batch_norm_by_image(
     momentum: float,
     eps: float,
 ) -> Tensor:
-    """Equal to `functional.batch_norm(..., training=True)` for [N, C, H, W] and parameters [C].
-
-    Means and variances of all images are joined as by Chan, Golub and LeVeque 1979,
-    STAN-CS-79-773. What the gradient sums up over a batch is summed up over images first, too.
-    """
+    """Equal to `functional.batch_norm(..., training=True)` for [N, C, H, W] and parameters [C]."""
     with full_precision(x):
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        variances, means = torch.var_mean(wide, dim=(2, 3), unbiased=False)
-        mean = means.mean(dim=0)
-        var = (variances + (means - mean).square()).mean(dim=0)
+        variances, means = torch.var_mean(wide, dim=(2, 3), correction=0)
+        mean, var = join_moments(means, variances, 1 / len(x))
         if running_mean is not None and running_var is not None:
-            count = x.numel() // x.shape[1]
             with torch.no_grad():
                 running_mean.lerp_(mean, momentum)
-                running_var.lerp_(var * (count / (count - 1)), momentum)
-        scale = torch.rsqrt(var + eps)
-        if weight is not None:
-            scale = scale * weight
-        shift = -mean * scale if bias is None else bias - mean * scale
-        shift, scale = (t.expand(len(x), -1)[:, :, None, None] for t in (shift, scale))
-        return torch.addcmul(shift, wide, scale).to(x.dtype)
+                running_var.lerp_(var * unbias(x.numel() / x.shape[1]), momentum)
+        return normalise(wide, mean, var, weight, bias, eps).to(x.dtype)

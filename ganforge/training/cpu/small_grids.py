@@ -1,9 +1,9 @@
-"""Convolutions of small grids on processors with matrix units: the images of a batch side by side.
+"""CPU kernels for small grids on processors with matrix units: a batch of images side by side.
 
-Such processors multiply tiles of 16 rows, and a convolution fills a tile from one row of one image:
-a grid 4 wide leaves three quarters of it empty. With the images beside one another, zeros between
-them, the rows are long. The same sums in another order, by torch's own convolutions, so that
-compilation and gradients of any order hold.
+Matrix units (AMX) multiply tiles of 16 rows, and a convolution fills a tile from one row of one
+image: a grid 4 wide leaves three quarters of the tile empty. Laid out side by side, with zeros
+between them, the images make long rows. torch's own convolutions compute the same sums in another
+order, so that compilation and gradients of any order work.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +17,10 @@ from ganforge.layers import leaky_relu, relu
 from ganforge.training.precision import cpu_flags
 
 _MAX_WIDTH = 8
-"""Up to this width of the coarser of both grids it was faster, at 16 slower (bench_small_grids)."""
+"""The widest grid, of the coarser of input and output, that it speeds up; at 16 it was slower
+(tests/benchmarks/bench_small_grids.py)."""
 _MIN_CHANNEL_PAIRS = 64**2
-"""Input times output channels from which it was faster."""
+"""Input times output channels from which it is faster."""
 Pair = tuple[int, int]
 
 
@@ -29,14 +30,14 @@ def has_matrix_units() -> bool:
 
 
 def _relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """`functional.relu`, without a mask in front of a convolution side by side."""
+    """`functional.relu`, without a mask where it is compiled for a small grid."""
     if inplace or not _is_small(input):
         return functional.relu(input, inplace)
     return relu(input)
 
 
 def _leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """`functional.leaky_relu`, likewise."""
+    """`functional.leaky_relu`, without a mask where it is compiled for a small grid."""
     if inplace or not _is_small(input):
         return functional.leaky_relu(input, negative_slope, inplace)
     return leaky_relu(input, negative_slope)
@@ -55,8 +56,8 @@ def _conv2d(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """`torch.conv2d`, by the form that is faster."""
-    if not isinstance(padding, str) and _is_plain(input, weight, dilation, groups):
+    """`torch.conv2d`, side by side where that is faster."""
+    if not isinstance(padding, str) and _pays_off(input, weight, dilation, groups):
         strides, paddings = _pair(stride), _pair(padding)
         width = (input.shape[3] + 2 * paddings[1] - weight.shape[3]) // strides[1] + 1
         if 1 < width <= _MAX_WIDTH:
@@ -74,8 +75,8 @@ def _conv_transpose2d(
     groups: int = 1,
     dilation: int | Sequence[int] = 1,
 ) -> Tensor:
-    """`torch.conv_transpose2d`, by the form that is faster."""
-    if _is_small(input) and _is_plain(input, weight, dilation, groups):
+    """`torch.conv_transpose2d`, side by side where that is faster."""
+    if _is_small(input) and _pays_off(input, weight, dilation, groups):
         return conv_transpose2d_side_by_side(
             input, weight, bias, _pair(stride), _pair(padding), _pair(output_padding)
         )
@@ -84,7 +85,7 @@ def _conv_transpose2d(
     )
 
 
-def _is_plain(x: Tensor, weight: Tensor, dilation: int | Sequence[int], groups: int) -> bool:
+def _pays_off(x: Tensor, weight: Tensor, dilation: int | Sequence[int], groups: int) -> bool:
     return (
         x.device.type == "cpu"
         and (x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu"))
@@ -109,15 +110,15 @@ def conv2d_side_by_side(
     Args:
         x: [N, I, H, W].
         weight: [O, I, k, k].
-        bias: [O] or none.
-        stride: down and across.
-        padding: zeros on each border, down and across.
+        bias: [O] or None.
+        stride: vertical and horizontal.
+        padding: zeros on each border, vertical and horizontal.
     """
     width = (x.shape[3] + 2 * padding[1] - weight.shape[3]) // stride[1] + 1
-    # An image's own columns and the zeros behind it, which are also those before the next.
+    # The columns of an image and the zeros behind it, which also precede the next image.
     place = max(width, -(-(x.shape[3] + padding[1]) // stride[1]))
-    y = torch.conv2d(_laid_out(x, place * stride[1]), weight, bias, stride, padding)
-    return _taken_apart(y, x.shape[0], place, width)
+    y = torch.conv2d(_side_by_side(x, place * stride[1]), weight, bias, stride, padding)
+    return _apart(y, x.shape[0], place, width)
 
 
 def conv_transpose2d_side_by_side(
@@ -133,29 +134,29 @@ def conv_transpose2d_side_by_side(
     Args:
         x: [N, I, H, W].
         weight: [I, O, k, k].
-        bias: [O] or none.
-        stride: down and across.
-        padding: what is cut from each border, down and across.
-        output_padding: what is added behind, down and across.
+        bias: [O] or None.
+        stride: vertical and horizontal.
+        padding: pixels cut from each border, vertical and horizontal.
+        output_padding: pixels added at the end, vertical and horizontal.
     """
     full = (x.shape[3] - 1) * stride[1] + weight.shape[3]
     width = full - 2 * padding[1] + output_padding[1]
-    # No image reaches what is shown of the next one, nor the next one what is shown of it.
+    # Far enough apart that neighbouring images do not overlap in the columns that are kept.
     reach = full - padding[1] + output_padding[1]
     place = max(x.shape[3], -(-reach // stride[1]))
-    wide = _laid_out(x, place)
+    wide = _side_by_side(x, place)
     y = torch.conv_transpose2d(wide, weight, bias, stride, padding, output_padding)
-    return _taken_apart(y, x.shape[0], place * stride[1], width)
+    return _apart(y, x.shape[0], place * stride[1], width)
 
 
-def _laid_out(x: Tensor, place: int) -> Tensor:
+def _side_by_side(x: Tensor, place: int) -> Tensor:
     """[N, C, H, W] -> [1, C, H, N * place], each image followed by zeros."""
     num, channels, height, width = x.shape
     rows = functional.pad(x.permute(2, 0, 3, 1), (0, 0, 0, place - width))
     return rows.reshape(1, height, num * place, channels).permute(0, 3, 1, 2)
 
 
-def _taken_apart(y: Tensor, num: int, place: int, width: int) -> Tensor:
+def _apart(y: Tensor, num: int, place: int, width: int) -> Tensor:
     """[1, C, H, about num * place] -> [num, C, H, width] in channels_last."""
     _, channels, height, total = y.shape
     rows = y.permute(0, 2, 3, 1)[0, :, : num * place]
@@ -164,10 +165,10 @@ def _taken_apart(y: Tensor, num: int, place: int, width: int) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-FORMS: Mapping[Callable[..., Any], Callable[..., Any]] = {
+KERNELS: Mapping[Callable[..., Any], Callable[..., Any]] = {
     torch.conv2d: _conv2d,
     torch.conv_transpose2d: _conv_transpose2d,
     functional.relu: _relu,
     functional.leaky_relu: _leaky_relu,
 }
-"""What stands in for torch's functions."""
+"""The kernel of each torch function that it replaces."""

@@ -1,8 +1,8 @@
 """Exponential moving average of the generating networks, with a half-life in images.
 
-Running statistics of BatchNorm are averaged with the weights, so that both lag alike. Other buffers
-(the singular vectors of spectral normalisation, an average latent) have no meaningful mean, or are
-means themselves: they are copied.
+Running statistics of BatchNorm are averaged with the weights, so that both lag alike. Other
+buffers are copied: singular vectors of spectral normalisation have no meaningful mean, and an
+average latent is a mean already.
 """
 
 import copy
@@ -10,13 +10,20 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganforge.config.schedules import Schedule, value_at
+from ganforge.layers.batchnorm import BatchNorm
 
 
 class Ema:
-    """Averaged copies of some networks, in eval mode and without gradients."""
+    """Averaged copies of some networks, in eval mode and without gradients.
+
+    Args:
+        networks: all networks by role.
+        roles: the networks to average.
+        halflife_kimg: half-life of the average in thousands of images; 0 copies the weights.
+        rampup: limits the half-life to this fraction of the progress; None for no limit.
+    """
 
     def __init__(
         self,
@@ -37,10 +44,10 @@ class Ema:
         self._rampup = rampup
 
     def decay(self, nimg: int, batch_size: int) -> float:
-        """Weight of the old average after a batch: 0.5 ** (batch_size / half-life).
+        """Weight of the old average in an update: 0.5 ** (batch_size / half-life).
 
-        During the ramp-up the half-life is at most `rampup` times the progress
-        (Karras et al. 2020, arXiv:2006.06676).
+        During the ramp-up the half-life is at most `rampup` times the progress.
+        Source: Karras et al. 2020, arXiv:2006.06676.
         """
         halflife = value_at(self._halflife_kimg, nimg) * 1000
         if self._rampup is not None:
@@ -53,16 +60,15 @@ class Ema:
         decay = self.decay(nimg, batch_size)
         for role, averaged in self.networks.items():
             live = self._live[role]
-            own: list[Tensor] = list(averaged.parameters())
-            other: list[Tensor] = list(live.parameters())
+            averages, targets = list[Tensor](averaged.parameters()), list[Tensor](live.parameters())
             buffers = zip(averaged.buffers(), live.buffers(), strict=True)
-            for (mine, theirs), averages in zip(buffers, self._is_statistic[role], strict=True):
-                if averages:
-                    own.append(mine)
-                    other.append(theirs)
+            for (mine, theirs), is_statistic in zip(buffers, self._is_statistic[role], strict=True):
+                if is_statistic:
+                    averages.append(mine)
+                    targets.append(theirs)
                 else:
                     mine.copy_(theirs)
-            torch._foreach_lerp_(own, other, 1 - decay)
+            torch._foreach_lerp_(averages, targets, 1 - decay)
 
 
 def _is_statistic(network: nn.Module) -> list[bool]:
@@ -70,7 +76,7 @@ def _is_statistic(network: nn.Module) -> list[bool]:
     statistics = {
         id(buffer)
         for module in network.modules()
-        if isinstance(module, _BatchNorm)
+        if isinstance(module, BatchNorm)
         for buffer in (module.running_mean, module.running_var)
     }
     return [id(buffer) in statistics for buffer in network.buffers()]

@@ -12,6 +12,7 @@ from ganforge.registry.plugins import get_registry
 from ganforge.training.engine.make_batch import make_batch
 from ganforge.training.engine.meter import Meter
 from ganforge.training.engine.step import Stepper
+from ganforge.training.run_view import view_of
 from ganforge.training.state.run_state import TrainingRun
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def _train_from(run: TrainingRun, loader: Loader, meter: Meter, tasks: Sequence[
         if run.objective.augmentation is not None:
             run.objective.augmentation.step_end(batch_size)
         meter.add(result, batch_size, data_wait_sec)
-        hooks.ganforge_step_end(step=run.progress.step, nimg=run.progress.nimg)
+        hooks.ganforge_step_end(run=view_of(run))
         for task in tasks:
             if task.due(run):
                 stepper.finite.settle()

@@ -1,8 +1,8 @@
-"""Standing statistics: batch statistics of the averaged weights, measured before they generate.
+"""Standing statistics: BatchNorm statistics measured on the averaged weights before they generate.
 
-The running statistics in BatchNorm are those of the weights as they were trained, which are poor
-estimates for averaged weights. Standing statistics are measured on the averaged weights themselves,
-over several batches of fresh latents. Source: Brock et al. 2019, arXiv:1809.11096, appendix C.1.
+The running statistics of BatchNorm belong to the weights during training, and fit averaged weights
+poorly. Standing statistics are measured on the averaged weights, over several batches of fresh
+latents. Source: Brock et al. 2019, arXiv:1809.11096, appendix C.1.
 """
 
 import copy
@@ -11,33 +11,33 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from ganforge.config.models import StandingConfig
+from ganforge.config.models import StandingStatisticsConfig
 from ganforge.errors import ConfigError
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
+from ganforge.layers.batchnorm import BatchNorm, moments, unbias
 
-# Far from the seeds of samples and metrics, whose images must not set their own statistics; not
-# farther, because torch's generator on the CPU looks at 32 bits, of which a request takes 8.
+# Far from the seeds of samples and metrics, whose images must not set their own statistics. No
+# farther, because torch's CPU generator uses 32 bits of a seed, and a request takes 8 of them.
 _FIRST_SEED = 1 << 23
 
 
 def generating_networks(
     architecture: Architecture[Any],
     averaged: Mapping[str, nn.Module],
-    config: StandingConfig | None,
+    config: StandingStatisticsConfig | None,
 ) -> dict[str, nn.Module]:
     """The networks that sample pictures, metrics and exports generate with.
 
     Args:
-        architecture: generates.
-        averaged: the averaged networks, in eval mode; they stay as they are.
+        architecture: generates images with them.
+        averaged: the averaged networks, in eval mode; not changed.
         config: how many batches to measure; None for the averaged networks themselves.
 
     Returns:
-        Copies with standing statistics, a function of the weights alone and so equal on all ranks,
-        or the averaged networks where there is no `config`.
+        Copies with standing statistics, or the averaged networks where `config` is None. The
+        statistics depend on the weights alone, so that all ranks get the same.
     """
     if config is None:
         return dict(averaged)
@@ -46,12 +46,12 @@ def generating_networks(
     return networks
 
 
-def check_standing(
+def check_standing_statistics(
     architecture: Architecture[Any],
     networks: Mapping[str, nn.Module],
-    config: StandingConfig | None,
+    config: StandingStatisticsConfig | None,
 ) -> None:
-    """Refuse standing statistics where there is nothing to measure, or no way to.
+    """Refuse standing statistics where they cannot be measured.
 
     Raises:
         ConfigError: the generating networks have no BatchNorm, or generate from data.
@@ -71,22 +71,22 @@ def check_standing(
         )
 
 
-def _norms(network: nn.Module) -> list[_BatchNorm]:
+def _norms(network: nn.Module) -> list[BatchNorm]:
     return [
         module
         for module in network.modules()
-        if isinstance(module, _BatchNorm) and module.running_mean is not None
+        if isinstance(module, BatchNorm) and module.running_mean is not None
     ]
 
 
-class _Moments:
-    """Mean over passes of one norm's batch statistics, while each pass is normalised by its own.
+class _MeanMoments:
+    """The mean over passes of one norm's batch statistics.
 
-    A hook before the norm and not its training mode: that may average over ranks, and not all of
-    them draw sample pictures.
+    Each pass is normalised by its own batch statistics. This is a hook, not the training mode of
+    the norm: that may average over ranks, and only rank 0 draws sample pictures.
     """
 
-    def __init__(self, norm: _BatchNorm) -> None:
+    def __init__(self, norm: BatchNorm) -> None:
         assert norm.running_mean is not None and norm.running_var is not None
         self.running = (norm.running_mean, norm.running_var)
         self.means = [torch.zeros_like(running) for running in self.running]
@@ -95,13 +95,13 @@ class _Moments:
 
     def _observe(self, norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0].float()
-        var, mean = torch.var_mean(x, dim=[0, *range(2, x.dim())], correction=0)
-        count = x.numel() / x.shape[1]
+        mean, var = moments(x)
         self.passes += 1
-        for running, found in zip(self.running, (mean, var), strict=True):
-            running.copy_(found)
-        for total, found in zip(self.means, (mean, var * (count / max(count - 1, 1))), strict=True):
-            total.lerp_(found, 1 / self.passes)
+        for running, value in zip(self.running, (mean, var), strict=True):
+            running.copy_(value)
+        batch = (mean, var * unbias(x.numel() / x.shape[1]))
+        for total, value in zip(self.means, batch, strict=True):
+            total.lerp_(value, 1 / self.passes)
 
     def finish(self) -> None:
         """Leave the means in the norm."""
@@ -115,10 +115,10 @@ class _Moments:
 def _measure(
     architecture: Architecture[Any],
     networks: Mapping[str, nn.Module],
-    config: StandingConfig,
+    config: StandingStatisticsConfig,
 ) -> None:
     device = next(next(iter(networks.values())).parameters()).device
-    found = [_Moments(norm) for network in networks.values() for norm in _norms(network)]
+    measured = [_MeanMoments(norm) for network in networks.values() for norm in _norms(network)]
     for index in range(config.batches):
         first = _FIRST_SEED + index * config.batch_size
         request = GenerateRequest(range(first, first + config.batch_size), device)
@@ -126,5 +126,5 @@ def _measure(
             request.label = request.random_label(architecture.spec.num_classes)
         with torch.autocast(device.type, enabled=False):
             architecture.generate(networks, request)
-    for moments in found:
-        moments.finish()
+    for norm_moments in measured:
+        norm_moments.finish()

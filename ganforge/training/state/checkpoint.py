@@ -1,4 +1,4 @@
-"""Checkpoints: one directory each, written whole or not at all, without pickle.
+"""Checkpoints: one directory each, written atomically, without pickle.
 
 In `checkpoints/nimg-000012800/`:
 
@@ -114,7 +114,7 @@ def load(folder: Path, *, with_tensors: bool = True) -> Checkpoint:
 
     Args:
         folder: its directory.
-        with_tensors: False reads counters and configuration only.
+        with_tensors: False reads only counters and configuration.
 
     Raises:
         CheckpointError: it is damaged, or of a newer format.
@@ -132,15 +132,15 @@ def load(folder: Path, *, with_tensors: bool = True) -> Checkpoint:
 
 
 def all_checkpoints(folder: Path) -> list[Path]:
-    """Complete-looking checkpoint directories in `folder`, oldest first."""
+    """The checkpoint directories in `folder`, oldest first, not verified."""
     return sorted(path for path in folder.glob("nimg-*") if path.is_dir())
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest undamaged checkpoint in `folder`; damaged ones are named in the log.
+    """The newest undamaged checkpoint in `folder`, or None; damaged ones are named in the log.
 
     Raises:
-        CheckpointError: there are checkpoints, and all are damaged.
+        CheckpointError: all checkpoints are damaged.
     """
     found = all_checkpoints(folder)
     for path in reversed(found):
@@ -159,7 +159,7 @@ def latest(folder: Path) -> Path | None:
 
 
 def prune(folder: Path, keep: int) -> None:
-    """Delete all but the newest `keep` checkpoints, and what a killed save left behind."""
+    """Delete all but the newest `keep` checkpoints, and the leftovers of killed saves."""
     for path in all_checkpoints(folder)[:-keep]:
         shutil.rmtree(path, ignore_errors=True)
     for path in folder.glob(".nimg-*.partial"):

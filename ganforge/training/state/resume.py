@@ -1,4 +1,4 @@
-"""Whether a run may go on from a checkpoint with this pipeline file, these images, this machine."""
+"""Checks whether a run may resume from a checkpoint: pipeline file, images and precision."""
 
 import logging
 from pathlib import Path
@@ -13,7 +13,7 @@ from ganforge.training.state.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
 
-# Changes of these change no image, loss or weight of the run.
+# These keys may change between launches: they do not shape the run beyond rounding.
 _HARMLESS = (
     "name",
     "description",
@@ -40,15 +40,16 @@ _HARMLESS = (
     "train.trackers",
     "train.health",
     "train.compile",
+    "train.cpu_optimizations",
     "train.precision",  # check_same_precision
 )
 
 
 def check_resumable(checkpoint: Checkpoint, config: PipelineConfig, where: Path) -> None:
-    """Refuse to go on when something that shapes the run has changed, and show what.
+    """Refuse to resume when a setting that shapes the run has changed, and show the change.
 
     Raises:
-        CheckpointError: it has.
+        CheckpointError: a setting has changed.
     """
     before = PipelineConfig.model_validate(yaml.safe_load(checkpoint.config))
     changes = [line for line in config_diff(before, config) if not _is_harmless(line, config)]
@@ -69,7 +70,7 @@ def check_resumable(checkpoint: Checkpoint, config: PipelineConfig, where: Path)
 
 
 def check_same_data(checkpoint: Checkpoint, digest: str, where: Path) -> None:
-    """Refuse to go on with other images.
+    """Refuse to resume with other images.
 
     Raises:
         CheckpointError: the content of the shards has changed.
@@ -86,16 +87,16 @@ def check_same_data(checkpoint: Checkpoint, digest: str, where: Path) -> None:
 def check_same_precision(
     checkpoint: Checkpoint, wanted: PrecisionChoice, here: Precision, where: Path
 ) -> None:
-    """Refuse to change the arithmetic of a run unless the pipeline file names the new one.
+    """Refuse to change the precision of a run unless the pipeline file names the new one.
 
     Args:
-        checkpoint: what the run goes on from.
+        checkpoint: the checkpoint to resume from.
         wanted: `train.precision`.
-        here: what that means on these machines.
+        here: the precision that `wanted` means on this hardware.
         where: the checkpoint's path, for messages.
 
     Raises:
-        CheckpointError: `auto` means another precision here than where the checkpoint was made.
+        CheckpointError: `auto` means another precision here than in the checkpoint.
     """
     before = checkpoint.state["precision"]
     if before == here:
@@ -104,15 +105,15 @@ def check_same_precision(
         raise CheckpointError(
             f"Checkpoint {where} was trained in {before}, and train.precision=auto is {here} on "
             f"this hardware. Resume with train.precision={here} to change over, or with "
-            f"train.precision={before} to go on as before, which may be slow here."
+            f"train.precision={before} to continue as before, which may be slow here."
         )
-    log.warning("Checkpoint %s was trained in %s; it goes on in %s.", where, before, here)
+    log.warning("Checkpoint %s was trained in %s; the run continues in %s.", where, before, here)
 
 
 def _is_harmless(line: str, config: PipelineConfig) -> bool:
     path = line.split(":", 1)[0]
     if path == "train.total_kimg":
-        # Training longer is common; it changes the past only of a schedule that ends there.
+        # Training longer is common. It changes the past only if the schedule ends at total_kimg.
         schedule = config.train.schedule
         return schedule.name == "constant" or schedule.decay_end_kimg is not None
     return any(path == known or path.startswith(f"{known}.") for known in _HARMLESS)

@@ -1,4 +1,4 @@
-"""One run at a time in a run directory."""
+"""The lock that allows one run at a time in a run directory."""
 
 import contextlib
 import errno
@@ -19,13 +19,13 @@ _UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 @contextlib.contextmanager
 def lock_run_dir(folder: Path) -> Iterator[None]:
-    """Hold a run directory, which is made, until the context or the process ends.
+    """Create a run directory and lock it until the context or the process ends.
 
-    A POSIX record lock: the kernel drops it when this process dies, however it dies, and forked
-    reader processes do not share it, unlike one of flock(2). The file stays, and means nothing.
+    This is a POSIX record lock: the kernel drops it when the process dies, and forked reader
+    processes do not share it, unlike a lock of flock(2). The lock file stays behind, unlocked.
 
     Raises:
-        ConfigError: another run holds it, or it cannot be written.
+        ConfigError: another run holds the lock, or the directory cannot be written.
     """
     descriptor = _open(folder)
     try:
@@ -63,5 +63,5 @@ def _acquire(descriptor: int, folder: Path) -> None:
         )
         return
     os.ftruncate(descriptor, 0)
-    with contextlib.suppress(OSError):  # a full disk: only who holds it will not be told
+    with contextlib.suppress(OSError):  # a full disk: the message then names no holder
         os.pwrite(descriptor, f"pid {os.getpid()}, host {socket.gethostname()}\n".encode(), 0)

@@ -47,6 +47,7 @@ class TrainingRun:
         slot_state: persistent tensors of each of this rank's slots.
         rollbacks: how often the health monitor went back; part of the seed.
         extra: JSON-ready state of other parts (health monitor).
+        last_log: the newest log record; empty before the first.
     """
 
     config: PipelineConfig
@@ -65,6 +66,7 @@ class TrainingRun:
     slot_state: list[dict[str, Tensor]] = field(default_factory=list)
     rollbacks: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
+    last_log: dict[str, float] = field(default_factory=dict)
 
     @property
     def spec(self) -> ImageSpec:

@@ -1,1 +1,1 @@
-"""What a run does from time to time: logs, pictures, checkpoints, health."""
+"""What a run does between steps: one task per file, and what the tasks are made of."""

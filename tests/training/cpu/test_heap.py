@@ -1,4 +1,4 @@
-"""What a step frees stays with the process, so that the next step takes it without page faults."""
+"""Freed memory stays in the process, so that the next step takes it without page faults."""
 
 import subprocess
 import sys
@@ -8,19 +8,18 @@ import torch
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the heap is glibc's on Linux"),
-    pytest.mark.skipif(torch.cuda.is_available(), reason="kept by runs on a CPU"),
+    pytest.mark.skipif(torch.cuda.is_available(), reason="only runs on a CPU keep it"),
 ]
 
-_ROUNDS = """
+ROUNDS = """
 import resource
 from pathlib import Path
-from ganforge.components import RunContext
-from ganforge.config import PipelineConfig
-from ganforge.stages.session import runtime_of
-if {keep}:
-    train = dict(trackers=[])
-    config = dict(name="heap", data=dict(shards="."), model=dict(architecture="dcgan"), train=train)
-    runtime_of(RunContext(PipelineConfig.model_validate(config), Path(".")))
+from ganforge.config.models import PipelineConfig
+from ganforge.interfaces.stage import RunContext
+from ganforge.pipeline.session import runtime_of
+train = dict(trackers=[], cpu_optimizations="{choice}")
+config = dict(name="heap", data=dict(shards="."), model=dict(architecture="dcgan"), train=train)
+runtime_of(RunContext(PipelineConfig.model_validate(config), Path(".")))
 def step():
     blocks = [bytearray(b"x") * (8 << 20) for _ in range(8)]
 for _ in range(3):
@@ -32,11 +31,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def _page_faults(keep: bool) -> int:
-    command = [sys.executable, "-c", _ROUNDS.format(keep=keep)]
+def page_faults(choice):
+    command = [sys.executable, "-c", ROUNDS.format(choice=choice)]
     return int(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def test_freed_blocks_are_used_again() -> None:
-    kept, default = _page_faults(True), _page_faults(False)
-    assert kept < 100 < 5000 < default
+def test_freed_blocks_are_used_again_unless_cpu_optimizations_are_off():
+    assert page_faults("auto") < 100 < 5000 < page_faults("off")

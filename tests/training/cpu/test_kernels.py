@@ -1,4 +1,4 @@
-"""Forms of torch's functions for training on a CPU: equal to them, and seen by every network."""
+"""CPU kernels equal torch's functions, and every network in training uses them."""
 
 from dataclasses import replace
 
@@ -10,14 +10,14 @@ from torch.testing import assert_close
 from training.toy import advance, toy_config, toy_run
 
 from ganforge.training import runtime
-from ganforge.training.cpu import kernels as forms
-from ganforge.training.cpu import small_grids
-from ganforge.training.cpu.kernels import Forms, batch_norm_by_image
+from ganforge.training.cpu import kernels, small_grids
+from ganforge.training.cpu.kernels import CpuKernels, batch_norm_by_image
 
 
-def active_forms():
+def replaced():
+    """The torch functions that are replaced here and now."""
     modes = torch.overrides._get_current_function_mode_stack()
-    return {func for mode in modes if isinstance(mode, Forms) for func in mode.forms}
+    return {func for mode in modes if isinstance(mode, CpuKernels) for func in mode.replacements}
 
 
 def draw(*shape, seed=0):
@@ -33,10 +33,10 @@ def test_batch_norm_by_image_equals_batch_norm_with_gradients_of_gradients(affin
     inputs = [x, weight.requires_grad_(), bias.requires_grad_()] if affine else [x]
     parameters = inputs[1:] or [None, None]
     results = []
-    for form in (functional.batch_norm, batch_norm_by_image):
+    for kernel in (functional.batch_norm, batch_norm_by_image):
         mean, var = draw(3, seed=5), draw(3, seed=6)
-        training = [True] if form is functional.batch_norm else []
-        y = form(x, mean, var, *parameters, *training, 0.3, 1e-4)
+        training = [True] if kernel is functional.batch_norm else []
+        y = kernel(x, mean, var, *parameters, *training, 0.3, 1e-4)
         grads = torch.autograd.grad((y**3 * probe).sum(), inputs, create_graph=True)
         second = torch.autograd.grad(grads[0].square().sum(), inputs, materialize_grads=True)
         results.append([y, mean, var, *grads, *second])
@@ -54,25 +54,25 @@ def test_batch_norm_by_image_keeps_bfloat16_and_is_exact_where_means_are_large()
 
 
 def taken_by_image(monkeypatch, module, x, *, is_compiled=True):
-    """Call the module within the forms: how many normalisations were by image, and the result."""
+    """Call the module with the kernels: the number of normalisations by image, and the result."""
     seen = []
     monkeypatch.setattr(
-        forms, "batch_norm_by_image", lambda *a: seen.append(a) or batch_norm_by_image(*a)
+        kernels, "batch_norm_by_image", lambda *a: seen.append(a) or batch_norm_by_image(*a)
     )
     torch.compiler.reset()
     call = torch.compile(module, backend="eager") if is_compiled else module
-    with Forms(matrix_units=False):
+    with CpuKernels(matrix_units=False):
         result = call(x)
     return len(seen), result
 
 
 def test_compiled_batches_are_normalised_by_image(monkeypatch):
-    x, plain, formed = draw(4, 3, 5, 5).float(), nn.BatchNorm2d(3), nn.BatchNorm2d(3)
-    num, found = taken_by_image(monkeypatch, formed, x)
+    x, plain, norm = draw(4, 3, 5, 5).float(), nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+    num, found = taken_by_image(monkeypatch, norm, x)
     assert num == 1
     assert_close(found, plain(x))
     for name, buffer in plain.named_buffers():
-        assert_close(formed.get_buffer(name), buffer, msg=name)
+        assert_close(norm.get_buffer(name), buffer, msg=name)
 
 
 @pytest.mark.parametrize(
@@ -101,18 +101,18 @@ def test_runtime_lays_images_side_by_side_with_matrix_units_in_bf16(monkeypatch,
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for precision, wanted in (("bf16", expected), ("fp32", False)):
         with runtime.Runtime(precision).training_forward():
-            assert (torch.conv2d in active_forms()) is wanted
-            assert functional.batch_norm in active_forms()
-        assert not active_forms()
+            assert (torch.conv2d in replaced()) is wanted
+            assert functional.batch_norm in replaced()
+        assert not replaced()
 
 
-def test_every_phase_of_a_step_uses_the_forms_and_generation_does_not():
+def test_every_phase_of_a_step_uses_the_kernels_and_generation_does_not():
     run = toy_run(toy_config())
     seen = []
 
     def noted(phase):
         def loss(nets, batch):
-            seen.append(bool(active_forms()))
+            seen.append(bool(replaced()))
             return phase.loss(nets, batch)
 
         return replace(phase, loss=loss)
@@ -121,4 +121,29 @@ def test_every_phase_of_a_step_uses_the_forms_and_generation_does_not():
     advance(run, 1)
     assert seen == [True, True]
     with run.runtime.autocast():
-        assert not active_forms()
+        assert not replaced()
+
+
+def test_runtime_without_cpu_kernels_leaves_torch_untouched_in_every_phase(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    run = toy_run(toy_config())
+    run.runtime = runtime.Runtime("fp32", cpu_kernels=False)
+    modes = []
+
+    def noted(phase):
+        def loss(nets, batch):
+            modes.append(torch.overrides._get_current_function_mode_stack())
+            return phase.loss(nets, batch)
+
+        return replace(phase, loss=loss)
+
+    run.phases = [noted(phase) for phase in run.phases]
+    advance(run, 1)
+    assert modes == [[], []]
+
+
+def test_description_names_every_replaced_function():
+    assert CpuKernels(matrix_units=False).description == "faster kernels for batch_norm"
+    names = ("conv2d", "conv_transpose2d", "relu", "leaky_relu")
+    description = CpuKernels(matrix_units=True).description
+    assert all(name in description for name in names)

@@ -1,4 +1,4 @@
-"""Small images side by side: equal to torch's convolutions, and only where they are faster."""
+"""Convolutions of small grids equal torch's, and take over only where they are faster."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from ganforge.training.cpu import small_grids
-from ganforge.training.cpu.kernels import Forms
+from ganforge.training.cpu.kernels import CpuKernels
 from ganforge.training.cpu.small_grids import conv2d_side_by_side, conv_transpose2d_side_by_side
 
 SIZES = list(itertools.product((3, 4), (2, 5, 8), (1, 2, 3, 4, 5), (1, 2, 3), (0, 1, 2)))
@@ -60,12 +60,12 @@ def test_side_by_side_has_gradients_of_gradients():
 def laid_side_by_side(monkeypatch, layer, x, *, dtype=torch.bfloat16):
     """Whether the context lays the images of `x` side by side for a layer under autocast."""
     seen = []
-    laid_out = small_grids._laid_out
-    monkeypatch.setattr(small_grids, "_laid_out", lambda *a: seen.append(a) or laid_out(*a))
+    side_by_side = small_grids._side_by_side
+    monkeypatch.setattr(small_grids, "_side_by_side", lambda *a: seen.append(a) or side_by_side(*a))
     enabled = dtype == torch.bfloat16
     with torch.autocast("cpu", torch.bfloat16, enabled=enabled), torch.no_grad():
         expected = layer(x)
-        with Forms(matrix_units=True):
+        with CpuKernels(matrix_units=True):
             found = layer(x)
     assert_close(found, expected, atol=0.02, rtol=0.02)
     return bool(seen)
@@ -102,7 +102,7 @@ def test_small_grids_leaves_single_images_and_float32_alone(monkeypatch):
 def test_small_grids_is_seen_by_compiled_networks():
     layer, x = nn.Conv2d(128, 128, 3, padding=1), torch.randn(3, 128, 4, 4)
     counted = torch.compile(layer, backend="eager")
-    with torch.autocast("cpu", torch.bfloat16), Forms(matrix_units=True):
+    with torch.autocast("cpu", torch.bfloat16), CpuKernels(matrix_units=True):
         assert_close(counted(x), layer(x), atol=0, rtol=0)
 
 
@@ -112,7 +112,7 @@ def test_rectifiers_of_small_grids_are_the_same_function(rectify, side):
     x = torch.randn(2, 3, side, side).requires_grad_()
     probe = torch.randn(2, 3, side, side)
     compiled = torch.compile(lambda x: rectify(x * 2), backend="aot_eager")
-    with Forms(matrix_units=True):
+    with CpuKernels(matrix_units=True):
         found = compiled(x)
     expected = rectify(x * 2)
     assert_close(found, expected)
@@ -129,7 +129,7 @@ def test_rectifiers_of_small_grids_keep_no_mask(side, masks):
     compiled = torch.compile(rectified, backend="aot_eager_decomp_partition")
     x = torch.randn(2, 3, side, side).requires_grad_()
     with (
-        Forms(matrix_units=True),
+        CpuKernels(matrix_units=True),
         torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t),
     ):
         compiled(x)

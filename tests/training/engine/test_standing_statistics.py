@@ -6,19 +6,21 @@ import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
-from training.toy import SPEC, advance, toy_config, toy_run, weights
+from training.toy import advance, toy_config, toy_run, weights
 
-from ganforge.config.models import StandingConfig, StrictModel
+from ganforge.config.models import StandingStatisticsConfig, StrictModel
 from ganforge.errors import ConfigError
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.layers import sync_batchnorm
-from ganforge.training.engine.ema import Ema
-from ganforge.training.engine.standing_statistics import check_standing, generating_networks
-from ganforge.training.tasks.samples import run_networks, sample_images
+from ganforge.training.engine.standing_statistics import (
+    check_standing_statistics,
+    generating_networks,
+)
+from ganforge.training.tasks.pictures import run_networks, sample_images
 
-STANDING = StandingConfig(batches=3, batch_size=8)
+STANDING = StandingStatisticsConfig(batches=3, batch_size=8)
 FIRST = 1 << 23
 
 
@@ -89,7 +91,7 @@ def test_standing_statistics_are_the_means_over_batches_of_fresh_latents(num_cla
 
 def test_standing_statistics_approach_those_of_the_latents():
     architecture, networks, spec = built()
-    wide = StandingConfig(batches=20, batch_size=200)
+    wide = StandingStatisticsConfig(batches=20, batch_size=200)
     norm = generating_networks(architecture, networks, spec, wide)["generator"].norm
     assert_close(norm.running_mean, torch.ones(4), atol=0.12, rtol=0)
     assert_close(norm.running_var, torch.full((4,), 4.0), atol=0.4, rtol=0)
@@ -164,31 +166,5 @@ def test_standing_statistics_of_what_needs_data_are_refused(translates, text_dim
     architecture.translates = translates
     spec = ImageSpec(1, 1, 3, text_dim=text_dim)
     with pytest.raises(ConfigError, match=f"'draw' generates from {needs}.*Remove it"):
-        check_standing(architecture, networks, spec, STANDING)
-    check_standing(architecture, networks, spec, None)
-
-
-def test_ema_averages_batch_statistics_and_copies_other_buffers():
-    live = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2))
-    live[1].register_buffer("vector", torch.zeros(2))
-    ema = Ema({"g": live}, ["g"], halflife_kimg=1.0, rampup=None)
-    live[0].running_mean.fill_(8.0)
-    live[0].running_var.fill_(3.0)
-    live[0].weight.data.fill_(5.0)
-    live[0].num_batches_tracked.fill_(7)
-    live[1].vector.fill_(4.0)
-    ema.update(1000, 1000)  # one half-life
-    averaged = ema.networks["g"]
-    assert_close(averaged[0].running_mean, torch.full((2,), 4.0))
-    assert_close(averaged[0].running_var, torch.full((2,), 2.0))
-    assert_close(averaged[0].weight.data, torch.full((2,), 3.0))
-    assert averaged[0].num_batches_tracked == 7
-    assert torch.equal(averaged[1].vector, live[1].vector)
-
-
-def test_ema_of_the_toy_follows_its_statistics_without_a_lag_at_first():
-    run = toy_run(toy_config({"ema_halflife_kimg": 0}))
-    advance(run, 1)
-    live, averaged = run.nets.eager("generator"), run.ema.networks["generator"]
-    assert torch.equal(live.layers[1].running_mean, averaged.layers[1].running_mean)
-    assert SPEC.num_classes == 0
+        check_standing_statistics(architecture, networks, spec, STANDING)
+    check_standing_statistics(architecture, networks, spec, None)

@@ -8,7 +8,6 @@ from training.toy import advance, toy_config, toy_run, weights
 from ganforge.errors import CheckpointError
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.checkpoint import Checkpoint
-from ganforge.training.state.resume import check_resumable, check_same_data
 
 EVERYTHING = {
     "train": {"slots": 2, "schedule": {"name": "cosine"}},
@@ -117,35 +116,3 @@ def test_prune_keeps_the_newest_and_removes_what_a_kill_left(tmp_path):
     (tmp_path / ".nimg-000000004.partial").mkdir()
     checkpoints.prune(tmp_path, keep=2)
     assert sorted(os.listdir(tmp_path)) == ["nimg-000000002", "nimg-000000003"]
-
-
-def test_check_resumable_shows_each_change_that_matters(saved):
-    run, path = saved
-    checkpoint = checkpoints.load(path)
-    check_resumable(checkpoint, run.config, path)
-    same = toy_config(**EVERYTHING, evaluate={"num_images": 7})
-    check_resumable(checkpoint, same, path)
-    changed = toy_config(**{**EVERYTHING, "train": {"slots": 2, "batch_size": 32, "seed": 1}})
-    with pytest.raises(CheckpointError) as caught:
-        check_resumable(checkpoint, changed, path)
-    assert "train.batch_size: 16 -> 32" in str(caught.value)
-    assert "train.seed: 0 -> 1" in str(caught.value)
-    assert "another name" in str(caught.value)
-
-
-def test_check_resumable_lets_a_constant_schedule_train_longer(saved):
-    run, path = saved
-    checkpoint = checkpoints.load(path)
-    longer = {**EVERYTHING, "train": {**EVERYTHING["train"], "total_kimg": 9}}
-    with pytest.raises(CheckpointError, match="train.total_kimg"):  # cosine ends there
-        check_resumable(checkpoint, toy_config(**longer), path)
-
-
-def test_check_resumable_refuses_other_data_and_slots(saved):
-    run, path = saved
-    checkpoint = checkpoints.load(path)
-    with pytest.raises(CheckpointError, match="shards have changed since.*Restore them"):
-        check_same_data(checkpoint, "f" * 64, path)
-    config = toy_config(**{**EVERYTHING, "train": {**EVERYTHING["train"], "slots": 4}})
-    with pytest.raises(CheckpointError, match="train.slots is 4, but .* has 2 slots"):
-        check_resumable(checkpoint, config, path)

@@ -1,4 +1,4 @@
-"""N steps equal k steps, kill -9, resume and the rest: bit for bit, as a user would do it."""
+"""A killed run resumes bit for bit, and only with the settings and images that it had."""
 
 import json
 import os
@@ -11,6 +11,15 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from training.toy import toy_config, toy_run
+
+from ganforge.errors import CheckpointError
+from ganforge.training.state.checkpoint import Checkpoint
+from ganforge.training.state.resume import (
+    check_resumable,
+    check_same_data,
+    check_same_precision,
+)
 
 LAST = "checkpoints/nimg-000000120"
 MODELS = {
@@ -126,3 +135,71 @@ def test_kill_and_resume_equals_an_uninterrupted_run(images, model):
 
 def logged(run_dir):
     return [json.loads(line)["nimg"] for line in (run_dir / "log.jsonl").read_text().splitlines()]
+
+
+TRAIN = {"slots": 2, "schedule": {"name": "cosine"}}
+
+
+def started(**train):
+    run = toy_run(toy_config({**TRAIN, **train}))
+    run.data_digest = "0" * 64
+    return run, run.snapshot()
+
+
+def test_check_resumable_shows_each_change_that_matters(tmp_path):
+    run, checkpoint = started()
+    check_resumable(checkpoint, run.config, tmp_path)
+    changed = toy_config({**TRAIN, "batch_size": 32, "seed": 1})
+    with pytest.raises(CheckpointError) as caught:
+        check_resumable(checkpoint, changed, tmp_path)
+    assert "train.batch_size: 16 -> 32" in str(caught.value)
+    assert "train.seed: 0 -> 1" in str(caught.value)
+    assert "another name" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"evaluate": {"num_images": 7}},
+        {"train": {**TRAIN, "compile": True}},
+        {"train": {**TRAIN, "cpu_optimizations": "off"}},
+        {"train": {**TRAIN, "health": {"rollback": True}}},
+        {"train": {**TRAIN, "standing_statistics": {"batches": 2}}},
+    ],
+)
+def test_check_resumable_allows_what_does_not_shape_the_run(tmp_path, change):
+    _, checkpoint = started()
+    check_resumable(checkpoint, toy_config(**{"train": TRAIN, **change}), tmp_path)
+
+
+def test_check_resumable_allows_longer_training_unless_the_schedule_ends_with_it(tmp_path):
+    _, checkpoint = started()
+    with pytest.raises(CheckpointError, match="train.total_kimg"):
+        check_resumable(checkpoint, toy_config({**TRAIN, "total_kimg": 9}), tmp_path)
+    for schedule in ({"name": "constant"}, {"name": "cosine", "decay_end_kimg": 1}):
+        _, checkpoint = started(schedule=schedule)
+        longer = toy_config({**TRAIN, "schedule": schedule, "total_kimg": 9})
+        check_resumable(checkpoint, longer, tmp_path)
+
+
+def test_check_resumable_refuses_another_number_of_slots(tmp_path):
+    _, checkpoint = started()
+    with pytest.raises(CheckpointError, match="train.slots is 4, but .* has 2 slots"):
+        check_resumable(checkpoint, toy_config({**TRAIN, "slots": 4}), tmp_path)
+
+
+def test_check_same_data_refuses_other_images(tmp_path):
+    _, checkpoint = started()
+    check_same_data(checkpoint, "0" * 64, tmp_path)
+    with pytest.raises(CheckpointError, match="shards have changed since.*Restore them"):
+        check_same_data(checkpoint, "f" * 64, tmp_path)
+
+
+def test_check_same_precision_wants_a_new_precision_by_name(tmp_path, caplog):
+    saved = Checkpoint(state={"precision": "bf16"})
+    check_same_precision(saved, "auto", "bf16", tmp_path)
+    with pytest.raises(CheckpointError, match="trained in bf16.*precision=fp32 to change over"):
+        check_same_precision(saved, "auto", "fp32", tmp_path)
+    assert not caplog.records
+    check_same_precision(saved, "fp32", "fp32", tmp_path)
+    assert "trained in bf16; the run continues in fp32" in caplog.text

@@ -16,7 +16,7 @@ from ganforge.training.state.run_lock import LOCK_NAME, lock_run_dir
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from ganforge.training.run_lock import lock_run_dir
+from ganforge.training.state.run_lock import lock_run_dir
 with lock_run_dir(Path(sys.argv[1])):
     child = os.fork()
     if child:

@@ -1,64 +1,16 @@
-"""What a run tells people: log.jsonl, trackers, a progress bar or plain lines."""
+"""The progress of a run on the terminal: a bar, or plain lines where there is no terminal."""
 
-import contextlib
-import json
 import logging
-import math
-import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ganforge.io.atomic import naming, write_text
-
 log = logging.getLogger(__name__)
 
 
-class JsonLines:
-    """An append-only file of JSON records that knows how to go back to a checkpoint."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def append(self, record: Mapping[str, object]) -> None:
-        """Write one record as one line, on a new one after what a kill cut short."""
-        with naming(self.path), self.path.open("a+b") as file:
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":
-                    file.write(b"\n")
-            file.write((json.dumps(_finite(record)) + "\n").encode())
-
-    def read(self) -> list[dict[str, Any]]:
-        """All whole records, oldest first; none when there is no file."""
-        if not self.path.exists():
-            return []
-        records = []
-        for line in self.path.read_text().splitlines():
-            with contextlib.suppress(ValueError):  # a line cut short by a kill
-                records.append(json.loads(line))
-        return records
-
-    def drop_after(self, nimg: int) -> None:
-        """Remove the records of images that a resumed run will see again."""
-        if not self.path.exists():
-            return
-        kept = [record for record in self.read() if record.get("nimg", 0) <= nimg]
-        write_text(self.path, "".join(f"{json.dumps(record)}\n" for record in kept))
-
-
-def _finite(record: Mapping[str, object]) -> dict[str, object]:
-    # JSON has no NaN; a reader should not choke on a diverged run.
-    return {
-        k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()
-    }
-
-
 def describe(record: Mapping[str, float]) -> str:
-    """Speed and losses of a log record, for one line."""
+    """Speed and losses of a log record, in one line."""
     losses = [
         f"{name.removeprefix('loss/').removesuffix('/adversarial')} {value:.3f}"
         for name, value in record.items()
@@ -68,7 +20,12 @@ def describe(record: Mapping[str, float]) -> str:
 
 
 class Display:
-    """A progress bar on a terminal; elsewhere one log line per record."""
+    """A progress bar on a terminal; elsewhere one log line per record.
+
+    Args:
+        total_kimg: length of the run.
+        enabled: False on ranks that show nothing.
+    """
 
     def __init__(self, total_kimg: float, enabled: bool) -> None:
         self._total = total_kimg
@@ -96,7 +53,7 @@ class Display:
             self._progress.stop()
 
     def update(self, kimg: float, record: Mapping[str, float] | None = None) -> None:
-        """Show progress, and the latest record when there is a new one."""
+        """Show the progress, and the latest record where there is a new one."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=kimg)
             if record is not None:

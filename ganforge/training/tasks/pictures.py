@@ -1,4 +1,4 @@
-"""Pictures of a run: fixed seeds or fixed source images through the averaged networks."""
+"""Sample pictures: the averaged networks at fixed seeds or on fixed source images."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +32,7 @@ def generate(
 
 
 def grid_labels(count: int, columns: int, num_classes: int, device: torch.device) -> Tensor | None:
-    """One class per column, so that classes can be compared: [count, num_classes] one-hot."""
+    """One-hot labels [count, num_classes], one class per column; None without classes."""
     if num_classes == 0:
         return None
     index = torch.arange(count, device=device) % columns % num_classes
@@ -49,11 +49,11 @@ def seed_images(
     """Images [rows * columns, C, H, W] of the fixed seeds 0, 1, ..., row by row.
 
     Args:
-        architecture: makes images from noise.
+        architecture: generates images from noise.
         networks: its networks in eval mode, on `device`.
         grid: rows and columns; with classes, each column shows one.
         device: where the networks are.
-        fixed: real samples, whose attributes and captions are drawn in turn.
+        fixed: real samples, whose attributes and captions are used in turn.
     """
     count = grid[0] * grid[1]
     labels = grid_labels(count, grid[1], architecture.spec.num_classes, device)
@@ -71,13 +71,13 @@ def seed_images(
 
 
 def run_networks(run: TrainingRun) -> dict[str, nn.Module]:
-    """The networks that a run generates with at this step."""
+    """The networks with which a run generates at this step."""
     config = run.config.train.standing_statistics
     return generating_networks(run.architecture, run.ema.networks, config)
 
 
 def sample_images(run: TrainingRun, fixed: Batch | None = None) -> Tensor:
-    """The sample grid's images [N, C, H, W] of a noise-to-image run."""
+    """The images [N, C, H, W] of the sample grid of a noise-to-image run."""
     grid, device = run.config.train.sample_grid, run.runtime.device
     with run.runtime.autocast():
         return seed_images(run.architecture, run_networks(run), grid, device, fixed)
@@ -86,7 +86,7 @@ def sample_images(run: TrainingRun, fixed: Batch | None = None) -> Tensor:
 def translate_images(run: TrainingRun, batch: Batch, direction: str) -> tuple[Tensor, Tensor]:
     """Fixed images of one domain and their translations, each [N, C, H, W].
 
-    Of frame sequences, the last frames: those that follow the longest past.
+    Frame sequences give their last frames, which depend on all others.
     """
     source = batch[direction.split("_to_")[0]]
     networks, outputs = run_networks(run), []
@@ -110,11 +110,11 @@ def last_frame(img: Tensor) -> Tensor:
 def sample_grid(run: TrainingRun, fixed: Batch | None) -> tuple[Image.Image, Tensor]:
     """The sample picture, and the generated images in it.
 
-    Translations show each input above its output, direction by direction.
+    Translations show each source above its output, one direction after the other.
 
     Args:
         run: the run.
-        fixed: real samples: images to translate, attributes and captions to draw.
+        fixed: real samples, which give images to translate, attributes and captions.
     """
     rows, columns = run.config.train.sample_grid
     if not run.architecture.translates or fixed is None:

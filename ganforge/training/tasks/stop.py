@@ -1,0 +1,83 @@
+"""The tasks that end a run early: a limit on training time, and signals."""
+
+import logging
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from types import FrameType
+
+from ganforge.training.engine.loop import StopTraining
+from ganforge.training.state.run_state import TrainingRun, is_out_of_time
+from ganforge.training.tasks.checkpoint import CheckpointTask
+from ganforge.training.tasks.due import due_every
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class BudgetTask:
+    """Counts training time against `train.max_minutes`.
+
+    It comes first, so that the other tasks see that the run is finished.
+    """
+
+    _since: float = field(default_factory=time.monotonic)
+
+    def due(self, run: TrainingRun) -> bool:
+        """With the log, where ranks synchronise anyway."""
+        return run.config.train.max_minutes is not None and due_every(
+            run, run.config.train.log_every_kimg
+        )
+
+    def run(self, run: TrainingRun) -> None:
+        """Add the time since the last call, as rank 0 measures it."""
+        now = time.monotonic()
+        spent = float(run.extra.get("train_sec", 0.0)) + now - self._since
+        self._since = now
+        run.extra["train_sec"] = run.runtime.broadcast_object(spent)
+        if is_out_of_time(run.config, run.extra):
+            log.info("train.max_minutes is used up at %.1f kimg.", run.progress.kimg)
+
+
+@dataclass
+class StopTask:
+    """Turns SIGTERM, SIGINT and SIGUSR1 into a checkpoint and a clean end, on all ranks.
+
+    Slurm sends such a signal before a time limit; the same command resumes the run.
+    """
+
+    save: CheckpointTask
+    received: int | None = None
+
+    def __enter__(self) -> "StopTask":
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+                self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:  # the second signal ends the process at once
+            signal.signal(number, self._before[signal.Signals(number)])
+            signal.raise_signal(number)
+        self.received = number
+        log.warning(
+            "%s: will save a checkpoint and stop at the next log step. Send it again to stop now.",
+            signal.Signals(number).name,
+        )
+
+    def due(self, run: TrainingRun) -> bool:
+        """With the log, where ranks synchronise anyway."""
+        return due_every(run, run.config.train.log_every_kimg)
+
+    def run(self, run: TrainingRun) -> None:
+        """Stop if any rank has received a signal."""
+        if run.is_finished or not run.runtime.any_rank(self.received is not None):
+            return
+        self.save.run(run)
+        raise StopTraining("a signal was received. Run the same command to resume.")

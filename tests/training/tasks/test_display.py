@@ -1,0 +1,48 @@
+"""Progress is shown as a bar on a terminal, else as plain lines, and by rank 0 only."""
+
+import io
+
+import pytest
+
+from ganforge.training.tasks import display as module
+from ganforge.training.tasks.display import Display, describe
+
+RECORD = {"img_per_sec": 200.4, "loss/generator/adversarial": 0.7, "loss/generator/r1": 0.05}
+
+
+def test_describe_shows_speed_and_short_names_of_losses():
+    line = describe({**RECORD, "lr/generator": 1.0})
+    assert line == "200 img/s  generator 0.700  generator/r1 0.050"
+
+
+def test_display_without_a_terminal_logs_a_line_with_the_time_left(caplog):
+    caplog.set_level("INFO")
+    with Display(26.0, enabled=True) as display:
+        display.update(1.5)
+        display.update(1.5, RECORD)
+    (line,) = caplog.messages
+    assert line.startswith("1.5/26 kimg  ETA 2:02  200 img/s")
+
+
+def test_display_of_other_ranks_shows_nothing(caplog):
+    caplog.set_level("INFO")
+    with Display(26.0, enabled=False) as display:
+        display.update(1.5, RECORD)
+    assert not caplog.messages
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    screen, console = io.StringIO(), module.Console
+    monkeypatch.setattr(
+        module, "Console", lambda stderr: console(file=screen, force_terminal=True, width=120)
+    )
+    return screen
+
+
+def test_display_on_a_terminal_draws_a_bar_and_logs_no_line(terminal, caplog):
+    caplog.set_level("INFO")
+    with Display(26.0, enabled=True) as display:
+        display.update(13.0, RECORD)
+    assert "13.0/26 kimg" in terminal.getvalue() and "200 img/s" in terminal.getvalue()
+    assert not caplog.messages

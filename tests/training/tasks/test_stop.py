@@ -1,0 +1,65 @@
+"""Signals and the limit on training time end a run cleanly."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from ganforge.training.engine.loop import StopTraining
+from ganforge.training.state import checkpoint as checkpoints
+from ganforge.training.tasks import stop
+from ganforge.training.tasks.checkpoint import CheckpointTask
+from ganforge.training.tasks.stop import BudgetTask, StopTask
+
+
+def test_budget_task_is_due_only_with_a_limit(make_run):
+    for limit, expected in ((None, False), (1.0, True)):
+        run = make_run(max_minutes=limit, log_every_kimg=0.016)
+        run.progress.advance(16)
+        assert BudgetTask().due(run) is expected
+
+
+def test_budget_task_adds_time_over_launches_until_the_run_is_finished(
+    make_run, monkeypatch, caplog
+):
+    caplog.set_level("INFO")
+    run, task = make_run(max_minutes=1.0), BudgetTask()
+    run.extra["train_sec"] = 25.0  # of an earlier launch
+    now = time.monotonic()
+    for seconds, spent in ((20, 45.0), (40, 65.0)):
+        assert not run.is_finished
+        monkeypatch.setattr(stop.time, "monotonic", lambda seconds=seconds: now + seconds)
+        task.run(run)
+        assert run.extra["train_sec"] == pytest.approx(spent, abs=1.0)
+    assert run.is_finished
+    assert "train.max_minutes is used up at 0.0 kimg." in caplog.messages
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_stop_task_saves_and_stops_after_a_signal(make_run, tmp_path, caplog, number):
+    run = make_run()
+    with StopTask(CheckpointTask(tmp_path)) as task:
+        task.run(run)  # nothing has happened
+        os.kill(os.getpid(), number)
+        assert signal.Signals(number).name in caplog.text
+        with pytest.raises(StopTraining, match="Run the same command to resume"):
+            task.run(run)
+    assert len(checkpoints.all_checkpoints(tmp_path)) == 1
+
+
+def test_stop_task_ends_at_once_at_the_second_signal_and_restores_the_handlers(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), StopTask(CheckpointTask(tmp_path)):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_stop_task_lets_a_finished_run_end_by_itself(make_run, tmp_path):
+    run = make_run(total_kimg=0.016)
+    run.progress.advance(16)
+    task = StopTask(CheckpointTask(tmp_path), received=signal.SIGTERM)
+    assert task.due(run)
+    task.run(run)
+    assert not checkpoints.all_checkpoints(tmp_path)
