@@ -21,12 +21,10 @@ def generated():
     return load_generator().generated()
 
 
-@pytest.mark.parametrize(
-    "page", ["docs/cli.md", "docs/pipeline-file.md", "docs/writing-plugins.md", "README.md"]
-)
+@pytest.mark.parametrize("page", ["cli.md", "pipeline-file.md", "writing-plugins.md"])
 def test_generated_page_is_up_to_date(generated, page):
-    message = f"{page} is out of date: run `python docs/generate.py` and commit the result"
-    assert (ROOT / page).read_text() == generated[ROOT / page], message
+    message = f"docs/{page} is out of date: run `python docs/generate.py` and commit the result"
+    assert (ROOT / "docs" / page).read_text() == generated[ROOT / "docs" / page], message
 
 
 def test_generated_blocks_hold_every_example():
