@@ -125,3 +125,39 @@ def test_filled_keeps_what_stands_outside_the_markers():
     text = results.filled(page)
     assert text.startswith("before\n<!-- data: machines -->\n| Machine |")
     assert text.endswith("|\n<!-- end -->\nafter\n") and "old" not in text
+
+
+def test_ablation_table_shows_only_measured_columns():
+    group = {"title": "T", "text": "Why.", "command": "run\n", "rows": [{"change": "a", "kimg": 1}]}
+    text = results.ablations({"ablations": [group]})
+    assert "| Run | kimg |\n" in text and "Seeds" not in text
+    assert text.startswith("## T\n\nWhy.\n") and text.endswith("```sh\nrun\n```\n")
+
+
+def test_models_table_has_one_line_a_model_with_medians():
+    task = {"columns": {"distance": "Distance"}, "references": [{"name": "real", "distance": 0.1}]}
+    rows = models([3.0, 2.0, 4.0], 1.5)
+    lines = results.models_table({"tasks": {"class": task}, "models": rows}, "class").splitlines()
+    assert len(lines) == 2 + len(rows) + 1
+    assert "<1.5>" in lines[2] and "| 3.0 |" in lines[3] and lines[4].startswith("| *real* |")
+
+
+def test_seeds_table_falls_back_to_the_hardware():
+    row = models(2.0)[0] | {"hardware": "A, 1 core"}
+    data = {"tasks": {"class": {"columns": {"distance": "Distance"}}}, "models": [row]}
+    assert "A, 1 core" in results.seeds_table(data)
+    assert "elsewhere" in results.seeds_table(data | {"models": [row | {"where": "elsewhere"}]})
+
+
+def test_model_without_picture_has_an_empty_cell():
+    assert results.samples_link({"picture": None}) == ""
+
+
+def test_benchmark_row_of_the_wrong_length_is_an_error():
+    entry = {"columns": {"a": "A", "b": "B"}, "rows": [[1]], "command": "run\n"}
+    with pytest.raises(ValueError, match="zip"):
+        results.benchmark_tables({"speed": entry})
+
+
+def test_strips_have_one_height():
+    assert {results.strip(model).height for model in PICTURED} == {64}
