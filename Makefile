@@ -13,7 +13,7 @@ quickstart: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy docs/examples docs/generate.py
+	$(BIN)/mypy docs/examples docs/generate.py docs/results.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 

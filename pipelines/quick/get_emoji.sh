@@ -20,8 +20,8 @@ for vendor in google twitter; do
     count=$(find "$images" -name '*.png' | wc -l)
     echo "$images: $count images"
 done
-cat <<'LICENCES'
-Licences of the images (the packages' own MIT licence covers their code only):
+cat <<'LICENSES'
+Licenses of the images (the packages' own MIT license covers their code only):
   google:  Noto Emoji by Google, Apache License 2.0
   twitter: Twemoji by Twitter and contributors, CC-BY 4.0 (name them where you publish results)
-LICENCES
+LICENSES

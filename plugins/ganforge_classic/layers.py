@@ -1,4 +1,4 @@
-"""What the fully connected GANs share. Source: Goodfellow et al. 2013 (maxout), arXiv:1302.4389."""
+"""Layers of the fully connected GANs. Source: Goodfellow et al. 2013 (maxout), arXiv:1302.4389."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from ganforge.api import GenerateRequest, ImageSpec
 
 
 class Maxout(nn.Module):
-    """Each unit is the largest of several linear functions.
+    """Each unit is the maximum of several linear functions.
 
     Args:
         in_features: size of the input rows.
@@ -31,12 +31,12 @@ class Maxout(nn.Module):
 
 
 def num_values(spec: ImageSpec) -> int:
-    """Numbers in one image."""
+    """Number of values in one image."""
     return spec.channels * spec.height * spec.width
 
 
 def relu_stack(sizes: Sequence[int], dropout: float = 0.0) -> nn.Sequential:
-    """Linear layers of these sizes, each followed by ReLU and, if any, dropout."""
+    """Linear layers of these sizes, each followed by ReLU and, if `dropout` > 0, dropout."""
     layers: list[nn.Module] = []
     for before, after in zip(sizes[:-1], sizes[1:], strict=True):
         layers += [nn.Linear(before, after), nn.ReLU()]

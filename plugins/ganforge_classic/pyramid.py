@@ -10,12 +10,12 @@ from torch.nn import functional
 
 
 def shrink(img: Tensor) -> Tensor:
-    """Blur and halve: [N, C, H, W] -> [N, C, H / 2, W / 2], the mean of each 2x2 block."""
+    """Downsample by two: [N, C, H, W] -> [N, C, H / 2, W / 2], the mean of each 2x2 block."""
     return functional.avg_pool2d(img, 2)
 
 
 def enlarge(img: Tensor) -> Tensor:
-    """Double and smooth: [N, C, H, W] -> [N, C, 2 H, 2 W], bilinear."""
+    """Upsample by two: [N, C, H, W] -> [N, C, 2 H, 2 W], bilinear."""
     return functional.interpolate(img, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
@@ -33,7 +33,7 @@ def gaussian_pyramid(img: Tensor, num_levels: int) -> list[Tensor]:
 
 
 def laplacian_pyramid(img: Tensor, num_levels: int) -> list[Tensor]:
-    """The coarsest image, then what each level adds to the enlarged one before it.
+    """The coarsest image, then the difference of each level from the upsampled one before it.
 
     Args:
         img: [N, C, H, W], sides divisible by 2 ** (num_levels - 1).
@@ -47,7 +47,7 @@ def laplacian_pyramid(img: Tensor, num_levels: int) -> list[Tensor]:
 
 
 def reconstruct(bands: Sequence[Tensor]) -> Tensor:
-    """The image [N, C, H, W] of which these are the `laplacian_pyramid`.
+    """The image [N, C, H, W] with this `laplacian_pyramid`.
 
     Source: Denton et al. 2015, arXiv:1506.05751, Eq. 5.
     """

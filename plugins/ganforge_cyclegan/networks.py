@@ -1,6 +1,6 @@
 """The networks of CycleGAN: a residual translator and the PatchGAN discriminator.
 
-Both are fully convolutional and normalise each image by itself, so a batch of N images gives the
+Both are fully convolutional and normalize each image separately, so a batch of N images gives the
 same numbers as N batches of one. The layer names c7s1-64, d128, R256, u128 are the paper's.
 Source: Zhu et al. 2017, arXiv:1703.10593, section 4 and appendix 7.2.
 """
@@ -14,7 +14,7 @@ LEAKY_SLOPE = 0.2
 
 
 class InstanceNorm(nn.Module):
-    """Normalise each channel of each image to mean 0 and variance 1, without learned scale.
+    """Normalize each channel of each image to mean 0 and variance 1, without learned scale.
 
     Written with plain reductions: torch's own op copies a channels_last tensor to the other
     layout and back, and this form lets the compiler fuse it with the activation that follows.
@@ -31,7 +31,7 @@ class InstanceNorm(nn.Module):
 
 
 class ReflectionPad(nn.Module):
-    """Mirror `pad` rows and columns at each border, without repeating the edge itself."""
+    """Mirror `pad` rows and columns at each border, without repeating the edge."""
 
     def __init__(self, pad: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def _up_norm_relu(in_channels: int, out_channels: int) -> list[nn.Module]:
 
 
 class ResidualBlock(nn.Module):
-    """R256: two reflection-padded 3x3 convolutions round which the input is added."""
+    """R256: two reflection-padded 3x3 convolutions with a skip connection."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Translator(nn.Module):
             ReflectionPad(3),
             nn.Conv2d(width, out_channels, 7),
         )
-        self.apply(_initialise)
+        self.apply(_initialize)
 
     def forward(self, img: Tensor) -> Tensor:
         """[N, in_channels, H, W] in [-1, 1] -> float32 [N, out_channels, H, W] in [-1, 1]."""
@@ -100,9 +100,9 @@ class Translator(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """C64-C128-C256-C512 and a one-channel output: a logit per overlapping patch.
+    """C64-C128-C256-C512 and a one-channel output: one logit per overlapping patch.
 
-    With three strided layers, each logit sees 70 x 70 pixels.
+    With three layers, the receptive field of a logit is 70 x 70 pixels.
     """
 
     def __init__(self, channels: int, width: int, num_layers: int) -> None:
@@ -121,7 +121,7 @@ class PatchDiscriminator(nn.Module):
             ]
         layers.append(nn.Conv2d(sizes[-1], 1, 4, padding=1))
         self.layers = nn.Sequential(*layers)
-        self.apply(_initialise)
+        self.apply(_initialize)
 
     def forward(self, img: Tensor) -> Tensor:
         """[N, channels, H, W] -> float32 logits [N, 1, h, w]."""
@@ -130,15 +130,15 @@ class PatchDiscriminator(nn.Module):
 
 
 def smallest_size(num_layers: int) -> int:
-    """Least height and width, a multiple of 4, for a discriminator with `num_layers`.
+    """Smallest height and width, a multiple of 4, for a discriminator with `num_layers`.
 
-    Its last normalised map must have 2 x 2 values, as one value has no variance, and that map
-    is one smaller than the input divided by 2 to the power `num_layers`.
+    Its last normalized map must have 2 x 2 values, because one value has no variance. The side of
+    that map is the input's divided by 2 to the power `num_layers`, less one.
     """
     return max(3 << num_layers, 8)
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialize(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:

@@ -1,7 +1,7 @@
 """The image pool: discriminators also see translations of earlier steps.
 
-It lives in `Batch.slot_state`, so it is one per slot, is kept in checkpoints and does not depend
-on the number of ranks. Nothing here waits for the device.
+It lives in `Batch.slot_state`: there is one per slot, it is part of checkpoints, and it does not
+depend on the number of ranks. Nothing here synchronizes with the device.
 Source: Shrivastava et al. 2017, arXiv:1612.07828, section 2.3; Zhu et al. 2017, section 4.
 """
 
@@ -10,17 +10,17 @@ from torch import Tensor
 
 
 def exchange(state: dict[str, Tensor], name: str, img: Tensor, size: int) -> Tensor:
-    """Put new images in a pool and take images for the discriminator out of it.
+    """Put new images into a pool and take images for the discriminator out of it.
 
-    While the pool fills, each new image is kept and returned. Once it is full, each new image
-    is returned itself with probability 1/2, and otherwise takes the place of a random one, which
-    is returned in its stead.
+    While the pool fills, each new image is stored and returned. Once it is full, each new image is
+    returned with probability 1/2; otherwise it replaces a random stored image, which is returned
+    instead.
 
     Args:
-        state: tensors that last; `pool_<name>` and `pool_<name>_count` are made on first use.
-        name: which pool.
+        state: persistent tensors; `pool_<name>` and `pool_<name>_count` are created on first use.
+        name: name of the pool.
         img: [N, C, H, W] new images, without gradient.
-        size: images the pool holds; 0 returns `img` as it is.
+        size: capacity of the pool; 0 returns `img` unchanged.
 
     Returns:
         [N, C, H, W] images, each new or from the pool.
@@ -31,7 +31,7 @@ def exchange(state: dict[str, Tensor], name: str, img: Tensor, size: int) -> Ten
     count = state.setdefault(f"pool_{name}_count", img.new_zeros(1, dtype=torch.long))
     chosen = torch.randint(size, (len(img),), device=img.device)
     from_pool = torch.rand(len(img), device=img.device) < 0.5
-    # One by one, because a later image of the batch may draw what an earlier one has put in.
+    # One by one, because a later image of the batch may draw an image stored by an earlier one.
     return torch.cat(
         [
             _exchange_one(images, count, img[i : i + 1], chosen[i : i + 1], from_pool[i])

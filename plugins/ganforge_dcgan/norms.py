@@ -1,4 +1,4 @@
-"""Norms and first weights that the family shares."""
+"""Norms and initial weights of the DCGAN family."""
 
 from typing import Literal
 
@@ -8,10 +8,10 @@ Norm = Literal["batch", "layer", "none"]
 
 
 def build_norm(kind: Norm, channels: int) -> nn.Module:
-    """A normalisation of [N, channels, H, W]."""
+    """A normalization of [N, channels, H, W]."""
     if kind == "batch":
         return nn.BatchNorm2d(channels)
-    # One group over all channels and pixels is layer normalisation of an image.
+    # One group over all channels and pixels is layer normalization of an image.
     return nn.GroupNorm(1, channels) if kind == "layer" else nn.Identity()
 
 
@@ -28,7 +28,7 @@ def init_dcgan(module: nn.Module) -> None:
 
 
 def init_without_norm(module: nn.Module) -> None:
-    """Weights that keep the size of the signal where no norm restores it; for `Module.apply`.
+    """Weights that preserve the scale of the signal without norms; for `Module.apply`.
 
     Source: He et al. 2015, arXiv:1502.01852, Eq. 15, for leaky ReLUs of slope 0.2.
     """

@@ -1,4 +1,4 @@
-"""ResNet generator and discriminator of WGAN-GP and SNGAN, and what both architectures share.
+"""ResNet generator and discriminator of WGAN-GP and SNGAN, and their common base class.
 
 Source: Gulrajani et al. 2017, arXiv:1704.00028, appendix F (CIFAR-10 architecture); Miyato et al.
 2018, arXiv:1802.05957, appendix B; projection Miyato and Koyama 2018, arXiv:1802.05637.
@@ -36,17 +36,17 @@ Channels = int | tuple[int, ...]
 
 
 class ResnetConfig(ComponentOptions):
-    """Options that both ResNet GANs have."""
+    """Options of both ResNet GANs."""
 
     z_dim: int = Field(128, gt=0, description="Latent size.")
     generator_channels: Channels = Field(
-        128, description="Of all grids, or one number for each from the coarsest to the finest."
+        128, description="Channels of all grids, or a list from the coarsest grid to the finest."
     )
     discriminator_channels: Channels = Field(
-        128, description="Of all blocks, or one number for each from the image on."
+        128, description="Channels of all blocks, or a list starting at the image."
     )
     discriminator_plain_blocks: int = Field(
-        2, ge=0, description="Blocks after those that halve the size."
+        2, ge=0, description="Blocks without downsampling, after those that halve the size."
     )
 
 
@@ -54,14 +54,14 @@ ConfigT = TypeVar("ConfigT", bound=ResnetConfig)
 
 
 class ResnetFamily(NoiseToImage[ConfigT]):
-    """What the ResNet GANs share beside their networks."""
+    """Base class of the ResNet GANs."""
 
     optional_inputs = ("label",)
     optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.0, 0.9))
     example_options = {"z_dim": 8, "generator_channels": 8, "discriminator_channels": 8}
 
     def check(self, objective: Objective) -> None:
-        """Refuse sizes that are not reached, and lists of channels that do not fit."""
+        """Refuse sizes that doubling cannot reach, and channel lists of the wrong length."""
         check_sizes(self.config, self.spec, self.name)
 
 
@@ -74,7 +74,7 @@ def channel_list(channels: Channels, num: int, option: str) -> list[int]:
     """One number of channels for each of `num` grids or blocks.
 
     Raises:
-        ConfigError: another number of them is given, or one is not positive.
+        ConfigError: the list has another length, or a number is not positive.
     """
     found = [channels] * num if isinstance(channels, int) else list(channels)
     if len(found) != num or min(found) < 1:
@@ -86,10 +86,10 @@ def channel_list(channels: Channels, num: int, option: str) -> list[int]:
 
 
 def check_sizes(config: ResnetConfig, spec: ImageSpec, name: str) -> None:
-    """Refuse sizes that are not reached, and lists of channels that do not fit.
+    """Refuse sizes that doubling cannot reach, and channel lists of the wrong length.
 
     Raises:
-        ConfigError: says which.
+        ConfigError: the size or the list does not fit.
     """
     _, _, doublings = base_grid(spec.height, spec.width, name)
     num_blocks = num_down_blocks(doublings) + config.discriminator_plain_blocks
@@ -102,8 +102,8 @@ class ResnetGenerator(nn.Module):
 
     Args:
         config: options.
-        spec: what the images look like.
-        name: the architecture, for messages.
+        spec: format of the images.
+        name: architecture name, for error messages.
     """
 
     def __init__(self, config: ResnetConfig, spec: ImageSpec, name: str) -> None:
@@ -135,11 +135,11 @@ class ResnetDiscriminator(nn.Module):
 
     Args:
         config: options.
-        spec: what the images look like.
-        name: the architecture, for messages.
-        spectral: put spectral normalisation on all weights.
-        norm: normalisation before each ReLU.
-        pool: how the last grid becomes a vector.
+        spec: format of the images.
+        name: architecture name, for error messages.
+        spectral: apply spectral normalization to all weights.
+        norm: normalization before each ReLU.
+        pool: reduction of the last grid to a vector.
     """
 
     def __init__(
@@ -201,10 +201,10 @@ def _steps(channels: int, widths: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _init(network: nn.Module) -> None:
-    # The gain that keeps the variance through a ReLU.
+    # The gain that preserves the variance through a ReLU.
     init_xavier(network, gain=nn.init.calculate_gain("relu"))
     for module in network.modules():
         if isinstance(module, ConditionalBatchNorm2d) and module.gain and module.bias:
-            # All classes begin with gain 1 and bias 0.
+            # All classes start with gain 1 and bias 0.
             nn.init.zeros_(module.gain.weight)
             nn.init.zeros_(module.bias.weight)

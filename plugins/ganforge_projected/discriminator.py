@@ -1,7 +1,7 @@
 """Discriminators on random projections of frozen features.
 
 Source: Sauer et al. 2021, arXiv:2111.01007, Sec. 3. The feature network and the projections are
-fixed: no part of the module's parameters or state.
+frozen: they are not part of the module's parameters or state.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ _MAX_DOUBLINGS = 3
 class Projection(nn.Module):
     """Fixed random mixing of channels, then of scales, from the coarsest map to the finest.
 
-    Cross-channel mixing is a 1x1 convolution of each map. Cross-scale mixing adds the enlarged
-    coarser result and convolves 3x3. All are drawn by He's rule (arXiv:1502.01852) from a seed.
+    Cross-channel mixing is a 1x1 convolution of each map. Cross-scale mixing adds the upsampled
+    coarser result and applies a 3x3 convolution. Weights are He-initialized (arXiv:1502.01852).
 
     Args:
         channels: of the feature maps, from the finest.
@@ -94,8 +94,8 @@ class ScaleDiscriminator(nn.Module):
 class ProjectedDiscriminator(nn.Module):
     """img [N, C, H, W] -> logits [N, all cells of all scales].
 
-    The state holds one more thing than the discriminators' weights: `fingerprint`, the hash of
-    what is frozen, so that a run is never continued on other features.
+    The state holds the discriminators' weights and `fingerprint`, the hash of the frozen weights,
+    so that a run is never resumed with other features.
 
     Args:
         config: sizes.
@@ -119,7 +119,7 @@ class ProjectedDiscriminator(nn.Module):
             for level, width in enumerate(projection.out_channels)
         )
         self.features = features
-        # A tuple hides it from torch, which would count, train and store a submodule.
+        # A tuple hides it from torch, which would count, train and save a submodule.
         self._frozen = (projection,)
         self._verified = False
         self.register_buffer("fingerprint", torch.zeros(32, dtype=torch.uint8))
@@ -146,7 +146,7 @@ class ProjectedDiscriminator(nn.Module):
         return torch.tensor(list(found.digest()), dtype=torch.uint8)
 
     def verify(self) -> None:
-        """Compare what is frozen with what the state says; the first call after loading counts.
+        """Compare the frozen weights with the state's hash, on the first call after loading.
 
         Raises:
             ConfigError: the discriminators were trained on other features.

@@ -1,8 +1,8 @@
 """A light generator with skip-layer excitation. Source: Liu et al. 2021, arXiv:2101.04775, Sec. 3.
 
-Deviations from the paper: no noise inside the blocks, no spectral normalisation, any base grid of
-at least 4 pixels a side; small images, which have no two grids 16 times apart, get their skips
-over as many doublings as they have, less one.
+Deviations from the paper: no noise inside the blocks, no spectral normalization, any base grid of
+at least 4 pixels a side. Small images have no two grids 16 times apart; their skips span all
+doublings but one.
 """
 
 import torch
@@ -12,7 +12,7 @@ from torch.nn import functional
 from ganforge.api import ComponentChoice, ComponentOptions, Field, ImageSpec
 from ganforge.layers import base_grid, init_normal, pixel_norm, upsample_nearest
 
-# Widths of the grids from 4x4 on, in units of `channels`, and how far a skip reaches, in doublings.
+# Widths of the grids from 4x4, in units of `channels`, and the span of a skip, in doublings.
 _MULTIPLIERS = (16.0, 8.0, 4.0, 2.0, 2.0, 1.0, 0.5, 0.25, 0.125)
 _SKIP = 4
 
@@ -24,22 +24,23 @@ class ProjectedConfig(ComponentOptions):
     channels: int = Field(
         128,
         ge=8,
-        description="The generator's channels: 16, 8, 4, 2, 2, 1, 1/2, 1/4, 1/8 times this, from "
-        "the coarsest grid.",
+        description="Width of the generator: 16, 8, 4, 2, 2, 1, 1/2, 1/4, 1/8 times this, from the "
+        "coarsest grid.",
     )
     features: ComponentChoice = Field(
         ComponentChoice(name="timm"),
-        description="The frozen feature network: an extractor that gives maps, as "
-        "evaluate.extractor is chosen.",
+        description="The frozen feature network: an extractor that provides feature maps.",
     )
     projection_channels: int = Field(
-        64, gt=0, description="Channels of the finest projected map; they double at each coarser."
+        64, gt=0, description="Channels of the finest projected map; doubled at each coarser one."
     )
     projection_seed: int = Field(
-        0, ge=0, description="Draws the fixed random projections; as much a choice as `features`."
+        0, ge=0, description="Seed of the fixed random projections."
     )
     discriminator_channels: int = Field(
-        64, gt=0, description="Of the finest grid in a discriminator; they double up to 8 times."
+        64,
+        gt=0,
+        description="Channels of the finest grid in a discriminator; doubled up to 8 times.",
     )
 
     def widths(self, doublings: int) -> list[int]:
@@ -82,12 +83,12 @@ class Excitation(nn.Module):
 class FastGenerator(nn.Module):
     """z [N, z_dim] -> img [N, C, H, W] in [-1, 1].
 
-    Each doubling enlarges by the nearest pixel and convolves, every other one twice.
+    Each doubling is nearest-neighbor upsampling and a convolution, every other one two.
 
     Args:
         config: sizes.
         spec: of the images.
-        name: the architecture, for messages.
+        name: architecture name, for error messages.
     """
 
     def __init__(self, config: ProjectedConfig, spec: ImageSpec, name: str) -> None:

@@ -1,7 +1,7 @@
-"""R3GAN's networks: residual blocks of grouped convolutions without any normalisation.
+"""R3GAN's networks: residual blocks of grouped convolutions without normalization.
 
-Source: Huang et al. 2024, arXiv:2501.05441, Sec. 4 (config E) and appendices. Both networks mirror
-each other: grids from 4x4 on, at each of them a change of size and width, then residual blocks.
+Source: Huang et al. 2024, arXiv:2501.05441, Sec. 4 (config E) and appendices. The networks mirror
+each other: on each grid from 4x4 a change of size and width, then residual blocks.
 """
 
 import math
@@ -23,9 +23,9 @@ class R3ganConfig(ComponentOptions):
 
     z_dim: int = Field(64, gt=0, description="Latent size.")
     channel_base: int = Field(
-        24576, gt=0, description="Channels of a grid: this over its side in pixels, ..."
+        24576, gt=0, description="Channels times resolution."
     )
-    channel_max: int = Field(768, gt=0, description="... but at most this many.")
+    channel_max: int = Field(768, gt=0, description="Maximum number of channels.")
     blocks: int = Field(2, gt=0, description="Residual blocks on each grid.")
     expansion: int = Field(2, gt=0, description="Widening inside a residual block.")
     group_width: int = Field(16, gt=0, description="Channels per group of the 3x3 convolutions.")
@@ -34,7 +34,7 @@ class R3ganConfig(ComponentOptions):
         """Channels of all grids, from the coarsest, which counts as 4x4.
 
         Raises:
-            ConfigError: the size is not reached, or groups do not fit into a width.
+            ConfigError: doubling does not reach the size, or groups do not divide a width.
         """
         _, _, doublings = base_grid(spec.height, spec.width, name)
         found = [
@@ -64,15 +64,15 @@ def variance_init(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
 
 
 class ResidualBlock(nn.Module):
-    """1x1, grouped 3x3, 1x1, each after the first behind a leaky ReLU; the identity at first.
+    """1x1, grouped 3x3, 1x1, with leaky ReLUs in between; initially the identity.
 
     Args:
         channels: of input and output.
         config: expansion and group width.
         depth: residual blocks in the whole network.
 
-    Source of the first values: Zhang et al. 2019 (Fixup), arXiv:1901.09321, Sec. 3: the last layer
-    is zero, the other m - 1 = 2 are scaled by depth^(-1 / (2m - 2)).
+    Source of the initial weights: Zhang et al. 2019 (Fixup), arXiv:1901.09321, Sec. 3: the last
+    layer is zero, the other m - 1 = 2 are scaled by depth^(-1 / (2m - 2)).
     """
 
     def __init__(self, channels: int, config: R3ganConfig, depth: int) -> None:
@@ -95,16 +95,16 @@ class ResidualBlock(nn.Module):
 
 
 def pointwise(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """A 1x1 convolution that keeps the variance."""
+    """A 1x1 convolution that preserves the variance."""
     conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
     variance_init(conv)
     return conv
 
 
 def transition(in_channels: int, out_channels: int, mode: ResampleMode) -> nn.Sequential:
-    """Change the size by two with the filter [1, 3, 3, 1] (up: bilinear) and the width by a 1x1.
+    """Resample by two with the filter [1, 3, 3, 1] (up: bilinear); change the width with a 1x1.
 
-    There is no 1x1 where the width stays; it is applied at the smaller of the two sizes.
+    The 1x1 runs at the smaller of the two sizes, and is omitted if the width does not change.
     """
     resample = Resample2d(up=2) if mode == "up" else Resample2d(down=2)
     if in_channels == out_channels:
@@ -169,7 +169,7 @@ class R3ganDiscriminator(nn.Module):
         for before, after in pairwise(widths):
             stages += [residual_blocks(before, config, depth), transition(before, after, "down")]
         self.stages = nn.Sequential(*stages, residual_blocks(last, config, depth))
-        # Each channel against its own learned grid: the mirror of the generator's first layer.
+        # The inner product of each channel with a learned grid mirrors the generator's first layer.
         self.basis = nn.Parameter(torch.randn(last, height, width) / math.sqrt(height * width))
         self.out = nn.Linear(last, last if spec.num_classes else 1, bias=False)
         variance_init(self.out)

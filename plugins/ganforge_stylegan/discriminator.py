@@ -1,4 +1,4 @@
-"""The discriminator of the family. Source: Karras et al. 2020, arXiv:1912.04958, appendix B.
+"""The StyleGAN discriminators. Source: Karras et al. 2020, arXiv:1912.04958, appendix B.
 
 Without skips it is that of Karras et al. 2018, arXiv:1710.10196, and 2019, arXiv:1812.04948.
 
@@ -18,7 +18,7 @@ from ganforge_stylegan.generator import Mapping
 
 
 class ConvLayer(nn.Module):
-    """Equalised convolution, bias, leaky ReLU.
+    """Equalized convolution, bias, leaky ReLU.
 
     Args:
         in_channels: channels of the input.
@@ -47,7 +47,7 @@ class ConvLayer(nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """Two 3x3 layers, the second halves the size; a filtered 1x1 skip round them if residual."""
+    """Two 3x3 layers, the second with stride 2; with a filtered 1x1 skip if residual."""
 
     def __init__(self, in_channels: int, out_channels: int, config: StyleConfig) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class DiscriminatorBlock(nn.Module):
         y: Tensor = self.conv1(self.conv0(x))
         if self.skip is None:
             return y
-        # The sum of two unit variances is brought back to one.
+        # Bring the variance of the sum back to one.
         total: Tensor = (y + self.skip(x)) * math.sqrt(0.5)
         return total
 
@@ -73,7 +73,7 @@ class StyleDiscriminator(nn.Module):
 
     Args:
         config: options.
-        spec: what the images look like.
+        spec: format of the images.
         grid: base height, base width and the doublings from there to the image.
     """
 

@@ -1,4 +1,4 @@
-"""What the generators of the family share: the mapping network, style mixing, truncation, noise.
+"""Common parts of the StyleGAN generators: mapping network, style mixing, truncation, noise.
 
 Source: Karras et al. 2019, arXiv:1812.04948.
 """
@@ -12,7 +12,7 @@ from ganforge.api import full_precision
 from ganforge.layers import EqualizedLinear, pixel_norm, scaled_leaky_relu
 from ganforge_stylegan.config import StyleConfig
 
-# A mean over so many is off by 3 % of w's deviation.
+# A mean over this many is off by 3 % of the standard deviation of w.
 _MEAN_LATENTS = 1024
 
 
@@ -45,7 +45,7 @@ class NoisyLayer(nn.Module):
 
     Args:
         grid: height and width of its output.
-        strength: shape of the strength: () is one for all channels, (C, 1, 1) one for each.
+        strength: shape of the strength: () for one value, (C, 1, 1) for one per channel.
     """
 
     noise_const: Tensor
@@ -60,7 +60,7 @@ class NoisyLayer(nn.Module):
 
         Args:
             x: features.
-            noise: [N, 1, H, W]; None draws it in training and takes the constant otherwise.
+            noise: [N, 1, H, W]; None draws it in training and uses the constant noise otherwise.
         """
         if noise is None:
             noise = self.noise_const
@@ -73,7 +73,7 @@ class Synthesis(nn.Module):
     """ws [N, num_ws, w_dim] -> img [N, C, H, W].
 
     Attributes:
-        num_ws: latents that one image takes.
+        num_ws: number of latents w per image.
     """
 
     num_ws: int
@@ -83,7 +83,7 @@ class NoisySynthesis(Synthesis):
     """A synthesis network whose layers add noise: `forward(ws, noise=None)`.
 
     Attributes:
-        layers: `NoisyLayer`s, from the coarsest on.
+        layers: `NoisyLayer`s, from the coarsest.
         noise_grids: sizes of their noise.
     """
 
@@ -112,21 +112,21 @@ class StyleGenerator(nn.Module):
         self.register_buffer("w_avg", torch.zeros(config.w_dim))
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
-        """Make images; in training with mixed styles and fresh noise, and `w_avg` follows w."""
+        """Generate; in training mix styles, draw noise and update `w_avg`."""
         w = self.mapping(z, c)
         if self.training:
             with torch.no_grad():
-                # Linear in w, so the mean over slots is the update by all of them.
+                # Linear in w, so the mean over slots equals one update with all of them.
                 self.w_avg.lerp_(w.mean(dim=0), 1.0 - self.config.w_avg_decay)
         img: Tensor = self.synthesis(self._mixed(w, z, c))
         return img
 
     def styles(self, z: Tensor, c: Tensor) -> Tensor:
-        """Latents ws [N, num_ws, w_dim], mixed as in `forward`; `w_avg` stays."""
+        """Latents ws [N, num_ws, w_dim], mixed as in `forward`, without updating `w_avg`."""
         return self._mixed(self.mapping(z, c), z, c)
 
     def _mixed(self, w: Tensor, z: Tensor, c: Tensor) -> Tensor:
-        """Let a part of the images change to another latent's style at a random layer."""
+        """Switch a fraction of the images to another latent's style at a random layer."""
         ws = w[:, None].expand(-1, self.synthesis.num_ws, -1)
         if not self.training or self.config.style_mixing == 0:
             return ws
@@ -152,13 +152,13 @@ class StyleGenerator(nn.Module):
     def truncated(
         self, w: Tensor, psi: float, cutoff: int | None = None, mean: Tensor | None = None
     ) -> Tensor:
-        """Latents ws [N, num_ws, w_dim], drawn towards a mean w.
+        """Latents ws [N, num_ws, w_dim], moved toward a mean w.
 
         Args:
             w: [N, w_dim].
-            psi: 1 leaves w as it is, 0 gives the mean.
+            psi: 1 keeps w, 0 gives the mean.
             cutoff: only the first `cutoff` layers are truncated; None for all.
-            mean: [N, w_dim]; the mean of all classes, `w_avg`, when omitted.
+            mean: [N, w_dim]; by default the mean of all classes, `w_avg`.
 
         Source: Karras et al. 2019, arXiv:1812.04948, appendix B.
         """

@@ -1,4 +1,4 @@
-"""Which frequencies each layer of StyleGAN3 carries, and how densely it samples them.
+"""Frequency bands and sampling rates of the layers of StyleGAN3.
 
 Frequencies are in cycles, and sampling rates in samples, per short side of the image.
 
@@ -11,23 +11,23 @@ from ganforge.api import ConfigError, ImageSpec
 from ganforge.layers import base_grid
 
 FIRST_CUTOFF = 2.0
-"""f_c,0: the first layer carries two waves across the image."""
+"""f_c,0: the first layer has two cycles across the image."""
 FIRST_STOPBAND = 2.0**2.1
-"""f_t,0: where its filter has removed everything."""
+"""f_t,0: the stopband frequency of the first layer."""
 LAST_STOPBAND = 2.0**0.3
 """f_t,N / f_c,N."""
 NUM_CRITICAL = 2
-"""Last layers that are critically sampled: all frequencies up to half their sampling rate."""
+"""Number of critically sampled last layers, with frequencies up to half their sampling rate."""
 _SMALLEST_SIDE = 10
 
 
 @dataclass(frozen=True)
 class Band:
-    """What one layer's output can hold.
+    """The frequency band of one layer's output.
 
     Attributes:
-        cutoff: f_c, up to which frequencies pass.
-        half_width: f_h, from the cutoff to where they are removed.
+        cutoff: f_c, the highest frequency in the passband.
+        half_width: f_h, the width of the transition band, from the cutoff to the stopband.
         rate: s, the sampling rate.
         grid: height and width of the features, margins included.
         channels: of the features.
@@ -45,11 +45,11 @@ class Plan:
     """Sizes of a network: `num_layers` bands and one for the image.
 
     Attributes:
-        spec: what the images look like.
+        spec: format of the images.
         num_layers: N.
         margin: pixels beyond each border.
         channel_base: channels times twice the cutoff.
-        channel_max: upper limit of channels.
+        channel_max: maximum number of channels.
     """
 
     spec: ImageSpec
@@ -69,7 +69,7 @@ class Plan:
         cutoff = FIRST_CUTOFF * (side / 2 / FIRST_CUTOFF) ** progress
         stopband = FIRST_STOPBAND * (side / 2 * LAST_STOPBAND / FIRST_STOPBAND) ** progress
         rate = _rate(side, 2 * stopband)
-        # The last layer cuts the margin off, and the step to the image keeps the size.
+        # The last layer crops the margin, and the image layer keeps the size.
         extra = 2 * self.margin if index < self.num_layers - 1 else 0
         return Band(
             cutoff=cutoff,
@@ -91,11 +91,10 @@ def _rate(side: int, wanted: float) -> int:
 
 
 def check_size(spec: ImageSpec, name: str) -> tuple[int, int, int]:
-    """Refuse sizes that the schedule does not reach; gives the discriminator's `base_grid`.
+    """Refuse sizes that the schedule cannot reach; return the discriminator's `base_grid`.
 
     Raises:
-        ConfigError: the size does not come from doubling a small one, or is smaller than the
-            first layer.
+        ConfigError: doubling does not reach the size, or it is smaller than the first layer.
     """
     grid = base_grid(spec.height, spec.width, name)
     if min(spec.height, spec.width) < _SMALLEST_SIDE:

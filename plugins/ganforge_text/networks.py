@@ -1,7 +1,7 @@
-"""The networks of GAN-INT-CLS: DCGAN's, each told a projection of the caption's embedding.
+"""The networks of GAN-INT-CLS: DCGAN's, conditioned on a projection of the caption embedding.
 
 Source: Reed et al. 2016, arXiv:1605.05396, section 4.1 and figure 2; widths and the norm of the
-discriminator's projection follow the authors' program.
+discriminator's projection follow the authors' code.
 """
 
 from itertools import pairwise
@@ -21,27 +21,27 @@ class GanIntClsConfig(ComponentOptions):
 
     z_dim: int = Field(100, gt=0, description="Latent size.")
     text_features: int = Field(
-        128, gt=0, description="Size that each network projects the caption's embedding to."
+        128, gt=0, description="Size of each network's projection of the caption embedding."
     )
     generator_channels: int = Field(
-        128, gt=0, description="Channels at the finest grid; they double towards the coarsest."
+        128, gt=0, description="Channels at the finest grid; doubled at each coarser one."
     )
     discriminator_channels: int = Field(
-        64, gt=0, description="Channels at the finest grid; they double towards the coarsest."
+        64, gt=0, description="Channels at the finest grid; doubled at each coarser one."
     )
-    max_channels: int = Field(1024, gt=0, description="Upper limit of channels.")
+    max_channels: int = Field(1024, gt=0, description="Maximum number of channels.")
     interpolation: float = Field(
-        0.5, gt=0, lt=1, description="Where between two captions the generator is also trained."
+        0.5, gt=0, lt=1, description="Interpolation between two captions (the paper's beta)."
     )
     interpolation_weight: float = Field(
-        1.0, ge=0, description="Weight of that term; 0 leaves GAN-CLS."
+        1.0, ge=0, description="Weight of the interpolated term; 0 is GAN-CLS."
     )
     matching: bool = Field(
-        True, description="Show real images with wrong captions; without it, GAN-INT."
+        True, description="Train on real images with wrong captions; false is GAN-INT."
     )
     generator_norm: Norm = "batch"
     discriminator_norm: Norm = Field(
-        "batch", description="With a gradient penalty use layer or none."
+        "batch", description="A gradient penalty needs layer or none."
     )
 
 
@@ -104,7 +104,7 @@ class TextGenerator(nn.Module):
 class TextDiscriminator(nn.Module):
     """img [N, C, H, W], text [K * N, D] -> logits [K * N]: is it real, and does it match?
 
-    With K > 1, row k * N + n is image n with caption k * N + n; the images are looked at once.
+    With K > 1, row k * N + n is image n with caption k * N + n; image features are computed once.
     """
 
     def __init__(self, config: GanIntClsConfig, spec: ImageSpec) -> None:
@@ -138,6 +138,6 @@ class TextDiscriminator(nn.Module):
         seen = self.see(img)
         if len(text) != len(img):
             seen = seen.repeat(len(text) // len(img), 1, 1, 1)
-        told = self.project(text)[:, :, None, None].expand(-1, -1, *seen.shape[2:])
-        logits: Tensor = self.judge(torch.cat([seen, told], dim=1)).flatten()
+        caption = self.project(text)[:, :, None, None].expand(-1, -1, *seen.shape[2:])
+        logits: Tensor = self.judge(torch.cat([seen, caption], dim=1)).flatten()
         return logits

@@ -21,17 +21,14 @@ def generated():
     return load_generator().generated()
 
 
-GENERATED = ["cli.md", "pipeline-file.md", "hooks.md", "writing-plugins.md"]
-
-
-@pytest.mark.parametrize("page", [*(f"docs/{name}" for name in GENERATED), "README.md"])
+@pytest.mark.parametrize("page", ["cli.md", "pipeline-file.md", "hooks.md", "writing-plugins.md"])
 def test_generated_page_is_up_to_date(generated, page):
-    message = f"{page} is out of date: run `python docs/generate.py` and commit the result"
-    assert (ROOT / page).read_text() == generated[ROOT / page], message
+    message = f"docs/{page} is out of date: run `python docs/generate.py` and commit the result"
+    assert (ROOT / "docs" / page).read_text() == generated[ROOT / "docs" / page], message
 
 
 def test_generated_blocks_hold_every_example():
-    pages = "".join((ROOT / "docs" / name).read_text() for name in GENERATED)
+    pages = "".join((ROOT / "docs" / name).read_text() for name in ("hooks.md", "writing-plugins.md"))
     shown = set(re.findall(r"<!-- code: (\S+) -->", pages))
     assert shown == {path.name for path in (ROOT / "docs" / "examples").glob("*.py")}
 
