@@ -20,9 +20,10 @@ from pydantic import Field
 from torch import Tensor
 
 from ganforge.config.models import StrictModel
-from ganforge.encoders.words import file_sha256, revision_of, words_of
+from ganforge.encoders.words import revision_of, words_of
 from ganforge.errors import DataError
 from ganforge.interfaces.text_encoder import TextEncoder, unit_scale
+from ganforge.io.hashing import file_sha256
 
 _VERSION = 1
 _FREQUENT = 20000

@@ -24,7 +24,6 @@ from ganforge.data.shards.members import REBUILD, split_member
 from ganforge.data.shards.storage import (
     ShardCache,
     default_cache_dir,
-    file_sha256,
     is_remote,
     join_location,
 )
@@ -32,6 +31,7 @@ from ganforge.data.shards.writer import EncodedSample, write_stream
 from ganforge.errors import ConfigError, DataError, ShardError
 from ganforge.interfaces.spec import ImageSpec, TextEncoding
 from ganforge.interfaces.text_encoder import TextEncoder, check_same_encoding, describe_encoding
+from ganforge.io.hashing import file_sha256
 from ganforge.registry.plugins import get_registry
 
 _CHUNK = 256

@@ -10,7 +10,7 @@ from typing import Any
 
 from ganforge import __version__
 from ganforge.config.models import DataConfig
-from ganforge.data.order import hash_key, permutation
+from ganforge.data.order import permutation
 from ganforge.data.prepare.embed import build_encoder, text_schema, with_encoding, with_text
 from ganforge.data.prepare.encode import PROBED, Encoded, SampleEncoder, probe_schema
 from ganforge.data.prepare.pool import default_workers, encode_chunks, progress_bar
@@ -23,6 +23,7 @@ from ganforge.errors import DataError
 from ganforge.interfaces.source import Source
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.text_encoder import TextEncoder
+from ganforge.io.hashing import hash_key
 from ganforge.registry.plugins import get_registry
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ the tar itself says, so it can be rebuilt at any time.
 import hashlib
 import logging
 import mmap
-import os
 import tarfile
 import zlib
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from ganforge.data.shards.index import ShardInfo
 from ganforge.errors import ShardError
+from ganforge.io.atomic import atomic_file
 
 logger = logging.getLogger(__name__)
 MEMBER_DTYPE = np.dtype([("offset", "<u8"), ("size", "<u4"), ("crc", "<u4")])
@@ -133,15 +133,9 @@ def _rebuild(shard: Path, info: ShardInfo, fields: Sequence[str]) -> MemberTable
 
 
 def save_members(shard: Path, table: MemberTable) -> None:
-    """Write the member table beside its shard, whole or not at all."""
-    path = sidecar_path(shard)
-    temporary = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as stream:
-            np.save(stream, table, allow_pickle=False)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write the member table beside its shard, atomically."""
+    with atomic_file(sidecar_path(shard)) as temporary:
+        np.save(temporary, table, allow_pickle=False)
 
 
 def check_shard(shard: Path, info: ShardInfo, found: ShardInfo) -> None:

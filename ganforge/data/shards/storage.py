@@ -164,9 +164,3 @@ def fault_at_start(url: str) -> str:
     except OSError as err:
         return f"cannot be read: {type(err).__name__}: {err}"
     return "" if start else "is empty"
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a local file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

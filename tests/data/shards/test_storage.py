@@ -13,13 +13,13 @@ from ganforge.data.shards.index import load_index
 from ganforge.data.shards.storage import (
     ShardCache,
     default_cache_dir,
-    file_sha256,
     is_remote,
     join_location,
     read_bytes,
 )
 from ganforge.data.shards.verify import verify_shards
 from ganforge.errors import DataError, ShardError
+from ganforge.io.hashing import file_sha256
 
 
 def batches(location, cache, steps=3, **options):
