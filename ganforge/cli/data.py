@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ganforge.data.prepare.inspect import DatasetReport
+    from ganforge.data.inspect import DatasetReport
 
 _MOST_SIZES = 8
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -50,8 +50,8 @@ def prepare(
     source.target=photos
     """
     from ganforge.config.load import data_section
-    from ganforge.data.prepare.guess import guess_source
-    from ganforge.data.prepare.prepare import prepare as prepare_shards
+    from ganforge.data.prepare.guess_source import guess_source
+    from ganforge.data.prepare.source_to_shards import prepare as prepare_shards
 
     index = prepare_shards(
         data_section([*_as_settings(guess_source(source)), *settings]),
@@ -96,7 +96,7 @@ def embed(
     """
     from ganforge.cli._options import parse_options
     from ganforge.config.models import ComponentConfig
-    from ganforge.data.prepare.embed import embed as embed_shards
+    from ganforge.data.prepare.embed_captions import embed as embed_shards
 
     config = ComponentConfig(name=encoder, **parse_options(settings, "SETTINGS:"))
     index = embed_shards(location, out, config, overwrite=overwrite, progress=not as_json)
@@ -122,7 +122,7 @@ def inspect(
     whose source is looked at.
     """
     from ganforge.config.load import load_pipeline
-    from ganforge.data.prepare.inspect import inspect as inspect_data
+    from ganforge.data.inspect import inspect as inspect_data
 
     is_pipeline = Path(location).suffix in (".yaml", ".yml")
     report = inspect_data(

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ganforge.data.prepare.embed import encoder_of
+from ganforge.data.prepare.embed_captions import encoder_of
 from ganforge.errors import ConfigError
 from ganforge.interfaces.spec import ImageSpec
 

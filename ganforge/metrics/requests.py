@@ -6,7 +6,7 @@ import torch
 
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
-from ganforge.data.prepare.embed import check_embeddings
+from ganforge.data.prepare.embed_captions import check_embeddings
 from ganforge.data.shards.index import load_index
 from ganforge.imaging.images import from_uint8
 from ganforge.interfaces.generation import GenerateRequest

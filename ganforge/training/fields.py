@@ -7,7 +7,7 @@ import torch
 
 from ganforge.config.models import PipelineConfig
 from ganforge.data.loader import SlotLoader
-from ganforge.data.prepare.embed import build_encoder
+from ganforge.data.prepare.embed_captions import build_encoder
 from ganforge.data.shards.index import DatasetIndex
 from ganforge.errors import ConfigError, DataError
 from ganforge.interfaces.architecture import Architecture

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ganforge.api import ComponentOptions, DataError, Field, Sample, Source
-from ganforge_emoji.source import image_folder, read_on_white
+from ganforge_emoji.domains import image_folder, read_on_white
 
 # Unicode's names of the five skin tones, by code point.
 _TONES = {

@@ -187,7 +187,7 @@ def test_loader_dropped_without_close_stops_the_workers(dataset):
 
 LEFT_OPEN = """
 import sys
-from ganforge.config import DataConfig
+from ganforge.config.models import DataConfig
 from ganforge.data.loader import SlotLoader
 
 loader = SlotLoader(DataConfig(workers=1), sys.argv[1], fields=["image"], seed=0, num_slots=1,

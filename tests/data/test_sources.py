@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganforge.data.prepare.guess import guess_source
-from ganforge.data.sources.classes import natural_order
+from ganforge.data.prepare.guess_source import guess_source
+from ganforge.data.sources.class_names import natural_order
 from ganforge.data.sources.folders import key_of
 from ganforge.errors import ConfigError, DataError
 from ganforge.imaging.codec import Undecodable, decode_image
@@ -291,7 +291,7 @@ def test_zip_faults_are_named(tmp_path, helpers, monkeypatch):
     wrong = zip_of(tmp_path / "w.zip", {"1.png": data, "dataset.json": "[1]"})
     with pytest.raises(DataError, match="is not a mapping with 'labels'"):
         list(source("zip", path=wrong).samples())
-    monkeypatch.setattr("ganforge.data.sources.zips.MAX_FILE_BYTES", 10)
+    monkeypatch.setattr("ganforge.data.sources.zip.MAX_FILE_BYTES", 10)
     bomb = zip_of(tmp_path / "bomb.zip", {"1.png": data})
     with pytest.raises(DataError, match="'1.png' in .* unpacks to .*decompression bomb"):
         list(source("zip", path=bomb).samples())

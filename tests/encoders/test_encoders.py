@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from ganforge.config.models import ComponentConfig
-from ganforge.data.prepare.embed import build_encoder, encoder_of
+from ganforge.data.prepare.embed_captions import build_encoder, encoder_of
 from ganforge.encoders import HashedWords, HashedWordsConfig, WordVectors, WordVectorsConfig
 from ganforge.encoders.words import words_of
 from ganforge.errors import ConfigError, DataError

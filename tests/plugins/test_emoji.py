@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from ganforge_emoji.captions import EmojiCaptions, EmojiCaptionsConfig, is_held_out
-from ganforge_emoji.source import EmojiDomains, EmojiDomainsConfig, base_name, part_of
+from ganforge_emoji.domains import EmojiDomains, EmojiDomainsConfig, base_name, part_of
 from PIL import Image
 
 from ganforge.api import DataError

@@ -13,7 +13,7 @@ import pydantic
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.shards.storage import join_location, read_bytes
+from ganforge.data.shards.locations import join_location, read_bytes
 from ganforge.errors import DataError
 from ganforge.interfaces.spec import ImageSpec
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganforge.config.models import DataConfig
-from ganforge.data.shards.fields import FieldReader, field_reader
+from ganforge.data.shards.field_readers import FieldReader, field_reader
 from ganforge.data.shards.index import DatasetIndex, ShardInfo
-from ganforge.data.shards.members import REBUILD, TAR_BLOCK, load_members
-from ganforge.data.shards.storage import ShardCache, default_cache_dir, is_remote, join_location
+from ganforge.data.shards.locations import ShardCache, default_cache_dir, is_remote, join_location
+from ganforge.data.shards.member_table import REBUILD, TAR_BLOCK, load_members
 from ganforge.errors import DataError, ShardError, suggest
 from ganforge.imaging.codec import Undecodable
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from ganforge.data.shards.index import DatasetIndex, ShardInfo, load_index
-from ganforge.data.shards.members import (
+from ganforge.data.shards.locations import copy_checked, fault_at_start, is_remote, join_location
+from ganforge.data.shards.member_table import (
     REBUILD,
     check_shard,
     save_members,
     scan_shard,
     sidecar_path,
 )
-from ganforge.data.shards.storage import copy_checked, fault_at_start, is_remote, join_location
 from ganforge.errors import DataError, ShardError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.classes import folder_classes, natural_order
+from ganforge.data.sources.class_names import folder_classes, natural_order
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample, Source
 

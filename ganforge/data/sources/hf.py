@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.classes import occurring_classes
+from ganforge.data.sources.class_names import occurring_classes
 from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.classes import occurring_classes
+from ganforge.data.sources.class_names import occurring_classes
 from ganforge.data.sources.folders import key_of
 from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source

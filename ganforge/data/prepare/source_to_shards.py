@@ -11,12 +11,17 @@ from typing import Any
 from ganforge import __version__
 from ganforge.config.models import DataConfig
 from ganforge.data.order import permutation
-from ganforge.data.prepare.embed import build_encoder, text_schema, with_encoding, with_text
-from ganforge.data.prepare.encode import PROBED, Encoded, SampleEncoder, probe_schema
-from ganforge.data.prepare.pool import default_workers, encode_chunks, progress_bar
+from ganforge.data.prepare.embed_captions import (
+    build_encoder,
+    text_schema,
+    with_encoding,
+    with_text,
+)
+from ganforge.data.prepare.sample_encoder import PROBED, Encoded, SampleEncoder, probe_schema
 from ganforge.data.prepare.spool import Spool
-from ganforge.data.shards.folder import new_folder
+from ganforge.data.prepare.worker_pool import default_workers, encode_chunks, progress_bar
 from ganforge.data.shards.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo, load_index
+from ganforge.data.shards.output_folder import new_folder
 from ganforge.data.shards.reader import check_shards_present
 from ganforge.data.shards.writer import EncodedSample, write_stream
 from ganforge.errors import DataError

@@ -1,6 +1,6 @@
 import pytest
 
-from ganforge.data.prepare.guess import guess_source
+from ganforge.data.prepare.guess_source import guess_source
 from ganforge.data.sources.folders import image_files
 from ganforge.errors import DataError
 

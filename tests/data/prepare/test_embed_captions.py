@@ -10,8 +10,8 @@ from torch.testing import assert_close
 
 from ganforge.config.models import ComponentConfig, DataConfig
 from ganforge.data.loader import RealImages, SlotLoader
-from ganforge.data.prepare.embed import check_embeddings, embed
-from ganforge.data.prepare.prepare import is_prepared, prepare
+from ganforge.data.prepare.embed_captions import check_embeddings, embed
+from ganforge.data.prepare.source_to_shards import is_prepared, prepare
 from ganforge.data.shards.index import load_index
 from ganforge.data.shards.verify import verify_shards
 from ganforge.encoders import HashedWords, HashedWordsConfig
@@ -226,7 +226,7 @@ def test_loader_draws_the_same_captions_on_any_rank_and_after_a_resume(plain, tm
 
 
 def test_captions_given_as_a_list_become_lines(tmp_path):
-    from ganforge.data.prepare.encode import SampleEncoder, probe_schema
+    from ganforge.data.prepare.sample_encoder import SampleEncoder, probe_schema
     from ganforge.interfaces.source import Sample
 
     sample = Sample("a", {"caption": ["one\nline", "two"], "text": np.ones((2, 3))})

@@ -15,18 +15,18 @@ import torch
 from torch import Tensor
 
 from ganforge.config.models import ComponentConfig, DataConfig
-from ganforge.data.prepare.encode import npy_bytes
-from ganforge.data.prepare.pool import progress_bar
-from ganforge.data.shards.fields import caption_lines
-from ganforge.data.shards.folder import check_apart, new_folder
+from ganforge.data.prepare.sample_encoder import npy_bytes
+from ganforge.data.prepare.worker_pool import progress_bar
+from ganforge.data.shards.field_readers import caption_lines
 from ganforge.data.shards.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo, load_index
-from ganforge.data.shards.members import REBUILD, split_member
-from ganforge.data.shards.storage import (
+from ganforge.data.shards.locations import (
     ShardCache,
     default_cache_dir,
     is_remote,
     join_location,
 )
+from ganforge.data.shards.member_table import REBUILD, split_member
+from ganforge.data.shards.output_folder import check_apart, new_folder
 from ganforge.data.shards.writer import EncodedSample, write_stream
 from ganforge.errors import ConfigError, DataError, ShardError
 from ganforge.interfaces.spec import ImageSpec, TextEncoding

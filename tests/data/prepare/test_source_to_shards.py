@@ -14,12 +14,12 @@ from PIL import Image
 
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages, SlotLoader
-from ganforge.data.prepare import prepare as module
-from ganforge.data.prepare.encode import Encoded, SampleEncoder, probe_schema
-from ganforge.data.prepare.pool import AHEAD, CHUNK, default_workers, encode_chunks
-from ganforge.data.prepare.prepare import is_prepared, prepare
-from ganforge.data.shards.folder import new_folder
+from ganforge.data.prepare import source_to_shards as module
+from ganforge.data.prepare.sample_encoder import Encoded, SampleEncoder, probe_schema
+from ganforge.data.prepare.source_to_shards import is_prepared, prepare
+from ganforge.data.prepare.worker_pool import AHEAD, CHUNK, default_workers, encode_chunks
 from ganforge.data.shards.index import load_index
+from ganforge.data.shards.output_folder import new_folder
 from ganforge.data.shards.verify import verify_shards
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample
@@ -331,7 +331,9 @@ def test_of_two_writers_each_has_a_folder_and_the_later_replaces_only_when_told(
 
 def test_writer_that_loses_the_last_rename_says_so(photos, tmp_path, monkeypatch):
     run(config(photos), tmp_path / "out")
-    monkeypatch.setattr("ganforge.data.shards.folder._check_free", lambda out, overwrite: None)
+    monkeypatch.setattr(
+        "ganforge.data.shards.output_folder._check_free", lambda out, overwrite: None
+    )
     with pytest.raises(DataError, match="Another process wrote .*out at the same time"):
         run(config(photos, resolution=4), tmp_path / "out")
     assert verify_shards(str(tmp_path / "out")).is_sound
@@ -573,7 +575,7 @@ def test_prepare_reads_ahead_only_a_bounded_number_of_samples():
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     (tmp_path / "script.py").write_text(
         "import os, signal\n"
-        "from ganforge.data.pool import encode_chunks\n"
+        "from ganforge.data.prepare.worker_pool import encode_chunks\n"
         "class Encoder:\n"
         "    def encode_all(self, chunk):\n"
         "        return chunk\n"

@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ganforge.data.prepare.encode import Encoded, SampleEncoder
+from ganforge.data.prepare.sample_encoder import Encoded, SampleEncoder
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ganforge.data.shards.index import INDEX_NAME, load_index
-from ganforge.data.shards.members import sidecar_path
-from ganforge.data.shards.storage import is_remote, join_location
+from ganforge.data.shards.locations import is_remote, join_location
+from ganforge.data.shards.member_table import sidecar_path
 from ganforge.errors import DataError
 from ganforge.io.atomic import atomic_folder
 

@@ -10,7 +10,7 @@ import pytest
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import SlotLoader
 from ganforge.data.shards.index import load_index
-from ganforge.data.shards.storage import (
+from ganforge.data.shards.locations import (
     ShardCache,
     default_cache_dir,
     is_remote,

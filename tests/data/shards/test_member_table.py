@@ -7,7 +7,7 @@ import pytest
 import webdataset
 
 from ganforge.data.shards.index import load_index
-from ganforge.data.shards.members import load_members, scan_shard, sidecar_path
+from ganforge.data.shards.member_table import load_members, scan_shard, sidecar_path
 from ganforge.errors import ShardError
 
 FIELDS = ("image", "label")
