@@ -73,7 +73,7 @@ def _as_settings(source: dict[str, object]) -> list[str]:
 
 
 @data.command(
-    epilog="Example: ganforge data embed shards shards-text --encoder word-vectors path=words.txt"
+    epilog="Example: ganforge data embed shards shards-text --encoder word_vectors path=words.txt"
 )
 @click.argument("location")
 @click.argument("out", type=click.Path(path_type=Path))

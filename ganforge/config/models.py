@@ -70,7 +70,7 @@ class DataConfig(StrictModel):
     )
     text_encoder: ComponentConfig | None = Field(
         None,
-        description="Embeds the captions in `prepare`, e.g. {name: word-vectors, path: "
+        description="Embeds the captions in `prepare`, e.g. {name: word_vectors, path: "
         "words.txt}. Shards that exist are embedded by `ganforge data embed`.",
     )
     resolution: int | tuple[int, int] | None = Field(

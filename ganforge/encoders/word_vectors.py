@@ -31,7 +31,7 @@ _FREQUENT = 20000
 
 
 class WordVectorsConfig(StrictModel):
-    """Options of `word-vectors`."""
+    """Options of `word_vectors`."""
 
     path: str = Field(
         description="File with a word and its numbers on each line, separated by spaces; a first "
@@ -47,7 +47,7 @@ class WordVectorsConfig(StrictModel):
 class WordVectors(TextEncoder[WordVectorsConfig]):
     """Mean of the vectors of a caption's words, from a GloVe file; unknown words are left out."""
 
-    name, Config = "word-vectors", WordVectorsConfig
+    name, Config = "word_vectors", WordVectorsConfig
     local_options = ("path",)
 
     @cached_property

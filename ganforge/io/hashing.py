@@ -5,6 +5,7 @@ of every random number. Unlike a library's generator it never changes with a ver
 """
 
 import hashlib
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,17 @@ def file_sha256(path: Path) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    with path.open("rb", buffering=0) as file:
+        return open_file_sha256(file)
+
+
+def open_file_sha256(file: FileIO) -> str:
+    """sha256 of what an open file still holds, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def splitmix64(value: int) -> int:

@@ -62,7 +62,7 @@ def test_folder_without_sub_folders_has_no_labels_and_natural_order(tmp_path):
     samples = list(found.samples())
     assert reds(samples) == [1, 2, 10]
     assert [s.key for s in samples] == ["img1_png", "img2_png", "img10_png"]
-    assert len(found) == 3
+    assert found.num_samples() == 3
     assert found.class_names() == ()
 
 
@@ -126,7 +126,7 @@ def test_unpaired_has_two_streams(tmp_path):
     assert found.streams() == ("source", "target")
     assert reds(found.samples("source"), "source") == [0, 1]
     assert reds(found.samples("target"), "target") == [0, 1, 2]
-    assert len(found) == 5
+    assert found.num_samples() == 5
 
 
 def test_pairs_join_by_name_whatever_the_extension(tmp_path):
@@ -137,7 +137,7 @@ def test_pairs_join_by_name_whatever_the_extension(tmp_path):
     samples = list(found.samples())
     assert reds(samples, "source") == [0, 1, 2]
     assert reds(samples, "target") == [100, 101, 102]
-    assert len(found) == 3
+    assert found.num_samples() == 3
 
 
 def test_pairs_without_a_partner_are_named(tmp_path):
@@ -187,7 +187,7 @@ def test_idx_gives_images_and_labels(tmp_path, pack):
     np.testing.assert_array_equal([s.fields["image"] for s in samples], images)
     assert [s.fields["label"] for s in samples] == labels.tolist()
     assert list(found.class_names()) == ["0", "1", "2"]
-    assert len(found) == 5
+    assert found.num_samples() == 5
     plain = source("idx", images=str(tmp_path / "images"))
     assert plain.class_names() == ()
     assert "label" not in next(plain.samples()).fields
@@ -239,7 +239,7 @@ def test_zip_takes_folders_as_classes(tmp_path, helpers):
         ("a_1_png", 0, {"image": "png"}),
         ("b_1_png", 1, {"image": "png"}),
     ]
-    assert len(found) == 2
+    assert found.num_samples() == 2
     assert "label" not in next(source("zip", path=path, labels=False).samples()).fields
 
 
@@ -334,7 +334,7 @@ def test_manifest_csv_with_renamed_columns_and_attribute_columns(tmp_path):
     assert found.class_names() == ("cat", "dog")
     assert [s.fields["attributes"] for s in samples] == [[-1, 1], [0.5, -1]]
     assert found.attribute_names() == ("Male", "Smiling")
-    assert len(found) == 2
+    assert found.num_samples() == 2
 
 
 def test_manifest_jsonl_with_everything(tmp_path):
@@ -553,7 +553,7 @@ def test_hf_loads_an_image_folder_with_classes(tmp_path, monkeypatch):
     assert found.class_names() == ("cat", "dog")
     assert [s.fields["label"] for s in samples] == [0, 0, 1, 1]
     assert reds(samples) == [0, 1, 10, 11]
-    assert len(found) == 4
+    assert found.num_samples() == 4
 
 
 def test_hf_loads_parquet_with_a_caption_and_keeps_bytes(tmp_path, helpers):

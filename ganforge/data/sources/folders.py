@@ -103,7 +103,8 @@ class FolderSource(Source[FolderConfig]):
                 fields["label"] = number[Path(name).parts[0]]
             yield Sample(key_of(name), fields)
 
-    def __len__(self) -> int:
+    def num_samples(self) -> int:
+        """Images in the folder."""
         return len(self._files)
 
 
@@ -137,7 +138,8 @@ class UnpairedSource(Source[TwoFoldersConfig]):
         for name in self._files[stream]:
             yield Sample(key_of(name), {stream: folder / name})
 
-    def __len__(self) -> int:
+    def num_samples(self) -> int:
+        """Images in both folders."""
         return sum(map(len, self._files.values()))
 
 
@@ -178,7 +180,8 @@ class PairsSource(Source[TwoFoldersConfig]):
         for stem, source, target in self._pairs:
             yield Sample(key_of(stem), {"source": source, "target": target})
 
-    def __len__(self) -> int:
+    def num_samples(self) -> int:
+        """Pairs."""
         return len(self._pairs)
 
 

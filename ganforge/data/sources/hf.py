@@ -190,8 +190,9 @@ class HfSource(Source[HfConfig]):
             f"label: '' for none."
         )
 
-    def __len__(self) -> int:
-        return 0 if self.config.streaming else len(self._data)
+    def num_samples(self) -> int | None:
+        """Rows of the data set; None when streaming."""
+        return None if self.config.streaming else len(self._data)
 
 
 def is_saved_to_disk(path: Path) -> bool:

@@ -186,7 +186,8 @@ class ManifestSource(Source[ManifestConfig]):
             f"{suggest(value, self._classes)}"
         )
 
-    def __len__(self) -> int:
+    def num_samples(self) -> int:
+        """Rows of the manifest."""
         return len(self._rows)
 
 

@@ -143,5 +143,6 @@ class ZipSource(Source[ZipConfig]):
                 f"labels: false."
             ) from None
 
-    def __len__(self) -> int:
+    def num_samples(self) -> int:
+        """Images in the archive."""
         return len(self._files)
