@@ -14,7 +14,7 @@ from pydantic import Field
 
 from ganforge.config.models import StrictModel
 from ganforge.data.sources.class_names import occurring_classes
-from ganforge.data.sources.folders import key_of
+from ganforge.data.sources.image_files import key_of
 from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from ganforge.config.models import StrictModel
 from ganforge.data.sources.class_names import folder_classes, natural_order, numbered_classes
-from ganforge.data.sources.folders import EXTENSIONS, check_inside, key_of
+from ganforge.data.sources.image_files import EXTENSIONS, check_inside, key_of
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample, Source
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ganforge.data.prepare.guess_source import guess_source
-from ganforge.data.sources.folders import image_files
+from ganforge.data.sources.image_files import image_files
 from ganforge.errors import DataError
 
 

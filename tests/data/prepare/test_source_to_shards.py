@@ -1,4 +1,3 @@
-import itertools
 import json
 import os
 import struct
@@ -10,7 +9,7 @@ import torch
 from PIL import Image
 
 from ganforge.config.models import DataConfig
-from ganforge.data.loader import RealImages, SlotLoader
+from ganforge.data.loader import RealImages
 from ganforge.data.prepare import source_to_shards as module
 from ganforge.data.prepare.sample_encoder import SampleEncoder
 from ganforge.data.prepare.source_to_shards import prepare, recipe
@@ -83,18 +82,9 @@ def test_prepare_with_workers_writes_the_same_bytes(photos, tmp_path):
     assert alone.digest == helped.digest
 
 
-def test_prepare_then_load_end_to_end(photos, tmp_path, helpers):
+def test_prepare_then_load_end_to_end(photos, tmp_path, helpers, load):
     run(config(photos), tmp_path / "out")
-    loader = SlotLoader(
-        DataConfig(workers=0),
-        str(tmp_path / "out"),
-        fields=["image", "label"],
-        seed=0,
-        num_slots=3,
-        local_slots=range(3),
-        micro_batch=4,
-    )
-    for step in itertools.islice(iter(loader), 3):
+    for step in load(tmp_path / "out", 3, fields=["image", "label"], num_slots=3, micro_batch=4):
         numbers = [n for batch in step for n in helpers.number_of(batch["image"])]
         assert sorted(numbers) == list(range(12))
 
@@ -149,23 +139,14 @@ def test_prepare_without_channels_takes_the_most_that_occurs(tmp_path):
     assert run(config(str(tmp_path / "in")), tmp_path / "out").image_spec.channels == 3
 
 
-def test_prepare_of_12_bit_images_notes_white_and_loads_them_bright(tmp_path):
+def test_prepare_of_12_bit_images_notes_white_and_loads_them_bright(tmp_path, load):
     pixels = RNG.integers(0, 4096, (8, 8), dtype=np.uint16)
     pixels[0, 0] = 4000
     save(tmp_path / "in" / "1.tif", pixels)
     index = run(config(str(tmp_path / "in")), tmp_path / "out")
     schema = index.fields["image"]
     assert (schema.bit_depth, schema.max_value) == (16, 4095)
-    loader = SlotLoader(
-        DataConfig(workers=0),
-        str(tmp_path / "out"),
-        fields=["image"],
-        seed=0,
-        num_slots=1,
-        local_slots=range(1),
-        micro_batch=1,
-    )
-    image = next(iter(loader))[0]["image"]
+    image = load(tmp_path / "out", micro_batch=1)[0][0]["image"]
     np.testing.assert_array_equal(image[0, 0], np.rint(pixels * (65535 / 4095)))
     expected = np.rint(pixels * (255 / 4095))
     np.testing.assert_allclose(stored(tmp_path / "out")[0, 0], expected, atol=1)
@@ -213,7 +194,7 @@ def test_prepare_of_frames_stores_sequences(tmp_path, helpers):
     assert sorted(frames[:, :, 0, 0, 0].tolist()) == [[0, 1], [2, 3]]
 
 
-def test_prepare_of_a_manifest_stores_all_fields(tmp_path, helpers):
+def test_prepare_of_a_manifest_stores_all_fields(tmp_path, helpers, load):
     np.save(tmp_path / "e.npy", np.arange(4, dtype=np.float32))
     rows = []
     for number in range(3):
@@ -230,16 +211,8 @@ def test_prepare_of_a_manifest_stores_all_fields(tmp_path, helpers):
     index = run(config(str(tmp_path / "m.jsonl"), name="manifest"), tmp_path / "out")
     assert index.image_spec.attribute_names == ("0", "1")
     assert index.image_spec.text_dim == 4
-    loader = SlotLoader(
-        DataConfig(workers=0),
-        str(tmp_path / "out"),
-        fields=["image", "caption", "attributes", "text"],
-        seed=0,
-        num_slots=1,
-        local_slots=range(1),
-        micro_batch=3,
-    )
-    batch = next(iter(loader))[0]
+    fields = ["image", "caption", "attributes", "text"]
+    batch = load(tmp_path / "out", fields=fields, micro_batch=3)[0][0]
     numbers = helpers.number_of(batch["image"])
     assert batch["caption"] == [f"number {n}" for n in numbers]
     assert batch["attributes"].tolist() == [[n, -1] for n in numbers]
