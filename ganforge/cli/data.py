@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ganforge.data.prepare.inspect import DatasetReport
+    from ganforge.data.inspect import DatasetReport
 
 _MOST_SIZES = 8
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -50,8 +50,8 @@ def prepare(
     source.target=photos
     """
     from ganforge.config.load import data_section
-    from ganforge.data.prepare.guess import guess_source
-    from ganforge.data.prepare.prepare import prepare as prepare_shards
+    from ganforge.data.prepare.guess_source import guess_source
+    from ganforge.data.prepare.source_to_shards import prepare as prepare_shards
     from ganforge.registry.plugins import get_registry
 
     given = [*_as_settings(guess_source(source)), *settings]
@@ -75,7 +75,7 @@ def _as_settings(source: dict[str, object]) -> list[str]:
 
 
 @data.command(
-    epilog="Example: ganforge data embed shards shards-text --encoder word-vectors path=words.txt"
+    epilog="Example: ganforge data embed shards shards-text --encoder word_vectors path=words.txt"
 )
 @click.argument("location")
 @click.argument("out", type=click.Path(path_type=Path))
@@ -98,7 +98,7 @@ def embed(
     """
     from ganforge.cli._options import parse_options
     from ganforge.config.choices import ComponentChoice
-    from ganforge.data.prepare.embed import embed as embed_shards
+    from ganforge.data.prepare.embed_captions import embed as embed_shards
 
     config = ComponentChoice(name=encoder, **parse_options(settings, "SETTINGS:"))
     index = embed_shards(location, out, config, overwrite=overwrite, progress=not as_json)
@@ -124,7 +124,7 @@ def inspect(
     whose source is looked at.
     """
     from ganforge.config.load import load_pipeline
-    from ganforge.data.prepare.inspect import inspect as inspect_data
+    from ganforge.data.inspect import inspect as inspect_data
 
     is_pipeline = Path(location).suffix in (".yaml", ".yml")
     report = inspect_data(

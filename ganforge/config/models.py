@@ -50,7 +50,7 @@ class DataConfig(StrictModel):
     )
     text_encoder: Annotated[ComponentChoice | None, Chooses("text encoder")] = Field(
         None,
-        description="Embeds the captions in `prepare`, e.g. {name: word-vectors, path: "
+        description="Embeds the captions in `prepare`, e.g. {name: word_vectors, path: "
         "words.txt}. `ganforge data embed` embeds the captions of existing shards.",
     )
     resolution: int | tuple[int, int] | None = Field(

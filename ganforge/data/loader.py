@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ganforge.config.models import DataConfig
 from ganforge.data.order import StreamOrder
-from ganforge.data.shards.fields import WHITE_16
+from ganforge.data.shards.field_readers import WHITE_16
 from ganforge.data.shards.index import load_index
 from ganforge.data.shards.reader import (
     FieldValues,

@@ -9,8 +9,7 @@ laid end to end and rotated by a hashed amount; each lane owns one contiguous se
 it blocks of `window` samples are permuted. Every sample is therefore shown exactly once per epoch
 for any number of ranks and workers, and a lane reads few shards at a time.
 
-Permutations sort a splitmix64 hash (Steele et al. 2014, doi:10.1145/2660193.2660195), which,
-unlike a library's generator, cannot change under us.
+Permutations sort hashes of integers (`ganforge.io.hashing`), which never change.
 """
 
 import zlib
@@ -21,38 +20,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-_MASK = (1 << 64) - 1
-_GAMMA = 0x9E3779B97F4A7C15
-_MIX_1 = 0xBF58476D1CE4E5B9
-_MIX_2 = 0x94D049BB133111EB
+from ganforge.io.hashing import hash_key, hash_range
+
 _CACHE_BYTES = 32 * 2**20
 _SHARDS, _ROTATION, _BLOCK, _FLIP, _CAPTION = range(5)
-
-
-def splitmix64(value: int) -> int:
-    """The splitmix64 finaliser of one 64-bit integer."""
-    value &= _MASK
-    value = ((value ^ (value >> 30)) * _MIX_1) & _MASK
-    value = ((value ^ (value >> 27)) * _MIX_2) & _MASK
-    return value ^ (value >> 31)
-
-
-def hash_key(*parts: int) -> int:
-    """Fold integers into one 64-bit key; every part and its place matter."""
-    key = 0
-    for part in parts:
-        key = splitmix64(key + _GAMMA + splitmix64(part + _GAMMA))
-    return key
-
-
-def hash_range(start: int, count: int, key: int) -> NDArray[np.uint64]:
-    """Hashes of the integers start .. start + count - 1 under `key`: [count] uint64."""
-    with np.errstate(over="ignore"):
-        value = np.arange(start + 1, start + count + 1, dtype=np.uint64) * np.uint64(_GAMMA)
-        value += np.uint64(key)
-        value = (value ^ (value >> np.uint64(30))) * np.uint64(_MIX_1)
-        value = (value ^ (value >> np.uint64(27))) * np.uint64(_MIX_2)
-    return value ^ (value >> np.uint64(31))
 
 
 def permutation(count: int, key: int) -> NDArray[np.int64]:

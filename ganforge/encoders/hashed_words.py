@@ -18,7 +18,7 @@ _VERSION = 1
 
 
 class HashedWordsConfig(StrictModel):
-    """Options of `hashed-words`."""
+    """Options of `hashed_words`."""
 
     size: int = Field(256, gt=0, description="Length of a vector.")
 
@@ -26,7 +26,7 @@ class HashedWordsConfig(StrictModel):
 class HashedWords(TextEncoder[HashedWordsConfig]):
     """Counts of words, each at a hashed place with a hashed sign: words have no neighbours."""
 
-    name, Config = "hashed-words", HashedWordsConfig
+    name, Config = "hashed_words", HashedWordsConfig
 
     @property
     def size(self) -> int:

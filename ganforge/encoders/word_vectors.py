@@ -20,9 +20,10 @@ from pydantic import Field
 from torch import Tensor
 
 from ganforge.config.models import StrictModel
-from ganforge.encoders.words import file_sha256, revision_of, words_of
+from ganforge.encoders.words import revision_of, words_of
 from ganforge.errors import DataError
 from ganforge.interfaces.text_encoder import TextEncoder, unit_scale
+from ganforge.io.hashing import file_sha256
 
 _VERSION = 1
 _FREQUENT = 20000
@@ -30,7 +31,7 @@ _FREQUENT = 20000
 
 
 class WordVectorsConfig(StrictModel):
-    """Options of `word-vectors`."""
+    """Options of `word_vectors`."""
 
     path: str = Field(
         description="File with a word and its numbers on each line, separated by spaces; a first "
@@ -46,7 +47,7 @@ class WordVectorsConfig(StrictModel):
 class WordVectors(TextEncoder[WordVectorsConfig]):
     """Mean of the vectors of a caption's words, from a GloVe file; unknown words are left out."""
 
-    name, Config = "word-vectors", WordVectorsConfig
+    name, Config = "word_vectors", WordVectorsConfig
     local_options = ("path",)
 
     @cached_property

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 _WORD = re.compile(r"[^\W\d_]+|\d+")
@@ -18,9 +17,3 @@ def revision_of(**parts: Any) -> str:
     """sha256 of named values: files' hashes and the options that decide the vectors."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

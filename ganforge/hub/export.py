@@ -1,10 +1,7 @@
 """Writes the export folder: what `from_pretrained` reads and `push_folder` uploads."""
 
-import contextlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +19,13 @@ from ganforge.hub.format import (
     ModelInfo,
     PluginOrigin,
     conditioning,
-    file_sha256,
     flatten_state,
     write_info,
 )
 from ganforge.imaging.save import write_png
 from ganforge.interfaces.architecture import Architecture
-from ganforge.io.atomic import naming
+from ganforge.io.atomic import atomic_folder
+from ganforge.io.hashing import file_sha256
 from ganforge.registry.plugins import get_registry
 
 
@@ -61,9 +58,8 @@ def export_model(
     """
     folder = Path(folder)
     _check(folder, architecture, networks, metrics)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with naming(folder), _partial(folder) as partial:
-        partial.chmod(0o755)  # mkdtemp's is 0700, and this folder is made to be shared
+    check = functools.partial(_check_replaceable, folder)
+    with atomic_folder(folder, replace=True, check=check) as partial:
         roles = architecture.ema_roles
         weights = partial / WEIGHTS_FILE
         safetensors.torch.save_file(flatten_state(networks, roles), weights)
@@ -72,19 +68,7 @@ def export_model(
         if samples is not None:
             write_png(partial / SAMPLES_FILE, samples)
         write_card(partial, info, card, has_samples=samples is not None)
-        _sync(partial)
-        _replace(folder, partial)
     return folder
-
-
-@contextlib.contextmanager
-def _partial(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder`, removed at the end."""
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _check(
@@ -106,6 +90,10 @@ def _check(
                 f"metrics[{index}] has the fields {sorted(record)}; a metric needs `name` and "
                 f"`value`."
             )
+    _check_replaceable(folder)
+
+
+def _check_replaceable(folder: Path) -> None:
     if folder.exists() and not (folder.is_dir() and _is_export_or_empty(folder)):
         raise PublishError(
             f"{folder} exists and is not an export folder, so it is left alone. "
@@ -141,27 +129,3 @@ def _describe(
         dtype="float32" if parameter is None else str(parameter.dtype).removeprefix("torch."),
         weights_sha256=sha256,
     )
-
-
-def _sync(folder: Path) -> None:
-    for path in [*folder.iterdir(), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _replace(folder: Path, partial: Path) -> None:
-    """Put `partial` where `folder` is; a failure in between leaves the old one in place."""
-    if not folder.exists():
-        partial.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    folder.rename(old)  # a rename replaces an empty directory
-    try:
-        partial.rename(folder)
-    except OSError:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old)

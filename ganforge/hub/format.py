@@ -3,7 +3,6 @@
 An export folder and a Hub repository hold the same files, so one reader serves both.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ from ganforge.errors import PublishError
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.conditions import CONDITIONS, sizes
 from ganforge.interfaces.spec import ImageSpec
+from ganforge.io.hashing import file_sha256
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
@@ -162,12 +162,6 @@ def require_file(folder: Path, name: str, source: str) -> Path:
             f"{', '.join(found) or 'nothing'}). Export it again, or check the name."
         )
     return path
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_weights(folder: Path, info: ModelInfo, source: str) -> Path:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ganforge.errors import ConfigError
 from ganforge.imaging.grids import check_size, enlarge, opaque
-from ganforge.io.atomic import whole_file
+from ganforge.io.atomic import atomic_file
 
 SUFFIXES = (".png", ".gif", ".mp4")
 _GIF_TICK_MS = 10
@@ -57,7 +57,7 @@ def write_film(frames: Sequence[Image.Image], path: Path, fps: float, scale: int
     check_film(path, fps)
     check_size(frames[0].width * scale, frames[0].height * scale)
     shown = (_shown(frame, scale) for frame in frames)
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         if path.suffix.lower() == ".gif":
             first = next(shown)
             duration = max(2, round(100 / fps)) * _GIF_TICK_MS

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from ganforge.errors import ConfigError
-from ganforge.io.atomic import whole_file
+from ganforge.io.atomic import atomic_file
 
 
 def check_folder(folder: Path) -> None:
@@ -51,5 +51,5 @@ def write_png(path: Path, image: Image.Image) -> None:
     # Pillow reports a failed write by a number of its own; of bytes in memory it has none.
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(buffer.getvalue())

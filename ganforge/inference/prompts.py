@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ganforge.data.prepare.embed import encoder_of
+from ganforge.encoders.lookup import encoder_of_model
 from ganforge.errors import ConfigError
 from ganforge.interfaces.spec import ImageSpec
 
@@ -57,7 +57,7 @@ def embed_prompts(
         ConfigError: the encoder is not known, cannot be loaded, or is another; says what to do.
         DataError: a text cannot be embedded.
     """
-    return encoder_of(spec.text_encoding, changes).encode(prompts)
+    return encoder_of_model(spec.text_encoding, changes).encode(prompts)
 
 
 def prompt_count(text: Any) -> int | None:

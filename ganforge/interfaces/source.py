@@ -46,6 +46,6 @@ class Source(Component[ConfigT]):
     def samples(self, stream: str = "main") -> Iterator[Sample]:
         """All samples of one stream, in a fixed order."""
 
-    def __len__(self) -> int:
-        """Number of samples over all streams; 0 when unknown."""
-        return 0
+    def num_samples(self) -> int | None:
+        """Number of samples over all streams; None when unknown."""
+        return None

@@ -1,4 +1,4 @@
-"""Text encoders: what turns captions into the vectors that text-to-image models are told."""
+"""The interface of text encoders: captions to the vectors that condition text-to-image models."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ganforge.errors import ConfigError, DataError
+from ganforge.errors import DataError
 from ganforge.interfaces.component import Component, ConfigT
 from ganforge.interfaces.spec import TextEncoding
 
 
 class TextEncoder(Component[ConfigT]):
-    """Maps texts to vectors of one size. Nothing is loaded before the first property is asked."""
+    """Maps texts to vectors of one size. Files are loaded when a property is first read."""
 
     kind = "text encoder"
     local_options: ClassVar[tuple[str, ...]] = ()
@@ -39,12 +39,12 @@ class TextEncoder(Component[ConfigT]):
 
     @property
     def encoding(self) -> TextEncoding:
-        """What is kept with the vectors."""
+        """What is stored with the vectors."""
         return TextEncoding(self.name, self.config.model_dump(mode="json"), self.revision)
 
 
 def unit_scale(vectors: Tensor, texts: Sequence[str], why: str) -> Tensor:
-    """Scale vectors [N, D] to root mean square 1, so that no encoder is louder than another.
+    """Scale vectors [N, D] to root mean square 1, so that all encoders have the same scale.
 
     Args:
         vectors: one per text.
@@ -61,31 +61,11 @@ def unit_scale(vectors: Tensor, texts: Sequence[str], why: str) -> Tensor:
     return vectors / scale[:, None]
 
 
-def check_same_encoding(
-    found: TextEncoding | None, wanted: TextEncoding | None, where: str
-) -> None:
-    """Refuse vectors that another encoder made, where both are known.
-
-    Args:
-        found: what made the vectors at hand.
-        wanted: what the model learnt from.
-        where: whose vectors they are, for the message.
-
-    Raises:
-        ConfigError: names both encoders.
-    """
-    if found is None or wanted is None or same_encoding(found, wanted):
-        return
-    raise ConfigError(
-        f"{where}: the captions were embedded by {describe_encoding(found)}, the model was trained "
-        f"on embeddings by {describe_encoding(wanted)}. Vectors of different encoders mean "
-        f"different things: embed again with `ganforge data embed` and that encoder."
-    )
-
-
 def same_encoding(one: TextEncoding, other: TextEncoding) -> bool:
-    """Whether two encodings give the same vectors: where files lie does not matter."""
-    return one.name == other.name and one.revision == other.revision
+    """Whether two encodings give the same vectors; where files lie does not matter."""
+    # Names had hyphens before they became snake_case.
+    names = {encoding.name.replace("-", "_") for encoding in (one, other)}
+    return len(names) == 1 and one.revision == other.revision
 
 
 def describe_encoding(encoding: TextEncoding) -> str:

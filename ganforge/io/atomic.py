@@ -1,24 +1,34 @@
-"""Files that appear whole or not at all, and errors of writing that name their file."""
+"""Files and folders that appear whole or not at all, and write errors that name their file."""
 
 import contextlib
+import logging
 import os
 import re
-import tempfile
-from collections.abc import Iterator
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ganforge.errors import GanforgeError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock, so leftovers of killed writers are only reported.
+    fcntl = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
 _RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Give an operating-system error that names no file this one.
+    """Add `path` to operating-system errors that name no file.
 
-    `write` and `close` name none; a library written in Rust, such as safetensors, raises errors
-    of its own, with the system's number in their text.
+    `write` and `close` name none. Libraries written in Rust, such as safetensors, raise their own
+    exceptions with the system's error number in the text.
 
     Raises:
-        OSError: as it was, with a `filename`.
+        OSError: the same error, with a `filename`.
     """
     try:
         yield
@@ -28,45 +38,160 @@ def naming(path: Path) -> Iterator[None]:
         raise
     except Exception as err:
         found = _RUST_ERROR.search(str(err))
-        if found is None:
+        if found is None or isinstance(err, GanforgeError):
             raise
         number = int(found[1])
         raise OSError(number, os.strerror(number), str(path)) from err
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place, unless an error comes first.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to `path` unless the block raises.
 
-    What is there and no file of its own (a device, a pipe, a link) is written to as it is.
+    Devices, pipes and symlinks are written in place.
 
     Raises:
-        OSError: it cannot be written; names it.
+        OSError: the file cannot be written; names it.
     """
     with naming(path):
         if path.is_symlink() or (path.exists() and not path.is_file()):
             yield path
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
-        )
-        os.close(handle)
-        temporary = Path(name)
+        temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
         try:
             yield temporary
-            # mkstemp makes files for the owner alone; this one is as any other.
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o666 & ~umask)
             temporary.replace(path)
-        except BaseException:
+        finally:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-            raise
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8; the file appears when it is whole."""
-    with whole_file(path) as temporary:
+    """Write UTF-8 text atomically."""
+    with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _keep() -> None:
+    """The check of a folder that may always be replaced."""
+
+
+@contextlib.contextmanager
+def atomic_folder(
+    folder: Path, *, replace: bool, check: Callable[[], None] = _keep
+) -> Iterator[Path]:
+    """A new temporary folder beside `folder`, renamed to `folder` unless the block raises.
+
+    The content is flushed to disk before the rename. Every writer has its own temporary folder, so
+    writers of the same `folder` do not disturb each other; what killed ones left is removed. A
+    symlink stays, and the folder that it points to is replaced.
+
+    Args:
+        folder: the folder to write; its parents are created.
+        replace: whether it may replace an existing folder; if not, it must be absent or empty.
+        check: called right before the rename; raises to leave an existing folder in place.
+
+    Raises:
+        OSError: the folder cannot be written, or exists and may not be replaced.
+    """
+    folder = folder.resolve()
+    with naming(folder):
+        _remove_leftovers(folder)
+        with _partial_folder(folder) as partial:
+            yield partial
+            for path in (*partial.rglob("*"), partial):
+                _flush(path)
+            check()
+            _put_in_place(partial, folder, replace)
+            _flush(folder.parent)
+
+
+@contextlib.contextmanager
+def _partial_folder(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, locked while this process lives and removed at the end."""
+    while True:
+        partial = _sibling(folder, "partial")
+        partial.mkdir(parents=True)
+        lock = _lock(partial, wait=True)
+        if partial.exists():
+            break
+        # Another writer took it for a leftover before it was locked.
+        _unlock(lock)
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        _unlock(lock)
+
+
+def _sibling(folder: Path, kind: str) -> Path:
+    return folder.with_name(f".{folder.name}.{kind}-{secrets.token_hex(4)}")
+
+
+def _put_in_place(partial: Path, folder: Path, replace: bool) -> None:
+    """Rename `partial` to `folder`; on failure the folder that was there comes back."""
+    old = _sibling(folder, "old")
+    if replace:
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(old)
+    try:
+        partial.rename(folder)
+    finally:
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        elif old.exists():
+            old.rename(folder)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed writers left beside `folder`; report what may still be in use."""
+    names = re.compile(rf"\.{re.escape(folder.name)}\.(partial|old)-[0-9a-f]{{8}}")
+    for path in folder.parent.iterdir() if folder.parent.is_dir() else ():
+        found = names.fullmatch(path.name)
+        if found is None:
+            continue
+        lock = _lock(path, wait=False)
+        # A folder set aside to be replaced is the only copy until the new one is in its place.
+        if lock is None or (found[1] == "old" and not folder.exists()):
+            logger.warning(
+                "%s is being written by another process, or was left by a killed one. If no "
+                "process writes it, delete it.",
+                path,
+            )
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+        _unlock(lock)
+
+
+def _lock(folder: Path, *, wait: bool) -> int | None:
+    """A descriptor that locks a folder until it is closed, or None where locking fails.
+
+    A lock rather than a process number: it ends with the process, on whichever machine that runs.
+    """
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _unlock(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _flush(path: Path) -> None:
+    """Write a file's content, or a folder's entries, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

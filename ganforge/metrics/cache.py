@@ -1,10 +1,8 @@
 """Features of real images, kept by content: the same images seen alike are never measured twice."""
 
-import contextlib
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from ganforge.io.atomic import atomic_file
 
 log = logging.getLogger(__name__)
 _FORMAT = 1
@@ -41,21 +41,15 @@ class FeatureCache:
     def save(self, key: Mapping[str, Any], features: Tensor) -> None:
         """Keep features [N, D]; readers see the whole file or none.
 
-        A folder that cannot be written is logged: the numbers do not depend on it.
+        A folder that cannot be written is logged: the metrics do not depend on it.
         """
         path = self.path(key)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
         features = features.contiguous()
         metadata = {"key": _canonical(key), "sha256": _tensor_digest(features)}
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            save_file({"features": features}, partial, metadata=metadata)
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-            partial.replace(path)
+            with atomic_file(path) as partial:
+                save_file({"features": features}, partial, metadata=metadata)
         except (OSError, SafetensorError) as err:
-            with contextlib.suppress(OSError):
-                partial.unlink()
             log.warning(
                 "Features of the real images cannot be kept in %s (%s), so the next evaluation "
                 "computes them again. Set evaluate.cache_dir to a folder that can be written.",

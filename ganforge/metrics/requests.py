@@ -6,8 +6,8 @@ import torch
 
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
-from ganforge.data.prepare.embed import check_embeddings
 from ganforge.data.shards.index import load_index
+from ganforge.encoders.lookup import check_embeddings
 from ganforge.imaging.images import from_uint8
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.spec import ImageSpec
@@ -49,7 +49,7 @@ def request_maker(
     if translates or told:
         field = translates[0].split("_to_")[0] if translates else "image"
         sources = RealImages(data, reference, field=field)
-        check_embeddings(sources.index, spec, reference)
+        check_embeddings(sources.index.image_spec, spec, reference)
 
     def ask(seeds: Sequence[int]) -> GenerateRequest:
         request = GenerateRequest(seeds, device, truncation=truncation)

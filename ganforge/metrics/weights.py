@@ -1,8 +1,6 @@
 """Where the Inception weights come from: a path, a cache folder, or a download with hash check."""
 
-import contextlib
 import hashlib
-import os
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import torch
 
 from ganforge.errors import MetricError
+from ganforge.io.atomic import atomic_file
 from ganforge.io.cache import default_cache_dir
 
 PUBLISHED_SHA256_PREFIX = "6726825d"
@@ -83,14 +82,10 @@ def _download(url: str, target: Path, sha256: str | None) -> bytes:
             f"be downloaded ({err}). Put {url} into that folder, or {_CHOICES}."
         ) from err
     _check_hash(content, sha256, url)
-    partial = target.with_suffix(f".{os.getpid()}.partial")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(target)
+        with atomic_file(target) as partial:
+            partial.write_bytes(content)
     except OSError as err:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise MetricError(
             f"The downloaded weights cannot be written to {target}: {err}. Set "
             f"evaluate.cache_dir to a folder that can be written."

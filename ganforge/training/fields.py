@@ -6,8 +6,8 @@ import torch
 
 from ganforge.config.models import PipelineConfig
 from ganforge.data.loader import SlotLoader
-from ganforge.data.prepare.embed import build_encoder
 from ganforge.data.shards.index import DatasetIndex
+from ganforge.encoders.lookup import build_encoder
 from ganforge.errors import ConfigError, DataError
 from ganforge.interfaces.architecture import Reads
 from ganforge.interfaces.batch import Batch
@@ -46,7 +46,7 @@ def choose_fields(
         raise DataError(
             f"'{name}' draws captions, but the data set has no embeddings of them "
             f"(field 'text'); it has {', '.join(sorted(has))}. Make them with `ganforge data embed "
-            f"SHARDS OUT --encoder word-vectors path=words.txt` (or another encoder) and set "
+            f"SHARDS OUT --encoder word_vectors path=words.txt` (or another encoder) and set "
             f"data.shards to OUT, or set data.text_encoder before `prepare`."
         )
     if missing:

@@ -4,7 +4,7 @@ from typing import Any
 
 from ganforge.api import Source, hookimpl
 from ganforge_emoji.captions import EmojiCaptions
-from ganforge_emoji.source import EmojiDomains
+from ganforge_emoji.domains import EmojiDomains
 
 __all__ = ["EmojiCaptions", "EmojiDomains"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ganforge.api import ComponentOptions, DataError, Field, Sample, Source
-from ganforge_emoji.source import image_folder, read_on_white
+from ganforge_emoji.domains import image_folder, read_on_white
 
 # Unicode's names of the five skin tones, by code point.
 _TONES = {
@@ -28,7 +28,7 @@ _PEOPLE = frozenset({"1f468", "1f469", "1f9d1", "2640", "2642", "fe0f", "200d"})
 
 
 class EmojiCaptionsConfig(ComponentOptions):
-    """Options of `emoji-captions`."""
+    """Options of `emoji_captions`."""
 
     google: str | None = Field(
         None, description="Folder of the npm package emoji-datasource-google."
@@ -76,7 +76,7 @@ def is_held_out(base: str, test_percent: int) -> bool:
 class EmojiCaptions(Source[EmojiCaptionsConfig]):
     """Emoji of one or two artists, each with its name as the caption."""
 
-    name, Config = "emoji-captions", EmojiCaptionsConfig
+    name, Config = "emoji_captions", EmojiCaptionsConfig
 
     def samples(self, stream: str = "main") -> Iterator[Sample]:
         """Image and captions of every emoji of the split, artist by artist."""
@@ -84,7 +84,7 @@ class EmojiCaptions(Source[EmojiCaptionsConfig]):
             fields: dict[str, Any] = {"image": read_on_white(file), "caption": emoji.captions}
             yield Sample(f"{vendor}-{emoji.file_name.removesuffix('.png')}", fields)
 
-    def __len__(self) -> int:
+    def num_samples(self) -> int:
         """Images of the split."""
         return len(self._drawings)
 
@@ -99,7 +99,7 @@ class EmojiCaptions(Source[EmojiCaptionsConfig]):
         packages = {vendor: Path(package) for vendor, package in given.items() if package}
         if not packages:
             raise DataError(
-                "data.source 'emoji-captions' has no images: set google, twitter or both. Get them "
+                "data.source 'emoji_captions' has no images: set google, twitter or both. Get them "
                 "with pipelines/quick/get_emoji.sh."
             )
         found = []

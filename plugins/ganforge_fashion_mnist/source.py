@@ -27,7 +27,7 @@ class FashionMnist(Source[ComponentOptions]):
     Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; MIT licence.
     """
 
-    name = "fashion-mnist"
+    name = "fashion_mnist"
 
     def class_names(self) -> Sequence[str]:
         """The ten kinds of clothing, in label order."""
@@ -40,6 +40,6 @@ class FashionMnist(Source[ComponentOptions]):
             fields = {"image": Image.fromarray(image), "label": int(label)}
             yield Sample(f"{index:05d}", fields)
 
-    def __len__(self) -> int:
+    def num_samples(self) -> int:
         """Number of images."""
         return 10_000

@@ -45,7 +45,7 @@ class GanIntCls(NoiseToImage[GanIntClsConfig]):
             raise ConfigError(
                 f"model.architecture: '{self.name}' draws captions, but the data have no "
                 f"embeddings of them. Make them with `ganforge data embed SHARDS OUT --encoder "
-                f"word-vectors path=words.txt` and set data.shards to OUT, or set "
+                f"word_vectors path=words.txt` and set data.shards to OUT, or set "
                 f"data.text_encoder."
             )
         base_grid(spec.height, spec.width, self.name)

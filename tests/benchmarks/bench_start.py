@@ -21,7 +21,7 @@ import yaml
 from PIL import Image
 
 from ganforge.config.models import DataConfig
-from ganforge.data.prepare.prepare import prepare
+from ganforge.data.prepare.source_to_shards import prepare
 
 
 def write_images(folder: Path, count: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 import torch
-from ganforge_emoji.source import EmojiDomains, EmojiDomainsConfig
+from ganforge_emoji.domains import EmojiDomains, EmojiDomainsConfig
 from torch import Tensor
 
 import ganforge

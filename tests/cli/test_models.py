@@ -299,7 +299,7 @@ def embedded(ganforge, size):
         Image.new("RGB", (16, 16), (value, 0, 0)).save(f"{name}.png")
     rows = ["image,caption", "one.png,a red apple", "two.png,pear"]
     Path("list.csv").write_text("\n".join(rows))
-    settings = ("text_encoder.name=hashed-words", f"text_encoder.size={size}")
+    settings = ("text_encoder.name=hashed_words", f"text_encoder.size={size}")
     ganforge("data", "prepare", "list.csv", f"shards{size}", *settings, "--workers", 0)
     return f"shards{size}"
 
@@ -324,7 +324,7 @@ def test_evaluate_of_text_draws_the_references_captions(ganforge, painter, monke
 def test_evaluate_on_captions_of_another_encoder_is_refused(ganforge, painter):
     command = ("evaluate", painter, "--reference", embedded(ganforge, 8))
 
-    assert "were embedded by hashed-words (size: 8" in ganforge(*command, code=2).stderr
+    assert "were embedded by hashed_words (size: 8" in ganforge(*command, code=2).stderr
 
 
 def test_evaluate_of_a_translator_translates_the_reference(ganforge, cyclegan, photos, monkeypatch):

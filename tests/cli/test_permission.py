@@ -17,7 +17,7 @@ WITHOUT_OVERRIDE = (
 PIPELINE = """
 name: locked-out
 stages: [prepare, train]
-data: {source: fashion-mnist, resolution: 32, channels: 1, resize: pad}
+data: {source: fashion_mnist, resolution: 32, channels: 1, resize: pad}
 model: {architecture: dcgan, base_channels: 4}
 loss: nonsaturating
 train: {total_kimg: 1, batch_size: 8, slots: 1}
@@ -54,7 +54,7 @@ def test_plugins_new_where_writing_is_forbidden_is_one_message(ganforge, locked)
 
 
 def test_data_prepare_where_writing_is_forbidden_is_one_message(ganforge, locked):
-    source = ("fashion-mnist", locked / "shards", "resolution=32", "resize=pad")
+    source = ("fashion_mnist", locked / "shards", "resolution=32", "resize=pad")
 
     assert_refused(ganforge("data", "prepare", *source), locked)
 

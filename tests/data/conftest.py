@@ -1,15 +1,22 @@
 """Small data sets for all tests of the data layer."""
 
+import contextlib
 import io
+import itertools
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ganforge.data.shards.index import DatasetIndex, FieldSchema
+from ganforge.config.models import DataConfig
+from ganforge.data.loader import SlotLoader
+from ganforge.data.shards.index import DatasetIndex, FieldSchema, load_index
 from ganforge.data.shards.writer import EncodedSample, write_stream
+from ganforge.interfaces.source import Source
 from ganforge.interfaces.spec import ImageSpec
+from ganforge.registry.plugins import get_registry
 
 
 def file_bytes(pixels, extension="png", **options):
@@ -60,8 +67,6 @@ def write_dataset(folder, count=20, per_shard=8, classes=4, size=8, extension="p
 
 def rewrite_index(location, **changes):
     """Change fields of an index and sign it again."""
-    from ganforge.data.shards.index import load_index
-
     index = load_index(location).model_copy(update=changes)
     index = index.model_copy(update={"digest": index.content_digest()})
     (Path(location) / "index.json").write_text(index.to_json())
@@ -70,8 +75,6 @@ def rewrite_index(location, **changes):
 @pytest.fixture
 def helpers():
     """The functions of this file, for tests that need several."""
-    import types
-
     return types.SimpleNamespace(
         file_bytes=file_bytes,
         numbered_image=numbered_image,
@@ -85,3 +88,58 @@ def helpers():
 def dataset(tmp_path):
     """20 labelled 8 x 8 images in 3 shards."""
     return write_dataset(tmp_path / "shards")
+
+
+@pytest.fixture
+def slot_loader():
+    """Opens a `SlotLoader` of one slot without workers, unless told otherwise; closes it."""
+    with contextlib.ExitStack() as opened:
+
+        def open_loader(location, config=None, **options):
+            settings = {
+                "fields": ["image"],
+                "seed": 0,
+                "num_slots": 1,
+                "local_slots": range(options.get("num_slots", 1)),
+                "micro_batch": 2,
+            } | options
+            loader = SlotLoader(config or DataConfig(workers=0), str(location), **settings)
+            opened.callback(loader.close)
+            return loader
+
+        yield open_loader
+
+
+@pytest.fixture
+def load(slot_loader):
+    """The first steps of a `slot_loader`."""
+
+    def first_steps(location, steps=1, config=None, **options):
+        loader = slot_loader(location, config, **options)
+        steps = list(itertools.islice(iter(loader), steps))
+        loader.close()
+        return steps
+
+    return first_steps
+
+
+@pytest.fixture
+def source():
+    """Builds a source by name, as a pipeline file does."""
+
+    def build(name, **options):
+        return get_registry().build(Source, name, options, "data.source")
+
+    return build
+
+
+@pytest.fixture
+def paint():
+    """Writes an image file whose red is a number."""
+
+    def write(path, value=0, size=(4, 4)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size, (value, 0, 0)).save(path)
+        return path
+
+    return write

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ganforge.config.models import DataConfig
-from ganforge.data.loader import RealImages, SlotLoader
+from ganforge.data.loader import RealImages
 from ganforge.data.order import StreamOrder
 from ganforge.data.shards.index import DatasetIndex, FieldSchema
 from ganforge.data.shards.writer import EncodedSample, write_stream
@@ -18,18 +18,15 @@ from ganforge.errors import DataError, ShardError
 from ganforge.interfaces.spec import ImageSpec
 
 
-def load(location, steps, *, config=None, **options):
-    settings = {
-        "fields": ["image", "label"],
-        "seed": 0,
-        "num_slots": 2,
-        "local_slots": range(2),
-        "micro_batch": 3,
-    } | options
-    loader = SlotLoader(config or DataConfig(workers=0), location, **settings)
-    found = list(itertools.islice(iter(loader), steps))
-    loader.close()
-    return found
+@pytest.fixture
+def load(load):
+    """The first steps of two slots with images and labels, unless told otherwise."""
+
+    def first_steps(location, steps, *, config=None, **options):
+        defaults = {"fields": ["image", "label"], "num_slots": 2, "micro_batch": 3}
+        return load(location, steps, config, **{**defaults, **options})
+
+    return first_steps
 
 
 def assert_same(first, second):
@@ -41,7 +38,7 @@ def assert_same(first, second):
                 assert torch.equal(slot_a[name], slot_b[name])
 
 
-def test_loader_gives_tensors_of_the_contract(dataset):
+def test_loader_gives_tensors_of_the_contract(dataset, load):
     batch = load(dataset, 1)[0][0]
     assert batch["image"].shape == (3, 3, 8, 8)
     assert batch["image"].dtype == torch.uint8
@@ -50,7 +47,7 @@ def test_loader_gives_tensors_of_the_contract(dataset):
     assert batch["label"].dtype == torch.int64
 
 
-def test_loader_pixels_and_labels_belong_together(dataset, helpers):
+def test_loader_pixels_and_labels_belong_together(dataset, helpers, load):
     for step in load(dataset, 7):
         for batch in step:
             numbers = helpers.number_of(batch["image"])
@@ -59,14 +56,14 @@ def test_loader_pixels_and_labels_belong_together(dataset, helpers):
             np.testing.assert_array_equal(batch["image"].permute(0, 2, 3, 1), expected)
 
 
-def test_loader_shows_each_sample_once_per_epoch(dataset, helpers):
-    steps = load(dataset, 4, num_slots=4, local_slots=range(4), micro_batch=5)
+def test_loader_shows_each_sample_once_per_epoch(dataset, helpers, load):
+    steps = load(dataset, 4, num_slots=4, micro_batch=5)
     for step in steps:
         shown = sorted(n for batch in step for n in helpers.number_of(batch["image"]))
         assert shown == list(range(20))
 
 
-def test_loader_step_and_slot_read_the_positions_of_their_lane(dataset, helpers):
+def test_loader_step_and_slot_read_the_positions_of_their_lane(dataset, helpers, load):
     config = DataConfig(workers=0, shuffle_window=4)
     order = StreamOrder([8, 8, 4], 2, 4, seed=7)
     for step, batches in enumerate(load(dataset, 8, config=config, seed=7)):
@@ -76,7 +73,7 @@ def test_loader_step_and_slot_read_the_positions_of_their_lane(dataset, helpers)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_loader_with_any_number_of_workers_gives_the_same_batches(dataset, workers):
+def test_loader_with_any_number_of_workers_gives_the_same_batches(dataset, workers, load):
     config = DataConfig(workers=workers, flip=True)
     assert_same(
         load(dataset, 6, config=config), load(dataset, 6, config=DataConfig(workers=0, flip=True))
@@ -84,7 +81,7 @@ def test_loader_with_any_number_of_workers_gives_the_same_batches(dataset, worke
 
 
 @pytest.mark.parametrize("start", [1, 4, 11, 1000])
-def test_loader_resumed_at_any_step_continues_the_run(dataset, start):
+def test_loader_resumed_at_any_step_continues_the_run(dataset, start, load):
     reader = DataConfig(workers=0, flip=True, shuffle_window=4)
     if start < 100:
         whole = load(dataset, start + 3, config=reader)[start:]
@@ -93,8 +90,8 @@ def test_loader_resumed_at_any_step_continues_the_run(dataset, start):
     assert_same(load(dataset, 3, config=reader, start_step=start), whole)
 
 
-def test_loader_split_over_ranks_gives_the_same_slots(dataset):
-    whole = load(dataset, 5, num_slots=4, local_slots=range(4))
+def test_loader_split_over_ranks_gives_the_same_slots(dataset, load):
+    whole = load(dataset, 5, num_slots=4)
     for ranks in (2, 4):
         share = 4 // ranks
         for rank in range(ranks):
@@ -103,14 +100,14 @@ def test_loader_split_over_ranks_gives_the_same_slots(dataset):
             assert_same(part, [step[slots.start : slots.stop] for step in whole])
 
 
-def test_loader_with_another_seed_gives_another_order(dataset, helpers):
+def test_loader_with_another_seed_gives_another_order(dataset, helpers, load):
     def numbers(seed):
         return [helpers.number_of(b["image"]) for step in load(dataset, 3, seed=seed) for b in step]
 
     assert numbers(0) != numbers(1)
 
 
-def test_loader_flips_half_of_the_images_and_nothing_else(dataset, helpers):
+def test_loader_flips_half_of_the_images_and_nothing_else(dataset, helpers, load):
     plain = load(dataset, 60)
     flipped = load(dataset, 60, config=DataConfig(workers=0, flip=True))
     count = total = 0
@@ -124,7 +121,7 @@ def test_loader_flips_half_of_the_images_and_nothing_else(dataset, helpers):
     assert 0.4 < count / total < 0.6
 
 
-def test_loader_leaves_the_global_random_state_alone(dataset):
+def test_loader_leaves_the_global_random_state_alone(dataset, load):
     torch.manual_seed(0)
     before = torch.get_rng_state()
     load(dataset, 2)
@@ -132,32 +129,16 @@ def test_loader_leaves_the_global_random_state_alone(dataset):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_loader_started_twice_begins_again(dataset):
-    loader = SlotLoader(
-        DataConfig(workers=0),
-        dataset,
-        fields=["image"],
-        seed=0,
-        num_slots=1,
-        local_slots=range(1),
-        micro_batch=2,
-    )
+def test_loader_started_twice_begins_again(dataset, slot_loader):
+    loader = slot_loader(dataset)
     assert_same([next(iter(loader))], [next(iter(loader))])
     loader.close()
 
 
-def test_loader_close_stops_the_workers(dataset):
+def test_loader_close_stops_the_workers(dataset, slot_loader):
     import multiprocessing
 
-    loader = SlotLoader(
-        DataConfig(workers=2),
-        dataset,
-        fields=["image"],
-        seed=0,
-        num_slots=1,
-        local_slots=range(1),
-        micro_batch=2,
-    )
+    loader = slot_loader(dataset, DataConfig(workers=2))
     steps = iter(loader)
     next(steps)
     assert len(multiprocessing.active_children()) == 2
@@ -165,20 +146,10 @@ def test_loader_close_stops_the_workers(dataset):
     assert not multiprocessing.active_children()
 
 
-def test_loader_dropped_without_close_stops_the_workers(dataset):
+def test_loader_dropped_without_close_stops_the_workers(dataset, slot_loader):
     import multiprocessing
 
-    steps = iter(
-        SlotLoader(
-            DataConfig(workers=1),
-            dataset,
-            fields=["image"],
-            seed=0,
-            num_slots=1,
-            local_slots=range(1),
-            micro_batch=2,
-        )
-    )
+    steps = iter(slot_loader(dataset, DataConfig(workers=1)))
     next(steps)
     assert multiprocessing.active_children()
     del steps
@@ -187,7 +158,7 @@ def test_loader_dropped_without_close_stops_the_workers(dataset):
 
 LEFT_OPEN = """
 import sys
-from ganforge.config import DataConfig
+from ganforge.config.models import DataConfig
 from ganforge.data.loader import SlotLoader
 
 loader = SlotLoader(DataConfig(workers=1), sys.argv[1], fields=["image"], seed=0, num_slots=1,
@@ -206,30 +177,30 @@ def test_program_that_leaves_a_loader_open_ends(dataset, extra, code):
     assert subprocess.run(command, timeout=120, check=False).returncode == code
 
 
-def test_loader_of_labels_that_are_absent_says_so_at_once(tmp_path, helpers):
+def test_loader_of_labels_that_are_absent_says_so_at_once(tmp_path, helpers, load):
     location = helpers.write_dataset(tmp_path / "plain", classes=0)
     with pytest.raises(DataError, match=r"Labels are asked for.*plain has none.*use_labels: false"):
         load(location, 1)
 
 
-def test_loader_of_an_unknown_field_lists_the_known(dataset):
+def test_loader_of_an_unknown_field_lists_the_known(dataset, load):
     with pytest.raises(DataError, match="'images' is asked for.*Did you mean 'image'"):
         load(dataset, 1, fields=["images"])
 
 
-def test_loader_with_more_slots_than_samples_is_refused(dataset):
+def test_loader_with_more_slots_than_samples_is_refused(dataset, load):
     with pytest.raises(DataError, match="has 20 samples in stream 'main', fewer than the 21 slots"):
         load(dataset, 1, num_slots=21, local_slots=range(1))
 
 
-def test_loader_of_missing_shards_counts_and_names_them(dataset):
+def test_loader_of_missing_shards_counts_and_names_them(dataset, load):
     (Path(dataset) / "main-000001.tar").unlink()
     with pytest.raises(ShardError, match="1 of 3 shards are missing at .*main-000001.tar"):
         load(dataset, 1)
 
 
 @pytest.mark.parametrize("change", [lambda d: d[:-512], lambda d: d + b"\0" * 512, lambda d: b""])
-def test_loader_of_a_shard_of_another_length_is_refused(dataset, change):
+def test_loader_of_a_shard_of_another_length_is_refused(dataset, change, load):
     path = Path(dataset) / "main-000002.tar"
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(ShardError, match=r"main-000002.tar has \d+ bytes, the index says \d+"):
@@ -247,7 +218,7 @@ def damage(location, number, text=b"\xff" * 8):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_loader_of_changed_bytes_names_shard_key_and_remedy(dataset, workers):
+def test_loader_of_changed_bytes_names_shard_key_and_remedy(dataset, workers, load):
     damage(dataset, 10)
     with pytest.raises(
         ShardError,
@@ -258,15 +229,14 @@ def test_loader_of_changed_bytes_names_shard_key_and_remedy(dataset, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_loader_that_skips_takes_the_neighbour_and_counts(dataset, workers, helpers, caplog):
+def test_loader_that_skips_takes_the_neighbour_and_counts(
+    dataset, workers, helpers, caplog, slot_loader
+):
     damage(dataset, 10)
-    loader = SlotLoader(
-        DataConfig(workers=workers, on_bad_sample="skip"),
+    loader = slot_loader(
         dataset,
+        DataConfig(workers=workers, on_bad_sample="skip"),
         fields=["image", "label"],
-        seed=0,
-        num_slots=1,
-        local_slots=range(1),
         micro_batch=20,
     )
     for (batch,) in itertools.islice(iter(loader), 3):
@@ -278,7 +248,7 @@ def test_loader_that_skips_takes_the_neighbour_and_counts(dataset, workers, help
     loader.close()
 
 
-def test_loader_that_skips_stops_at_the_cap(dataset):
+def test_loader_that_skips_stops_at_the_cap(dataset, load):
     for number in (3, 10, 17):
         damage(dataset, number)
     config = DataConfig(workers=0, on_bad_sample="skip", max_bad_samples=2)
@@ -286,7 +256,7 @@ def test_loader_that_skips_stops_at_the_cap(dataset):
         load(dataset, 20, config=config)
 
 
-def test_loader_of_a_wholly_bad_shard_stops(tmp_path, helpers):
+def test_loader_of_a_wholly_bad_shard_stops(tmp_path, helpers, load):
     location = helpers.write_dataset(tmp_path / "shards", count=4, per_shard=2)
     for path in (Path(location) / "main-000001.tar",):
         data = path.read_bytes()
@@ -313,16 +283,18 @@ IMAGE = FieldSchema(kind="image", height=8, width=8, channels=3)
     ("shape", "text"),
     [((8, 9, 3), "is 8 x 9 x 3"), ((8, 8), "is 8 x 8 x 1")],
 )
-def test_loader_of_an_image_unlike_the_index_says_both(tmp_path, helpers, extension, shape, text):
+def test_loader_of_an_image_unlike_the_index_says_both(
+    tmp_path, helpers, extension, shape, text, load
+):
     data = helpers.file_bytes(np.zeros(shape, np.uint8), extension)
     location = write_custom(tmp_path / "s", [{f"image.{extension}": data}], {"image": IMAGE})
     with pytest.raises(ShardError, match=f"Sample '000' .*'image' {text}.*says 8 x 8 x 3 with 8"):
-        load(location, 1, fields=["image"], num_slots=1, local_slots=range(1))
+        load(location, 1, fields=["image"], num_slots=1)
 
 
 @pytest.mark.parametrize("extension", ["png", "jpg"])
 @pytest.mark.parametrize("keep", [10, 0.6])
-def test_loader_of_a_truncated_image_names_it(tmp_path, helpers, extension, keep):
+def test_loader_of_a_truncated_image_names_it(tmp_path, helpers, extension, keep, load):
     pixels = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
     data = helpers.file_bytes(pixels, extension)
     cut = data[: keep if keep > 1 else int(len(data) * keep)]
@@ -330,27 +302,27 @@ def test_loader_of_a_truncated_image_names_it(tmp_path, helpers, extension, keep
     with pytest.raises(
         ShardError, match=r"Sample '000' .*'image' is a (damaged (JPEG|PNG)|PNG cut)"
     ):
-        load(location, 1, fields=["image"], num_slots=1, local_slots=range(1))
+        load(location, 1, fields=["image"], num_slots=1)
 
 
-def test_loader_of_bytes_that_are_no_image_says_so(tmp_path):
+def test_loader_of_bytes_that_are_no_image_says_so(tmp_path, load):
     location = write_custom(tmp_path / "s", [{"image.png": b"hello world"}], {"image": IMAGE})
     with pytest.raises(ShardError, match="is neither PNG nor JPEG"):
-        load(location, 1, fields=["image"], num_slots=1, local_slots=range(1))
+        load(location, 1, fields=["image"], num_slots=1)
 
 
 @pytest.mark.parametrize(
     ("label", "text"),
     [(b"4", "is the label 4; .*0 to 3"), (b"-1", "label -1"), (b"cat", "not an integer: b'cat'")],
 )
-def test_loader_of_a_label_out_of_range_names_it(tmp_path, helpers, label, text):
+def test_loader_of_a_label_out_of_range_names_it(tmp_path, helpers, label, text, load):
     image = helpers.file_bytes(helpers.numbered_image(0))
     schema = {"image": IMAGE, "label": FieldSchema(kind="label", size=4)}
     location = write_custom(tmp_path / "s", [{"image.png": image, "label.cls": label}], schema)
     with pytest.raises(
         ShardError, match=f"Sample '000' .*s/main-000000.tar: field 'label' .*{text}"
     ):
-        load(location, 1, num_slots=1, local_slots=range(1))
+        load(location, 1, num_slots=1)
 
 
 def npy(values):
@@ -376,11 +348,9 @@ def vector_members(**changes):
     } | changes
 
 
-def test_loader_gives_attributes_text_and_captions(tmp_path):
+def test_loader_gives_attributes_text_and_captions(tmp_path, load):
     location = write_custom(tmp_path / "s", [vector_members()] * 2, VECTORS)
-    batch = load(
-        location, 1, fields=list(VECTORS), num_slots=1, local_slots=range(1), micro_batch=2
-    )[0][0]
+    batch = load(location, 1, fields=list(VECTORS), num_slots=1, micro_batch=2)[0][0]
     torch.testing.assert_close(batch["attributes"], torch.tensor([[1, -0.5]] * 2))
     torch.testing.assert_close(batch["text"], torch.tensor([[1.0, 2, 3]] * 2))
     assert batch["caption"] == ["ein Häuschen"] * 2
@@ -396,14 +366,14 @@ def test_loader_gives_attributes_text_and_captions(tmp_path):
         ({"caption.txt": b"\xff\xfe"}, "'caption' is not UTF-8"),
     ],
 )
-def test_loader_of_a_bad_vector_or_caption_names_it(tmp_path, changes, text):
+def test_loader_of_a_bad_vector_or_caption_names_it(tmp_path, changes, text, load):
     location = write_custom(tmp_path / "s", [vector_members(**changes)], VECTORS)
     with pytest.raises(ShardError, match=f"Sample '000' .*{text}"):
-        load(location, 1, fields=list(VECTORS), num_slots=1, local_slots=range(1))
+        load(location, 1, fields=list(VECTORS), num_slots=1)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_loader_gives_16_bit_images_as_int32(tmp_path, channels):
+def test_loader_gives_16_bit_images_as_int32(tmp_path, channels, load):
     from ganforge.imaging.codec import encode_png
 
     pixels = np.random.default_rng(0).integers(0, 65536, (8, 8, channels), dtype=np.uint16)
@@ -413,7 +383,7 @@ def test_loader_gives_16_bit_images_as_int32(tmp_path, channels):
         )
     }
     location = write_custom(tmp_path / "s", [{"image.png": encode_png(pixels)}], schema)
-    image = load(location, 1, fields=["image"], num_slots=1, local_slots=range(1))[0][0]["image"]
+    image = load(location, 1, fields=["image"], num_slots=1)[0][0]["image"]
     assert image.dtype == torch.int32
     np.testing.assert_array_equal(image[0].permute(1, 2, 0), pixels)
     real = RealImages(DataConfig(), location)[0]
@@ -421,12 +391,12 @@ def test_loader_gives_16_bit_images_as_int32(tmp_path, channels):
     np.testing.assert_array_equal(real.permute(1, 2, 0), np.rint(pixels / 257).astype(np.uint8))
 
 
-def test_loader_gives_frames_and_flips_a_sequence_as_one(tmp_path, helpers):
+def test_loader_gives_frames_and_flips_a_sequence_as_one(tmp_path, helpers, load):
     frames = np.concatenate([helpers.numbered_image(n) for n in range(3)])
     schema = {"frames": FieldSchema(kind="frames", height=8, width=8, channels=3, num_frames=3)}
     location = write_custom(tmp_path / "s", [{"frames.png": helpers.file_bytes(frames)}], schema)
     config = DataConfig(workers=0, flip=True)
-    options = {"fields": ["frames"], "num_slots": 1, "local_slots": range(1), "micro_batch": 8}
+    options = {"fields": ["frames"], "num_slots": 1, "micro_batch": 8}
     batch = load(location, 1, config=config, **options)[0][0]["frames"]
     assert batch.shape == (8, 3, 3, 8, 8)
     assert batch[0, :, 0, 0, 0].tolist() == [0, 1, 2]
@@ -452,27 +422,23 @@ def write_unpaired(folder, helpers, counts):
     return str(folder)
 
 
-def test_loader_merges_unpaired_streams_each_with_its_own_order(tmp_path, helpers):
+def test_loader_merges_unpaired_streams_each_with_its_own_order(tmp_path, helpers, load):
     location = write_unpaired(tmp_path / "s", helpers, {"source": 12, "target": 12})
-    steps = load(
-        location, 4, fields=["source", "target"], num_slots=1, local_slots=range(1), micro_batch=12
-    )
+    steps = load(location, 4, fields=["source", "target"], num_slots=1, micro_batch=12)
     for (batch,) in steps:
         source, target = (helpers.number_of(batch[name]) for name in ("source", "target"))
         assert sorted(source) == sorted(target) == list(range(12))
         assert source != target
 
 
-def test_loader_of_unequal_streams_counts_each_by_itself(tmp_path, helpers):
+def test_loader_of_unequal_streams_counts_each_by_itself(tmp_path, helpers, load):
     location = write_unpaired(tmp_path / "s", helpers, {"source": 4, "target": 8})
-    (batch,) = load(
-        location, 1, fields=["source", "target"], num_slots=1, local_slots=range(1), micro_batch=8
-    )[0]
+    (batch,) = load(location, 1, fields=["source", "target"], num_slots=1, micro_batch=8)[0]
     assert sorted(helpers.number_of(batch["source"])) == sorted([*range(4)] * 2)
     assert sorted(helpers.number_of(batch["target"])) == list(range(8))
 
 
-def test_loader_when_a_worker_dies_says_what_to_do(dataset, monkeypatch):
+def test_loader_when_a_worker_dies_says_what_to_do(dataset, monkeypatch, load):
     import os
 
     from ganforge.data.shards import reader
@@ -528,7 +494,7 @@ def test_real_images_with_a_bad_sample_warn_when_skipping(dataset, caplog):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("workers", [0, 1])
-def test_loader_pins_memory_and_keeps_channels_last(dataset, workers):
+def test_loader_pins_memory_and_keeps_channels_last(dataset, workers, load):
     batch = load(dataset, 1, config=DataConfig(workers=workers), pin_memory=True)[0][0]
     assert batch["image"].is_pinned()
     assert batch["label"].is_pinned()

@@ -28,7 +28,8 @@ def test_generated_page_is_up_to_date(generated, page):
 
 
 def test_generated_blocks_hold_every_example():
-    pages = "".join((ROOT / "docs" / name).read_text() for name in ("hooks.md", "writing-plugins.md"))
+    names = ("hooks.md", "writing-plugins.md")
+    pages = "".join((ROOT / "docs" / name).read_text() for name in names)
     shown = set(re.findall(r"<!-- code: (\S+) -->", pages))
     assert shown == {path.name for path in (ROOT / "docs" / "examples").glob("*.py")}
 

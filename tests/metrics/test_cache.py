@@ -5,7 +5,6 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
-from ganforge.io.cache import default_cache_dir
 from ganforge.metrics.cache import FeatureCache
 
 KEY = {"data": "abc", "layer": "f", "count": 3}
@@ -69,8 +68,3 @@ def test_cache_unwritable_folder_is_logged_with_what_to_set(tmp_path, caplog):
     FeatureCache(tmp_path / "file").save(KEY, FEATURES)
     assert f"cannot be kept in {tmp_path / 'file'}" in caplog.text
     assert "Set evaluate.cache_dir" in caplog.text
-
-
-def test_cache_default_follows_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_cache_dir() == tmp_path / "ganforge"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from ganforge_emoji.captions import EmojiCaptions, EmojiCaptionsConfig, is_held_out
-from ganforge_emoji.source import EmojiDomains, EmojiDomainsConfig, base_name, part_of
+from ganforge_emoji.domains import EmojiDomains, EmojiDomainsConfig, base_name, part_of
 from PIL import Image
 
 from ganforge.api import DataError
@@ -40,8 +40,8 @@ def test_domains_and_test_split_share_no_emoji_and_lose_none(packages):
     train, test = source(packages), source(packages, split="test")
     parts = [keys(train, "source"), keys(train, "target"), keys(test, "main")]
     assert sorted(key for part in parts for key in part) == [n.removesuffix(".png") for n in NAMES]
-    assert len(train) == len(parts[0]) + len(parts[1])
-    assert len(test) == len(parts[2])
+    assert train.num_samples() == len(parts[0]) + len(parts[1])
+    assert test.num_samples() == len(parts[2])
     assert all(part for part in parts)
 
 
@@ -164,7 +164,8 @@ def test_captions_splits_share_no_name_and_lose_no_image(captioned):
     assert train and test and not train & test
     assert len(train | test) == 41
     assert sum(len(part) for part in parts) == 82
-    assert [len(captions(captioned, split=s)) for s in ("train", "test")] == [*map(len, parts)]
+    sources = [captions(captioned, split=s) for s in ("train", "test")]
+    assert [source.num_samples() for source in sources] == [len(part) for part in parts]
     assert len({sample.key for part in parts for sample in part}) == 82
 
 
@@ -201,7 +202,7 @@ def test_is_held_out_never_changes():
 
 def test_captions_without_packages_are_refused_with_the_script():
     with pytest.raises(DataError, match="no images: set google, twitter or both. .*get_emoji.sh"):
-        len(EmojiCaptions(EmojiCaptionsConfig()))
+        EmojiCaptions(EmojiCaptionsConfig()).num_samples()
 
 
 @pytest.mark.parametrize("content", ["no json", '[{"image": "a.png"}]', None])

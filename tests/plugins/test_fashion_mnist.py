@@ -34,7 +34,7 @@ def idx_bytes(values: np.ndarray) -> bytes:
 def test_source_first_and_last_samples_are_those_of_the_original_file():
     source = FashionMnist(ComponentOptions())
     samples = list(source.samples())
-    assert len(samples) == len(source) == 10_000
+    assert len(samples) == source.num_samples() == 10_000
     assert [s.fields["label"] for s in samples[:5]] == [9, 2, 1, 1, 6]
     assert samples[-1].key == "09999"
     assert samples[0].fields["image"].size == (28, 28)

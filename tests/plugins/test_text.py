@@ -223,7 +223,7 @@ def pipeline(tmp_path, monkeypatch):
         "stages": ["prepare", "train", "publish"],
         "data": {
             "source": {"name": "webdataset", "urls": "raw.tar"},
-            "text_encoder": {"name": "word-vectors", "path": "words.txt"},
+            "text_encoder": {"name": "word_vectors", "path": "words.txt"},
             "workers": 0,
         },
         "model": {"architecture": "gan_int_cls", **GanIntCls.example_options},
@@ -243,10 +243,10 @@ def test_pipeline_embeds_trains_and_exports_a_model_that_reads_text(pipeline, tm
     card = (folder / "README.md").read_text()
     assert 'model.generate(seeds=[0, 1, 2, 3], text="what to draw")' in card
     assert ' --text "what to draw"\n```\n' in card
-    assert "by the encoder `word-vectors` that the training captions" in card
+    assert "by the encoder `word_vectors` that the training captions" in card
     made = json.loads((folder / "config.json").read_text())["image_spec"]
     assert made["text_dim"] == 4
-    assert made["text_encoding"]["name"] == "word-vectors"
+    assert made["text_encoding"]["name"] == "word_vectors"
     model = ganforge.from_pretrained(folder, device="cpu")
     one = model.generate(text="a red box", output_type="pt")
     two = model.generate(text=["a red box", "a green box"], seeds=[0, 0], output_type="pt")
@@ -284,7 +284,7 @@ def test_pipeline_on_shards_of_another_encoder_is_refused_with_the_command(pipel
     ready = ["data.source=null", "data.shards=first/shards", "stages=[prepare]"]
 
     run_pipeline(pipeline, ready)
-    with pytest.raises(DataError, match=r"embedded by word-vectors .*data embed first/shards OUT"):
+    with pytest.raises(DataError, match=r"embedded by word_vectors .*data embed first/shards OUT"):
         run_pipeline(pipeline, [*ready, "data.text_encoder.unknown_words=hash"])
 
 
@@ -292,7 +292,7 @@ def test_training_alone_on_shards_of_another_encoder_is_refused_too(pipeline):
     run_pipeline(pipeline, ["stages=[prepare]", "run_dir=first"])
     other = ["data.shards=first/shards", "stages=[train]", "data.text_encoder.unknown_words=hash"]
 
-    with pytest.raises(DataError, match=r"embedded by word-vectors .*data embed first/shards OUT"):
+    with pytest.raises(DataError, match=r"embedded by word_vectors .*data embed first/shards OUT"):
         run_pipeline(pipeline, other)
 
 

@@ -102,7 +102,7 @@ def test_component_faults_are_all_listed(write):
 FULL = """
 name: a
 stages: [prepare, train]
-data: {source: {name: folder, path: photos}, text_encoder: hashed-words}
+data: {source: {name: folder, path: photos}, text_encoder: hashed_words}
 model: {architecture: dcgan, z_dim: 7}
 loss: {name: hinge, regularizers: [{name: r1, gamma: 3}, r2]}
 augment: ada

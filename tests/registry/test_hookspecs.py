@@ -80,7 +80,7 @@ def test_hook_ganforge_sources():
 
 def test_hook_ganforge_text_encoders():
     assert provides("ganforge_text_encoders")
-    assert "hashed-words" in get_registry().names(TextEncoder)
+    assert "hashed_words" in get_registry().names(TextEncoder)
 
 
 def test_hook_ganforge_stages():

@@ -13,7 +13,7 @@ import pydantic
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.shards.storage import join_location, read_bytes
+from ganforge.data.shards.locations import join_location, read_bytes
 from ganforge.errors import DataError
 from ganforge.interfaces.spec import ImageSpec
 
@@ -86,8 +86,10 @@ class DatasetIndex(StrictModel):
         """sha256 over the shards' hashes and counts, the schema and the spec."""
         spec = ImageSpec.from_dict(self.spec).to_dict()
         if "text_encoding" in spec:
-            # Its revision covers the options that matter; where files lay is no content.
+            # The revision covers the options that matter; where files lay is not content.
             del spec["text_encoding"]["options"]
+            # Digests were defined when names had hyphens, and must not change.
+            spec["text_encoding"]["name"] = spec["text_encoding"]["name"].replace("_", "-")
         content = {
             "spec": spec,
             "fields": {name: f.model_dump() for name, f in sorted(self.fields.items())},

@@ -6,6 +6,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganforge.config.models import DataConfig
-from ganforge.data.shards.fields import FieldReader, field_reader
+from ganforge.data.shards.field_readers import FieldReader, field_reader
 from ganforge.data.shards.index import DatasetIndex, ShardInfo
-from ganforge.data.shards.members import REBUILD, TAR_BLOCK, load_members
-from ganforge.data.shards.storage import ShardCache, default_cache_dir, is_remote, join_location
+from ganforge.data.shards.locations import is_remote, join_location
+from ganforge.data.shards.member_table import REBUILD, TAR_BLOCK, load_members
+from ganforge.data.shards.shard_cache import ShardCache, open_shard
 from ganforge.errors import DataError, ShardError, suggest
 from ganforge.imaging.codec import Undecodable
 
@@ -29,10 +31,9 @@ FieldValues = dict[str, Tensor | list[str]]
 
 @dataclass
 class _OpenShard:
-    """An open shard: file descriptor, and its member table as plain columns [samples, fields]."""
+    """An open shard, and its member table as plain columns [samples, fields]."""
 
-    path: Path
-    fd: int
+    file: FileIO
     offset: NDArray[np.uint64]
     size: NDArray[np.uint32]
     crc: NDArray[np.uint32]
@@ -186,7 +187,7 @@ class SampleReader:
         opened = self._opened(stream, shard)
         for (column, name, reader), value in zip(chosen, values, strict=True):
             size = int(opened.size[sample, column])
-            data = os.pread(opened.fd, size, int(opened.offset[sample, column]))
+            data = os.pread(opened.file.fileno(), size, int(opened.offset[sample, column]))
             if len(data) != size or zlib.crc32(data) != opened.crc[sample, column]:
                 raise Undecodable(f"field '{name}' has changed since the shard was written")
             try:
@@ -196,7 +197,8 @@ class SampleReader:
 
     def _describe(self, stream: str, shard: int, sample: int, err: Undecodable) -> str:
         opened = self._opened(stream, shard)
-        header = os.pread(opened.fd, TAR_BLOCK, int(opened.offset[sample].min()) - TAR_BLOCK)
+        first = int(opened.offset[sample].min()) - TAR_BLOCK
+        header = os.pread(opened.file.fileno(), TAR_BLOCK, first)
         name = header[:100].split(b"\0", 1)[0].decode("utf-8", "replace")
         url = join_location(self.location, self.index.streams[stream][shard].name)
         return f"Sample '{name.partition('.')[0]}' (number {sample}) of shard {url}: {err}"
@@ -214,28 +216,22 @@ class SampleReader:
         ):
             _, dropped = self._open.popitem(last=False)
             self._table_bytes -= dropped.table_bytes
-            os.close(dropped.fd)
+            dropped.file.close()
         return found
 
     def _open_shard(self, info: ShardInfo, stream: str) -> _OpenShard:
-        url = join_location(self.location, info.name)
-        if is_remote(self.location):
-            folder = Path(self.config.cache_dir or default_cache_dir())
-            path = ShardCache(folder, self.config.cache_bytes).path(
-                url, info.sha256, info.num_bytes
-            )
-        else:
-            path = Path(url)
+        cache = ShardCache(self.config.cache_dir, self.config.cache_bytes)
         try:
-            table = load_members(path, info, self.index.stream_fields(stream))
-            fd = os.open(path, os.O_RDONLY)
+            path, file = open_shard(self.location, info, cache)
+            table = load_members(path, file, info, self.index.stream_fields(stream))
         except OSError as err:
+            url = join_location(self.location, info.name)
             raise ShardError(f"Shard {url} cannot be opened: {err}. {REBUILD}") from err
         columns = (np.ascontiguousarray(table[name]) for name in ("offset", "size", "crc"))
-        return _OpenShard(path, fd, *columns)
+        return _OpenShard(file, *columns)
 
     def close(self) -> None:
         """Close all files."""
         while self._open:
-            os.close(self._open.popitem()[1].fd)
+            self._open.popitem()[1].file.close()
         self._table_bytes = 0

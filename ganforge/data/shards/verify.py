@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from ganforge.data.shards.index import DatasetIndex, ShardInfo, load_index
-from ganforge.data.shards.members import (
+from ganforge.data.shards.locations import check_start, is_remote, join_location
+from ganforge.data.shards.member_table import (
     REBUILD,
     check_shard,
     save_members,
     scan_shard,
     sidecar_path,
 )
-from ganforge.data.shards.storage import copy_checked, fault_at_start, is_remote, join_location
+from ganforge.data.shards.shard_cache import copy_checked
 from ganforge.errors import DataError, ShardError
 
 
@@ -80,13 +81,14 @@ def verify_shards(
 
 def _verify_remote(location: str, info: ShardInfo, hashes: bool) -> None:
     url = join_location(location, info.name)
-    if not hashes:
-        fault = fault_at_start(url)
-    else:
+    try:
+        if not hashes:
+            check_start(url)
+            return
         with open(os.devnull, "wb") as sink:
-            fault = copy_checked(url, sink, info.sha256, info.num_bytes)
-    if fault:
-        raise ShardError(f"Shard {url}: {fault}. Upload it again from its origin.")
+            copy_checked(url, sink, info)
+    except ShardError as err:
+        raise ShardError(f"{err}. Upload it again from its origin.") from err
 
 
 def _verify_local(

@@ -19,7 +19,7 @@ from typing import BinaryIO
 import webdataset
 
 from ganforge.data.shards.index import ShardInfo
-from ganforge.data.shards.members import save_members, scan_shard
+from ganforge.data.shards.member_table import save_members, scan_shard
 
 
 @dataclass

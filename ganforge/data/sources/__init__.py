@@ -6,8 +6,8 @@ from ganforge.data.sources.folders import FolderSource, FramesSource, PairsSourc
 from ganforge.data.sources.hf import HfSource
 from ganforge.data.sources.idx import IdxSource
 from ganforge.data.sources.manifest import ManifestSource
-from ganforge.data.sources.tars import WebDatasetSource
-from ganforge.data.sources.zips import ZipSource
+from ganforge.data.sources.webdataset import WebDatasetSource
+from ganforge.data.sources.zip import ZipSource
 from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.source import Source
 

@@ -1,70 +1,16 @@
 """Sources that are folders of image files: classes, pairs, unpaired domains, frame sequences."""
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.classes import folder_classes, natural_order
+from ganforge.data.sources.class_names import folder_classes, natural_order
+from ganforge.data.sources.image_files import image_files, key_of
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample, Source
-
-EXTENSIONS = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm"}
-)
-
-
-def image_files(folder: Path, option: str) -> list[str]:
-    """Names of all image files below a folder, relative to it, in natural order.
-
-    Raises:
-        DataError: there is no such folder, or it holds no image.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{option}={str(folder)!r} is not a folder. Correct the path.")
-    found: list[str] = []
-    for base, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        inside = Path(base).relative_to(folder)
-        found += [
-            str(inside / name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
-        ]
-    if not found:
-        idx = next((path for path in sorted(folder.rglob("*idx3*")) if path.is_file()), None)
-        if idx is not None:
-            raise DataError(
-                f"{option}={str(folder)!r} holds no images, but IDX files. Name the file of the "
-                f"images: {idx} (as a source: {{name: idx, images: {idx}}})."
-            )
-        raise DataError(
-            f"{option}={str(folder)!r} holds no images ({', '.join(sorted(EXTENSIONS))}). Correct "
-            f"the path, or convert the images."
-        )
-    return sorted(found, key=natural_order)
-
-
-def key_of(name: str) -> str:
-    """A sample key made of a relative file name: no dots, slashes or unprintable characters."""
-    return "".join("_" if c in "./\\" or not c.isprintable() else c for c in name)
-
-
-def check_inside(member: str, archive: str) -> None:
-    """Refuse a member of an archive whose name leads out of it.
-
-    Raises:
-        DataError: its name is absolute, or holds `..`.
-    """
-    path = PurePosixPath(member)
-    if path.is_absolute() or ".." in path.parts:
-        raise DataError(
-            f"{archive} has a member '{member}', which points out of the archive. Do not trust it; "
-            f"write it again with relative paths."
-        )
 
 
 class FolderConfig(StrictModel):
@@ -103,7 +49,8 @@ class FolderSource(Source[FolderConfig]):
                 fields["label"] = number[Path(name).parts[0]]
             yield Sample(key_of(name), fields)
 
-    def __len__(self) -> int:
+    def num_samples(self) -> int:
+        """Images in the folder."""
         return len(self._files)
 
 
@@ -137,7 +84,8 @@ class UnpairedSource(Source[TwoFoldersConfig]):
         for name in self._files[stream]:
             yield Sample(key_of(name), {stream: folder / name})
 
-    def __len__(self) -> int:
+    def num_samples(self) -> int:
+        """Images in both folders."""
         return sum(map(len, self._files.values()))
 
 
@@ -178,7 +126,8 @@ class PairsSource(Source[TwoFoldersConfig]):
         for stem, source, target in self._pairs:
             yield Sample(key_of(stem), {"source": source, "target": target})
 
-    def __len__(self) -> int:
+    def num_samples(self) -> int:
+        """Pairs."""
         return len(self._pairs)
 
 

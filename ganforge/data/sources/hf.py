@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.classes import occurring_classes
+from ganforge.data.sources.class_names import occurring_classes
 from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source
 
@@ -190,8 +190,9 @@ class HfSource(Source[HfConfig]):
             f"label: '' for none."
         )
 
-    def __len__(self) -> int:
-        return 0 if self.config.streaming else len(self._data)
+    def num_samples(self) -> int | None:
+        """Rows of the data set; None when streaming."""
+        return None if self.config.streaming else len(self._data)
 
 
 def is_saved_to_disk(path: Path) -> bool:

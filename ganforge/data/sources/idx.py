@@ -101,5 +101,6 @@ class IdxSource(Source[IdxConfig]):
                 fields["label"] = int(self._labels[number])
             yield Sample(f"{number:07d}", fields)
 
-    def __len__(self) -> int:
+    def num_samples(self) -> int:
+        """Images in the file."""
         return len(self._images)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.classes import occurring_classes
-from ganforge.data.sources.folders import key_of
+from ganforge.data.sources.class_names import occurring_classes
+from ganforge.data.sources.image_files import key_of
 from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source
 
@@ -186,7 +186,8 @@ class ManifestSource(Source[ManifestConfig]):
             f"{suggest(value, self._classes)}"
         )
 
-    def __len__(self) -> int:
+    def num_samples(self) -> int:
+        """Rows of the manifest."""
         return len(self._rows)
 
 

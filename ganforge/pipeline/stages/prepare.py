@@ -4,9 +4,9 @@ import logging
 from pathlib import Path
 
 from ganforge.config.models import StrictModel
-from ganforge.data.prepare.embed import build_encoder
-from ganforge.data.prepare.prepare import prepare, recipe
+from ganforge.data.prepare.source_to_shards import prepare, recipe
 from ganforge.data.shards.index import INDEX_NAME, load_index
+from ganforge.encoders.lookup import build_encoder
 from ganforge.errors import ConfigError, DataError
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.pipeline.session import runtime_of, shards_location

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ganforge.config.models import ScheduleConfig
-
-_MASK = (1 << 64) - 1
+from ganforge.io.hashing import GAMMA, splitmix64
 
 
 @dataclass
@@ -45,17 +44,10 @@ def slot_seed(seed: int, step: int, purpose: str, slot: int) -> int:
     Seeding from these integers alone makes resume exact without generator state, and a run
     independent of how slots are spread over ranks.
     """
-    state = _mix(seed & _MASK)
+    state = splitmix64(seed)
     for value in (step, zlib.crc32(purpose.encode()), slot):
-        state = _mix((state + value + 0x9E3779B97F4A7C15) & _MASK)
+        state = splitmix64(state + value + GAMMA)
     return state >> 1
-
-
-def _mix(value: int) -> int:
-    """The finaliser of splitmix64 (Steele et al. 2014, doi:10.1145/2660193.2660195)."""
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
-    return value ^ (value >> 31)
 
 
 def seed_slot(seed: int, step: int, purpose: str, slot: int) -> None:

@@ -12,10 +12,8 @@ In `checkpoints/nimg-000012800/`:
 """
 
 import errno
-import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +25,8 @@ import safetensors.torch
 from torch import Tensor
 
 from ganforge.errors import CheckpointError
+from ganforge.io.atomic import atomic_folder
+from ganforge.io.hashing import file_sha256
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -50,23 +50,16 @@ def directory_name(nimg: int) -> str:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint under a temporary name, flush it to disk, then rename it.
+    """Write a checkpoint atomically.
 
     Raises:
         CheckpointError: the disk is full or not writable; nothing half-written remains.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        _write_files(partial, checkpoint)
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
-        _fsync(folder.parent)
+        with atomic_folder(folder, replace=True) as partial:
+            _write_files(partial, checkpoint)
     except (OSError, safetensors.SafetensorError) as err:
-        shutil.rmtree(partial, ignore_errors=True)
-        full = getattr(err, "errno", None) == errno.ENOSPC or "No space left" in str(err)
+        full = isinstance(err, OSError) and err.errno == errno.ENOSPC
         cause = "the disk is full" if full else str(err)
         raise CheckpointError(
             f"Cannot save the checkpoint {folder}: {cause}. Earlier checkpoints are intact. Make "
@@ -81,11 +74,8 @@ def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
     state = {"format": _FORMAT, **checkpoint.state}
     (folder / "state.json").write_text(json.dumps(state, indent=1, sort_keys=True) + "\n")
     (folder / "config.yaml").write_text(checkpoint.config)
-    manifest = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+    manifest = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-    for path in folder.iterdir():
-        _fsync(path)
-    _fsync(folder)
 
 
 def verify(folder: Path) -> None:
@@ -97,7 +87,7 @@ def verify(folder: Path) -> None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         for name, sha256 in manifest.items():
-            if _sha256(folder / name) != sha256:
+            if file_sha256(folder / name) != sha256:
                 raise CheckpointError(
                     f"Checkpoint {folder} is damaged: {name} does not match its manifest. Restore "
                     f"it from a backup, or delete it."
@@ -162,23 +152,10 @@ def prune(folder: Path, keep: int) -> None:
     """Delete all but the newest `keep` checkpoints, and the leftovers of killed saves."""
     for path in all_checkpoints(folder)[:-keep]:
         shutil.rmtree(path, ignore_errors=True)
-    for path in folder.glob(".nimg-*.partial"):
+    for path in folder.glob(".nimg-*.partial*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def flatten(states: Mapping[str, Mapping[str, Tensor]], separator: str = ".") -> dict[str, Tensor]:
     """Merge state dicts under prefixed keys."""
     return {f"{p}{separator}{k}": v for p, state in states.items() for k, v in state.items()}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

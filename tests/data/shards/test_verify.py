@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ganforge.data.shards.index import load_index
-from ganforge.data.shards.members import sidecar_path
+from ganforge.data.shards.member_table import sidecar_path
 from ganforge.data.shards.verify import verify_shards
 from ganforge.errors import DataError
 

@@ -6,6 +6,7 @@ import torch
 from training.toy import advance, toy_config, toy_run, weights
 
 from ganforge.errors import CheckpointError
+from ganforge.io.hashing import file_sha256
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.checkpoint import Checkpoint
 
@@ -93,7 +94,7 @@ def test_load_refuses_a_newer_format(saved):
     state = json.loads((path / "state.json").read_text())
     (path / "state.json").write_text(json.dumps({**state, "format": 99}))
     manifest = json.loads((path / "manifest.json").read_text())
-    manifest["state.json"] = checkpoints._sha256(path / "state.json")
+    manifest["state.json"] = file_sha256(path / "state.json")
     (path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(CheckpointError, match="has format 99.*Use the ganforge that wrote it"):
         checkpoints.load(path)
@@ -113,6 +114,6 @@ def test_save_on_a_full_disk_keeps_the_earlier_checkpoint(small_disk):
 def test_prune_keeps_the_newest_and_removes_what_a_kill_left(tmp_path):
     for nimg in (1, 2, 3):
         checkpoints.save(tmp_path / checkpoints.directory_name(nimg), Checkpoint())
-    (tmp_path / ".nimg-000000004.partial").mkdir()
+    (tmp_path / ".nimg-000000004.partial-0123abcd").mkdir()
     checkpoints.prune(tmp_path, keep=2)
     assert sorted(os.listdir(tmp_path)) == ["nimg-000000002", "nimg-000000003"]

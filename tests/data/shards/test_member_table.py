@@ -7,7 +7,7 @@ import pytest
 import webdataset
 
 from ganforge.data.shards.index import load_index
-from ganforge.data.shards.members import load_members, scan_shard, sidecar_path
+from ganforge.data.shards.member_table import load_members, scan_shard, sidecar_path
 from ganforge.errors import ShardError
 
 FIELDS = ("image", "label")
@@ -16,6 +16,11 @@ FIELDS = ("image", "label")
 def first_shard(location):
     info = load_index(location).streams["main"][0]
     return Path(location) / info.name, info
+
+
+def load(path, info):
+    with path.open("rb") as file:
+        return load_members(path, file, info, FIELDS)
 
 
 def tar_of(path, *members):
@@ -58,7 +63,7 @@ def test_absent_table_is_rebuilt_and_kept(dataset):
     path, info = first_shard(dataset)
     before = np.load(sidecar_path(path))
     sidecar_path(path).unlink()
-    np.testing.assert_array_equal(load_members(path, info, FIELDS), before)
+    np.testing.assert_array_equal(load(path, info), before)
     np.testing.assert_array_equal(np.load(sidecar_path(path)), before)
 
 
@@ -70,7 +75,7 @@ def test_damaged_or_foreign_table_is_rebuilt_with_a_warning(dataset, content, ca
         np.save(sidecar_path(path).open("wb"), before[:-1])
     else:
         sidecar_path(path).write_bytes(content)
-    np.testing.assert_array_equal(load_members(path, info, FIELDS), before)
+    np.testing.assert_array_equal(load(path, info), before)
     assert "rebuilt from the shard" in caplog.text
 
 
@@ -83,7 +88,7 @@ def test_rebuild_of_a_changed_shard_is_an_error(dataset):
     with pytest.raises(
         ShardError, match=r"main-000000.tar has sha256 .*, the index says .*Restore"
     ):
-        load_members(path, info, FIELDS)
+        load(path, info)
 
 
 def test_garbage_in_the_middle_of_a_tar_is_a_short_shard(dataset):
@@ -94,7 +99,7 @@ def test_garbage_in_the_middle_of_a_tar_is_a_short_shard(dataset):
     data[header : header + 512] = b"\xa5" * 512
     path.write_bytes(data)
     with pytest.raises(ShardError, match="main-000000.tar holds 4 samples, the index says 8"):
-        load_members(path, info, FIELDS)
+        load(path, info)
 
 
 @pytest.mark.parametrize("name", ["/etc/1.image.png", "../1.image.png", "a/../../1.image.png"])

@@ -10,19 +10,24 @@ from typing import Any
 
 from ganforge import __version__
 from ganforge.config.models import DataConfig
-from ganforge.data.order import hash_key, permutation
-from ganforge.data.prepare.embed import build_encoder, text_schema, with_encoding, with_text
-from ganforge.data.prepare.encode import PROBED, Encoded, SampleEncoder, probe_schema
-from ganforge.data.prepare.pool import default_workers, encode_chunks, progress_bar
+from ganforge.data.order import permutation
+from ganforge.data.prepare.embed_captions import (
+    text_schema,
+    with_encoding,
+    with_text,
+)
+from ganforge.data.prepare.sample_encoder import PROBED, Encoded, SampleEncoder, probe_schema
 from ganforge.data.prepare.spool import Spool
-from ganforge.data.shards.folder import new_folder
-from ganforge.data.shards.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo, load_index
-from ganforge.data.shards.reader import check_shards_present
+from ganforge.data.prepare.worker_pool import default_workers, encode_chunks, progress_bar
+from ganforge.data.shards.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo
+from ganforge.data.shards.output_folder import new_folder
 from ganforge.data.shards.writer import EncodedSample, write_stream
+from ganforge.encoders.lookup import build_encoder
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Source
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.text_encoder import TextEncoder
+from ganforge.io.hashing import hash_key
 from ganforge.registry.plugins import get_registry
 
 logger = logging.getLogger(__name__)
@@ -116,17 +121,6 @@ def recipe(config: DataConfig, seed: int) -> dict[str, Any]:
     return {**values, "seed": seed}
 
 
-def is_prepared(config: DataConfig, out: Path | str, seed: int = 0) -> bool:
-    """Whether `out` holds the whole result of `prepare` for this configuration."""
-    try:
-        index = load_index(str(out))
-        check_shards_present(str(out), index)
-    except DataError:
-        return False
-    made = {name: value for name, value in index.recipe.items() if name != "ganforge"}
-    return made == recipe(config, seed)
-
-
 def prepare(
     config: DataConfig,
     out: Path | str,
@@ -182,7 +176,7 @@ def _write(
     source, config = tally.source, tally.config
     streams: dict[str, tuple[ShardInfo, ...]] = {}
     fields: dict[str, FieldSchema] = {}
-    with progress_bar(len(source), progress) as advance:
+    with progress_bar(source.num_samples(), progress) as advance:
         for stream in source.streams():
             schema, streams[stream] = _write_stream(
                 tally, text_encoder, folder, stream, workers, seed, advance

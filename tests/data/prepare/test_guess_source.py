@@ -1,7 +1,7 @@
 import pytest
 
-from ganforge.data.prepare.guess import guess_source
-from ganforge.data.sources.folders import image_files
+from ganforge.data.prepare.guess_source import guess_source
+from ganforge.data.sources.image_files import image_files
 from ganforge.errors import DataError
 
 
@@ -14,7 +14,7 @@ from ganforge.errors import DataError
         ("shards/{0..9}.tar", {"name": "webdataset", "urls": "shards/{0..9}.tar"}),
         ("https://host/x.tar", {"name": "webdataset", "urls": "https://host/x.tar"}),
         ("org/name", {"name": "hf", "path": "org/name"}),
-        ("fashion-mnist", {"name": "fashion-mnist"}),
+        ("fashion_mnist", {"name": "fashion_mnist"}),
         (
             "t-images-idx3-ubyte.gz",
             {
@@ -41,8 +41,8 @@ def test_folder_of_idx_files_names_the_file_to_give(tmp_path):
 
 
 def test_guess_source_lists_what_is_possible():
-    with pytest.raises(DataError, match="'fashion-mnst' is not a folder.*'fashion-mnist'"):
-        guess_source("fashion-mnst")
+    with pytest.raises(DataError, match="'fashion_mnst' is not a folder.*'fashion_mnist'"):
+        guess_source("fashion_mnst")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,6 @@
-import itertools
 import json
 import os
-import signal
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +9,10 @@ import torch
 from PIL import Image
 
 from ganforge.config.models import DataConfig
-from ganforge.data.loader import RealImages, SlotLoader
-from ganforge.data.prepare import prepare as module
-from ganforge.data.prepare.encode import Encoded, SampleEncoder, probe_schema
-from ganforge.data.prepare.pool import AHEAD, CHUNK, default_workers, encode_chunks
-from ganforge.data.prepare.prepare import is_prepared, prepare
-from ganforge.data.shards.folder import new_folder
+from ganforge.data.loader import RealImages
+from ganforge.data.prepare import source_to_shards as module
+from ganforge.data.prepare.sample_encoder import SampleEncoder
+from ganforge.data.prepare.source_to_shards import prepare, recipe
 from ganforge.data.shards.index import load_index
 from ganforge.data.shards.verify import verify_shards
 from ganforge.errors import DataError
@@ -88,18 +82,9 @@ def test_prepare_with_workers_writes_the_same_bytes(photos, tmp_path):
     assert alone.digest == helped.digest
 
 
-def test_prepare_then_load_end_to_end(photos, tmp_path, helpers):
+def test_prepare_then_load_end_to_end(photos, tmp_path, helpers, load):
     run(config(photos), tmp_path / "out")
-    loader = SlotLoader(
-        DataConfig(workers=0),
-        str(tmp_path / "out"),
-        fields=["image", "label"],
-        seed=0,
-        num_slots=3,
-        local_slots=range(3),
-        micro_batch=4,
-    )
-    for step in itertools.islice(iter(loader), 3):
+    for step in load(tmp_path / "out", 3, fields=["image", "label"], num_slots=3, micro_batch=4):
         numbers = [n for batch in step for n in helpers.number_of(batch["image"])]
         assert sorted(numbers) == list(range(12))
 
@@ -154,23 +139,14 @@ def test_prepare_without_channels_takes_the_most_that_occurs(tmp_path):
     assert run(config(str(tmp_path / "in")), tmp_path / "out").image_spec.channels == 3
 
 
-def test_prepare_of_12_bit_images_notes_white_and_loads_them_bright(tmp_path):
+def test_prepare_of_12_bit_images_notes_white_and_loads_them_bright(tmp_path, load):
     pixels = RNG.integers(0, 4096, (8, 8), dtype=np.uint16)
     pixels[0, 0] = 4000
     save(tmp_path / "in" / "1.tif", pixels)
     index = run(config(str(tmp_path / "in")), tmp_path / "out")
     schema = index.fields["image"]
     assert (schema.bit_depth, schema.max_value) == (16, 4095)
-    loader = SlotLoader(
-        DataConfig(workers=0),
-        str(tmp_path / "out"),
-        fields=["image"],
-        seed=0,
-        num_slots=1,
-        local_slots=range(1),
-        micro_batch=1,
-    )
-    image = next(iter(loader))[0]["image"]
+    image = load(tmp_path / "out", micro_batch=1)[0][0]["image"]
     np.testing.assert_array_equal(image[0, 0], np.rint(pixels * (65535 / 4095)))
     expected = np.rint(pixels * (255 / 4095))
     np.testing.assert_allclose(stored(tmp_path / "out")[0, 0], expected, atol=1)
@@ -218,7 +194,7 @@ def test_prepare_of_frames_stores_sequences(tmp_path, helpers):
     assert sorted(frames[:, :, 0, 0, 0].tolist()) == [[0, 1], [2, 3]]
 
 
-def test_prepare_of_a_manifest_stores_all_fields(tmp_path, helpers):
+def test_prepare_of_a_manifest_stores_all_fields(tmp_path, helpers, load):
     np.save(tmp_path / "e.npy", np.arange(4, dtype=np.float32))
     rows = []
     for number in range(3):
@@ -235,134 +211,18 @@ def test_prepare_of_a_manifest_stores_all_fields(tmp_path, helpers):
     index = run(config(str(tmp_path / "m.jsonl"), name="manifest"), tmp_path / "out")
     assert index.image_spec.attribute_names == ("0", "1")
     assert index.image_spec.text_dim == 4
-    loader = SlotLoader(
-        DataConfig(workers=0),
-        str(tmp_path / "out"),
-        fields=["image", "caption", "attributes", "text"],
-        seed=0,
-        num_slots=1,
-        local_slots=range(1),
-        micro_batch=3,
-    )
-    batch = next(iter(loader))[0]
+    fields = ["image", "caption", "attributes", "text"]
+    batch = load(tmp_path / "out", fields=fields, micro_batch=3)[0][0]
     numbers = helpers.number_of(batch["image"])
     assert batch["caption"] == [f"number {n}" for n in numbers]
     assert batch["attributes"].tolist() == [[n, -1] for n in numbers]
     assert batch["text"].tolist() == [[0, 1, 2, 3]] * 3
 
 
-def test_is_prepared_follows_the_configuration(photos, tmp_path):
-    out = tmp_path / "out"
-    assert not is_prepared(config(photos), out)
-    run(config(photos), out)
-    assert is_prepared(config(photos), out)
-    assert is_prepared(config(photos, workers=7, flip=True), str(out))
-    assert not is_prepared(config(photos), out, seed=1)
-    assert not is_prepared(config(photos, resolution=4), out)
-    (out / "main-000000.tar").unlink()
-    assert not is_prepared(config(photos), out)
-
-
-def test_prepare_into_a_full_folder_is_refused(photos, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.tex").touch()
-    for overwrite in (False, True):
-        with pytest.raises(DataError, match="out already exists and is not empty. Delete it"):
-            run(config(photos), tmp_path / "out", overwrite=overwrite)
-    assert (tmp_path / "out" / "thesis.tex").exists()
-
-
-def test_prepare_overwrites_a_data_set_when_asked(photos, tmp_path):
-    (tmp_path / "out").mkdir()
-    first = run(config(photos), tmp_path / "out")
-    with pytest.raises(DataError, match="already exists"):
-        run(config(photos), tmp_path / "out")
-    second = run(config(photos, resolution=4), tmp_path / "out", overwrite=True)
-    assert load_index(str(tmp_path / "out")).digest == second.digest != first.digest
-    assert sorted(os.listdir(tmp_path)) == ["out", "photos"]
-
-
-@pytest.mark.parametrize("name", ["mynotes.txt", "nested/index.json"])
-def test_overwriting_a_data_set_with_foreign_entries_is_refused_with_their_name(
-    photos, tmp_path, name
-):
-    run(config(photos), tmp_path / "out")
-    (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
-    (tmp_path / "out" / name).touch()
-    said = f"out is not overwritten: it holds '{name.split('/')[0]}', .* Remove it, or choose"
-    with pytest.raises(DataError, match=said):
-        run(config(photos), tmp_path / "out", overwrite=True)
-    assert (tmp_path / "out" / name).exists()
-    assert verify_shards(str(tmp_path / "out")).is_sound
-
-
-def test_overwriting_a_data_set_with_a_damaged_index_is_refused(photos, tmp_path):
-    run(config(photos), tmp_path / "out")
-    (tmp_path / "out" / "index.json").write_text("{}")
-    with pytest.raises(DataError, match="cannot be told. .* Or delete the folder"):
-        run(config(photos), tmp_path / "out", overwrite=True)
-    assert (tmp_path / "out" / "main-000000.tar").exists()
-
-
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_of_two_writers_each_has_a_folder_and_the_later_replaces_only_when_told(
-    photos, tmp_path, overwrite, caplog
-):
-    out = tmp_path / "out"
-    if overwrite:
-        run(config(photos), out)
-
-    def write_twice():
-        with new_folder(out, overwrite) as folder:
-            (folder / "mine").touch()
-            run(config(photos, resolution=4), out, overwrite=overwrite)
-            assert [path.name for path in folder.iterdir()] == ["mine"]
-
-    if overwrite:
-        write_twice()
-        assert os.listdir(out) == ["mine"]
-    else:
-        with pytest.raises(DataError, match="put in place while .*out already exists"):
-            write_twice()
-        assert verify_shards(str(out)).is_sound
-    assert "is being written by another process" in caplog.text
-    assert sorted(os.listdir(tmp_path)) == ["out", "photos"]
-
-
-def test_writer_that_loses_the_last_rename_says_so(photos, tmp_path, monkeypatch):
-    run(config(photos), tmp_path / "out")
-    monkeypatch.setattr("ganforge.data.shards.folder._check_free", lambda out, overwrite: None)
-    with pytest.raises(DataError, match="Another process wrote .*out at the same time"):
-        run(config(photos, resolution=4), tmp_path / "out")
-    assert verify_shards(str(tmp_path / "out")).is_sound
-    assert sorted(os.listdir(tmp_path)) == ["out", "photos"]
-
-
-def test_what_killed_writers_left_is_removed_by_the_next(photos, tmp_path):
-    for name in (".out.partial-0123abcd", ".out.partial-x", ".out.old-0123abcd", ".output"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").touch()
-    run(config(photos), tmp_path / "out")
-    # The only copy of what was about to be replaced is kept until there is a new one.
-    kept = [".out.old-0123abcd", ".out.partial-x", ".output", "out", "photos"]
-    assert sorted(os.listdir(tmp_path)) == kept
-    run(config(photos), tmp_path / "out", overwrite=True)
-    assert sorted(os.listdir(tmp_path)) == kept[1:]
-
-
-def test_overwrite_that_fails_in_the_middle_brings_the_old_data_back(photos, tmp_path, monkeypatch):
-    run(config(photos), tmp_path / "out")
-    rename = Path.rename
-
-    def fail(path, target):
-        if ".partial-" in path.name:
-            raise OSError("no room")
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises(DataError, match="cannot be written to .*no room"):
-        run(config(photos), tmp_path / "out", overwrite=True)
-    assert verify_shards(str(tmp_path / "out")).is_sound
+def test_index_records_what_decides_the_content_and_nothing_else(photos, tmp_path):
+    found = run(config(photos, workers=7, flip=True), tmp_path / "out", seed=1).recipe
+    assert found.pop("ganforge")
+    assert found == recipe(config(photos), seed=1) != recipe(config(photos, resolution=4), seed=1)
 
 
 def test_prepare_that_fails_leaves_nothing_behind(photos, tmp_path):
@@ -370,17 +230,6 @@ def test_prepare_that_fails_leaves_nothing_behind(photos, tmp_path):
     with pytest.raises(DataError):
         run(config(photos), tmp_path / "out")
     assert sorted(os.listdir(tmp_path)) == ["photos"]
-
-
-def test_prepare_to_an_unwritable_place_names_the_option(photos, tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot be written to .*data.shards"):
-        run(config(photos), tmp_path / "file" / "out")
-
-
-def test_prepare_to_a_url_is_refused(photos):
-    with pytest.raises(DataError, match="written to a local folder, not to s3://x"):
-        prepare(config(photos), "s3://x/y")
 
 
 def test_prepare_without_a_source_says_what_to_set(tmp_path):
@@ -454,8 +303,8 @@ class FakeSource:
     def samples(self, stream="main"):
         return iter(self.listed)
 
-    def __len__(self):
-        return len(self.listed)
+    def num_samples(self):
+        return None
 
 
 def run_fake(monkeypatch, out, samples, settings=None, **options):
@@ -554,39 +403,6 @@ def test_prepare_when_a_worker_dies_says_what_to_do(photos, tmp_path, monkeypatc
         prepare(config(photos), tmp_path / "out", workers=1, progress=False)
 
 
-def test_prepare_reads_ahead_only_a_bounded_number_of_samples():
-    taken = []
-
-    def samples():
-        for number in range(10000):
-            taken.append(number)
-            yield Sample(str(number), {"image": IMAGE})
-
-    schema = probe_schema(DataConfig(), "main", [Sample("a", {"image": IMAGE})], "test")
-    encoder = SampleEncoder(DataConfig(), schema, "test")
-    encoded = encode_chunks(encoder, samples(), 1)
-    assert isinstance(next(encoded)[0], Encoded)
-    assert len(taken) <= AHEAD * CHUNK
-    encoded.close()
-
-
-def test_workers_end_when_their_parent_is_killed(tmp_path):
-    (tmp_path / "script.py").write_text(
-        "import os, signal\n"
-        "from ganforge.data.pool import encode_chunks\n"
-        "class Encoder:\n"
-        "    def encode_all(self, chunk):\n"
-        "        return chunk\n"
-        "if __name__ == '__main__':\n"
-        "    assert next(encode_chunks(Encoder(), iter(range(1000)), 2))\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    # The workers hold the pipe too, so this returns when they have ended.
-    command = [sys.executable, str(tmp_path / "script.py")]
-    ended = subprocess.run(command, capture_output=True, timeout=60, check=False)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
-
-
 def test_progress_bar_is_shown_only_when_asked(photos, tmp_path, capsys):
     run(config(photos), tmp_path / "a")
     assert capsys.readouterr() == ("", "")
@@ -600,9 +416,3 @@ def test_prepare_into_a_folder_with_special_characters_works(photos, tmp_path):
     index = run(config(photos), out)
     assert verify_shards(str(out)).is_sound
     assert load_index(str(out)) == index
-
-
-@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 1), (8, 7), (128, 16)])
-def test_default_workers_leave_one_core_and_are_bounded(monkeypatch, cores, workers):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(cores), raising=False)
-    assert default_workers() == workers

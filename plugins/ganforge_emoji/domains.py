@@ -19,7 +19,7 @@ Part = Literal["source", "target", "test"]
 
 
 class EmojiDomainsConfig(ComponentOptions):
-    """Options of `emoji-domains`."""
+    """Options of `emoji_domains`."""
 
     google: str = Field(description="Folder of the npm package emoji-datasource-google.")
     twitter: str = Field(description="Folder of the npm package emoji-datasource-twitter.")
@@ -81,7 +81,7 @@ def read_on_white(file: Path) -> Image.Image:
 class EmojiDomains(Source[EmojiDomainsConfig]):
     """Noto emoji as the source domain and Twemoji as the target, without an emoji in both."""
 
-    name, Config = "emoji-domains", EmojiDomainsConfig
+    name, Config = "emoji_domains", EmojiDomainsConfig
 
     def streams(self) -> Sequence[str]:
         """Two for training; one of pairs for the test split."""
@@ -94,7 +94,7 @@ class EmojiDomains(Source[EmojiDomainsConfig]):
             fields = {domain: read_on_white(self._folder(domain) / name) for domain in domains}
             yield Sample(name.removesuffix(".png"), fields)
 
-    def __len__(self) -> int:
+    def num_samples(self) -> int:
         """Images over all streams."""
         return sum(len(self._names(stream)) for stream in self.streams())
 

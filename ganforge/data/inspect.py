@@ -13,12 +13,12 @@ from PIL import Image
 
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import DataConfig
-from ganforge.data.prepare.encode import frames_of
-from ganforge.data.prepare.guess import guess_source
-from ganforge.data.prepare.prepare import build_source
+from ganforge.data.prepare.guess_source import guess_source
+from ganforge.data.prepare.sample_encoder import frames_of
+from ganforge.data.prepare.source_to_shards import build_source
 from ganforge.data.shards.index import IMAGE_KINDS, INDEX_NAME, DatasetIndex, load_index
+from ganforge.data.shards.locations import is_remote
 from ganforge.data.shards.reader import SampleReader, check_shards_present
-from ganforge.data.shards.storage import is_remote
 from ganforge.errors import DataError, ShardError
 from ganforge.imaging.codec import Pixels, Undecodable, decode_image
 from ganforge.imaging.resize import scale

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ganforge.config.models import DataConfig
-from ganforge.data.prepare.inspect import inspect
+from ganforge.data.inspect import inspect
 from ganforge.data.shards.index import load_index
 from ganforge.errors import DataError
 
@@ -108,7 +108,7 @@ def test_inspect_guesses_zip_and_manifest(tmp_path, helpers):
 
 
 def test_inspect_of_16_bit_shards_and_frames(tmp_path):
-    from ganforge.data.prepare.prepare import prepare
+    from ganforge.data.prepare.source_to_shards import prepare
 
     pixels = np.arange(64, dtype=np.uint16).reshape(8, 8) * 900
     for number in range(4):

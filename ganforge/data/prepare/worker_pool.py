@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ganforge.data.prepare.encode import Encoded, SampleEncoder
+from ganforge.data.prepare.sample_encoder import Encoded, SampleEncoder
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample
 
@@ -96,7 +96,7 @@ def encode_chunks(
 
 
 @contextlib.contextmanager
-def progress_bar(total: int, show: bool) -> Iterator[Callable[[int], None]]:
+def progress_bar(total: int | None, show: bool) -> Iterator[Callable[[int], None]]:
     """Shows progress while open; yields the function that advances it."""
     columns = (
         TextColumn("{task.description}"),
@@ -106,5 +106,5 @@ def progress_bar(total: int, show: bool) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, disable=not show, console=Console(stderr=True)) as bar:
-        task = bar.add_task("Preparing images", total=total or None)
+        task = bar.add_task("Preparing images", total=total)
         yield lambda count: bar.advance(task, count)

@@ -10,16 +10,16 @@ from torch.testing import assert_close
 
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import DataConfig
-from ganforge.data.loader import RealImages, SlotLoader
-from ganforge.data.prepare.embed import check_embeddings, embed
-from ganforge.data.prepare.prepare import is_prepared, prepare
+from ganforge.data.loader import RealImages
+from ganforge.data.prepare.embed_captions import embed
+from ganforge.data.prepare.source_to_shards import prepare
 from ganforge.data.shards.index import load_index
 from ganforge.data.shards.verify import verify_shards
 from ganforge.encoders import HashedWords, HashedWordsConfig
-from ganforge.errors import ConfigError, DataError, ShardError
+from ganforge.errors import DataError, ShardError
 from ganforge.interfaces.spec import ImageSpec, TextEncoding
 
-HASHED = ComponentChoice(name="hashed-words", size=16)
+HASHED = ComponentChoice(name="hashed_words", size=16)
 ENCODER = HashedWords(HashedWordsConfig(size=16))
 CAPTIONS = ["a red apple", "a pear\na green pear", "two plums"]
 
@@ -84,25 +84,24 @@ def test_embed_records_name_options_revision_and_size(plain, tmp_path):
     spec = embed(str(plain), tmp_path / "out", HASHED, progress=False).image_spec
 
     assert spec.text_dim == 16
-    assert spec.text_encoding == TextEncoding("hashed-words", {"size": 16}, ENCODER.revision)
+    assert spec.text_encoding == TextEncoding("hashed_words", {"size": 16}, ENCODER.revision)
 
 
 def test_prepare_with_an_encoder_equals_prepare_and_embed(plain, tmp_path):
     both = embed(str(plain), tmp_path / "out", HASHED, progress=False)
 
-    asked = config(tmp_path, text_encoder=HASHED)
-    once = prepare(asked, tmp_path / "once", workers=0, progress=False)
+    settings = config(tmp_path, text_encoder=HASHED)
+    once = prepare(settings, tmp_path / "once", workers=0, progress=False)
 
     assert once.digest == both.digest
-    assert is_prepared(asked, tmp_path / "once")
-    assert not is_prepared(config(tmp_path), tmp_path / "once")
+    assert once.recipe["text_encoder"] == {"name": "hashed_words", "size": 16}
 
 
 def test_digest_does_not_depend_on_where_the_words_lie(plain, tmp_path):
     digests = set()
     for name in ("one.txt", "two.txt"):
         (tmp_path / name).write_text("a 1 0\ntwo 0 1\n")
-        words = ComponentChoice(name="word-vectors", path=str(tmp_path / name))
+        words = ComponentChoice(name="word_vectors", path=str(tmp_path / name))
         digests.add(embed(str(plain), tmp_path / name[:3], words, progress=False).digest)
     other = ComponentChoice.model_validate({**words.model_dump(), "unknown_words": "hash"})
     digests.add(embed(str(plain), tmp_path / "other", other, progress=False).digest)
@@ -116,7 +115,7 @@ def test_index_without_embeddings_has_no_encoder_and_keeps_its_digest(plain):
 
 def test_embed_again_replaces_the_vectors_in_place(plain, tmp_path):
     embed(str(plain), tmp_path / "out", HASHED, progress=False)
-    other = ComponentChoice(name="hashed-words", size=8)
+    other = ComponentChoice(name="hashed_words", size=8)
 
     index = embed(str(tmp_path / "out"), tmp_path / "out", other, overwrite=True, progress=False)
 
@@ -190,18 +189,20 @@ def test_embed_of_a_damaged_shard_writes_nothing(plain, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def batches(location, num_slots, local, steps=6, start=0, fields=("image", "caption", "text")):
-    loader = SlotLoader(
-        DataConfig(workers=0), str(location), fields=fields, seed=3, num_slots=num_slots,
-        local_slots=local, micro_batch=2, start_step=start,
-    )  # fmt: skip
-    stream = iter(loader)
-    found = [next(stream) for _ in range(steps)]
-    loader.close()
-    return found
+@pytest.fixture
+def batches(load):
+    """A function that reads steps of a data set with captions."""
+
+    def read(location, num_slots, local, steps=6, start=0):
+        return load(
+            location, steps, fields=["image", "caption", "text"], seed=3, num_slots=num_slots,
+            local_slots=local, start_step=start,
+        )  # fmt: skip
+
+    return read
 
 
-def test_loader_draws_one_of_several_captions_with_its_own_vector(plain, tmp_path):
+def test_loader_draws_one_of_several_captions_with_its_own_vector(plain, tmp_path, batches):
     embed(str(plain), tmp_path / "out", HASHED, progress=False)
 
     seen = set()
@@ -212,7 +213,7 @@ def test_loader_draws_one_of_several_captions_with_its_own_vector(plain, tmp_pat
     assert seen == {"a red apple", "a pear", "a green pear", "two plums"}
 
 
-def test_loader_draws_the_same_captions_on_any_rank_and_after_a_resume(plain, tmp_path):
+def test_loader_draws_the_same_captions_on_any_rank_and_after_a_resume(plain, tmp_path, batches):
     embed(str(plain), tmp_path / "out", HASHED, progress=False)
 
     whole = batches(tmp_path / "out", 2, range(2))
@@ -227,7 +228,7 @@ def test_loader_draws_the_same_captions_on_any_rank_and_after_a_resume(plain, tm
 
 
 def test_captions_given_as_a_list_become_lines(tmp_path):
-    from ganforge.data.prepare.encode import SampleEncoder, probe_schema
+    from ganforge.data.prepare.sample_encoder import SampleEncoder, probe_schema
     from ganforge.interfaces.source import Sample
 
     sample = Sample("a", {"caption": ["one\nline", "two"], "text": np.ones((2, 3))})
@@ -240,25 +241,9 @@ def test_captions_given_as_a_list_become_lines(tmp_path):
     assert np.load(io.BytesIO(members["text.npy"])).shape == (2, 3)
 
 
-def spec(size, encoding):
-    return ImageSpec(8, 8, text_dim=size, text_encoding=encoding)
-
-
-def test_embeddings_of_another_encoder_or_size_are_refused(plain, tmp_path):
-    index = embed(str(plain), tmp_path / "out", HASHED, progress=False)
-    right = index.image_spec.text_encoding
-
-    check_embeddings(index, spec(16, right), "out")
-    check_embeddings(index, spec(0, None), "out")
-    check_embeddings(load_index(str(plain)), spec(16, right), "plain")
-    with pytest.raises(ConfigError, match="shards at out: .*hashed-words .* by word-vectors"):
-        check_embeddings(index, spec(16, TextEncoding("word-vectors", {}, "0" * 64)), "out")
-    with pytest.raises(ConfigError, match="size 16, the model reads size 8. .*data embed"):
-        check_embeddings(index, spec(8, None), "out")
-
-
 def test_spec_with_an_encoding_survives_json():
-    whole = spec(4, TextEncoding("hashed-words", {"size": 4}, "ab"))
+    encoding = TextEncoding("hashed_words", {"size": 4}, "ab")
+    whole = ImageSpec(8, 8, text_dim=4, text_encoding=encoding)
 
     assert ImageSpec.from_dict(whole.to_dict()) == whole
     assert isinstance(hash(whole), int)

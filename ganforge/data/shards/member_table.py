@@ -1,8 +1,8 @@
-"""Where the members of a shard lie: tables that let a tar be read by slices.
+"""Member tables: where the members of a shard lie, so that a tar can be read by slices.
 
 A table is a numpy array [samples, fields] of (offset, size, crc), kept as `NAME.members.npy`
-beside the shard. Fields are in the order of `DatasetIndex.stream_fields`. It holds no more than
-the tar itself says, so it can be rebuilt at any time.
+beside the shard. Fields are in the order of `DatasetIndex.stream_fields`. All of it comes from the
+tar, so it can be rebuilt at any time.
 """
 
 import hashlib
@@ -13,13 +13,14 @@ import tarfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganforge.data.shards.index import ShardInfo
 from ganforge.errors import ShardError
+from ganforge.io.atomic import atomic_file
 
 logger = logging.getLogger(__name__)
 MEMBER_DTYPE = np.dtype([("offset", "<u8"), ("size", "<u4"), ("crc", "<u4")])
@@ -34,16 +35,21 @@ def sidecar_path(shard: Path) -> Path:
 
 
 def scan_shard(path: Path, fields: Sequence[str]) -> tuple[MemberTable, ShardInfo]:
-    """Read a whole shard: its member table, and what the index must say of it.
+    """Read a whole shard: its member table, and its entry in the index.
 
     Raises:
         ShardError: it is not a tar of samples with exactly these fields.
     """
-    size = path.stat().st_size
+    with path.open("rb") as file:
+        return _scan(path, file, fields)
+
+
+def _scan(path: Path, file: BinaryIO, fields: Sequence[str]) -> tuple[MemberTable, ShardInfo]:
+    size = os.fstat(file.fileno()).st_size
     if size == 0:
         raise ShardError(f"Shard {path} is empty (0 bytes). {REBUILD}")
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        samples = _members(path, stream)
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        samples = _members(path, file)
         table = np.zeros((len(samples), len(fields)), dtype=MEMBER_DTYPE)
         for row, (key, members) in enumerate(samples.items()):
             if sorted(members) != sorted(fields):
@@ -61,12 +67,12 @@ def scan_shard(path: Path, fields: Sequence[str]) -> tuple[MemberTable, ShardInf
     return table, info
 
 
-def _members(path: Path, stream: Any) -> dict[str, dict[str, tuple[int, int]]]:
+def _members(path: Path, file: BinaryIO) -> dict[str, dict[str, tuple[int, int]]]:
     """(offset, size) by sample key and field name, in tar order."""
     samples: dict[str, dict[str, tuple[int, int]]] = {}
     last = ""
     try:
-        with tarfile.open(fileobj=stream, mode="r:") as tar:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 key, name = split_member(member, path)
                 if key in samples and (key != last or name in samples[key]):
@@ -97,8 +103,16 @@ def split_member(member: tarfile.TarInfo, path: Path) -> tuple[str, str]:
     return str(name.parent / stem), extension.partition(".")[0]
 
 
-def load_members(shard: Path, info: ShardInfo, fields: Sequence[str]) -> MemberTable:
+def load_members(
+    shard: Path, file: BinaryIO, info: ShardInfo, fields: Sequence[str]
+) -> MemberTable:
     """The member table of a shard, from beside it or rebuilt.
+
+    Args:
+        shard: where the shard lies; another process may have evicted it.
+        file: the shard, open for reading.
+        info: its entry in the index.
+        fields: names of its fields, sorted.
 
     Raises:
         ShardError: the shard does not match the index.
@@ -107,25 +121,25 @@ def load_members(shard: Path, info: ShardInfo, fields: Sequence[str]) -> MemberT
     try:
         table: MemberTable = np.load(path, allow_pickle=False)
     except FileNotFoundError:
-        return _rebuild(shard, info, fields)
+        return _rebuild(shard, file, info, fields)
     except (ValueError, OSError, EOFError) as err:
         logger.warning("%s is damaged (%s); it is rebuilt from the shard.", path, err)
-        return _rebuild(shard, info, fields)
+        return _rebuild(shard, file, info, fields)
     if table.dtype != MEMBER_DTYPE or table.shape != (info.num_samples, len(fields)):
         logger.warning("%s does not fit the index; it is rebuilt from the shard.", path)
-        return _rebuild(shard, info, fields)
+        return _rebuild(shard, file, info, fields)
     return table
 
 
-def _rebuild(shard: Path, info: ShardInfo, fields: Sequence[str]) -> MemberTable:
-    table, found = scan_shard(shard, fields)
+def _rebuild(shard: Path, file: BinaryIO, info: ShardInfo, fields: Sequence[str]) -> MemberTable:
+    table, found = _scan(shard, file, fields)
     check_shard(shard, info, found)
     try:
         save_members(shard, table)
     except OSError as err:
         logger.warning(
-            "The member table of %s cannot be kept beside it (%s), so it is rebuilt whenever it "
-            "is needed. Run `ganforge data verify` once where the folder is writable.",
+            "The member table of %s cannot be written beside it (%s), so it is rebuilt whenever "
+            "it is needed. Run `ganforge data verify` once where the folder is writable.",
             shard,
             err,
         )
@@ -133,15 +147,9 @@ def _rebuild(shard: Path, info: ShardInfo, fields: Sequence[str]) -> MemberTable
 
 
 def save_members(shard: Path, table: MemberTable) -> None:
-    """Write the member table beside its shard, whole or not at all."""
-    path = sidecar_path(shard)
-    temporary = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as stream:
-            np.save(stream, table, allow_pickle=False)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write the member table beside its shard, atomically."""
+    with atomic_file(sidecar_path(shard)) as temporary:
+        np.save(temporary, table, allow_pickle=False)
 
 
 def check_shard(shard: Path, info: ShardInfo, found: ShardInfo) -> None:

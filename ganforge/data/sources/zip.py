@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.classes import folder_classes, natural_order, numbered_classes
-from ganforge.data.sources.folders import EXTENSIONS, check_inside, key_of
+from ganforge.data.sources.class_names import folder_classes, natural_order, numbered_classes
+from ganforge.data.sources.image_files import EXTENSIONS, check_inside, key_of
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample, Source
 
@@ -143,5 +143,6 @@ class ZipSource(Source[ZipConfig]):
                 f"labels: false."
             ) from None
 
-    def __len__(self) -> int:
+    def num_samples(self) -> int:
+        """Images in the archive."""
         return len(self._files)

@@ -9,87 +9,29 @@ import itertools
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import DataConfig
-from ganforge.data.prepare.encode import npy_bytes
-from ganforge.data.prepare.pool import progress_bar
-from ganforge.data.shards.fields import caption_lines
-from ganforge.data.shards.folder import check_apart, new_folder
+from ganforge.data.prepare.sample_encoder import npy_bytes
+from ganforge.data.prepare.worker_pool import progress_bar
+from ganforge.data.shards.field_readers import caption_lines
 from ganforge.data.shards.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo, load_index
-from ganforge.data.shards.members import REBUILD, split_member
-from ganforge.data.shards.storage import (
-    ShardCache,
-    default_cache_dir,
-    file_sha256,
-    is_remote,
-    join_location,
-)
+from ganforge.data.shards.locations import join_location
+from ganforge.data.shards.member_table import REBUILD, split_member
+from ganforge.data.shards.output_folder import check_apart, new_folder
+from ganforge.data.shards.shard_cache import ShardCache, open_shard
 from ganforge.data.shards.writer import EncodedSample, write_stream
-from ganforge.errors import ConfigError, DataError, ShardError
-from ganforge.interfaces.spec import ImageSpec, TextEncoding
-from ganforge.interfaces.text_encoder import TextEncoder, check_same_encoding, describe_encoding
-from ganforge.registry.plugins import get_registry
+from ganforge.encoders.lookup import build_encoder
+from ganforge.errors import DataError, ShardError
+from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.text_encoder import TextEncoder
+from ganforge.io.hashing import open_file_sha256
 
 _CHUNK = 256
-
-
-def build_encoder(config: ComponentChoice, where: str = "data.text_encoder") -> TextEncoder[Any]:
-    """The text encoder that a pipeline file names; nothing of it is loaded yet.
-
-    Raises:
-        PluginNotFound, ConfigError: it is unknown, or its options do not fit.
-    """
-    return get_registry().build(TextEncoder, config.name, config.options, where)
-
-
-def encoder_of(
-    encoding: TextEncoding | None, changes: Mapping[str, Any] | None = None
-) -> TextEncoder[Any]:
-    """The encoder that made a model's conditions, loaded and known to be the same.
-
-    Args:
-        encoding: kept with the model.
-        changes: options that differ on this machine, such as where files lie.
-
-    Raises:
-        ConfigError: the model does not say which, the encoder cannot be loaded, or it is another.
-    """
-    if encoding is None:
-        raise ConfigError(
-            "This model does not say which encoder made its caption embeddings, so it cannot read "
-            "text. Give vectors: text=[N, D] floats in Python."
-        )
-    config = ComponentChoice(name=encoding.name, **{**encoding.options, **(changes or {})})
-    try:
-        encoder = build_encoder(config, "text_encoder")
-        revision = encoder.revision
-    except DataError as err:
-        own = build_encoder(ComponentChoice(name=encoding.name, **encoding.options))
-        raise ConfigError(
-            f"This model reads text by {describe_encoding(encoding)}, which cannot be loaded "
-            f"here: {err} {_how_to_move(own)}"
-        ) from err
-    if revision != encoding.revision:
-        raise ConfigError(
-            f"This model reads text by {describe_encoding(encoding)}; the one found here has "
-            f"revision {revision[:12]}, so its vectors differ. {_how_to_move(encoder)}"
-        )
-    return encoder
-
-
-def _how_to_move(encoder: TextEncoder[Any]) -> str:
-    if not encoder.local_options:
-        return "Install the version of the encoder's package that the model was trained with."
-    option = encoder.local_options[0]
-    return (
-        f"Say where it is: --text-encoder {option}=PATH, or text_encoder={{'{option}': PATH}} in "
-        f"Python."
-    )
 
 
 def with_text(
@@ -141,29 +83,6 @@ def text_schema(
             f"with .txt members)."
         )
     return FieldSchema(kind="text", stream=fields["caption"].stream, size=encoder.size)
-
-
-def check_embeddings(index: DatasetIndex, spec: ImageSpec, location: str) -> None:
-    """Refuse shards whose caption embeddings are not what a model was trained on.
-
-    Args:
-        index: of the shards.
-        spec: of the model's images; a model without captions accepts any shards.
-        location: of the shards, for the message.
-
-    Raises:
-        ConfigError: another encoder, or another size.
-    """
-    has = index.image_spec
-    if not spec.text_dim or not has.text_dim:
-        return
-    check_same_encoding(has.text_encoding, spec.text_encoding, f"The shards at {location}")
-    if has.text_dim != spec.text_dim:
-        raise ConfigError(
-            f"The shards at {location} have caption embeddings of size {has.text_dim}, the model "
-            f"reads size {spec.text_dim}. Embed them with the model's encoder: `ganforge data "
-            f"embed`."
-        )
 
 
 def embed(
@@ -228,36 +147,38 @@ def _stored(
     location: str, shards: Iterable[ShardInfo], advance: Callable[[int], None]
 ) -> Iterator[EncodedSample]:
     """The samples of some shards as they are stored, without `text`."""
+    cache = ShardCache(None, DataConfig().cache_bytes)
     for info in shards:
-        url = join_location(location, info.name)
-        if is_remote(location):
-            limit = DataConfig().cache_bytes
-            path = ShardCache(default_cache_dir(), limit).path(url, info.sha256, info.num_bytes)
-        else:
-            path = Path(url)
-        for sample in read_shard(path, info):
+        for sample in _read_shard(location, info, cache):
             sample.members.pop("text.npy", None)
             yield sample
             advance(1)
 
 
-def read_shard(path: Path, info: ShardInfo) -> Iterator[EncodedSample]:
-    """The samples of a local shard in their order.
+def _read_shard(location: str, info: ShardInfo, cache: ShardCache) -> Iterator[EncodedSample]:
+    """The samples of a shard in their order.
 
     Raises:
         ShardError: it is missing or damaged.
     """
+    name = join_location(location, info.name)
     try:
-        if file_sha256(path) != info.sha256:
-            raise ShardError(f"Shard {path} is not what the index says: it has changed. {REBUILD}")
-        with tarfile.open(path, mode="r:") as tar:
-            for key, group in itertools.groupby(tar, lambda member: split_member(member, path)[0]):
-                members = {
-                    member.name.removeprefix(f"{key}."): _content(tar, member) for member in group
-                }
-                yield EncodedSample(key, members)
+        path, file = open_shard(location, info, cache)
+        with file:
+            if open_file_sha256(file) != info.sha256:
+                fault = "is not what the index says: it has changed"
+                raise ShardError(f"Shard {name} {fault}. {REBUILD}")
+            file.seek(0)
+            yield from _samples(file, path)
     except (OSError, tarfile.TarError) as err:
-        raise ShardError(f"Shard {path} cannot be read ({err}). {REBUILD}") from err
+        raise ShardError(f"Shard {name} cannot be read ({err}). {REBUILD}") from err
+
+
+def _samples(file: BinaryIO, path: Path) -> Iterator[EncodedSample]:
+    with tarfile.open(fileobj=file, mode="r:") as tar:
+        for key, group in itertools.groupby(tar, lambda member: split_member(member, path)[0]):
+            members = {m.name.removeprefix(f"{key}."): _content(tar, m) for m in group}
+            yield EncodedSample(key, members)
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -12,8 +12,8 @@ from pydantic import Field
 from webdataset.shardlists import expand_urls
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.classes import count_classes
-from ganforge.data.sources.folders import EXTENSIONS, check_inside, key_of
+from ganforge.data.sources.class_names import count_classes
+from ganforge.data.sources.image_files import EXTENSIONS, check_inside, key_of
 from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source
 

@@ -1,0 +1,68 @@
+"""Where a data set lies: a local folder, or anything that webdataset can open.
+
+A location is a folder, a URL (http, https, hf, gs, ...), or `pipe:COMMAND` with `{}` for the file
+name, which runs that command: trust a pipeline file as you trust a script.
+"""
+
+import contextlib
+from typing import BinaryIO, cast
+
+import webdataset
+
+from ganforge.errors import ShardError
+
+_START = 512
+"""Bytes of a remote file that tell whether it can be read."""
+
+
+def is_remote(location: str) -> bool:
+    """Whether a location is not on a mounted file system."""
+    return location.startswith("pipe:") or ("://" in location and not location.startswith("file:"))
+
+
+def join_location(location: str, name: str) -> str:
+    """The URL or path of a file at a location."""
+    if location.startswith("pipe:"):
+        return location.replace("{}", name)
+    if location.startswith("file:"):
+        location = location.removeprefix("file:").removeprefix("//")
+    return f"{location.rstrip('/')}/{name}"
+
+
+def open_url(url: str) -> BinaryIO:
+    """Open a path or URL for reading through webdataset.
+
+    Raises:
+        OSError: it cannot be opened; for pipes this may come as late as `close`.
+    """
+    if not is_remote(url):
+        return open(url, "rb")
+    return cast(BinaryIO, webdataset.gopen(url, "rb"))
+
+
+def read_bytes(url: str) -> bytes:
+    """The whole content of a path or URL.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with contextlib.closing(open_url(url)) as stream:
+        return stream.read()
+
+
+def check_start(url: str) -> None:
+    """Read the first bytes of a shard.
+
+    Raises:
+        ShardError: it cannot be read, or is empty.
+    """
+    try:
+        stream = open_url(url)
+        start = stream.read(_START)
+        # A failed pipe command raises here; one that was only interrupted may raise too.
+        with contextlib.suppress(OSError) if start else contextlib.nullcontext():
+            stream.close()
+    except OSError as err:
+        raise ShardError(f"Shard {url}: cannot be read: {type(err).__name__}: {err}") from err
+    if not start:
+        raise ShardError(f"Shard {url}: is empty")

@@ -1,0 +1,111 @@
+import pytest
+
+from ganforge.errors import DataError
+from ganforge.imaging.codec import decode_image
+
+
+def reds(samples, field="image"):
+    return [int(decode_image(s.fields[field])[0, 0, 0]) for s in samples]
+
+
+def test_folder_without_sub_folders_has_no_labels_and_natural_order(tmp_path, paint, source):
+    for number in (10, 2, 1):
+        paint(tmp_path / f"img{number}.png", number)
+    (tmp_path / "notes.txt").touch()
+    paint(tmp_path / ".hidden.png")
+    found = source("folder", path=str(tmp_path))
+    samples = list(found.samples())
+    assert reds(samples) == [1, 2, 10]
+    assert [s.key for s in samples] == ["img1_png", "img2_png", "img10_png"]
+    assert found.num_samples() == 3
+    assert found.class_names() == ()
+
+
+def test_folder_with_sub_folders_takes_them_as_classes(tmp_path, paint, source):
+    paint(tmp_path / "dog" / "x" / "1.png", 7)
+    paint(tmp_path / "cat" / "1.jpg", 0)
+    found = source("folder", path=str(tmp_path))
+    assert found.class_names() == ("cat", "dog")
+    assert [s.fields["label"] for s in found.samples()] == [0, 1]
+    assert [s.key for s in found.samples()] == ["cat_1_jpg", "dog_x_1_png"]
+    assert source("folder", path=str(tmp_path), labels=False).class_names() == ()
+
+
+def test_folder_one_level_too_high_warns_and_gives_no_labels(tmp_path, caplog, paint, source):
+    paint(tmp_path / "images" / "a" / "1.png")
+    paint(tmp_path / "images" / "b" / "1.png")
+    found = source("folder", path=str(tmp_path))
+    assert found.class_names() == ()
+    assert "one sub-folder 'images'" in caplog.text
+    assert "label" not in next(found.samples()).fields
+
+
+def test_folder_of_loose_and_nested_images_has_no_labels(tmp_path, paint, source):
+    paint(tmp_path / "a" / "1.png")
+    paint(tmp_path / "2.png")
+    assert source("folder", path=str(tmp_path)).class_names() == ()
+    with pytest.raises(DataError, match="'2.png' in .* lies outside of the class sub-folders"):
+        source("folder", path=str(tmp_path), labels=True).class_names()
+
+
+def test_folder_asked_for_labels_it_lacks_says_so(tmp_path, paint, source):
+    paint(tmp_path / "1.png")
+    with pytest.raises(DataError, match="has no class sub-folders.*labels: false"):
+        source("folder", path=str(tmp_path), labels=True).class_names()
+
+
+def test_folder_that_is_missing_or_empty_names_the_option(tmp_path, source):
+    with pytest.raises(DataError, match="path='.*nowhere' is not a folder. Correct the path"):
+        list(source("folder", path=str(tmp_path / "nowhere")).samples())
+    with pytest.raises(DataError, match="holds no images .*.png"):
+        list(source("folder", path=str(tmp_path)).samples())
+
+
+def test_unpaired_has_two_streams(tmp_path, paint, source):
+    for name, count in (("photo", 2), ("painting", 3)):
+        for number in range(count):
+            paint(tmp_path / name / f"{number}.png", number)
+    found = source("unpaired", source=str(tmp_path / "photo"), target=str(tmp_path / "painting"))
+    assert found.streams() == ("source", "target")
+    assert reds(found.samples("source"), "source") == [0, 1]
+    assert reds(found.samples("target"), "target") == [0, 1, 2]
+    assert found.num_samples() == 5
+
+
+def test_pairs_join_by_name_whatever_the_extension(tmp_path, paint, source):
+    for number in range(3):
+        paint(tmp_path / "edges" / f"{number}.png", number)
+        paint(tmp_path / "photos" / f"{number}.bmp", 100 + number)
+    found = source("pairs", source=str(tmp_path / "edges"), target=str(tmp_path / "photos"))
+    samples = list(found.samples())
+    assert reds(samples, "source") == [0, 1, 2]
+    assert reds(samples, "target") == [100, 101, 102]
+    assert found.num_samples() == 3
+
+
+def test_pairs_without_a_partner_are_named(tmp_path, paint, source):
+    paint(tmp_path / "a" / "1.png")
+    paint(tmp_path / "b" / "1.png")
+    paint(tmp_path / "b" / "2.png")
+    with pytest.raises(DataError, match="'2' in target='.*b', which source='.*a' lacks.*unpaired"):
+        list(source("pairs", source=str(tmp_path / "a"), target=str(tmp_path / "b")).samples())
+
+
+def test_pairs_with_two_images_of_one_name_are_named(tmp_path, paint, source):
+    paint(tmp_path / "a" / "1.png")
+    paint(tmp_path / "a" / "1.bmp")
+    with pytest.raises(DataError, match="source='.*a' has two images named '1'.*Keep one"):
+        list(source("pairs", source=str(tmp_path / "a"), target=str(tmp_path / "a")).samples())
+
+
+def test_frames_are_cut_from_clips(tmp_path, paint, source):
+    for clip, count in (("a", 7), ("b", 3)):
+        for number in range(count):
+            paint(tmp_path / clip / f"{number}.png", number + (100 if clip == "b" else 0))
+    samples = list(source("frames", path=str(tmp_path), num_frames=3).samples())
+    values = [[int(decode_image(f)[0, 0, 0]) for f in s.fields["frames"]] for s in samples]
+    assert values == [[0, 1, 2], [3, 4, 5], [100, 101, 102]]
+    assert len({s.key for s in samples}) == 3
+    spread = list(source("frames", path=str(tmp_path), num_frames=2, stride=3, step=2).samples())
+    values = [[int(decode_image(f)[0, 0, 0]) for f in s.fields["frames"]] for s in spread]
+    assert values == [[0, 3], [2, 5]]

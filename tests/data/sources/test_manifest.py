@@ -1,0 +1,151 @@
+import json
+
+import numpy as np
+import pytest
+
+from ganforge.errors import DataError
+from ganforge.imaging.codec import decode_image
+
+
+def reds(samples, field="image"):
+    return [int(decode_image(s.fields[field])[0, 0, 0]) for s in samples]
+
+
+def test_manifest_csv_with_renamed_columns_and_attribute_columns(tmp_path, paint, source):
+    paint(tmp_path / "img" / "a.png", 1)
+    paint(tmp_path / "img" / "b.png", 2)
+    (tmp_path / "list.csv").write_text("file,kind,Smiling,Male\na.png,dog,1,-1\nb.png,cat,-1,0.5\n")
+    found = source(
+        "manifest",
+        path=str(tmp_path / "list.csv"),
+        root=str(tmp_path / "img"),
+        columns={"image": "file", "label": "kind"},
+        attributes=["Male", "Smiling"],
+    )
+    samples = list(found.samples())
+    assert reds(samples) == [1, 2]
+    assert [s.fields["label"] for s in samples] == [1, 0]
+    assert found.class_names() == ("cat", "dog")
+    assert [s.fields["attributes"] for s in samples] == [[-1, 1], [0.5, -1]]
+    assert found.attribute_names() == ("Male", "Smiling")
+    assert found.num_samples() == 2
+
+
+def test_manifest_jsonl_with_everything(tmp_path, paint, source):
+    paint(tmp_path / "a.png", 1)
+    np.save(tmp_path / "a.npy", np.arange(3.0))
+    row = {"image": "a.png", "label": 2, "caption": "a cat", "text": "a.npy"}
+    row["attributes"] = {"soft": 1, "old": 0}
+    (tmp_path / "list.jsonl").write_text(json.dumps(row) + "\n\n")
+    found = source("manifest", path=str(tmp_path / "list.jsonl"))
+    (sample,) = found.samples()
+    assert sample.fields["caption"] == "a cat"
+    assert sample.fields["label"] == 2
+    assert list(found.class_names()) == ["0", "1", "2"]
+    assert sample.fields["attributes"] == [1, 0]
+    assert found.attribute_names() == ("soft", "old")
+    assert sample.fields["text"].dtype == np.float32
+    assert sample.fields["text"].tolist() == [0, 1, 2]
+
+
+def test_manifest_caption_may_be_a_list(tmp_path, source):
+    (tmp_path / "list.jsonl").write_text('{"image": "a.png", "caption": ["a cat", "a pet"]}')
+    (sample,) = source("manifest", path=str(tmp_path / "list.jsonl")).samples()
+    assert sample.fields["caption"] == ["a cat", "a pet"]
+
+
+@pytest.mark.parametrize("label", ["1020", 1020])
+def test_manifest_numeric_labels_stay_numeric_up_to_a_bound(tmp_path, label, source):
+    rows = [{"image": "a.png", "label": label}, {"image": "b.png", "label": 3}]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = source("manifest", path=str(tmp_path / "list.jsonl"))
+    assert [sample.fields["label"] for sample in found.samples()] == [1020, 3]
+    assert len(found.class_names()) == 1021
+
+
+def test_manifest_numbers_may_have_leading_zeros(tmp_path, source):
+    (tmp_path / "list.csv").write_text("image,label\na.png,07\nb.png,11\nc.png,9\n")
+    found = source("manifest", path=str(tmp_path / "list.csv"))
+    assert [sample.fields["label"] for sample in found.samples()] == [7, 11, 9]
+    assert len(found.class_names()) == 12
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ("1 -1 0.5", ("0", "1", "2")),
+        ('"1, -1; 0.5"', ("0", "1", "2")),
+        ('"[1, -1, 0.5]"', ("0", "1", "2")),
+        ('"{""a"": 1, ""b"": -1, ""c"": 0.5}"', ("a", "b", "c")),
+    ],
+)
+def test_manifest_csv_may_hold_all_attributes_in_one_column(tmp_path, cell, names, source):
+    (tmp_path / "list.csv").write_text(f"image,attributes\na.png,{cell}\n")
+    found = source("manifest", path=str(tmp_path / "list.csv"))
+    (sample,) = found.samples()
+    assert sample.fields["attributes"] == [1, -1, 0.5]
+    assert found.attribute_names() == names
+
+
+def test_manifest_large_numbers_may_be_named_as_classes(tmp_path, source):
+    (tmp_path / "list.csv").write_text("image,label\na.png,2000000000\n")
+    names = ["5", "2000000000"]
+    found = source("manifest", path=str(tmp_path / "list.csv"), class_names=names)
+    assert [sample.fields["label"] for sample in found.samples()] == [1]
+
+
+def test_manifest_of_pairs_has_source_and_target(tmp_path, source):
+    (tmp_path / "list.jsonl").write_text('{"source": "a/1.png", "target": "b/1.png"}')
+    (sample,) = source("manifest", path=str(tmp_path / "list.jsonl")).samples()
+    assert sample.fields == {"source": tmp_path / "a/1.png", "target": tmp_path / "b/1.png"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options", "message"),
+    [
+        ("m.csv", None, {}, "cannot be read"),
+        ("m.txt", "image\na.png\n", {}, "is not .csv, .jsonl or .ndjson"),
+        ("m.csv", "image\n", {}, "has no rows"),
+        ("m.jsonl", "{oops", {}, "cannot be read"),
+        ("m.jsonl", "[1, 2]\n", {}, r"Row 1 of .* as a JSON object \(it is \[1, 2\], not"),
+        ("m.csv", "image\na,b\nc\n", {}, r"Row 2 of .* other columns than row 1 \(image, None"),
+        ("m.csv", "image,label\na,1\nb,-1\n", {}, "Row 2 of .* has the label -1, but .* from 0"),
+        ("m.csv", "image,attributes\na,1 x\n", {}, "Row 1 of .*'attributes' cannot .*'x'"),
+        ("m.csv", "image,attributes\na,[1\n", {}, "Row 1 of .*'attributes' cannot be read"),
+        ("m.jsonl", '{"image": "a", "attributes": 5}', {}, "'attributes' .*5 is not a list"),
+        ("m.jsonl", '{"image": "a"}\n{"label": 1}', {}, "Row 2 of .* has other columns than row 1"),
+        ("m.csv", "file\na.png\n", {}, "has no column 'image'.*it has file.*columns:"),
+        ("m.csv", "file\na\n", {"columns": {"image": "flie"}}, "'flie'.*Did you mean 'file'"),
+        ("m.csv", "image\na\n", {"attributes": ["Smile"]}, "'Smile', which .* lacks"),
+        ("m.csv", "image,label\na,cta\n", {"class_names": ["cat"]}, "Row 1 .* label 'cta'.*'cat'"),
+        ("m.csv", "image,age\na,old\n", {"attributes": ["age"]}, "Row 1 .*'attributes' cannot be"),
+        ("m.csv", "image,text\na,gone.npy\n", {}, "Row 1 .*'text' cannot be read"),
+        ("m.csv", "image,label\na,1\nb\n", {}, r"Row 2 of .* has no label \(null\). Give it one"),
+        ("m.csv", "image,label\na,1\nb,\n", {}, r'Row 2 of .* has no label \(""\)'),
+        (
+            "m.csv",
+            "image,label\na,cat\nb\n",
+            {"class_names": ["cat", "None"]},
+            r"Row 2 of .* has no label \(null\)",
+        ),
+        ("m.jsonl", '{"image": "a", "label": null}', {}, r"Row 1 of .* has no label \(null\)"),
+        ("m.jsonl", '{"image": "a", "label": [1]}', {}, r"Row 1 of .* has no label \(\[1\]\)"),
+        ("m.jsonl", '{"image": null}', {}, "Row 1 of .*'image' cannot be read .*null is not text"),
+        ("m.jsonl", '{"image": "a", "caption": 5}', {}, "Row 1 .*'caption' .*5 is not text"),
+        ("m.jsonl", '{"image": "a", "caption": ["b", 5]}', {}, "Row 1 .*'caption' .*5 is not text"),
+        ("m.csv", "image,caption\na,b\nc\n", {}, "Row 2 .*'caption' .*null is not text"),
+        (
+            "m.jsonl",
+            '{"image": "a"}\n' * 3 + "{oops",
+            {},
+            "Row 4 .* JSON object .*column 2",
+        ),
+        ("m.csv", "image,label\na,0\nb,2000000000\n", {}, "Row 2 .* 2000000000, .* only 2 samples"),
+        ("m.csv", f"image,label\na,{'9' * 5000}\n", {}, "Row 1 .* label 9+, .*name them"),
+    ],
+)
+def test_manifest_faults_are_named(tmp_path, name, text, options, message, source):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=message):
+        list(source("manifest", path=str(tmp_path / name), **options).samples())
