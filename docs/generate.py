@@ -85,10 +85,8 @@ def describe_type(annotation: Any) -> str:
         return f"mapping of {describe_type(arguments[0])} to {describe_type(arguments[1])}"
     if annotation is type(None):
         return "null"
-    if annotation is ComponentConfig:
-        return "component"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return "section"
+        return "component" if issubclass(annotation, ComponentConfig) else "section"
     names = {str: "text", int: "integer", float: "number", bool: "true or false"}
     return names.get(annotation, str(annotation))
 

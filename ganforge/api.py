@@ -20,7 +20,7 @@ from ganforge.interfaces.architecture import Architecture, Phase
 from ganforge.interfaces.batch import Batch, Networks, full_precision
 from ganforge.interfaces.component import Component, hookimpl
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.metric import FeatureExtractor, Metric
+from ganforge.interfaces.metric import FeatureExtractor, FeatureMetric, Metric, PairMetric
 from ganforge.interfaces.objective import (
     AdversarialLoss,
     Augmentation,
@@ -49,6 +49,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "FeatureExtractor",
+    "FeatureMetric",
     "Field",
     "FrozenFeatures",
     "GanforgeError",
@@ -60,6 +61,7 @@ __all__ = [
     "NoiseToImage",
     "Objective",
     "OptimizerConfig",
+    "PairMetric",
     "PenaltyInput",
     "Phase",
     "PluginError",

@@ -320,17 +320,29 @@ class TrainConfig(StrictModel):
         return self
 
 
-class EvaluateConfig(StrictModel):
-    """What is measured, on what, and how."""
+class MetricConfig(ComponentConfig):
+    """The choice of a metric: its name, its extractor and, beside them, its own options."""
 
-    metrics: tuple[ComponentConfig, ...] = Field(
-        (ComponentConfig(name="fid"),), description="E.g. [fid, is, kid]."
+    extractor: ComponentConfig | None = Field(
+        None, description="Feature network of this metric. Default: evaluate.extractor."
+    )
+
+
+class EvaluateConfig(StrictModel):
+    """What is measured, against which images, and how."""
+
+    metrics: tuple[MetricConfig, ...] = Field(
+        (MetricConfig(name="fid"),),
+        description="E.g. [fid, is, {name: kid, extractor: timm}].",
     )
     extractor: ComponentConfig = Field(
-        ComponentConfig(name="inception-v3-compat"), description="Feature network."
+        ComponentConfig(name="inception_v3"),
+        description="Feature network of the metrics that do not name another.",
     )
-    num_images: int = Field(50000, gt=1, description="Generated images.")
-    num_real: int | None = Field(None, gt=1, description="Real images. Default: all.")
+    num_images: int = Field(
+        50000, gt=1, description="Generated images. Pair metrics measure all pairs."
+    )
+    num_real: int | None = Field(None, gt=1, description="Real images, or pairs. Default: all.")
     reference: str | None = Field(
         None, description="Shards of the real images. Default: the training shards."
     )
@@ -340,7 +352,7 @@ class EvaluateConfig(StrictModel):
     every_kimg: float | None = Field(
         None, gt=0, le=_MAX_KIMG, description="Also measure during training."
     )
-    cache_dir: str | None = Field(None, description="Statistics and weights cache.")
+    cache_dir: str | None = Field(None, description="Cache of real features and of weights.")
 
 
 class PublishConfig(StrictModel):

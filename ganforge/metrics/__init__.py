@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.metric import FeatureExtractor, Metric
-from ganforge.metrics.extractors import InceptionV3Compat
+from ganforge.metrics.extractors import InceptionV3
 from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.scores import (
     FrechetDistance,
@@ -32,7 +32,7 @@ def ganforge_metrics() -> list[type[Metric[Any]]]:
 @hookimpl
 def ganforge_feature_extractors() -> list[type[FeatureExtractor[Any]]]:
     """The Inception network that published numbers use."""
-    return [InceptionV3Compat]
+    return [InceptionV3]
 
 
 def __getattr__(name: str) -> Any:

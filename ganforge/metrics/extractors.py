@@ -4,7 +4,6 @@ import functools
 import hashlib
 import io
 import pickle
-from collections.abc import Mapping
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -17,6 +16,7 @@ from ganforge.interfaces.metric import FeatureExtractor
 from ganforge.metrics.weights import PUBLISHED_SHA256_PREFIX, find_weights
 
 _LAYERS = ("2048", "logits_unbiased")
+"""torch-fidelity's names of the outputs."""
 
 
 class InceptionV3Config(StrictModel):
@@ -38,21 +38,16 @@ class InceptionV3Config(StrictModel):
     )
 
 
-class InceptionV3Compat(FeatureExtractor[InceptionV3Config]):
+class InceptionV3(FeatureExtractor[InceptionV3Config]):
     """Inception-v3 with the TensorFlow weights and resizing of Heusel et al. 2017.
 
-    `2048` are pooled features, `logits_unbiased` the 1008 logits without bias, as in
-    torch-fidelity, to whose numbers its own are equal. Grey images are repeated to RGB.
+    Its outputs are 2048 pooled features and the 1008 logits without bias. They equal those of
+    torch-fidelity's `inception-v3-compat`. Grey images are repeated to RGB.
     """
 
-    name = "inception-v3-compat"
+    name = "inception_v3"
     Config = InceptionV3Config
-    layers: ClassVar[Mapping[str, str]] = {
-        "fid": "2048",
-        "kid": "2048",
-        "precision_recall": "2048",
-        "is": "logits_unbiased",
-    }
+    outputs: ClassVar[tuple[str, ...]] = ("pooled", "logits")
     resize = "bilinear to 299x299 as TensorFlow 1"
 
     def __init__(self, config: InceptionV3Config) -> None:
@@ -85,7 +80,7 @@ class InceptionV3Compat(FeatureExtractor[InceptionV3Config]):
         return self._sha256
 
     def forward(self, img: Tensor) -> dict[str, Tensor]:
-        """`2048` [N, 2048] and `logits_unbiased` [N, 1008] of uint8 images.
+        """`pooled` [N, 2048] and `logits` [N, 1008] of uint8 images.
 
         Args:
             img: [N, 1 or 3, H, W] uint8 of any size.
@@ -93,7 +88,7 @@ class InceptionV3Compat(FeatureExtractor[InceptionV3Config]):
         img = img.expand(-1, 3, -1, -1).contiguous(memory_format=self._layout)
         with torch.autocast(img.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             found = self._run(img)
-        return {name: out.float() for name, out in zip(_LAYERS, found, strict=True)}
+        return {name: out.float() for name, out in zip(self.outputs, found, strict=True)}
 
 
 def _load(content: bytes, where: str) -> nn.Module:
@@ -107,13 +102,13 @@ def _load(content: bytes, where: str) -> nn.Module:
     try:
         torch.load(io.BytesIO(content), weights_only=True)
         network = FeatureExtractorInceptionV3(
-            InceptionV3Compat.name,
+            InceptionV3.name,
             list(_LAYERS),
             feature_extractor_weights_path=io.BytesIO(content),
         )
     except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as err:
         raise MetricError(
-            f"{where} does not hold the weights of 'inception-v3-compat': it is damaged, of "
+            f"{where} does not hold the weights of 'inception_v3': it is damaged, of "
             f"another network, or holds code. Use the file that torch-fidelity publishes, "
             f"whose SHA-256 begins with {PUBLISHED_SHA256_PREFIX}."
         ) from err

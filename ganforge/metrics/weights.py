@@ -17,7 +17,7 @@ PUBLISHED_SHA256_PREFIX = "6726825d"
 _TIMEOUT_SEC = 20
 _CHOICES = (
     "set `weights` of the extractor to a copy of it, e.g. "
-    "evaluate.extractor: {name: inception-v3-compat, weights: PATH}, or choose another extractor "
+    "evaluate.extractor: {name: inception_v3, weights: PATH}, or choose another extractor "
     "(`ganforge plugins list`)"
 )
 
@@ -56,7 +56,7 @@ def _read(path: Path, sha256: str | None) -> bytes:
         content = path.read_bytes()
     except OSError as err:
         raise MetricError(
-            f"The weights of 'inception-v3-compat' cannot be read from {path}: {err}. "
+            f"The weights of 'inception_v3' cannot be read from {path}: {err}. "
             f"Correct `weights`, or leave it out to use the cache or a download."
         ) from err
     _check_hash(content, sha256, str(path))
@@ -79,7 +79,7 @@ def _download(url: str, target: Path, sha256: str | None) -> bytes:
             content: bytes = response.read()
     except (urllib.error.URLError, OSError) as err:
         raise MetricError(
-            f"The weights of 'inception-v3-compat' are neither in {target.parent} nor can they "
+            f"The weights of 'inception_v3' are neither in {target.parent} nor can they "
             f"be downloaded ({err}). Put {url} into that folder, or {_CHOICES}."
         ) from err
     _check_hash(content, sha256, url)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ganforge.config.models import LossConfig, PipelineConfig
+from ganforge.config.models import LossConfig, MetricConfig, PipelineConfig
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.component import Component
 from ganforge.interfaces.metric import FeatureExtractor, Metric
@@ -28,7 +28,7 @@ def json_schema(registry: Registry) -> Schema:
     root = PipelineConfig.model_json_schema()
     definitions: Schema = root["$defs"]
     del root["required"]
-    for name in ("ModelConfig", "LossConfig", "ComponentConfig"):
+    for name in ("ModelConfig", "LossConfig", "ComponentConfig", "MetricConfig"):
         del definitions[name]
     root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     root["title"] = "ganforge pipeline"
@@ -105,6 +105,9 @@ def _options(component: type[Component[Any]], prefix: str, kind: type[Component[
         common = ("regularizers", "n_critic", "matching", "unroll")
         own |= {field: shared[field] for field in common}
         required = []  # the default loss may go unnamed
+    if kind is Metric:
+        shared = MetricConfig.model_json_schema()["properties"]
+        own["extractor"] = shared["extractor"] | {"anyOf": [{"$ref": _reference(FeatureExtractor)}]}
     schema["properties"] = own | schema.get("properties", {})
     schema["required"] = required
     schema["description"] = _summary(component)

@@ -48,6 +48,9 @@ def component_choices(config: PipelineConfig) -> Iterator[Choice]:
         yield _choice(TextEncoder, config.data.text_encoder, ("data", "text_encoder"))
     for index, chosen in enumerate(evaluate.metrics):
         yield _choice(Metric, chosen, ("evaluate", "metrics", index))
+        if chosen.extractor is not None:
+            path = ("evaluate", "metrics", index, "extractor")
+            yield _choice(FeatureExtractor, chosen.extractor, path)
     yield _choice(FeatureExtractor, evaluate.extractor, ("evaluate", "extractor"))
     for index, stage in enumerate(config.stages):
         yield Choice(Stage, stage, {}, ("stages", index), ("stages", index))

@@ -1,7 +1,7 @@
 """The `evaluate` stage: numbers for the newest checkpoint, with their provenance."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from ganforge.config.models import StrictModel
 from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.metrics import MetricRecord
 from ganforge.metrics.evaluation import check_evaluation, evaluate
-from ganforge.metrics.requests import request_maker
+from ganforge.metrics.requests import MeasuredModel
 from ganforge.pipeline.completed import is_as_asked, remember
 from ganforge.pipeline.session import runtime_of, shards_location
 from ganforge.pipeline.trained_model import load_trained, newest_nimg
@@ -33,7 +34,7 @@ class Evaluate(Stage[StrictModel]):
     name = "evaluate"
 
     def is_done(self, context: RunContext) -> bool:
-        """Whether the newest checkpoint has been measured as the pipeline file asks."""
+        """Whether the newest checkpoint has been measured as the pipeline file says."""
         nimg = newest_nimg(context)
         wanted = {metric.name for metric in context.config.evaluate.metrics}
         measured = {
@@ -42,7 +43,7 @@ class Evaluate(Stage[StrictModel]):
         return wanted <= measured and is_as_asked(context.run_dir, self.name, _asked(context, nimg))
 
     def check(self, context: RunContext) -> None:
-        """Refuse metrics that could not be computed after all the training."""
+        """Refuse metrics that could not be computed once training has ended."""
         check_asked(context)
 
     def plan(self, context: RunContext) -> str:
@@ -59,17 +60,18 @@ class Evaluate(Stage[StrictModel]):
 
 
 def check_asked(context: RunContext) -> None:
-    """Refuse what could not be measured, as far as the pipeline file tells.
+    """Refuse what could not be measured, as far as the pipeline file and the shards tell.
 
     Raises:
-        GanforgeError: weights, layers, numbers or sizes of images do not do; truncation where the
-            architecture has none.
+        GanforgeError: a metric needs what its extractor, the model or the data does not have; the
+            number or the size of the images is wrong; the architecture has no truncation.
     """
     config = context.config
     architecture = build_architecture(config)
     architecture.check_request(config.evaluate.truncation, {})
     spec = expected_spec(config, architecture)
-    check_evaluation(config.evaluate, runtime_of(context), spec)
+    reference = config.evaluate.reference or shards_location(context)
+    check_evaluation(config.evaluate, runtime_of(context), architecture.translates, reference, spec)
 
 
 def evaluate_run(context: RunContext, run: TrainingRun) -> list[MetricRecord]:
@@ -99,48 +101,39 @@ def _measure(
         "attributes": len(spec.attribute_names),
         "text": spec.text_dim,
     }
-    ask = request_maker(
-        spec,
-        [name for name, size in sizes.items() if size],
-        architecture.translates,
-        reference,
-        config.data,
-        device=runtime.device,
-        truncation=config.evaluate.truncation,
-    )
 
-    def make(seeds: Sequence[int]) -> Tensor:
+    def make(request: GenerateRequest) -> Tensor:
         with runtime.autocast():
-            return generate(architecture, networks, spec, ask(seeds))
+            return generate(architecture, networks, spec, request)
 
-    records = evaluate(
+    model = MeasuredModel(
         make,
-        config.evaluate,
-        reference,
-        runtime,
-        nimg=nimg,
-        data=config.data,
+        spec,
+        conditions=[name for name, size in sizes.items() if size],
+        translates=architecture.translates,
         seen_features=architecture.seen_features,
+        nimg=nimg,
         num_standing=num_standing(context),
     )
+    records = evaluate(model, config.evaluate, reference, runtime, data=config.data)
     if runtime.is_main:
         lines = JsonLines(context.run_dir / "metrics.jsonl")
         for record in records:
             lines.append(record.model_dump(mode="json"))
             if runtime.accelerator.trackers:
-                runtime.accelerator.log({f"metric/{record.name}": record.value}, step=nimg)
+                runtime.accelerator.log({f"metric/{record.label}": record.value}, step=nimg)
         remember(context.run_dir, Evaluate.name, _asked(context, nimg))
     return records
 
 
 def num_standing(context: RunContext) -> int:
-    """Images behind the batch statistics that the pipeline file asks for; 0 for running ones."""
+    """Images behind the standing batch statistics; 0 for running ones."""
     config = context.config.train.standing_statistics
     return 0 if config is None else config.batches * config.batch_size
 
 
 def read_records(run_dir: Path) -> list[MetricRecord]:
-    """All records of a run, oldest first; none when nothing was measured."""
+    """All records of a run, oldest first."""
     return [
         MetricRecord.model_validate(record)
         for record in JsonLines(run_dir / "metrics.jsonl").read()
@@ -148,7 +141,7 @@ def read_records(run_dir: Path) -> list[MetricRecord]:
 
 
 def _asked(context: RunContext, nimg: int | None) -> dict[str, Any]:
-    """All that the numbers depend on, ready for JSON."""
+    """Everything that the numbers depend on, ready for JSON."""
     config = context.config.evaluate
     asked = config.model_dump(mode="json", exclude={"every_kimg", "batch_size", "cache_dir"})
     return {"nimg": nimg, "num_standing": num_standing(context), **asked}

@@ -1,0 +1,171 @@
+import pytest
+import torch
+from metrics.tiny import Psnr, TinyExtractor
+
+from ganforge.config.models import EvaluateConfig, StrictModel
+from ganforge.errors import ConfigError, MetricError, PluginContractError, PluginNotFound
+from ganforge.interfaces.metric import FeatureMetric, Metric
+from ganforge.metrics import choices
+from ganforge.metrics.choices import choose
+
+DIRECTIONS = ("source_to_target",)
+
+
+class Spread(FeatureMetric[StrictModel]):
+    """A third party's metric of an output that extractors of ganforge lack."""
+
+    name = "spread"
+    needs = "spatial"
+
+    def compute(self, gen, real):
+        return {"spread": gen.std().item()}
+
+
+class SpatialExtractor(TinyExtractor):
+    """A third party's extractor with that output."""
+
+    name = "spatial_tiny"
+    outputs = ("pooled", "spatial")
+
+    def forward(self, img):
+        return super().forward(img) | {"spatial": img.float().flatten(1)}
+
+
+class ClipDistance(FeatureMetric[StrictModel]):
+    name = "clip_distance"
+    needs = "clips"
+
+    def compute(self, gen, real):
+        return {"clip_distance": 0.0}
+
+
+class Shapeless(Metric[StrictModel]):
+    name = "shapeless"
+    needs = "pooled"
+
+
+def config(*metrics, **more) -> EvaluateConfig:
+    return EvaluateConfig(metrics=metrics, **({"extractor": "tiny", "num_images": 9} | more))
+
+
+def no_weights(monkeypatch):
+    monkeypatch.setattr(choices, "_extractor", lambda *a: pytest.fail("an extractor was built"))
+
+
+def test_choose_joins_each_metric_with_the_output_that_it_needs(runtime, registry):
+    found = choose(config("fid", "is"), (), runtime)
+    assert [(m.name, o.extractor.name, o.name) for m, o in found.features] == [
+        ("fid", "tiny", "pooled"),
+        ("is", "tiny", "logits"),
+    ]
+    assert found.pairs == ()
+
+
+def test_choose_metric_option_names_another_extractor(runtime, registry):
+    found = choose(config("fid", {"name": "fid", "extractor": "other"}), (), runtime)
+    assert [output.extractor.name for _, output in found.features] == ["tiny", "other"]
+
+
+def test_choose_extractor_that_is_named_twice_is_built_once(runtime, registry, monkeypatch):
+    built = []
+    original = TinyExtractor.__init__
+    monkeypatch.setattr(
+        TinyExtractor, "__init__", lambda self, config: built.append(1) or original(self, config)
+    )
+    asked = config("fid", "is", {"name": "fid", "extractor": {"name": "tiny"}})
+    outputs = [output for _, output in choose(asked, (), runtime).features]
+    choose(asked, (), runtime)
+    assert outputs[0] == outputs[2] != outputs[1]
+    assert len(built) == 1
+
+
+def test_choose_third_party_metric_works_on_any_extractor_with_its_output(runtime, add):
+    add(Spread, SpatialExtractor)
+    ((metric, output),) = choose(config("spread", extractor="spatial_tiny"), (), runtime).features
+    assert (metric.name, output.name) == ("spread", "spatial")
+    img = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    assert output.extractor(img)[output.name].shape == (2, 64)
+
+
+def test_choose_output_that_the_extractor_lacks_is_refused_and_another_named(
+    runtime, add, monkeypatch
+):
+    add(Spread, SpatialExtractor)
+    no_weights(monkeypatch)
+    with pytest.raises(MetricError) as caught:
+        choose(config("fid", "spread"), (), runtime)
+    message = str(caught.value)
+    assert message.startswith("evaluate.metrics[1]: the metric 'spread' needs 'spatial'")
+    assert "'tiny' has only pooled, logits" in message
+    assert "Set evaluate.metrics[1].extractor to one of spatial_tiny, or leave" in message
+
+
+def test_choose_output_that_no_extractor_has_says_so(runtime, add):
+    add(Spread)
+    with pytest.raises(MetricError, match="an extractor with that output .none is known."):
+        choose(config("spread"), (), runtime)
+
+
+def test_choose_own_extractor_is_checked_in_place_of_the_default(runtime, registry):
+    with pytest.raises(MetricError, match="'is' needs 'logits', but .* 'other' has only pooled"):
+        choose(config({"name": "is", "extractor": "other"}), (), runtime)
+
+
+def test_choose_pair_metric_of_a_translator_needs_no_extractor(runtime, registry, monkeypatch):
+    no_weights(monkeypatch)
+    found = choose(config("psnr"), DIRECTIONS, runtime)
+    assert [type(metric) for metric in found.pairs] == [Psnr]
+    assert found.features == ()
+
+
+def test_choose_pair_metric_of_a_noise_model_is_refused(runtime, registry):
+    with pytest.raises(MetricError, match=r"metrics\[0\]: .*'psnr'.*generates from noise.*Leave"):
+        choose(config("psnr"), (), runtime)
+
+
+def test_choose_pair_metric_with_an_extractor_is_refused(runtime, registry):
+    with pytest.raises(MetricError, match=r"metrics\[0\].extractor: .*'psnr'.*uses no extractor"):
+        choose(config({"name": "psnr", "extractor": "tiny"}), DIRECTIONS, runtime)
+
+
+def test_choose_metric_of_clips_is_refused(runtime, add):
+    add(ClipDistance)
+    with pytest.raises(MetricError, match="'clip_distance' needs clips, which .* yet. Leave it"):
+        choose(config("clip_distance"), (), runtime)
+
+
+def test_choose_metric_of_no_kind_is_refused(runtime, add):
+    add(Shapeless)
+    with pytest.raises(PluginContractError, match="'shapeless'.*FeatureMetric or from PairMetric"):
+        choose(config("shapeless"), (), runtime)
+
+
+def test_choose_unknown_names_and_options_are_refused(runtime, registry):
+    with pytest.raises(PluginNotFound, match="Unknown metric 'fidd'. Did you mean 'fid'"):
+        choose(config("fidd"), (), runtime)
+    with pytest.raises(PluginNotFound, match="feature extractor 'tyny'. Did you mean 'tiny'"):
+        choose(config("fid", extractor="tyny"), (), runtime)
+    with pytest.raises(ConfigError, match=r"evaluate.metrics\[0\].split.*Did you mean 'splits'"):
+        choose(config({"name": "is", "split": 2}), (), runtime)
+    wrong = {"name": "fid", "extractor": {"name": "tiny", "side": 9}}
+    with pytest.raises(ConfigError, match=r"metrics\[0\].extractor.side: .*no such option"):
+        choose(config(wrong), (), runtime)
+
+
+@pytest.mark.parametrize(
+    ("num_images", "option", "expected"),
+    [(999, "auto", False), (1000, "auto", True), (9, True, True), (1000, False, False)],
+)
+def test_extractor_options_compile_where_it_pays(
+    runtime, registry, monkeypatch, num_images, option, expected
+):
+    monkeypatch.setattr(choices.shutil, "which", lambda name: name)
+    asked = config(
+        "fid",
+        num_images=num_images,
+        extractor={"name": "inception_v3", "compile": option},
+        cache_dir="there",
+    )
+    component = registry.find(choices.FeatureExtractor, "inception_v3")
+    options = choices._extractor_options(asked.extractor, component, asked, runtime)
+    assert options == {"compile": expected, "cache_dir": "there"}
