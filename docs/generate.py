@@ -1,7 +1,7 @@
 """Write the generated parts of the documentation: `python docs/generate.py`, and commit the result.
 
-Generated: docs/cli.md, docs/pipeline-file.md, and the code blocks that README.md and
-docs/writing-plugins.md take from docs/examples. tests/docs fails when one is out of date.
+Generated: docs/cli.md, docs/pipeline-file.md, and the code blocks that README.md,
+docs/writing-plugins.md and docs/metrics.md take from docs/examples. tests/docs fails when one is out of date.
 """
 
 import re
@@ -190,7 +190,7 @@ def with_code(page: str) -> str:
 def generated() -> dict[Path, str]:
     """Every generated file with what it should hold."""
     pages = {DOCS / "pipeline-file.md": pipeline_page(), DOCS / "cli.md": cli_page()}
-    for path in (DOCS.parent / "README.md", DOCS / "writing-plugins.md"):
+    for path in (DOCS.parent / "README.md", DOCS / "writing-plugins.md", DOCS / "metrics.md"):
         pages[path] = with_code(path.read_text(encoding="utf-8"))
     return pages
 

@@ -464,6 +464,10 @@ PLAIN = "name: a\nmodel: {architecture: dcgan}\nstages: []\nevaluate: {metrics: 
             r"evaluate\.metrics\.0\.name \(a\.yaml:1\): Unknown metric",
         ),
         ("evaluate: {extractor: x}", r"evaluate\.extractor\.name \(a\.yaml:1\): Unknown feature"),
+        (
+            "evaluate: {metrics: [{name: fid, extractor: x}]}",
+            r"evaluate\.metrics\.0\.extractor\.name \(a\.yaml:1\): Unknown feature",
+        ),
         ("data: {source: foldr}", r"data\.source\.name \(a\.yaml:1\): Unknown source 'foldr'"),
     ],
 )
@@ -595,6 +599,14 @@ def test_schema_offers_every_component_with_its_options(kind):
         offered = definitions[f"{kind.__name__}.{name}"]
         assert set(registry.find(kind, name).Config.model_fields) <= set(offered["properties"])
         assert offered["additionalProperties"] is False
+
+
+def test_schema_lets_each_metric_name_an_extractor():
+    definitions = json_schema(get_registry())["$defs"]
+
+    for name in get_registry().names(Metric):
+        offered = definitions[f"Metric.{name}"]["properties"]["extractor"]
+        assert offered["anyOf"] == [{"$ref": "#/$defs/FeatureExtractor"}]
 
 
 def test_schema_covers_every_section_and_extends():

@@ -17,6 +17,7 @@ ARCHITECTURES = {
     "pyramid_gan": "pyramid-gan",
     "video_gan": "video-gan",
 }
+METRICS = ("coverage", "psnr")  # tried in test_metrics_page.py
 
 
 def install(file_name):
@@ -31,7 +32,7 @@ def install(file_name):
 
 
 def test_every_example_is_tried():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(ARCHITECTURES)
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*ARCHITECTURES, *METRICS}
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS.keys())

@@ -22,7 +22,14 @@ def generated():
 
 
 @pytest.mark.parametrize(
-    "page", ["docs/cli.md", "docs/pipeline-file.md", "docs/writing-plugins.md", "README.md"]
+    "page",
+    [
+        "docs/cli.md",
+        "docs/pipeline-file.md",
+        "docs/writing-plugins.md",
+        "docs/metrics.md",
+        "README.md",
+    ],
 )
 def test_generated_page_is_up_to_date(generated, page):
     message = f"{page} is out of date: run `python docs/generate.py` and commit the result"
@@ -30,7 +37,10 @@ def test_generated_page_is_up_to_date(generated, page):
 
 
 def test_generated_blocks_hold_every_example():
-    shown = set(re.findall(r"<!-- code: (\S+) -->", (ROOT / "docs/writing-plugins.md").read_text()))
+    pages = (ROOT / "docs" / name for name in ("writing-plugins.md", "metrics.md"))
+    shown = {
+        name for page in pages for name in re.findall(r"<!-- code: (\S+) -->", page.read_text())
+    }
     assert shown == {path.name for path in (ROOT / "docs" / "examples").glob("*.py")}
 
 
