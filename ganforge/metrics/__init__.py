@@ -1,7 +1,6 @@
-"""Measuring generators: features, FID, IS, KID, precision and recall, each with its provenance.
+"""Measuring generators: features, image pairs, and numbers with their provenance.
 
-This module is what the registry loads, so it imports no heavy library; `evaluate` comes when
-it is asked for.
+The registry loads this module, so it imports no heavy library; `evaluate` is imported at first use.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -3,7 +3,6 @@
 import functools
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,53 +18,47 @@ _COMPILE_FROM = 1000
 """Images per rank from which half a minute of compilation pays on a CPU."""
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What an evaluation computes.
-
-    Attributes:
-        features: the metrics of features, each with the extractor output that it needs.
-        pairs: the metrics of image pairs.
-    """
-
-    features: tuple[tuple[FeatureMetric[Any], Output], ...]
-    pairs: tuple[PairMetric[Any], ...]
-
-    @property
-    def metrics(self) -> list[Metric[Any]]:
-        """All of them."""
-        return [*(metric for metric, _ in self.features), *self.pairs]
-
-
-def choose(config: EvaluateConfig, translates: Sequence[str], runtime: Runtime) -> Choices:
-    """Build the metrics and their extractors.
+def build_metrics(config: EvaluateConfig, translates: Sequence[str]) -> list[Metric[Any]]:
+    """Build the metrics, in the order of the file, if their needs can be met; loads no weights.
 
     Args:
-        config: names and options of both.
+        config: names, options and extractors.
         translates: directions of the model; empty for a generator from noise.
-        runtime: device and ranks.
 
     Raises:
-        MetricError: a metric needs what its extractor or the model cannot give, or the weights of
-            an extractor cannot be had.
+        MetricError: a metric needs what its extractor or the model does not have.
         PluginNotFound: there is no such metric or extractor.
         ConfigError: an option is wrong.
-        PluginContractError: a metric is neither of features nor of pairs.
+        PluginContractError: a metric is neither a FeatureMetric nor a PairMetric.
     """
-    registry = get_registry()
     metrics = []
     for number, chosen in enumerate(config.metrics):
         where = f"evaluate.metrics[{number}]"
-        metric = registry.build(Metric, chosen.name, chosen.options, where)
+        metric = get_registry().build(Metric, chosen.name, chosen.options, where)
         _check_needs(metric, chosen.extractor, config.extractor, translates, where)
         metrics.append(metric)
-    features = [
+    return metrics
+
+
+def join_outputs(
+    metrics: Sequence[Metric[Any]], config: EvaluateConfig, runtime: Runtime
+) -> list[tuple[FeatureMetric[Any], Output]]:
+    """Each metric of features with the extractor output that it needs.
+
+    Args:
+        metrics: from `build_metrics`.
+        config: extractors and their options.
+        runtime: device and ranks.
+
+    Raises:
+        MetricError: the weights of an extractor cannot be had.
+        ConfigError: an option of an extractor is wrong.
+    """
+    return [
         (metric, Output(_build_extractor(number, config, runtime), metric.needs))
         for number, metric in enumerate(metrics)
         if isinstance(metric, FeatureMetric)
     ]
-    pairs = [metric for metric in metrics if isinstance(metric, PairMetric)]
-    return Choices(tuple(features), tuple(pairs))
 
 
 def _check_needs(
@@ -75,7 +68,6 @@ def _check_needs(
     translates: Sequence[str],
     where: str,
 ) -> None:
-    """Refuse a metric whose needs cannot be met; loads no weights."""
     if metric.needs == "clips":
         raise MetricError(
             f"{where}: the metric '{metric.name}' needs clips, which evaluation cannot generate "

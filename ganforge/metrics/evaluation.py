@@ -1,21 +1,22 @@
 """Measure a generator: the one function that the evaluate stage and the command line call."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.data.shards.index import load_index
 from ganforge.errors import DataError
+from ganforge.interfaces.metric import FeatureMetric, Metric, PairMetric
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.io.cache import default_cache_dir
 from ganforge.metrics.cache import FeatureCache
-from ganforge.metrics.choices import Choices, choose
-from ganforge.metrics.features import Output, as_bytes, extract_features
-from ganforge.metrics.pairs import Values, check_paired, measure_pairs
+from ganforge.metrics.choices import build_metrics, join_outputs
+from ganforge.metrics.features import Output, extract_features
+from ganforge.metrics.pairs import check_paired, measure_pairs
 from ganforge.metrics.real import RealSet, real_features
 from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.requests import MeasuredModel, Requests, direction_fields
@@ -59,11 +60,16 @@ def evaluate(
         )
         for direction in model.translates or ("",)
     ]
-    choices = choose(config, model.translates, runtime)
-    _check_paired(choices, model.translates, reference)
+    metrics = build_metrics(config, model.translates)
+    _check_paired(metrics, model.translates, reference)
     for view in views:
-        _check_counts(choices, config.num_images, len(view.real))
-    records = [record for view in views for record in _measure(view, choices, runtime)]
+        _check_counts(metrics, config.num_images, len(view.real))
+    features = join_outputs(metrics, config, runtime)
+    pairs = [metric for metric in metrics if isinstance(metric, PairMetric)]
+    records = []
+    for view in views:
+        records += _measure_features(view, features, runtime)
+        records += _measure_pairs(view, pairs, runtime)
     if runtime.is_main:
         _announce(records)
     return records
@@ -90,80 +96,73 @@ def check_evaluation(
             too few images; weights that cannot be had; images of a size that an extractor does
             not take.
     """
-    choices = choose(config, translates, runtime)
-    _check_counts(choices, config.num_images, config.num_real or config.num_images)
+    metrics = build_metrics(config, translates)
+    _check_counts(metrics, config.num_images, config.num_real or config.num_images)
     with contextlib.suppress(DataError):  # a missing reference is refused when it is read
         spec = spec or load_index(reference).image_spec
-        _check_paired(choices, translates, reference)
+        _check_paired(metrics, translates, reference)
+    features = join_outputs(metrics, config, runtime)
     if spec is None:
         return
     blank = torch.zeros(2, min(spec.channels, 3), spec.height, spec.width, dtype=torch.uint8)
-    for extractor in dict.fromkeys(output.extractor for _, output in choices.features):
+    for extractor in dict.fromkeys(output.extractor for _, output in features):
         if not extractor.compiled:
             with torch.no_grad():
                 extractor(blank.to(runtime.device))
 
 
-def _check_counts(choices: Choices, num_gen: int, num_real: int) -> None:
-    for metric, _ in choices.features:
-        metric.check(num_gen, num_real if metric.needs_real else num_gen)
-    for pair_metric in choices.pairs:
-        pair_metric.check(num_real, num_real)
+def _check_counts(metrics: Sequence[Metric[Any]], num_gen: int, num_real: int) -> None:
+    for metric in metrics:
+        if isinstance(metric, FeatureMetric):
+            metric.check(num_gen, num_real if metric.needs_real else num_gen)
+        else:
+            metric.check(num_real, num_real)
 
 
-def _check_paired(choices: Choices, translates: Sequence[str], reference: str) -> None:
-    for metric in choices.pairs:
-        for direction in translates:
-            check_paired(metric, direction, load_index(reference), reference)
+def _check_paired(
+    metrics: Sequence[Metric[Any]], translates: Sequence[str], reference: str
+) -> None:
+    for metric in metrics:
+        if isinstance(metric, PairMetric):
+            for direction in translates:
+                check_paired(metric, direction, load_index(reference), reference)
 
 
-def _measure(view: View, choices: Choices, runtime: Runtime) -> list[MetricRecord]:
-    """The records of one direction."""
-    gen, real = _features(view, choices, runtime)
-    pairs = _pairs(view, choices, runtime)
-
-    def score() -> list[MetricRecord]:
-        records = [
+def _measure_features(
+    view: View, features: Sequence[tuple[FeatureMetric[Any], Output]], runtime: Runtime
+) -> list[MetricRecord]:
+    """The records of the metrics of features, in one direction."""
+    if not features:
+        return []
+    config, batch_size = view.config, view.config.batch_size
+    compared = dict.fromkeys(output for metric, output in features if metric.needs_real)
+    cache = FeatureCache(Path(config.cache_dir) if config.cache_dir else default_cache_dir())
+    real = real_features(view.real, list(compared), cache, runtime, batch_size)
+    outputs = list(dict.fromkeys(output for _, output in features))
+    gen = extract_features(view.generate, config.num_images, outputs, runtime, batch_size)
+    return runtime.on_main(
+        lambda: [
             record
-            for metric, output in choices.features
+            for metric, output in features
             for record in score_features(metric, output, gen[output], real.get(output), view)
         ]
-        for metric, values in zip(choices.pairs, pairs, strict=True):
-            records += score_pairs(metric, values, view)
-        return records
-
-    return runtime.on_main(score)
-
-
-def _features(
-    view: View, choices: Choices, runtime: Runtime
-) -> tuple[dict[Output, Tensor], dict[Output, Tensor]]:
-    """Features of the generated and of the real images, on rank 0."""
-    config = view.config
-    outputs = dict.fromkeys(output for _, output in choices.features)
-    if not outputs:
-        return {}, {}
-    compared = dict.fromkeys(output for m, output in choices.features if m.needs_real)
-    folder = Path(config.cache_dir) if config.cache_dir else default_cache_dir()
-    real = real_features(
-        view.real, list(compared), FeatureCache(folder), runtime, config.batch_size
     )
 
-    def generated(plan: Sequence[range]) -> Iterator[Tensor]:
-        for indices in plan:
-            request = view.requests(indices)
-            yield as_bytes(view.model.generate(request), request.seeds, view.real.shape)
 
-    gen = extract_features(generated, config.num_images, list(outputs), runtime, config.batch_size)
-    return gen, real
-
-
-def _pairs(view: View, choices: Choices, runtime: Runtime) -> list[Values]:
-    """What the pair metrics say of each pair, on rank 0."""
-    if not choices.pairs:
+def _measure_pairs(
+    view: View, metrics: Sequence[PairMetric[Any]], runtime: Runtime
+) -> list[MetricRecord]:
+    """The records of the metrics of image pairs, in one direction."""
+    if not metrics:
         return []
-    return measure_pairs(
-        choices.pairs, view.model, view.requests, view.real, runtime, view.config.batch_size
+    batch_size = view.config.batch_size
+    values = measure_pairs(metrics, view.model, view.requests, view.real, runtime, batch_size)
+    return runtime.on_main(
+        lambda: [
+            record
+            for metric, one in zip(metrics, values, strict=True)
+            for record in score_pairs(metric, one, view)
+        ]
     )
 
 

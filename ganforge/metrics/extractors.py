@@ -27,14 +27,14 @@ class InceptionV3Config(StrictModel):
     )
     sha256: str | None = Field(
         PUBLISHED_SHA256_PREFIX,
-        description="What the hash of the weights file must begin with; null accepts any weights.",
+        description="First digits of the hash of the weights file; null accepts any weights.",
     )
     cache_dir: str | None = Field(None, description="Default: evaluate.cache_dir.")
     precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="bf16 is faster and moves FID a little; never compare across."
+        "fp32", description="bf16 is faster and changes FID slightly; never compare the two."
     )
     compile: bool | Literal["auto"] = Field(
-        "auto", description="torch.compile the network. Default: where it pays for its start-up."
+        "auto", description="torch.compile the network. Default: where it saves time."
     )
 
 
@@ -54,7 +54,7 @@ class InceptionV3(FeatureExtractor[InceptionV3Config]):
         """Load the network.
 
         Raises:
-            MetricError: the weights cannot be had, or are not the published ones.
+            MetricError: the weights cannot be found, or are not the published ones.
         """
         super().__init__(config)
         content, where = find_weights(config.weights, config.cache_dir, config.sha256)
@@ -71,7 +71,7 @@ class InceptionV3(FeatureExtractor[InceptionV3Config]):
 
     @functools.cached_property
     def _run(self) -> nn.Module:
-        # Compiled when first used: by then the module is on its device.
+        # Compiled at first use, when the module is on its device.
         return cast(nn.Module, torch.compile(self.network)) if self.compiled else self.network
 
     @property
@@ -94,8 +94,8 @@ class InceptionV3(FeatureExtractor[InceptionV3Config]):
 def _load(content: bytes, where: str) -> nn.Module:
     """torch-fidelity's network with the given weights.
 
-    torch-fidelity unpickles without restriction, so the same bytes are first read by the loader
-    that admits nothing but tensors.
+    torch-fidelity unpickles without restriction, so torch's tensor-only loader reads the same bytes
+    first and refuses code.
     """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
@@ -116,7 +116,7 @@ def _load(content: bytes, where: str) -> nn.Module:
 
 
 def _fold_batch_norms(network: nn.Module) -> None:
-    """Put each batch norm into the convolution before it: same function, to rounding."""
+    """Fold each batch norm into the convolution before it: the same function up to rounding."""
     for block in network.modules():
         conv, norm = getattr(block, "conv", None), getattr(block, "bn", None)
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):

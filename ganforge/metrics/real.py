@@ -1,4 +1,4 @@
-"""The real images that generated ones are compared with: batches of them, and their features."""
+"""The real images that generated ones are compared with, and their features."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ PREPROCESSING = "uint8, transparency over white"
 
 
 class _Batches(Dataset[Tensor | GanforgeError]):
-    """Map-style: number of a range -> its images. Errors travel as values, text whole."""
+    """Map-style: number of a range -> its images. Errors are values: torch would wrap them."""
 
     def __init__(self, images: RealImages, plan: Sequence[range]) -> None:
         self.images = images
@@ -78,7 +78,7 @@ class RealSet:
 
     @property
     def split(self) -> str:
-        """Which part of the data set it is: stream and field."""
+        """Stream and field of the images: "main.image"."""
         return f"{self.schema.stream}.{self.field}"
 
     def batches(self, plan: Sequence[range]) -> Iterator[Tensor]:

@@ -57,7 +57,7 @@ class InceptionScoreConfig(StrictModel):
 
 
 class InceptionScore(FeatureMetric[InceptionScoreConfig]):
-    """Inception score: confident classes per image, many classes overall. Needs no real image.
+    """Inception score: confident classes per image, many classes overall; needs no real images.
 
     Source: Salimans et al. 2016, arXiv:1606.03498, Sec. 4.
     """
@@ -93,12 +93,12 @@ class InceptionScore(FeatureMetric[InceptionScoreConfig]):
 class KernelDistanceConfig(StrictModel):
     """Options of the kernel distance."""
 
-    subsets: int = Field(100, gt=0, description="Random subsets that are averaged.")
+    subsets: int = Field(100, gt=0, description="Random subsets to average over.")
     subset_size: int = Field(1000, gt=1, description="Images in each subset.")
 
 
 class KernelDistance(FeatureMetric[KernelDistanceConfig]):
-    """Kernel (Inception) distance: unbiased squared MMD with a cubic kernel; fit for few images.
+    """Kernel (Inception) distance: unbiased squared MMD with a cubic kernel; suits few images.
 
     Source: Binkowski et al. 2018, arXiv:1801.01401, Sec. 4.
     """
@@ -137,13 +137,13 @@ class KernelDistance(FeatureMetric[KernelDistanceConfig]):
 class PrecisionRecallConfig(StrictModel):
     """Options of precision and recall."""
 
-    neighbors: int = Field(3, gt=0, description="A ball reaches to this nearest neighbour.")
+    neighbors: int = Field(3, gt=0, description="Radius: the distance to this neighbour.")
 
 
 class PrecisionRecall(FeatureMetric[PrecisionRecallConfig]):
-    """Parts of the generated images near real ones (precision) and the reverse (recall).
+    """Share of generated images near real ones (precision) and the reverse (recall).
 
-    torch-fidelity measures it in VGG-16 features by default; here it uses the chosen extractor.
+    torch-fidelity uses VGG-16 features by default; here it uses the chosen extractor.
 
     Source: Kynkaanniemi et al. 2019, arXiv:1904.06991, Sec. 2.
     """
@@ -160,7 +160,7 @@ class PrecisionRecall(FeatureMetric[PrecisionRecallConfig]):
         )
 
     def compute(self, gen: Tensor, real: Tensor) -> dict[str, float]:
-        """Parts from 0 to 1 as `precision`, `recall` and their harmonic mean `f_score`."""
+        """Shares from 0 to 1 as `precision` and `recall`, and their harmonic mean `f_score`."""
         from torch_fidelity import metric_prc
 
         found = metric_prc.prc_features_to_metric(

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from ganforge import __version__
 from ganforge.config.models import EvaluateConfig
 from ganforge.errors import MetricError
 from ganforge.interfaces.metric import FeatureMetric, Metric, PairMetric
-from ganforge.metrics.features import Output
+from ganforge.metrics.features import Output, as_bytes
 from ganforge.metrics.real import RealSet
 from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.requests import MeasuredModel, Requests
@@ -37,6 +37,12 @@ class View:
     direction: str
     real: RealSet
     requests: Requests
+
+    def generate(self, plan: Sequence[range]) -> Iterator[Tensor]:
+        """The generated images of each range of indices: uint8 [n, C, H, W]."""
+        for indices in plan:
+            request = self.requests(indices)
+            yield as_bytes(self.model.generate(request), request.seeds, self.real.shape)
 
 
 def score_features(

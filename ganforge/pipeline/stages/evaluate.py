@@ -47,10 +47,14 @@ class Evaluate(Stage[StrictModel]):
         check_asked(context)
 
     def plan(self, context: RunContext) -> str:
-        """Which metrics, on how many images."""
+        """Which metrics and extractors, on how many images."""
         config = context.config.evaluate
-        names = ", ".join(metric.name for metric in config.metrics)
-        return f"measure {names} on {config.num_images} images with {config.extractor.name}"
+        names = (
+            m.name if m.extractor is None else f"{m.name} ({m.extractor.name})"
+            for m in config.metrics
+        )
+        default = config.extractor.name
+        return f"measure {', '.join(names)} on {config.num_images} images with {default}"
 
     def run(self, context: RunContext) -> None:
         """Measure on all ranks together."""
