@@ -1,7 +1,7 @@
 """Write the generated parts of the documentation: `python docs/generate.py`, and commit the result.
 
 Generated: docs/cli.md, docs/pipeline-file.md, and the code blocks from docs/examples in
-docs/hooks.md and docs/writing-plugins.md. tests/docs fails when one is out of date.
+docs/{hooks,metrics,writing-plugins}.md. tests/docs fails when one is out of date.
 """
 
 import inspect
@@ -180,7 +180,7 @@ def with_code(page: str) -> str:
 def generated() -> dict[Path, str]:
     """Every generated file with what it should hold."""
     pages = {DOCS / "pipeline-file.md": pipeline_page(), DOCS / "cli.md": cli_page()}
-    for path in (DOCS / "hooks.md", DOCS / "writing-plugins.md"):
+    for path in (DOCS / "hooks.md", DOCS / "metrics.md", DOCS / "writing-plugins.md"):
         pages[path] = with_code(path.read_text(encoding="utf-8"))
     return pages
 

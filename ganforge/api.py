@@ -21,7 +21,7 @@ from ganforge.interfaces.architecture import Architecture, Phase, Reads
 from ganforge.interfaces.batch import Batch, Networks, full_precision
 from ganforge.interfaces.component import Component, hookimpl
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.metric import FeatureExtractor, Metric
+from ganforge.interfaces.metric import FeatureExtractor, FeatureMetric, Metric, PairMetric
 from ganforge.interfaces.objective import (
     AdversarialLoss,
     Augmentation,
@@ -55,6 +55,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "FeatureExtractor",
+    "FeatureMetric",
     "Field",
     "FrozenFeatures",
     "GanforgeError",
@@ -67,6 +68,7 @@ __all__ = [
     "Objective",
     "ObjectiveTerm",
     "OptimizerConfig",
+    "PairMetric",
     "PenaltyInput",
     "Phase",
     "PluginError",

@@ -10,15 +10,16 @@ from torch import Tensor
 
 from ganforge.cli._options import own_options, parse_options
 from ganforge.config.choices import ComponentChoice
-from ganforge.config.models import DataConfig, EvaluateConfig
+from ganforge.config.models import DataConfig, EvaluateConfig, MetricChoice
 from ganforge.errors import ConfigError, DataError
 from ganforge.imaging.save import check_folder, save_images
 from ganforge.inference.batches import run_request
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.inference.prompts import ENCODER_OPTION
 from ganforge.inference.requests import check_count, parse_seeds
+from ganforge.interfaces.generation import GenerateRequest
 from ganforge.metrics.evaluation import evaluate
-from ganforge.metrics.requests import request_maker
+from ganforge.metrics.requests import MeasuredModel
 from ganforge.training.runtime import Runtime
 
 # Images in memory at one time, whatever their number.
@@ -108,11 +109,11 @@ def translate_files(
     return files
 
 
-def _metric(text: str) -> ComponentChoice:
+def _metric(text: str) -> MetricChoice:
     """`kid`, or `kid:subset_size=100` with options, commas between several."""
     name, _, options = text.partition(":")
     pairs = [pair.strip() for pair in options.split(",") if pair.strip()]
-    return ComponentChoice(name=name, **parse_options(pairs, f"--metric {name}"))
+    return MetricChoice(name=name, **parse_options(pairs, f"--metric {name}"))
 
 
 def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -132,29 +133,19 @@ def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str
     model.architecture.check_request(config.truncation, {})
     runtime = Runtime(precision="fp32")
     model.to(runtime.device)
-    data = DataConfig()
-    ask = request_maker(
-        model.spec,
-        model.info.conditioning,
-        model.architecture.translates,
-        arguments["reference"],
-        data,
-        device=runtime.device,
-        truncation=config.truncation,
-    )
 
-    def make(seeds: Sequence[int]) -> Tensor:
-        return run_request(model.architecture, model.networks, ask(seeds), config.batch_size)
+    def make(request: GenerateRequest) -> Tensor:
+        return run_request(model.architecture, model.networks, request, config.batch_size)
 
-    records = evaluate(
+    measured = MeasuredModel(
         make,
-        config,
-        arguments["reference"],
-        runtime,
-        nimg=model.info.nimg,
-        data=data,
+        model.spec,
+        conditions=model.info.conditioning,
+        translates=model.architecture.translates,
         seen_features=model.architecture.seen_features,
+        nimg=model.info.nimg,
     )
+    records = evaluate(measured, config, arguments["reference"], runtime, data=DataConfig())
     runtime.close()
     return [record.model_dump(mode="json") for record in records]
 

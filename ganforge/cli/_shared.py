@@ -33,7 +33,7 @@ truncation = click.option(
     "--truncation", type=float, help="Truncation, where the architecture has it."
 )
 
-_extractor = click.option("--extractor", default="inception-v3-compat", show_default=True)
+_extractor = click.option("--extractor", default="inception_v3", show_default=True)
 _extractor_option = click.option(
     "--extractor-option", multiple=True, metavar="KEY=VALUE", help="E.g. weights=PATH; repeatable."
 )

@@ -99,7 +99,8 @@ def evaluate(model: str, **arguments: Any) -> None:
         return
     for record in records:
         counts = f"{record['n_gen']} generated, {record['n_real']} real"
-        click.echo(f"{record['name']} {record['value']:.6g}  ({counts}, {record['extractor']})")
+        seen = [record[key] for key in ("extractor", "direction") if record[key]]
+        click.echo(f"{record['name']} {record['value']:.6g}  ({', '.join([counts, *seen])})")
 
 
 def _load(model: str, arguments: dict[str, Any]) -> "PretrainedGan":

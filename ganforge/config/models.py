@@ -308,17 +308,29 @@ class TrainConfig(StrictModel):
         return self
 
 
-class EvaluateConfig(StrictModel):
-    """What is measured, on what, and how."""
+class MetricChoice(ComponentChoice):
+    """The choice of a metric: its name, its extractor and, beside them, its options."""
 
-    metrics: Annotated[tuple[ComponentChoice, ...], Chooses("metric")] = Field(
-        (ComponentChoice(name="fid"),), description="E.g. [fid, is, kid]."
+    extractor: Annotated[ComponentChoice | None, Chooses("feature extractor")] = Field(
+        None, description="Feature network of this metric. Default: evaluate.extractor."
+    )
+
+
+class EvaluateConfig(StrictModel):
+    """What is measured, against which images, and how."""
+
+    metrics: Annotated[tuple[MetricChoice, ...], Chooses("metric")] = Field(
+        (MetricChoice(name="fid"),),
+        description="E.g. [fid, is, {name: kid, extractor: timm}].",
     )
     extractor: Annotated[ComponentChoice, Chooses("feature extractor")] = Field(
-        ComponentChoice(name="inception-v3-compat"), description="Feature network."
+        ComponentChoice(name="inception_v3"),
+        description="Feature network of the metrics that do not name another.",
     )
-    num_images: int = Field(50000, gt=1, description="Generated images.")
-    num_real: int | None = Field(None, gt=1, description="Real images. Default: all.")
+    num_images: int = Field(
+        50000, gt=1, description="Generated images. Pair metrics measure all pairs."
+    )
+    num_real: int | None = Field(None, gt=1, description="Real images, or pairs. Default: all.")
     reference: str | None = Field(
         None, description="Shards of the real images. Default: the training shards."
     )
@@ -328,7 +340,7 @@ class EvaluateConfig(StrictModel):
     every_kimg: float | None = Field(
         None, gt=0, le=_MAX_KIMG, description="Also measure during training."
     )
-    cache_dir: str | None = Field(None, description="Statistics and weights cache.")
+    cache_dir: str | None = Field(None, description="Cache of real features and of weights.")
 
 
 class PublishConfig(StrictModel):

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ganforge.config.models import DataConfig
 from ganforge.data.order import StreamOrder
 from ganforge.data.shards.field_readers import WHITE_16
-from ganforge.data.shards.index import load_index
+from ganforge.data.shards.index import IMAGE_KINDS, load_index
 from ganforge.data.shards.reader import (
     FieldValues,
     SampleReader,
@@ -305,10 +305,7 @@ class RealImages(Dataset[Tensor]):
 
     def batch(self, numbers: Sequence[int]) -> Tensor:
         """Several images: uint8 [n, C, H, W]."""
-        img = self._values(numbers, self.field)
-        if img.dtype != torch.uint8:
-            img = (img.float() * (255 / WHITE_16)).round_().to(torch.uint8)
-        return img
+        return self.samples(numbers, [self.field])[self.field]
 
     def labels(self, numbers: Sequence[int]) -> Tensor:
         """The labels of several samples: int64 [n].
@@ -316,8 +313,7 @@ class RealImages(Dataset[Tensor]):
         Raises:
             DataError: the data set has no labels.
         """
-        check_fields(self.index, ["label"], self._reader.location)
-        return self._values(numbers, "label")
+        return self.samples(numbers, ["label"])["label"]
 
     def vectors(self, numbers: Sequence[int], field: str) -> Tensor:
         """Attributes or caption embeddings of several samples: float32 [n, D].
@@ -325,21 +321,30 @@ class RealImages(Dataset[Tensor]):
         Raises:
             DataError: the data set has no such field.
         """
-        check_fields(self.index, [field], self._reader.location)
-        return self._values(numbers, field)
+        return self.samples(numbers, [field])[field]
 
-    def _values(self, numbers: Sequence[int], field: str) -> Tensor:
+    def samples(self, numbers: Sequence[int], fields: Sequence[str]) -> dict[str, Tensor]:
+        """Fields of the same samples by name, each [n, ...]; images are uint8.
+
+        Raises:
+            DataError: the stream of these images has no such field.
+        """
+        check_fields(self.index, fields, self._reader.location)
         places = torch.as_tensor(list(numbers))
         shard = torch.searchsorted(self._ends, places, right=True)
         begin = torch.cat([self._ends.new_zeros(1), self._ends])[shard]
         rows = torch.stack([shard, places - begin], dim=1).numpy()
-        values, bad = self._reader.batch(self.stream, rows, [field])
+        values, bad = self._reader.batch(self.stream, rows, fields)
         for message in bad:
             logger.warning("A neighbour stands in for a bad sample: %s", message)
-        found = values[field]
-        if not isinstance(found, Tensor):
-            raise DataError(f"The field '{field}' holds text, not images. Choose an image field.")
-        return found
+        return {name: self._tensor(name, value) for name, value in values.items()}
+
+    def _tensor(self, name: str, value: Tensor | list[str]) -> Tensor:
+        if not isinstance(value, Tensor):
+            raise DataError(f"The field '{name}' holds text, not images. Choose an image field.")
+        if self.index.fields[name].kind in IMAGE_KINDS and value.dtype != torch.uint8:
+            return (value.float() * (255 / WHITE_16)).round_().to(torch.uint8)
+        return value
 
     def close(self) -> None:
         """Close all files."""

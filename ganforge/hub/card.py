@@ -15,8 +15,8 @@ from ganforge.hub.format import CARD_FILE, SAMPLES_FILE, ModelInfo, repo_slug
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _LICENSE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 _PROVENANCE = (
-    *("split", "reference", "extractor", "extractor_sha256", "resize", "precision", "ema"),
-    *("truncation", "seed", "nimg"),
+    *("direction", "split", "reference", "extractor", "extractor_sha256", "resize"),
+    *("precision", "ema", "truncation", "seed", "nimg"),
 )
 
 
@@ -103,7 +103,7 @@ def _metric_row(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known(record: dict[str, Any], keys: tuple[str, ...]) -> list[str]:
-    return [key for key in keys if record.get(key) is not None]
+    return [key for key in keys if record.get(key) not in (None, "")]
 
 
 def _short(value: Any) -> str:

@@ -25,12 +25,19 @@ from ganforge.interfaces.metric import FeatureExtractor
 from ganforge.io.atomic import write_text
 from ganforge.io.cache import default_cache_dir
 from ganforge.metrics.cache import FeatureCache
-from ganforge.metrics.features import Extractor, extract_features, over_white, plan_batches
+from ganforge.metrics.features import (
+    Extractor,
+    Output,
+    extract_features,
+    over_white,
+    plan_batches,
+)
 from ganforge.metrics.real import RealSet, real_features
 from ganforge.registry.plugins import get_registry
 from ganforge.training.runtime import Runtime
 
 _REAL_BATCH = 64
+_OUTPUT = "pooled"
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,12 @@ def open_reference(
         built = get_registry().build(
             FeatureExtractor, extractor, dict(extractor_options), "extractor"
         )
+        if _OUTPUT not in built.outputs:
+            raise MetricError(
+                f"Neighbours are found by '{_OUTPUT}' features, but the feature extractor "
+                f"'{extractor}' has only {', '.join(built.outputs)}. Choose another extractor, or "
+                f"compare pixels only."
+            )
         built = built.to(runtime.device).eval()
     return Reference(real, built, runtime)
 
@@ -113,9 +126,9 @@ def find_neighbours(
         "pixel_distance": "root mean square difference of bytes, 0 to 255",
     }
     if reference.extractor is not None:
-        found["features"], layer = _nearest_features(img, reference)
+        found["features"] = _nearest_features(img, real, reference.extractor, reference.runtime)
         record |= {
-            "feature_distance": f"Euclidean distance in layer '{layer}'",
+            "feature_distance": "Euclidean distance of pooled features",
             "extractor": reference.extractor.name,
             "extractor_sha256": reference.extractor.sha256,
         }
@@ -159,18 +172,19 @@ def _nearest_pixels(img: Tensor, real: RealSet) -> tuple[Tensor, Tensor]:
     return distance / own.shape[1] ** 0.5, index
 
 
-def _nearest_features(img: Tensor, reference: Reference) -> tuple[tuple[Tensor, Tensor], str]:
-    real, runtime, extractor = reference.real, reference.runtime, reference.extractor
-    assert extractor is not None
-    layer = extractor.layers.get("fid") or next(iter(extractor.layers.values()))
+def _nearest_features(
+    img: Tensor, real: RealSet, extractor: Extractor, runtime: Runtime
+) -> tuple[Tensor, Tensor]:
+    """Distances [N] and indices [N] of the nearest images by pooled features."""
+    output = Output(extractor, _OUTPUT)
     cache = FeatureCache(default_cache_dir())
-    theirs = real_features(real, extractor, [layer], cache, runtime, _REAL_BATCH)[layer]
+    theirs = real_features(real, [output], cache, runtime, _REAL_BATCH)[output]
 
     def samples(plan: Sequence[range]) -> Iterator[Tensor]:
         return (img[part.start : part.stop] for part in plan)
 
-    own = extract_features(samples, len(img), extractor, [layer], runtime, _REAL_BATCH)[layer]
-    return nearest(own, torch.split(theirs, _REAL_BATCH)), layer
+    own = extract_features(samples, len(img), [output], runtime, _REAL_BATCH)[output]
+    return nearest(own, torch.split(theirs, _REAL_BATCH))
 
 
 def nearest(rows: Tensor, batches: Iterator[Tensor] | Sequence[Tensor]) -> tuple[Tensor, Tensor]:

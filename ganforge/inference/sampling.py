@@ -278,7 +278,7 @@ class SamplingMethods:
         reference: str | Path,
         *,
         seeds: Sequence[int] | int | None = None,
-        extractor: str | None = "inception-v3-compat",
+        extractor: str | None = "inception_v3",
         extractor_options: Mapping[str, Any] | None = None,
         num_real: int | None = None,
         labels: Sequence[Label] | Tensor | Label | None = None,

@@ -1,4 +1,4 @@
-"""What is measured: feature extractors, and metrics computed from their features."""
+"""What is measured: feature extractors, and metrics of their features or of image pairs."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -13,19 +13,18 @@ from ganforge.interfaces.component import Component, ConfigT
 class FeatureExtractor(Component[ConfigT], nn.Module):
     """A frozen network whose features metrics compare.
 
-    It follows torch-fidelity: `forward` maps uint8 images [N, C, H, W] to a dict of float32
-    features [N, D] by layer name.
+    It names its outputs by role, so that any metric that needs a role works on it.
     """
 
     kind = "feature extractor"
-    layers: ClassVar[Mapping[str, str]]
-    """The layer each metric uses: {"fid": ..., "kid": ..., "is": ...}."""
+    outputs: ClassVar[tuple[str, ...]] = ("pooled",)
+    """What `forward` returns: `pooled` features, class `logits`, or roles of a plugin's choice."""
     resize: ClassVar[str] = "none"
     """How images reach the network's size, in words: part of each number's provenance."""
     precision: str = "fp32"
     """Arithmetic of the forward pass: part of each number's provenance."""
     compiled: bool = False
-    """Whether the forward pass is compiled: the same numbers to rounding."""
+    """Whether the forward pass is compiled; this changes numbers by rounding only."""
 
     @property
     @abstractmethod
@@ -34,60 +33,99 @@ class FeatureExtractor(Component[ConfigT], nn.Module):
 
     @abstractmethod
     def forward(self, img: Tensor) -> dict[str, Tensor]:
-        """Features of uint8 images [N, C, H, W] by layer name."""
+        """Features of images.
+
+        Args:
+            img: [N, C, H, W] uint8.
+
+        Returns:
+            [N, D] float32 for each of `outputs`.
+        """
 
     @classmethod
     def map_shapes(cls, config: ConfigT, height: int, width: int) -> list[tuple[int, int, int]]:
         """Channels, height and width of each of `maps`, from the finest; reads no weights.
 
         Raises:
-            ConfigError: it gives no maps, or takes no images of this size.
+            ConfigError: it has no feature maps, or does not take images of this size.
         """
         raise ConfigError(
-            f"The feature extractor '{cls.name}' gives no feature maps, only pooled features. "
-            f"Choose one of which docs/extractors.md says that it gives maps."
+            f"The feature extractor '{cls.name}' has no feature maps, only pooled features. "
+            f"Choose one that docs/extractors.md lists as having maps."
         )
 
     def maps(self, img: Tensor) -> list[Tensor]:
         """Feature maps [N, c, h, w] of float images [N, C, H, W] in [-1, 1], from the finest.
 
-        They can be differentiated by the images: architectures may train against them.
+        They are differentiable with respect to the images: architectures may train against them.
 
         Raises:
             ConfigError: as `map_shapes`.
         """
         self.map_shapes(self.config, *img.shape[-2:])
-        raise ConfigError(f"'{self.name}' names the shapes of maps, but `maps` is not overridden.")
+        raise ConfigError(f"'{self.name}' names the shapes of maps, but does not override `maps`.")
 
 
 class Metric(Component[ConfigT]):
-    """A number computed from features of generated, and mostly of real, images."""
+    """A quality of a generator: subclass `FeatureMetric` or `PairMetric`."""
 
     kind = "metric"
-    needs_real: ClassVar[bool] = True
+    needs: ClassVar[str]
+    """What it is computed from: an output of the extractor, `pairs` or `clips`."""
     lower_is_better: ClassVar[bool] = True
 
     def check(self, num_gen: int, num_real: int) -> None:
-        """Refuse counts that cannot work, before anything is generated.
+        """Refuse image counts that cannot work, before anything is generated.
 
         Raises:
             MetricError: too few images for the options; says how many are needed.
         """
 
-    def caveats(
-        self, gen: Mapping[str, Tensor], real: Mapping[str, Tensor], layers: Mapping[str, str]
-    ) -> list[str]:
-        """What a reader of the number must know; kept in its record. Arguments as `compute`."""
-        return []
+
+class FeatureMetric(Metric[ConfigT]):
+    """A number computed from features of generated, and mostly of real, images."""
+
+    needs = "pooled"
+    needs_real: ClassVar[bool] = True
+    """Whether it compares with real images."""
 
     @abstractmethod
-    def compute(
-        self, gen: Mapping[str, Tensor], real: Mapping[str, Tensor], layers: Mapping[str, str]
-    ) -> dict[str, float]:
+    def compute(self, gen: Tensor, real: Tensor) -> dict[str, float]:
         """Values by name.
 
         Args:
-            gen: features of generated images by layer, each [N, D] on the CPU.
-            real: features of real images, or empty.
-            layers: the extractor's layer for each metric.
+            gen: [N, D] features of generated images, float32 on the CPU.
+            real: [M, D] features of real images; [0, D] where `needs_real` is false.
         """
+
+    def caveats(self, gen: Tensor, real: Tensor) -> list[str]:
+        """Warnings that belong in the record of the number. Arguments as for `compute`."""
+        return []
+
+
+class PairMetric(Metric[ConfigT]):
+    """A number computed from each output of a translator and its ground-truth target.
+
+    Pairs are formed by index in the data set: pair i is the translation of source i and target
+    i, whatever the seed, the batch size or the number of ranks.
+    """
+
+    needs = "pairs"
+
+    @abstractmethod
+    def compare(self, source: Tensor, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Values of each pair by name, [N] each; also [N, D] where `compute` is overridden.
+
+        Args:
+            source: [N, C, H, W] images that were translated, float in [-1, 1], on the device.
+            output: their translations, rounded to 8 bits as a saved image is.
+            target: the ground truth.
+        """
+
+    def compute(self, values: Mapping[str, Tensor]) -> dict[str, float]:
+        """Final values by name: the means over all pairs.
+
+        Args:
+            values: what `compare` returned, for all pairs in index order, float32 on the CPU.
+        """
+        return {name: value.double().mean().item() for name, value in values.items()}

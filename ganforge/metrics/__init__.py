@@ -1,14 +1,13 @@
-"""Measuring generators: features, FID, IS, KID, precision and recall, each with its provenance.
+"""Measuring generators: features, image pairs, and numbers with their provenance.
 
-This module is what the registry loads, so it imports no heavy library; `evaluate` comes when
-it is asked for.
+The registry loads this module, so it imports no heavy library; `evaluate` is imported at first use.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.metric import FeatureExtractor, Metric
-from ganforge.metrics.extractors import InceptionV3Compat
+from ganforge.metrics.extractors import InceptionV3
 from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.scores import (
     FrechetDistance,
@@ -32,7 +31,7 @@ def ganforge_metrics() -> list[type[Metric[Any]]]:
 @hookimpl
 def ganforge_feature_extractors() -> list[type[FeatureExtractor[Any]]]:
     """The Inception network that published numbers use."""
-    return [InceptionV3Compat]
+    return [InceptionV3]
 
 
 def __getattr__(name: str) -> Any:

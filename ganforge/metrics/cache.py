@@ -1,4 +1,4 @@
-"""Features of real images, kept by content: the same images seen alike are never measured twice."""
+"""A cache of the features of real images, addressed by everything that determines them."""
 
 import hashlib
 import json
@@ -18,17 +18,17 @@ _FORMAT = 1
 
 
 class FeatureCache:
-    """A folder with one file per set of features, named by the hash of what determines them."""
+    """A folder with one file per set of features, named by the hash of its key."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, key: Mapping[str, Any]) -> Path:
-        """The file of a key: anything that JSON can hold."""
+        """The file of a key, which holds anything that JSON can."""
         return self.folder / f"features-{_digest(_canonical(key).encode())[:32]}.safetensors"
 
     def load(self, key: Mapping[str, Any]) -> Tensor | None:
-        """Features [N, D], or None when they are not there or damaged (which is logged)."""
+        """Features [N, D]; None when there are none, or they are damaged (logged)."""
         path = self.path(key)
         if not path.exists():
             return None
@@ -39,9 +39,9 @@ class FeatureCache:
             return None
 
     def save(self, key: Mapping[str, Any], features: Tensor) -> None:
-        """Keep features [N, D]; readers see the whole file or none.
+        """Write features [N, D] atomically.
 
-        A folder that cannot be written is logged: the metrics do not depend on it.
+        A folder that cannot be written to is logged: the numbers do not depend on the cache.
         """
         path = self.path(key)
         features = features.contiguous()
@@ -51,15 +51,15 @@ class FeatureCache:
                 save_file({"features": features}, partial, metadata=metadata)
         except (OSError, SafetensorError) as err:
             log.warning(
-                "Features of the real images cannot be kept in %s (%s), so the next evaluation "
-                "computes them again. Set evaluate.cache_dir to a folder that can be written.",
+                "Features of the real images cannot be cached in %s (%s), so the next evaluation "
+                "computes them again. Set evaluate.cache_dir to a writable folder.",
                 self.folder,
                 err,
             )
 
 
 class _Damaged(Exception):
-    """A cache file does not hold what was written; its caller computes the features again."""
+    """A cache file does not hold what was written."""
 
 
 def _read(path: Path, key: str) -> Tensor:

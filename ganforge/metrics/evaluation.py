@@ -1,263 +1,163 @@
-"""Measure a generator: the one function that the evaluate stage and training call."""
+"""Measure a generator: the one function that the evaluate stage and the command line call."""
 
-import functools
-import json
-import logging
-import math
-import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from ganforge import __version__
 from ganforge.config.models import DataConfig, EvaluateConfig
-from ganforge.errors import MetricError
-from ganforge.interfaces.metric import FeatureExtractor, Metric
+from ganforge.data.shards.index import load_index
+from ganforge.errors import DataError
+from ganforge.interfaces.metric import FeatureMetric, Metric, PairMetric
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.io.cache import default_cache_dir
 from ganforge.metrics.cache import FeatureCache
-from ganforge.metrics.features import Extractor, extract_features, generated
+from ganforge.metrics.choices import build_metrics, join_outputs
+from ganforge.metrics.features import Output, extract_features
+from ganforge.metrics.pairs import check_paired, measure_pairs
 from ganforge.metrics.real import RealSet, real_features
 from ganforge.metrics.records import MetricRecord
-from ganforge.registry.plugins import get_registry
+from ganforge.metrics.requests import MeasuredModel, Requests, direction_fields
+from ganforge.metrics.scoring import View, score_features, score_pairs
 from ganforge.training.runtime import Runtime
-
-log = logging.getLogger(__name__)
-_COMPILE_FROM = 1000
-"""Images per rank from which half a minute of compilation pays on a CPU."""
 
 
 def evaluate(
-    generate: Callable[[Sequence[int]], Tensor],
+    model: MeasuredModel,
     config: EvaluateConfig,
     reference: str,
     runtime: Runtime,
     *,
-    nimg: int,
-    num_standing: int = 0,
     data: DataConfig,
-    ema: bool = True,
-    field: str | None = None,
-    seen_features: Collection[str] = (),
 ) -> list[MetricRecord]:
-    """Measure a generator on all ranks together.
+    """Measure a generator, in every direction if it translates, on all ranks together.
 
     Args:
-        generate: seeds -> images [n, C, H, W] in [-1, 1]; the same images on every rank.
-        config: metrics, extractor, numbers of images, seed.
+        model: how it generates, and what the records say of it.
+        config: metrics, extractors, numbers of images, seed.
         reference: folder or URL of the shards of the real images.
         runtime: device and ranks.
-        nimg: training progress of the weights, in images.
-        num_standing: images behind the generator's standing batch statistics, for the record.
         data: how the reference is read.
-        ema: whether the weights are the averaged ones.
-        field: image field of the reference. Default: `image`, else `target`.
-        seen_features: extractors that the generator was trained against.
 
     Returns:
         One record per value, the same on every rank and for any number of ranks.
 
     Raises:
-        MetricError: it cannot be measured as asked; raised before images are generated where
-            that can be known.
+        MetricError: a metric cannot be computed; raised before images are generated where that
+            can be known.
         DataError: the reference cannot be read.
     """
-    metrics = _build_metrics(config)
-    real = RealSet(data, reference, config.num_real, field)
-    for metric in metrics:
-        metric.check(config.num_images, len(real) if metric.needs_real else config.num_images)
-    extractor = _build_extractor(config, metrics, runtime)
-    real_found = _real_found(real, metrics, extractor, config, runtime)
-    gen_found = extract_features(
-        generated(generate, config.seed, real.shape),
-        config.num_images,
-        extractor,
-        _layers(metrics, extractor),
-        runtime,
-        config.batch_size,
-    )
-    seen = extractor.name in seen_features
-    state = _State(config, extractor, real, ema, nimg, num_standing, seen)
-    records = runtime.on_main(
-        lambda: [r for m in metrics for r in _score(m, gen_found, real_found, state)]
-    )
+    views = [
+        View(
+            model,
+            config,
+            direction,
+            RealSet(data, reference, config.num_real, direction_fields(direction)[1] or None),
+            Requests(model, direction, config, reference, data, runtime.device),
+        )
+        for direction in model.translates or ("",)
+    ]
+    metrics = build_metrics(config, model.translates)
+    _check_paired(metrics, model.translates, reference)
+    for view in views:
+        _check_counts(metrics, config.num_images, len(view.real))
+    features = join_outputs(metrics, config, runtime)
+    pairs = [metric for metric in metrics if isinstance(metric, PairMetric)]
+    records = []
+    for view in views:
+        records += _measure_features(view, features, runtime)
+        records += _measure_pairs(view, pairs, runtime)
     return records
 
 
 def check_evaluation(
-    config: EvaluateConfig, runtime: Runtime, spec: ImageSpec | None = None
+    config: EvaluateConfig,
+    runtime: Runtime,
+    translates: Sequence[str],
+    reference: str,
+    spec: ImageSpec | None = None,
 ) -> None:
     """Refuse what can be known to fail before anything is trained.
 
     Args:
-        config: metrics and extractor.
+        config: metrics and extractors.
         runtime: where it will run.
-        spec: of the images, if it is known.
+        translates: directions of the model; empty for a generator from noise.
+        reference: folder or URL of the shards of the real images, which may not exist yet.
+        spec: of the images, where it is known without the shards.
 
     Raises:
-        MetricError: too few images, a layer that is missing, weights that cannot be had, images
-            of a size that the extractor does not take.
+        MetricError: a metric needs what an extractor, the model or the reference does not have;
+            too few images; weights that cannot be had; images of a size that an extractor does
+            not take.
     """
-    metrics = _build_metrics(config)
+    metrics = build_metrics(config, translates)
+    _check_counts(metrics, config.num_images, config.num_real or config.num_images)
+    with contextlib.suppress(DataError):  # a missing reference is refused when it is read
+        spec = spec or load_index(reference).image_spec
+        _check_paired(metrics, translates, reference)
+    features = join_outputs(metrics, config, runtime)
+    if spec is None:
+        return
+    blank = torch.zeros(2, min(spec.channels, 3), spec.height, spec.width, dtype=torch.uint8)
+    for extractor in dict.fromkeys(output.extractor for _, output in features):
+        if not extractor.compiled:
+            with torch.no_grad():
+                extractor(blank.to(runtime.device))
+
+
+def _check_counts(metrics: Sequence[Metric[Any]], num_gen: int, num_real: int) -> None:
     for metric in metrics:
-        metric.check(config.num_images, config.num_real or config.num_images)
-    extractor = _build_extractor(config, metrics, runtime)
-    if spec is not None and not extractor.compiled:
-        blank = torch.zeros(2, min(spec.channels, 3), spec.height, spec.width, dtype=torch.uint8)
-        with torch.no_grad():
-            extractor(blank.to(runtime.device))
+        if isinstance(metric, FeatureMetric):
+            metric.check(num_gen, num_real if metric.needs_real else num_gen)
+        else:
+            metric.check(num_real, num_real)
 
 
-@dataclass(frozen=True)
-class _State:
-    """What the records of one evaluation have in common."""
-
-    config: EvaluateConfig
-    extractor: Extractor
-    real: RealSet
-    ema: bool
-    nimg: int
-    num_standing: int
-    seen: bool
-
-
-def _build_metrics(config: EvaluateConfig) -> list[Metric[Any]]:
-    registry = get_registry()
-    return [
-        registry.build(Metric, chosen.name, chosen.options, f"evaluate.metrics[{number}]")
-        for number, chosen in enumerate(config.metrics)
-    ]
-
-
-def _build_extractor(
-    config: EvaluateConfig, metrics: Sequence[Metric[Any]], runtime: Runtime
-) -> Extractor:
-    """The extractor on the runtime's device, after checking that it serves every metric."""
-    registry, name = get_registry(), config.extractor.name
-    component: type[Extractor] = registry.find(FeatureExtractor, name)
+def _check_paired(
+    metrics: Sequence[Metric[Any]], translates: Sequence[str], reference: str
+) -> None:
     for metric in metrics:
-        if metric.name not in component.layers:
-            raise MetricError(
-                f"The feature extractor '{name}' has no layer for the metric '{metric.name}' "
-                f"(evaluate.metrics); it serves {', '.join(sorted(component.layers))}. Leave the "
-                f"metric out, or choose another evaluate.extractor."
-            )
-    options = json.dumps(_extractor_options(config, component, runtime), sort_keys=True)
-
-    def build() -> None:
-        _extractor(component, options, runtime.device)
-
-    # Rank 0 first: it may have to download weights, which the others then find in the cache.
-    runtime.on_main(build)
-    return _extractor(component, options, runtime.device)
+        if isinstance(metric, PairMetric):
+            for direction in translates:
+                check_paired(metric, direction, load_index(reference), reference)
 
 
-# Kept between evaluations during training: loading and compiling Inception takes half a minute.
-@functools.lru_cache(maxsize=1)
-def _extractor(component: type[Extractor], options: str, device: torch.device) -> Extractor:
-    made = get_registry().build(
-        FeatureExtractor, component.name, json.loads(options), "evaluate.extractor"
-    )
-    return made.to(device).eval()
-
-
-def _extractor_options(
-    config: EvaluateConfig, component: type[Extractor], runtime: Runtime
-) -> dict[str, Any]:
-    """The options in the file, with what the evaluate section implies for those left out."""
-    options = config.extractor.options
-    known = component.Config.model_fields
-    if "cache_dir" in known and config.cache_dir is not None:
-        options.setdefault("cache_dir", config.cache_dir)
-    if "compile" in known and options.get("compile", "auto") == "auto":
-        per_rank = config.num_images // runtime.world_size
-        has_compiler = any(shutil.which(name) for name in ("g++", "clang++", "c++"))
-        on_cpu = runtime.device.type == "cpu"
-        options["compile"] = on_cpu and has_compiler and per_rank >= _COMPILE_FROM
-    return options
-
-
-def _real_found(
-    real: RealSet,
-    metrics: Sequence[Metric[Any]],
-    extractor: Extractor,
-    config: EvaluateConfig,
-    runtime: Runtime,
-) -> dict[str, Tensor]:
-    """Features of the real images by layer; none where no metric compares with them."""
-    compared = [metric for metric in metrics if metric.needs_real]
-    if not compared:
-        return {}
-    cache = FeatureCache(Path(config.cache_dir) if config.cache_dir else default_cache_dir())
-    layers = _layers(compared, extractor)
-    return real_features(real, extractor, layers, cache, runtime, config.batch_size)
-
-
-def _layers(metrics: Sequence[Metric[Any]], extractor: Extractor) -> list[str]:
-    return sorted({extractor.layers[metric.name] for metric in metrics})
-
-
-def _score(
-    metric: Metric[Any],
-    gen: Mapping[str, Tensor],
-    real: Mapping[str, Tensor],
-    state: _State,
+def _measure_features(
+    view: View, features: Sequence[tuple[FeatureMetric[Any], Output]], runtime: Runtime
 ) -> list[MetricRecord]:
-    """The records of one metric. Runs on rank 0, which has the features."""
-    config, extractor = state.config, state.extractor
-    layer = extractor.layers[metric.name]
-    compared = {"generated": gen, "real": real} if metric.needs_real else {"generated": gen}
-    for what, features in compared.items():
-        if not features[layer].isfinite().all():
-            raise MetricError(
-                f"Features of {what} images are NaN or infinite in layer '{layer}' of "
-                f"'{extractor.name}' (nimg={state.nimg}). Set evaluate.extractor's precision to "
-                f"fp32, or measure an earlier checkpoint."
-            )
-    caveats = tuple(metric.caveats(gen, real, extractor.layers))
-    if state.seen:
-        caveats += (
-            f"the model was trained against features of '{extractor.name}', which flatters it; "
-            f"judge it by another extractor",
-        )
-    for caveat in caveats:
-        log.warning("%s: %s.", metric.name, caveat)
-    values = metric.compute(gen, real, extractor.layers)
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise MetricError(
-                f"{metric.name} came out as {name}={value} (nimg={state.nimg}, extractor "
-                f"'{extractor.name}'): its features are degenerate. Look at the samples, and "
-                f"use more images."
-            )
-    return [
-        MetricRecord(
-            metric=metric.name,
-            name=name,
-            value=value,
-            lower_is_better=metric.lower_is_better,
-            options=metric.config.model_dump(mode="json"),
-            n_gen=config.num_images,
-            n_real=len(state.real) if metric.needs_real else 0,
-            reference=state.real.digest if metric.needs_real else "",
-            split=state.real.split if metric.needs_real else "",
-            extractor=extractor.name,
-            extractor_sha256=extractor.sha256,
-            layer=layer,
-            resize=extractor.resize,
-            precision=extractor.precision,
-            compiled=extractor.compiled,
-            ema=state.ema,
-            truncation=config.truncation,
-            seed=config.seed,
-            nimg=state.nimg,
-            num_standing=state.num_standing,
-            caveats=caveats,
-            ganforge_version=__version__,
-        )
-        for name, value in values.items()
-    ]
+    """The records of the metrics of features, in one direction."""
+    if not features:
+        return []
+    config, batch_size = view.config, view.config.batch_size
+    compared = dict.fromkeys(output for metric, output in features if metric.needs_real)
+    cache = FeatureCache(Path(config.cache_dir) if config.cache_dir else default_cache_dir())
+    real = real_features(view.real, list(compared), cache, runtime, batch_size)
+    outputs = list(dict.fromkeys(output for _, output in features))
+    gen = extract_features(view.generate, config.num_images, outputs, runtime, batch_size)
+    return runtime.on_main(
+        lambda: [
+            record
+            for metric, output in features
+            for record in score_features(metric, output, gen[output], real.get(output), view)
+        ]
+    )
+
+
+def _measure_pairs(
+    view: View, metrics: Sequence[PairMetric[Any]], runtime: Runtime
+) -> list[MetricRecord]:
+    """The records of the metrics of image pairs, in one direction."""
+    if not metrics:
+        return []
+    batch_size = view.config.batch_size
+    values = measure_pairs(metrics, view.model, view.requests, view.real, runtime, batch_size)
+    return runtime.on_main(
+        lambda: [
+            record
+            for metric, one in zip(metrics, values, strict=True)
+            for record in score_pairs(metric, one, view)
+        ]
+    )

@@ -4,7 +4,6 @@ import functools
 import hashlib
 import io
 import pickle
-from collections.abc import Mapping
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -17,6 +16,7 @@ from ganforge.interfaces.metric import FeatureExtractor
 from ganforge.metrics.weights import PUBLISHED_SHA256_PREFIX, find_weights
 
 _LAYERS = ("2048", "logits_unbiased")
+"""torch-fidelity's names of the outputs."""
 
 
 class InceptionV3Config(StrictModel):
@@ -27,39 +27,34 @@ class InceptionV3Config(StrictModel):
     )
     sha256: str | None = Field(
         PUBLISHED_SHA256_PREFIX,
-        description="What the hash of the weights file must begin with; null accepts any weights.",
+        description="First digits of the hash of the weights file; null accepts any weights.",
     )
     cache_dir: str | None = Field(None, description="Default: evaluate.cache_dir.")
     precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="bf16 is faster and moves FID a little; never compare across."
+        "fp32", description="bf16 is faster and changes FID slightly; never compare the two."
     )
     compile: bool | Literal["auto"] = Field(
-        "auto", description="torch.compile the network. Default: where it pays for its start-up."
+        "auto", description="torch.compile the network. Default: where it saves time."
     )
 
 
-class InceptionV3Compat(FeatureExtractor[InceptionV3Config]):
+class InceptionV3(FeatureExtractor[InceptionV3Config]):
     """Inception-v3 with the TensorFlow weights and resizing of Heusel et al. 2017.
 
-    `2048` are pooled features, `logits_unbiased` the 1008 logits without bias, as in
-    torch-fidelity, to whose numbers its own are equal. Grey images are repeated to RGB.
+    Its outputs are 2048 pooled features and the 1008 logits without bias. They equal those of
+    torch-fidelity's `inception-v3-compat`. Grey images are repeated to RGB.
     """
 
-    name = "inception-v3-compat"
+    name = "inception_v3"
     Config = InceptionV3Config
-    layers: ClassVar[Mapping[str, str]] = {
-        "fid": "2048",
-        "kid": "2048",
-        "precision_recall": "2048",
-        "is": "logits_unbiased",
-    }
+    outputs: ClassVar[tuple[str, ...]] = ("pooled", "logits")
     resize = "bilinear to 299x299 as TensorFlow 1"
 
     def __init__(self, config: InceptionV3Config) -> None:
         """Load the network.
 
         Raises:
-            MetricError: the weights cannot be had, or are not the published ones.
+            MetricError: the weights cannot be found, or are not the published ones.
         """
         super().__init__(config)
         content, where = find_weights(config.weights, config.cache_dir, config.sha256)
@@ -76,7 +71,7 @@ class InceptionV3Compat(FeatureExtractor[InceptionV3Config]):
 
     @functools.cached_property
     def _run(self) -> nn.Module:
-        # Compiled when first used: by then the module is on its device.
+        # Compiled at first use, when the module is on its device.
         return cast(nn.Module, torch.compile(self.network)) if self.compiled else self.network
 
     @property
@@ -85,7 +80,7 @@ class InceptionV3Compat(FeatureExtractor[InceptionV3Config]):
         return self._sha256
 
     def forward(self, img: Tensor) -> dict[str, Tensor]:
-        """`2048` [N, 2048] and `logits_unbiased` [N, 1008] of uint8 images.
+        """`pooled` [N, 2048] and `logits` [N, 1008] of uint8 images.
 
         Args:
             img: [N, 1 or 3, H, W] uint8 of any size.
@@ -93,27 +88,27 @@ class InceptionV3Compat(FeatureExtractor[InceptionV3Config]):
         img = img.expand(-1, 3, -1, -1).contiguous(memory_format=self._layout)
         with torch.autocast(img.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             found = self._run(img)
-        return {name: out.float() for name, out in zip(_LAYERS, found, strict=True)}
+        return {name: out.float() for name, out in zip(self.outputs, found, strict=True)}
 
 
 def _load(content: bytes, where: str) -> nn.Module:
     """torch-fidelity's network with the given weights.
 
-    torch-fidelity unpickles without restriction, so the same bytes are first read by the loader
-    that admits nothing but tensors.
+    torch-fidelity unpickles without restriction, so torch's tensor-only loader reads the same bytes
+    first and refuses code.
     """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     try:
         torch.load(io.BytesIO(content), weights_only=True)
         network = FeatureExtractorInceptionV3(
-            InceptionV3Compat.name,
+            InceptionV3.name,
             list(_LAYERS),
             feature_extractor_weights_path=io.BytesIO(content),
         )
     except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as err:
         raise MetricError(
-            f"{where} does not hold the weights of 'inception-v3-compat': it is damaged, of "
+            f"{where} does not hold the weights of 'inception_v3': it is damaged, of "
             f"another network, or holds code. Use the file that torch-fidelity publishes, "
             f"whose SHA-256 begins with {PUBLISHED_SHA256_PREFIX}."
         ) from err
@@ -121,7 +116,7 @@ def _load(content: bytes, where: str) -> nn.Module:
 
 
 def _fold_batch_norms(network: nn.Module) -> None:
-    """Put each batch norm into the convolution before it: same function, to rounding."""
+    """Fold each batch norm into the convolution before it: the same function up to rounding."""
     for block in network.modules():
         conv, norm = getattr(block, "conv", None), getattr(block, "bn", None)
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):

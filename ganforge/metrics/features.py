@@ -2,16 +2,17 @@
 
 Batch b of an image set is the same images for any number of ranks: rank r takes batches r,
 r + world_size, ... and after each round rank 0 keeps the features in order. So images never pile
-up, and 1 rank and N ranks give the same features. Shapes: N images, D features of a layer.
+up, and 1 rank and N ranks give the same features. Shapes: N images, D features.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from ganforge.errors import MetricError
+from ganforge.errors import MetricError, PluginContractError
 from ganforge.imaging.images import to_uint8
 from ganforge.interfaces.batch import full_precision
 from ganforge.interfaces.metric import FeatureExtractor
@@ -20,47 +21,46 @@ from ganforge.training.runtime import Runtime
 ImageBatches = Callable[[Sequence[range]], Iterator[Tensor]]
 """Ranges of indices -> their images, one uint8 [n, C, H, W] per range."""
 Extractor = FeatureExtractor[Any]
+Key = TypeVar("Key")
+
+
+class Output(NamedTuple):
+    """One output of an extractor, such as the pooled features of Inception."""
+
+    extractor: Extractor
+    name: str
 
 
 @torch.no_grad()
 def extract_features(
     images: ImageBatches,
     count: int,
-    extractor: Extractor,
-    layers: Sequence[str],
+    outputs: Sequence[Output],
     runtime: Runtime,
     batch_size: int,
-) -> dict[str, Tensor]:
-    """Features of `count` images by layer: float32 [count, D] on the CPU of rank 0.
+) -> dict[Output, Tensor]:
+    """Features of `count` images: float32 [count, D] for each output, on the CPU of rank 0.
+
+    Images are read or generated once, and pass each extractor once, whatever the outputs.
 
     Args:
         images: gives the images of ranges of indices below `count`.
         count: number of images.
-        extractor: in eval mode, on the runtime's device.
-        layers: layers to keep.
+        outputs: what to keep; the extractors are in eval mode, on the runtime's device.
         runtime: device and ranks.
         batch_size: images per forward on each rank.
 
     Returns:
-        Features by layer; an empty mapping on the other ranks.
+        Features by output; an empty mapping on the other ranks.
 
     Raises:
-        MetricError: the extractor lacks a layer, or the images or features are unusable.
+        MetricError: the images are unusable.
+        PluginContractError: an extractor does not return an output that it declares.
     """
     batch = min(batch_size, count)
-    kept: list[Tensor] = []
-    widths: list[int] = []
-    for img in images(plan_batches(count, batch, runtime.rank, runtime.world_size)):
-        found = _forward(img.to(runtime.device), extractor, layers, batch)
-        widths = [features.shape[1] for features in found]
-        gathered = runtime.gather(torch.cat(found, dim=1))
-        if runtime.is_main:
-            kept.append(gathered.cpu())
-    if not runtime.is_main:
-        return {}
-    # Only the end of the last round holds padding: all ranges before are full and in order.
-    columns = torch.split(torch.cat(kept)[:count], widths, dim=1)
-    return {layer: column.contiguous() for layer, column in zip(layers, columns, strict=True)}
+    plan = plan_batches(count, batch, runtime.rank, runtime.world_size)
+    found = (_forward(img.to(runtime.device), outputs, batch) for img in images(plan))
+    return gather_rows(found, count, batch, runtime)
 
 
 def plan_batches(count: int, batch: int, rank: int, world_size: int) -> list[range]:
@@ -78,23 +78,60 @@ def _round_up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
 
 
-def _forward(img: Tensor, extractor: Extractor, layers: Sequence[str], batch: int) -> list[Tensor]:
-    """Features [batch, D] per layer; a short batch is padded, as a compiled network prefers."""
+def gather_rows(
+    batches: Iterable[Mapping[Key, Tensor]], count: int, batch: int, runtime: Runtime
+) -> dict[Key, Tensor]:
+    """What all ranks computed for `plan_batches`, in index order, on the CPU of rank 0.
+
+    Args:
+        batches: for each range of this rank's plan, tensors [n, ...] of the same keys.
+        count: rows over all ranks.
+        batch: rows of a full range.
+        runtime: the ranks.
+
+    Returns:
+        float32 [count, ...] by key; an empty mapping on the other ranks.
+    """
+    kept: list[Tensor] = []
+    shapes: dict[Key, torch.Size] = {}
+    for rows in batches:
+        shapes = {key: value.shape[1:] for key, value in rows.items()}
+        flat = torch.cat([value.float().reshape(len(value), -1) for value in rows.values()], dim=1)
+        gathered = runtime.gather(_pad(flat, batch))
+        if runtime.is_main:
+            kept.append(gathered.cpu())
+    if not runtime.is_main:
+        return {}
+    # Only the end of the last round holds padding: all ranges before are full and in order.
+    widths = [math.prod(shape) for shape in shapes.values()]
+    columns = torch.split(torch.cat(kept)[:count], widths, dim=1)
+    return {
+        key: column.reshape(count, *shape).contiguous()
+        for (key, shape), column in zip(shapes.items(), columns, strict=True)
+    }
+
+
+def _pad(rows: Tensor, count: int) -> Tensor:
+    """`count` rows; the last one is repeated where there are fewer."""
+    missing = count - rows.shape[0]
+    return torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows
+
+
+def _forward(img: Tensor, outputs: Sequence[Output], batch: int) -> dict[Output, Tensor]:
+    """Features [batch, D] by output; a short batch is padded, as a compiled network prefers."""
     _check_images(img)
-    missing = batch - img.shape[0]
-    img = over_white(img)
-    if missing:
-        img = torch.cat([img, img[-1:].expand(missing, *img.shape[1:])])
+    img = _pad(over_white(img), batch)
     with full_precision(img):
-        found = extractor(img)
-    for layer in layers:
-        if layer not in found:
-            raise MetricError(
-                f"The feature extractor '{extractor.name}' gave no layer '{layer}', only "
-                f"{', '.join(sorted(found))}. Correct its `layers`, or choose another "
-                f"evaluate.extractor."
+        extractors = dict.fromkeys(one.extractor for one in outputs)
+        found = {extractor: extractor(img) for extractor in extractors}
+    for extractor, name in outputs:
+        if name not in found[extractor]:
+            raise PluginContractError(
+                f"The feature extractor '{extractor.name}' declares the output '{name}', but its "
+                f"`forward` returned only {', '.join(sorted(found[extractor]))}. Correct its "
+                f"`outputs` or its `forward`."
             )
-    return [found[layer].float() for layer in layers]
+    return {one: found[one.extractor][one.name] for one in outputs}
 
 
 def _check_images(img: Tensor) -> None:
@@ -113,31 +150,21 @@ def over_white(img: Tensor) -> Tensor:
     return (colour * alpha + 255 * (1 - alpha)).round().to(torch.uint8)
 
 
-def generated(
-    generate: Callable[[Sequence[int]], Tensor], seed: int, shape: tuple[int, int, int]
-) -> ImageBatches:
-    """The generated images: image i comes from `seed + i`.
+def as_bytes(img: Tensor, seeds: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
+    """Generated images as uint8, checked against the real ones.
 
     Args:
-        generate: seeds -> images [n, C, H, W] in [-1, 1], or uint8.
-        seed: seed of image 0.
+        img: [n, C, H, W] in [-1, 1], or uint8.
+        seeds: of the images, for messages.
         shape: (C, H, W) of the real images that they are compared with.
+
+    Raises:
+        MetricError: they have another shape, or pixels that are NaN or infinite.
     """
-
-    def batches(plan: Sequence[range]) -> Iterator[Tensor]:
-        for indices in plan:
-            seeds = [seed + i for i in indices]
-            yield _checked(generate(seeds), seeds, shape)
-
-    return batches
-
-
-def _checked(img: Tensor, seeds: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
-    """Generated images as bytes, in the shape of the real ones."""
     expected = [len(seeds), *shape]
     if list(img.shape) != expected:
         raise MetricError(
-            f"The generator gave images {list(img.shape)} where {expected} was expected: the "
+            f"The generator returned images {list(img.shape)} where {expected} was expected: the "
             f"reference has {shape[0]} channels of {shape[1]}x{shape[2]} pixels. Prepare "
             f"evaluate.reference with the size and channels of the model."
         )
@@ -145,7 +172,7 @@ def _checked(img: Tensor, seeds: Sequence[int], shape: tuple[int, int, int]) -> 
         return img
     if not img.isfinite().all():
         raise MetricError(
-            f"The generator gave NaN or infinite pixels for seeds {seeds[0]} to {seeds[-1]}. "
+            f"The generator returned NaN or infinite pixels for seeds {seeds[0]} to {seeds[-1]}. "
             f"Measure an earlier checkpoint."
         )
     return to_uint8(img)

@@ -1,4 +1,4 @@
-"""The real images that generated ones are compared with: batches of them, and their features."""
+"""The real images that generated ones are compared with, and their features."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from ganforge.data.loader import RealImages
 from ganforge.data.shards.index import load_index
 from ganforge.errors import DataError, GanforgeError, MetricError
 from ganforge.metrics.cache import FeatureCache
-from ganforge.metrics.features import Extractor, extract_features
+from ganforge.metrics.features import Output, extract_features
 from ganforge.training.runtime import Runtime
 
 PREPROCESSING = "uint8, transparency over white"
 
 
 class _Batches(Dataset[Tensor | GanforgeError]):
-    """Map-style: number of a range -> its images. Errors travel as values, text whole."""
+    """Map-style: number of a range -> its images. Errors are values: torch would wrap them."""
 
     def __init__(self, images: RealImages, plan: Sequence[range]) -> None:
         self.images = images
@@ -39,10 +39,10 @@ def _same(value: Any) -> Any:
 
 
 class RealSet:
-    """The first images of a reference data set, read by background workers."""
+    """The first images of a reference data set, read in background processes."""
 
     def __init__(
-        self, data: DataConfig, reference: str, num_real: int | None, field: str | None
+        self, data: DataConfig, reference: str, num_real: int | None, field: str | None = None
     ) -> None:
         """Open the reference.
 
@@ -50,11 +50,11 @@ class RealSet:
             data: how it is read.
             reference: folder or URL with index.json.
             num_real: how many images; all when None.
-            field: image field; when None `image`, or `target` where there is none.
+            field: which images; when None `image`, or `target` where there is none.
 
         Raises:
-            DataError: it is missing or damaged, or has too few images.
-            MetricError: the field is not one of still images.
+            DataError: it is missing or damaged, has no such field, or too few images.
+            MetricError: the field does not hold still images.
         """
         index = load_index(reference)
         self.field = field or ("image" if "image" in index.fields else "target")
@@ -78,7 +78,7 @@ class RealSet:
 
     @property
     def split(self) -> str:
-        """Which part of the data set it is: stream and field."""
+        """Stream and field of the images: "main.image"."""
         return f"{self.schema.stream}.{self.field}"
 
     def batches(self, plan: Sequence[range]) -> Iterator[Tensor]:
@@ -107,42 +107,49 @@ class RealSet:
 
 def real_features(
     real: RealSet,
-    extractor: Extractor,
-    layers: Sequence[str],
+    outputs: Sequence[Output],
     cache: FeatureCache,
     runtime: Runtime,
     batch_size: int,
-) -> dict[str, Tensor]:
-    """Features of the real images by layer, from the cache or extracted and put there.
+) -> dict[Output, Tensor]:
+    """Features of the real images, from the cache or extracted and put there.
+
+    Args:
+        real: the images.
+        outputs: extractor outputs that are wanted.
+        cache: where features are kept, by content.
+        runtime: device and ranks.
+        batch_size: images per forward on each rank.
 
     Returns:
-        float32 [len(real), D] by layer on rank 0; an empty mapping on the others.
+        float32 [len(real), D] by output on rank 0; an empty mapping on the others.
     """
-    keys = {layer: _key(real, extractor, layer) for layer in layers}
-    found: dict[str, Tensor] = {}
+    found: dict[Output, Tensor] = {}
 
-    def look_up() -> list[str]:
-        for layer in layers:
-            features = cache.load(keys[layer])
+    def look_up() -> list[int]:
+        for output in outputs:
+            features = cache.load(_key(real, output))
             if features is not None:
-                found[layer] = features
-        return [layer for layer in layers if layer not in found]
+                found[output] = features
+        return [place for place, output in enumerate(outputs) if output not in found]
 
-    missing = runtime.on_main(look_up)
+    # Places, not outputs: those would carry the network to the other ranks.
+    missing = [outputs[place] for place in runtime.on_main(look_up)]
     if not missing:
         return found
-    extracted = extract_features(real.batches, len(real), extractor, missing, runtime, batch_size)
+    extracted = extract_features(real.batches, len(real), missing, runtime, batch_size)
 
     def keep() -> None:
-        for layer in missing:
-            cache.save(keys[layer], extracted[layer])
+        for output in missing:
+            cache.save(_key(real, output), extracted[output])
 
     runtime.on_main(keep)
     return found | extracted
 
 
-def _key(real: RealSet, extractor: Extractor, layer: str) -> dict[str, Any]:
+def _key(real: RealSet, output: Output) -> dict[str, Any]:
     """All that determines the features; no name or path of the data."""
+    extractor = output.extractor
     return {
         "data": real.digest,
         "field": real.field,
@@ -152,5 +159,5 @@ def _key(real: RealSet, extractor: Extractor, layer: str) -> dict[str, Any]:
         "sha256": extractor.sha256,
         "resize": extractor.resize,
         "precision": extractor.precision,
-        "layer": layer,
+        "output": output.name,
     }

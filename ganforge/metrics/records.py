@@ -15,9 +15,10 @@ _PROTOCOL = (
     "n_real",
     "reference",
     "split",
+    "direction",
+    "needs",
     "extractor",
     "extractor_sha256",
-    "layer",
     "resize",
     "precision",
     "ema",
@@ -29,8 +30,8 @@ _PROTOCOL = (
 class MetricRecord(StrictModel):
     """One measured number and its provenance; `model_dump(mode="json")` is its JSON form.
 
-    Two records may be compared when they were measured alike: all fields but `value`, `seed`,
-    `nimg`, `compiled`, `caveats` and `ganforge_version` agree.
+    Two records may be compared when they were measured alike: all fields agree except `value`,
+    `seed`, `nimg`, `compiled`, `caveats` and `ganforge_version`.
     """
 
     # A broken generator may measure as NaN, and that is worth a record.
@@ -45,12 +46,13 @@ class MetricRecord(StrictModel):
     n_real: int = Field(description="Real images; 0 when the metric needs none.")
     reference: str = Field(description="Digest of the real images' index; empty when none.")
     split: str = Field("", description="Stream and field of the real images: main.image.")
-    extractor: str = Field(description="Registered name of the feature extractor.")
-    extractor_sha256: str = Field(description="Hash of its weights.")
-    layer: str = Field(description="Its layer that was used.")
-    resize: str = Field(description="How images reach the extractor's size.")
-    precision: str = Field(description="Arithmetic of the extractor.")
-    compiled: bool = Field(False, description="Whether it was compiled: same to rounding.")
+    direction: str = Field("", description="Of a translator: source_to_target.")
+    needs: str = Field(description="Output of the extractor that was used, or pairs.")
+    extractor: str = Field("", description="Registered name; empty for pair metrics.")
+    extractor_sha256: str = Field("", description="Hash of its weights.")
+    resize: str = Field("none", description="How images reach the extractor's size.")
+    precision: str = Field("fp32", description="Arithmetic of the extractor.")
+    compiled: bool = Field(False, description="Whether the extractor was compiled.")
     ema: bool = Field(description="Averaged weights (true) or the weights as trained.")
     truncation: float | None = None
     num_standing: int = Field(
@@ -61,15 +63,20 @@ class MetricRecord(StrictModel):
     caveats: tuple[str, ...] = ()
     ganforge_version: str
 
+    @property
+    def label(self) -> str:
+        """Name and, of a translator, direction: "fid", "psnr/source_to_target"."""
+        return f"{self.name}/{self.direction}" if self.direction else self.name
+
     def comparable_with(self, other: "MetricRecord") -> list[str]:
-        """Names of the fields that forbid comparing the two; empty when they are alike."""
+        """Names of the fields that forbid a comparison; empty when the two were measured alike."""
         return [name for name in _PROTOCOL if getattr(self, name) != getattr(other, name)]
 
     def is_better_than(self, other: "MetricRecord") -> bool:
-        """Whether this number is the better of two that were measured alike.
+        """Whether this number is better than another that was measured alike.
 
         Raises:
-            MetricError: they were not; names the fields that differ.
+            MetricError: they were not measured alike; names the fields that differ.
         """
         differing = self.comparable_with(other)
         if differing:

@@ -1,10 +1,12 @@
-"""What a model that is measured is asked for: from seeds to requests like the reference."""
+"""The model that is measured, and the requests that it is measured with."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from ganforge.config.models import DataConfig
+from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.data.loader import RealImages
 from ganforge.data.shards.index import load_index
 from ganforge.encoders.lookup import check_embeddings
@@ -12,63 +14,110 @@ from ganforge.imaging.images import from_uint8
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.spec import ImageSpec
 
-_IN_TURN = ("attributes", "text")
+_FROM_DATA = ("attributes", "text")
+"""Conditions that only data can fill; labels are drawn."""
 
 
-def request_maker(
-    spec: ImageSpec,
-    conditions: Collection[str],
-    translates: Sequence[str],
-    reference: str,
-    data: DataConfig,
-    *,
-    device: torch.device,
-    truncation: float | None = None,
-) -> Callable[[Sequence[int]], GenerateRequest]:
-    """The function seeds -> request that metrics draw by.
+@dataclass(frozen=True)
+class MeasuredModel:
+    """A generator, and what the records say of it.
 
-    Classes are drawn as often as the reference has them. Attributes and captions are the
-    reference's, in turn. A translator is asked for its first direction, on the reference's source
-    images in turn.
-
-    Args:
-        spec: what the model makes.
-        conditions: what it is told, of `label`, `attributes` and `text`.
-        translates: its directions; empty for one that starts from noise.
-        reference: folder or URL of the shards of the real images.
-        data: how the reference is read.
-        device: where the model is.
-        truncation: see `GenerateRequest`.
-
-    Raises:
-        DataError: the reference cannot be read, or lacks what the model is told.
+    Attributes:
+        generate: request -> images [N, C, H, W] in [-1, 1]; the same images on every rank.
+        spec: what it generates.
+        conditions: its conditions, of `label`, `attributes` and `text`.
+        translates: its directions; empty for a generator from noise.
+        seen_features: extractors that it was trained against.
+        nimg: training progress of the weights, in images.
+        num_standing: images behind its standing batch statistics; 0 for running ones.
+        ema: whether the weights are averaged ones.
     """
-    told = [name for name in _IN_TURN if name in conditions]
-    counts = _class_counts(spec, reference) if "label" in conditions else ()
-    sources: RealImages | None = None
-    if translates or told:
-        field = translates[0].split("_to_")[0] if translates else "image"
-        sources = RealImages(data, reference, field=field)
-        check_embeddings(sources.index.image_spec, spec, reference)
 
-    def ask(seeds: Sequence[int]) -> GenerateRequest:
-        request = GenerateRequest(seeds, device, truncation=truncation)
-        if "label" in conditions:
-            request.label = request.random_label(spec.num_classes, counts)
-        if sources is not None:
-            numbers = [seed % len(sources) for seed in seeds]
-            for name in told:
-                setattr(request, name, sources.vectors(numbers, name).to(device))
-            if translates:
-                request.source = from_uint8(sources.batch(numbers)).to(device)
-                request.options = {"direction": translates[0]}
+    generate: Callable[[GenerateRequest], Tensor]
+    spec: ImageSpec
+    conditions: Sequence[str] = ()
+    translates: Sequence[str] = ()
+    seen_features: Sequence[str] = ()
+    nimg: int = 0
+    num_standing: int = 0
+    ema: bool = True
+
+
+def direction_fields(direction: str) -> tuple[str, str]:
+    """Source and target field of a direction: "source_to_target" -> ("source", "target")."""
+    source, _, target = direction.partition("_to_")
+    return source, target
+
+
+class Requests:
+    """Maps indices of generated images to requests.
+
+    Image i has the seed `evaluate.seed + i`. Classes are drawn from the seed with the frequencies
+    of the reference. What only data can give, source images, attributes and captions, is that of
+    sample i of the reference, which starts again at its end.
+    """
+
+    def __init__(
+        self,
+        model: MeasuredModel,
+        direction: str,
+        config: EvaluateConfig,
+        reference: str,
+        data: DataConfig,
+        device: torch.device,
+    ) -> None:
+        """Open the reference where the requests need its samples.
+
+        Args:
+            model: what is measured.
+            direction: one that the model translates in; empty for a generator from noise.
+            config: seed and truncation.
+            reference: folder or URL of the shards of the real images.
+            data: how the reference is read.
+            device: where the model is.
+
+        Raises:
+            DataError: the reference cannot be read, or lacks a condition of the model.
+        """
+        self._spec, self._direction, self._device = model.spec, direction, device
+        self._seed, self._truncation = config.seed, config.truncation
+        self._has_label = "label" in model.conditions
+        self._counts = _class_counts(model.spec, reference) if self._has_label else ()
+        self._source = direction_fields(direction)[0]
+        self._vectors = [name for name in _FROM_DATA if name in model.conditions]
+        self._samples: RealImages | None = None
+        if self._source or self._vectors:
+            self._samples = RealImages(data, reference, field=self._source or "image")
+            check_embeddings(self._samples.index.image_spec, model.spec, reference)
+
+    def __call__(self, indices: Sequence[int]) -> GenerateRequest:
+        """The request for some of the generated images."""
+        return self.request(indices, self.samples(indices))
+
+    def samples(self, indices: Sequence[int], *more: str) -> dict[str, Tensor]:
+        """What the samples of the reference hold: the fields that a request needs, and `more`."""
+        if self._samples is None:
+            return {}
+        numbers = [index % len(self._samples) for index in indices]
+        sources = [self._source] if self._source else []
+        return self._samples.samples(numbers, [*sources, *self._vectors, *more])
+
+    def request(self, indices: Sequence[int], samples: Mapping[str, Tensor]) -> GenerateRequest:
+        """The request for some of the generated images, from their `samples`."""
+        seeds = [self._seed + index for index in indices]
+        request = GenerateRequest(seeds, self._device, truncation=self._truncation)
+        if self._has_label:
+            request.label = request.random_label(self._spec.num_classes, self._counts)
+        for name in self._vectors:
+            setattr(request, name, samples[name].to(self._device))
+        if self._source:
+            request.source = from_uint8(samples[self._source]).to(self._device)
+            request.options = {"direction": self._direction}
         return request
-
-    return ask
 
 
 def _class_counts(spec: ImageSpec, reference: str) -> tuple[int, ...]:
-    """How often the reference has each class of the model; empty where it does not tell."""
+    """How often each class of the model occurs in the reference; empty where that is unknown."""
     index = load_index(reference)
-    is_told = index.image_spec.class_names == spec.class_names and any(index.class_counts)
-    return index.class_counts if is_told else ()
+    is_known = index.image_spec.class_names == spec.class_names and any(index.class_counts)
+    return index.class_counts if is_known else ()

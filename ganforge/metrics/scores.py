@@ -1,11 +1,10 @@
-"""The metrics, each a thin layer over torch-fidelity's own function of features.
+"""FID, IS, KID, precision and recall, each a thin layer over torch-fidelity's own function.
 
 Their numbers therefore equal `torch_fidelity.calculate_metrics` on the same images. torch-fidelity
 is imported when a number is computed: it is slow to load, and the registry loads this module.
 Shapes: N generated, M real images, D features.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import Field
@@ -13,14 +12,12 @@ from torch import Tensor
 
 from ganforge.config.models import StrictModel
 from ganforge.errors import MetricError
-from ganforge.interfaces.metric import Metric
+from ganforge.interfaces.metric import FeatureMetric
 
-Features = Mapping[str, Tensor]
-Layers = Mapping[str, str]
 _FIDELITY_SEED = 2020  # torch-fidelity's default, so that published numbers can be repeated
 
 
-class FrechetDistance(Metric[StrictModel]):
+class FrechetDistance(FeatureMetric[StrictModel]):
     """Frechet (Inception) distance: two Gaussians fitted to features of real and generated images.
 
     Source: Heusel et al. 2017, arXiv:1706.08500, Eq. 6.
@@ -32,11 +29,11 @@ class FrechetDistance(Metric[StrictModel]):
         """Refuse fewer than two images: they have no covariance."""
         _at_least(2, num_gen, num_real, self.name, "a covariance needs two")
 
-    def caveats(self, gen: Features, real: Features, layers: Layers) -> list[str]:
+    def caveats(self, gen: Tensor, real: Tensor) -> list[str]:
         """Say when a covariance cannot have full rank."""
         notes = []
         for what, features in (("generated", gen), ("real", real)):
-            count, dim = features[layers[self.name]].shape
+            count, dim = features.shape
             if count <= dim:
                 notes.append(
                     f"{count} {what} images for {dim} features: the covariance is rank-deficient "
@@ -44,12 +41,11 @@ class FrechetDistance(Metric[StrictModel]):
                 )
         return notes
 
-    def compute(self, gen: Features, real: Features, layers: Layers) -> dict[str, float]:
+    def compute(self, gen: Tensor, real: Tensor) -> dict[str, float]:
         """The distance as `fid`, of features [N, D] and [M, D]."""
         from torch_fidelity import metric_fid
 
-        layer = layers[self.name]
-        statistics = [metric_fid.fid_features_to_statistics(f[layer]) for f in (gen, real)]
+        statistics = [metric_fid.fid_features_to_statistics(f) for f in (gen, real)]
         found = metric_fid.fid_statistics_to_metric(*statistics, verbose=False)
         return {"fid": found[metric_fid.KEY_METRIC_FID]}
 
@@ -60,14 +56,15 @@ class InceptionScoreConfig(StrictModel):
     splits: int = Field(10, gt=0, description="The score is the mean over this many parts.")
 
 
-class InceptionScore(Metric[InceptionScoreConfig]):
-    """Inception score: confident classes per image, many classes overall. Needs no real image.
+class InceptionScore(FeatureMetric[InceptionScoreConfig]):
+    """Inception score: confident classes per image, many classes overall; needs no real images.
 
     Source: Salimans et al. 2016, arXiv:1606.03498, Sec. 4.
     """
 
     name = "is"
     Config = InceptionScoreConfig
+    needs = "logits"
     needs_real: ClassVar[bool] = False
     lower_is_better: ClassVar[bool] = False
 
@@ -80,12 +77,12 @@ class InceptionScore(Metric[InceptionScoreConfig]):
                 f"splits: {{name: is, splits: 1}}."
             )
 
-    def compute(self, gen: Features, real: Features, layers: Layers) -> dict[str, float]:
+    def compute(self, gen: Tensor, real: Tensor) -> dict[str, float]:
         """Mean over the parts as `is`, their standard deviation as `is_std`; gen are logits."""
         from torch_fidelity import metric_isc
 
         found = metric_isc.isc_features_to_metric(
-            gen[layers[self.name]], self.config.splits, shuffle=True, rng_seed=_FIDELITY_SEED
+            gen, self.config.splits, shuffle=True, rng_seed=_FIDELITY_SEED
         )
         return {
             "is": found[metric_isc.KEY_METRIC_ISC_MEAN],
@@ -96,12 +93,12 @@ class InceptionScore(Metric[InceptionScoreConfig]):
 class KernelDistanceConfig(StrictModel):
     """Options of the kernel distance."""
 
-    subsets: int = Field(100, gt=0, description="Random subsets that are averaged.")
+    subsets: int = Field(100, gt=0, description="Random subsets to average over.")
     subset_size: int = Field(1000, gt=1, description="Images in each subset.")
 
 
-class KernelDistance(Metric[KernelDistanceConfig]):
-    """Kernel (Inception) distance: unbiased squared MMD with a cubic kernel; fit for few images.
+class KernelDistance(FeatureMetric[KernelDistanceConfig]):
+    """Kernel (Inception) distance: unbiased squared MMD with a cubic kernel; suits few images.
 
     Source: Binkowski et al. 2018, arXiv:1801.01401, Sec. 4.
     """
@@ -119,14 +116,13 @@ class KernelDistance(Metric[KernelDistanceConfig]):
             f"kid:subset_size={fewest}) takes what there is",
         )  # fmt: skip
 
-    def compute(self, gen: Features, real: Features, layers: Layers) -> dict[str, float]:
+    def compute(self, gen: Tensor, real: Tensor) -> dict[str, float]:
         """Mean over the subsets as `kid`, their standard deviation as `kid_std`."""
         from torch_fidelity import metric_kid
 
-        layer = layers[self.name]
         found = metric_kid.kid_features_to_metric(
-            gen[layer],
-            real[layer],
+            gen,
+            real,
             kid_subsets=self.config.subsets,
             kid_subset_size=self.config.subset_size,
             rng_seed=_FIDELITY_SEED,
@@ -141,13 +137,13 @@ class KernelDistance(Metric[KernelDistanceConfig]):
 class PrecisionRecallConfig(StrictModel):
     """Options of precision and recall."""
 
-    neighbors: int = Field(3, gt=0, description="A ball reaches to this nearest neighbour.")
+    neighbors: int = Field(3, gt=0, description="Radius: the distance to this neighbour.")
 
 
-class PrecisionRecall(Metric[PrecisionRecallConfig]):
-    """Parts of the generated images near real ones (precision) and the reverse (recall).
+class PrecisionRecall(FeatureMetric[PrecisionRecallConfig]):
+    """Share of generated images near real ones (precision) and the reverse (recall).
 
-    torch-fidelity measures it in VGG-16 features by default; here it uses the chosen extractor.
+    torch-fidelity uses VGG-16 features by default; here it uses the chosen extractor.
 
     Source: Kynkaanniemi et al. 2019, arXiv:1904.06991, Sec. 2.
     """
@@ -163,14 +159,13 @@ class PrecisionRecall(Metric[PrecisionRecallConfig]):
             least, num_gen, num_real, self.name, f"each needs {self.config.neighbors} neighbours"
         )
 
-    def compute(self, gen: Features, real: Features, layers: Layers) -> dict[str, float]:
-        """Parts from 0 to 1 as `precision`, `recall` and their harmonic mean `f_score`."""
+    def compute(self, gen: Tensor, real: Tensor) -> dict[str, float]:
+        """Shares from 0 to 1 as `precision` and `recall`, and their harmonic mean `f_score`."""
         from torch_fidelity import metric_prc
 
-        layer = layers[self.name]
         found = metric_prc.prc_features_to_metric(
-            gen[layer],
-            real[layer],
+            gen,
+            real,
             prc_neighborhood=self.config.neighbors,
             save_cpu_ram=True,  # never the whole N x M distance matrix
             verbose=False,

@@ -1,4 +1,4 @@
-"""Where the Inception weights come from: a path, a cache folder, or a download with hash check."""
+"""Finds the Inception weights: a given file, the cache, or a download whose hash is checked."""
 
 import hashlib
 import urllib.error
@@ -12,32 +12,32 @@ from ganforge.io.atomic import atomic_file
 from ganforge.io.cache import default_cache_dir
 
 PUBLISHED_SHA256_PREFIX = "6726825d"
-"""The published file's name ends with the first digits of its hash."""
+"""First digits of the hash of the published file, which its name ends with."""
 _TIMEOUT_SEC = 20
 _CHOICES = (
     "set `weights` of the extractor to a copy of it, e.g. "
-    "evaluate.extractor: {name: inception-v3-compat, weights: PATH}, or choose another extractor "
+    "evaluate.extractor: {name: inception_v3, weights: PATH}, or choose another extractor "
     "(`ganforge plugins list`)"
 )
 
 
 def weights_url() -> str:
-    """Where torch-fidelity publishes the weights."""
+    """The address at which torch-fidelity publishes the weights."""
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
     return str(URL_INCEPTION_V3)
 
 
 def find_weights(path: str | None, cache_dir: str | None, sha256: str | None) -> tuple[bytes, str]:
-    """The content of the weights file, and where it was found.
+    """The content and the location of the weights file.
 
     Args:
-        path: a file the user names, or None.
-        cache_dir: folder that is searched, and filled by a download. Default: the user's cache.
-        sha256: what its hash must begin with; None accepts any.
+        path: a file chosen by the user, or None.
+        cache_dir: folder to search, and to download to. Default: the user's cache.
+        sha256: first digits of the expected hash; None accepts any.
 
     Raises:
-        MetricError: there is none, or its hash is another.
+        MetricError: there is no such file, or its hash is different.
     """
     if path is not None:
         return _read(Path(path), sha256), path
@@ -55,7 +55,7 @@ def _read(path: Path, sha256: str | None) -> bytes:
         content = path.read_bytes()
     except OSError as err:
         raise MetricError(
-            f"The weights of 'inception-v3-compat' cannot be read from {path}: {err}. "
+            f"The weights of 'inception_v3' cannot be read from {path}: {err}. "
             f"Correct `weights`, or leave it out to use the cache or a download."
         ) from err
     _check_hash(content, sha256, str(path))
@@ -78,7 +78,7 @@ def _download(url: str, target: Path, sha256: str | None) -> bytes:
             content: bytes = response.read()
     except (urllib.error.URLError, OSError) as err:
         raise MetricError(
-            f"The weights of 'inception-v3-compat' are neither in {target.parent} nor can they "
+            f"The weights of 'inception_v3' are neither in {target.parent} nor can they "
             f"be downloaded ({err}). Put {url} into that folder, or {_CHOICES}."
         ) from err
     _check_hash(content, sha256, url)

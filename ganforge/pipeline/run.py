@@ -86,13 +86,16 @@ def _sole_run(context: RunContext) -> Iterator[None]:
 
 def _run_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> None:
     runtime = runtime_of(context)
-    for stage in stages:
+    for number, stage in enumerate(stages, start=1):
         # Rank 0 decides: a slow rank would find what a stage has meanwhile written.
         if runtime.on_main(functools.partial(stage.is_done, context)):
             log.info("Stage %s: already done.", stage.name)
         else:
             log.info("Stage %s: %s.", stage.name, stage.plan(context))
             stage.run(context)
+            # Shards that were not there before can now show what would fail later.
+            for later in stages[number:]:
+                later.check(context)
 
 
 def describe_plan(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> str:

@@ -1,4 +1,4 @@
-"""Trains the `fashion-mnist` feature extractor: `python -m ganforge_fashion_mnist.train_extractor`.
+"""Trains the `fashion_mnist` feature extractor: `python -m ganforge_fashion_mnist.train_extractor`.
 
 Data: the 10,000 images that ship with this plugin; the last 1,000 are held out for the accuracy
 that it reports. Seed 0, 30 epochs of AdamW on a one-cycle schedule, images mirrored and shifted

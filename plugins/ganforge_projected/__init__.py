@@ -38,7 +38,7 @@ class ProjectedGan(NoiseToImage[ProjectedConfig]):
     example_options = {
         "z_dim": 8,
         "channels": 8,
-        "features": "fashion-mnist",
+        "features": "fashion_mnist",
         "projection_channels": 4,
         "discriminator_channels": 4,
     }

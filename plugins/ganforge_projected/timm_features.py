@@ -4,10 +4,9 @@ timm is imported when it is used: it is an optional package (`pip install 'ganfo
 """
 
 import hashlib
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +24,9 @@ class TimmConfig(ComponentOptions):
         "tf_efficientnet_lite0", description="Name in timm; it must offer `features_only`."
     )
     weights: str | None = Field(
-        None, description="Its weights, a file. Default: timm's own, from its cache or the network."
+        None, description="Weights file. Default: timm's own, from its cache or a download."
     )
-    side: int = Field(
-        224, gt=0, description="Images are resized to this square, in pixels, before the network."
-    )
+    side: int = Field(224, gt=0, description="Images are resized to this square, in pixels.")
 
 
 def _create(config: TimmConfig, **options: Any) -> nn.Module:
@@ -65,15 +62,10 @@ def _create(config: TimmConfig, **options: Any) -> nn.Module:
 
 
 class TimmFeatures(FeatureExtractor[TimmConfig]):
-    """The last four feature maps of a timm network, and its pooled last one for metrics."""
+    """The last four feature maps of a timm network, and for metrics the last one, pooled."""
 
     name = "timm"
     Config = TimmConfig
-    layers: ClassVar[Mapping[str, str]] = {
-        "fid": "features",
-        "kid": "features",
-        "precision_recall": "features",
-    }
     resize = "bilinear, antialiased, to `side`"
     mean: Tensor
     std: Tensor
@@ -103,7 +95,7 @@ class TimmFeatures(FeatureExtractor[TimmConfig]):
 
     @classmethod
     def map_shapes(cls, config: TimmConfig, height: int, width: int) -> list[tuple[int, int, int]]:
-        """Shapes of the last four maps at `side`; any image size will do.
+        """Shapes of the last four maps at `side`; images may have any size.
 
         Raises:
             ConfigError: timm is missing or knows no such model.
@@ -123,5 +115,5 @@ class TimmFeatures(FeatureExtractor[TimmConfig]):
         return found[-_NUM_MAPS:]
 
     def forward(self, img: Tensor) -> dict[str, Tensor]:
-        """`features` [N, D] of uint8 images [N, C, H, W]: the mean of the last map."""
-        return {"features": self.maps(img.float() / 127.5 - 1)[-1].mean((2, 3)).float()}
+        """`pooled` [N, D] of uint8 images [N, C, H, W]: the mean of the last map."""
+        return {"pooled": self.maps(img.float() / 127.5 - 1)[-1].mean((2, 3)).float()}

@@ -19,7 +19,7 @@ import click
 import torch
 from torch import Tensor
 
-from ganforge.metrics.extractors import InceptionV3Compat, InceptionV3Config
+from ganforge.metrics.extractors import InceptionV3, InceptionV3Config
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from metrics.inception import random_inception_weights  # noqa: E402
@@ -43,8 +43,8 @@ def build(weights: str, variants: tuple[str, ...]) -> dict[str, Extract]:
     made: dict[str, Extract] = {"torch-fidelity": lambda img: theirs(img)[0]}
     for name in variants:
         config = InceptionV3Config(weights=weights, sha256=None, **VARIANTS[name])
-        extractor = InceptionV3Compat(config).eval()
-        made[name] = lambda img, extractor=extractor: extractor(img)["2048"]
+        extractor = InceptionV3(config).eval()
+        made[name] = lambda img, extractor=extractor: extractor(img)["pooled"]
     return made
 
 

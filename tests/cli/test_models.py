@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from ganforge_stylegan import Stylegan2
 from PIL import Image
 from torch.testing import assert_close
@@ -13,6 +14,7 @@ from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
 from ganforge.errors import ConfigError
 from ganforge.hub import push
+from ganforge.metrics.requests import Requests
 
 
 def pixels(path):
@@ -266,23 +268,30 @@ def test_evaluate_refuses_bad_numbers(ganforge, dcgan, bad):
     assert f"Invalid value for '{bad[0]}'" in found.stderr
 
 
+def requests(model, config, reference, data, direction=""):
+    return Requests(model, direction, config, reference, data, torch.device("cpu"))
+
+
 def test_evaluate_hands_over_what_was_asked(ganforge, dcgan, shards, monkeypatch):
     asked = {}
 
     class Record:
         def model_dump(self, mode):
-            return {"name": "fid", "value": 1.5, "n_gen": 8, "n_real": 12, "extractor": "e"}
+            record = {"name": "fid", "value": 1.5, "n_gen": 8, "n_real": 12}
+            return record | {"extractor": "e", "direction": "a_to_b"}
 
-    def evaluate(make, config, reference, runtime, *, nimg, data, **more):
-        asked.update(img=make([0, 1]), config=config, reference=reference, nimg=nimg)
+    def evaluate(model, config, reference, runtime, *, data):
+        request = requests(model, config, reference, data)([0, 1])
+        asked.update(img=model.generate(request), config=config, reference=reference)
+        asked.update(nimg=model.nimg)
         return [Record()]
 
     monkeypatch.setattr(_generate, "evaluate", evaluate)
-    metrics = ("-m", "fid", "-m", "kid:subset_size=100,degree=3")
+    metrics = ("-m", "fid", "-m", "kid:subset_size=100,degree=3,extractor=e")
     arguments = ("evaluate", dcgan, "--reference", shards, *metrics)
     arguments = (*arguments, "--num-images", 8, "--extractor-option", "weights=w.pth")
 
-    assert ganforge(*arguments).stdout == "fid 1.5  (8 generated, 12 real, e)\n"
+    assert ganforge(*arguments).stdout == "fid 1.5  (8 generated, 12 real, e, a_to_b)\n"
     assert json.loads(ganforge(*arguments, "--json").stdout)[0]["value"] == 1.5
     assert asked["img"].shape == (2, 3, 16, 16)
     assert [(metric.name, metric.options) for metric in asked["config"].metrics] == [
@@ -291,6 +300,10 @@ def test_evaluate_hands_over_what_was_asked(ganforge, dcgan, shards, monkeypatch
     ]
     assert (asked["config"].num_images, asked["reference"], asked["nimg"]) == (8, "shards", 8000)
     assert asked["config"].extractor.options == {"weights": "w.pth"}
+    assert [metric.extractor and metric.extractor.name for metric in asked["config"].metrics] == [
+        None,
+        "e",
+    ]
 
 
 def embedded(ganforge, size):
@@ -307,8 +320,9 @@ def embedded(ganforge, size):
 def test_evaluate_of_text_draws_the_references_captions(ganforge, painter, monkeypatch):
     reference, made = embedded(ganforge, 6), {}
 
-    def evaluate(make, config, reference, runtime, *, nimg, data, **more):
-        made.update(one=make([0]), again=make([0, 1])[:1])
+    def evaluate(model, config, reference, runtime, *, data):
+        ask = requests(model, config, reference, data)
+        made.update(one=model.generate(ask([0])), again=model.generate(ask([0, 1]))[:1])
         return []
 
     monkeypatch.setattr(_generate, "evaluate", evaluate)
@@ -334,18 +348,22 @@ def test_evaluate_of_a_translator_translates_the_reference(ganforge, cyclegan, p
     )  # fmt: skip
     made = {}
 
-    def evaluate(make, config, reference, runtime, *, nimg, data, **more):
-        made.update(img=make(range(8)))
+    def evaluate(model, config, reference, runtime, *, data):
+        for direction in model.translates:
+            ask = requests(model, config, reference, data, direction)
+            made[direction] = model.generate(ask(range(8)))
         return []
 
     monkeypatch.setattr(_generate, "evaluate", evaluate)
 
     ganforge("evaluate", cyclegan, "--reference", "domains")
 
-    # Six source images, dealt to the seeds in turn.
-    assert made["img"].shape == (8, 3, 16, 16)
-    assert np.allclose(made["img"][0], made["img"][6], atol=1e-5)
-    assert not np.allclose(made["img"][0], made["img"][1], atol=1e-2)
+    # Six source images, dealt to the indices in turn.
+    forth, back = made["source_to_target"], made["target_to_source"]
+    assert forth.shape == (8, 3, 16, 16)
+    assert np.allclose(forth[0], forth[6], atol=1e-5)
+    assert not np.allclose(forth[0], forth[1], atol=1e-2)
+    assert not np.allclose(forth[0], back[0], atol=1e-2)
 
 
 def test_evaluate_metric_options_are_key_value_pairs(ganforge, dcgan, shards):

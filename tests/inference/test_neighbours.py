@@ -124,7 +124,7 @@ def test_nearest_save_writes_picture_and_numbers(shards, tmp_path):
     record = json.loads(path.with_suffix(".json").read_text())
     assert len(record["samples"]) == 8
     assert record["extractor"] == "tiny"
-    assert record["feature_distance"] == "Euclidean distance in layer 'halves'"
+    assert record["feature_distance"] == "Euclidean distance of pooled features"
     with pytest.raises(ConfigError, match="Let the name end in .png"):
         found.save(tmp_path / "nearest.jpg")
     assert sorted(p.name for p in path.parent.iterdir()) == ["nearest.json", "nearest.png"]

@@ -1,11 +1,11 @@
 import types
 
 import pytest
-from metrics.tiny import TinyExtractor, images, write_shards
+from metrics.tiny import images, plugin_of, tiny_registry, write_pairs, write_shards
 
-import ganforge.metrics
 from ganforge.interfaces.component import hookimpl
-from ganforge.registry.plugins import Plugin, Registry, empty_registry
+from ganforge.metrics import choices, evaluation
+from ganforge.registry.plugins import Plugin, Registry
 from ganforge.training.runtime import Runtime
 
 
@@ -15,22 +15,39 @@ def shards(tmp_path):
 
 
 @pytest.fixture
+def pairs(tmp_path):
+    return write_pairs(tmp_path / "pairs")
+
+
+@pytest.fixture
 def runtime():
     return Runtime("fp32")
 
 
 @pytest.fixture
 def registry(monkeypatch) -> Registry:
-    """A registry with the built-in metrics and the tiny extractor."""
-    plugin = types.ModuleType("tiny_plugin")
+    """The tiny registry; `registry.reported` keeps the records that it announces."""
+    made, listener = tiny_registry(), types.ModuleType("listener")
+    made.reported = []
 
     @hookimpl
-    def ganforge_feature_extractors():
-        return [TinyExtractor]
+    def ganforge_metric_computed(record):
+        made.reported.append(record)
 
-    plugin.ganforge_feature_extractors = ganforge_feature_extractors
-    made = empty_registry()
-    made.register(ganforge.metrics, Plugin("metrics", "ganforge.metrics", "ganforge", "0"))
-    made.register(plugin, Plugin("tiny", "tiny_plugin", "tiny", "0"))
-    monkeypatch.setattr("ganforge.metrics.evaluation.get_registry", lambda: made)
+    listener.ganforge_metric_computed = ganforge_metric_computed
+    made.register(listener, Plugin("listener", "listener", "tiny", "0"))
+    for module in (choices, evaluation):
+        monkeypatch.setattr(module, "get_registry", lambda: made)
+    choices._extractor.cache_clear()
     return made
+
+
+@pytest.fixture
+def add(registry):
+    """A function that registers more metrics and extractors."""
+
+    def register(*components):
+        name = components[0].__name__
+        registry.register(plugin_of(*components), Plugin(name, "more", "more", "0"))
+
+    return register

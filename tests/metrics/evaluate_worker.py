@@ -1,41 +1,40 @@
-"""Runs `evaluate` on every rank and writes what each got: WORKER SHARDS OUT."""
+"""Runs `evaluate` on every rank and writes what each got: WORKER SHARDS PAIRS OUT."""
 
 import json
 import sys
-import types
 from pathlib import Path
 
-from metrics.tiny import TinyExtractor, fake_generator
+from metrics.tiny import fake_generator, negative_translator, tiny_registry
 
-import ganforge.metrics
 from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.errors import MetricError
-from ganforge.interfaces.component import hookimpl
-from ganforge.metrics import evaluation
-from ganforge.registry.plugins import Plugin, empty_registry
+from ganforge.metrics import choices, evaluation
 from ganforge.training.runtime import Runtime
+
+METRICS = (
+    {"name": "fid", "extractor": "other"},
+    "fid",
+    {"name": "is", "splits": 2},
+    {"name": "kid", "subset_size": 8},
+    "precision_recall",
+)
 
 
 def fail() -> None:
     raise MetricError("only rank 0 saw this")
 
 
-def main(shards: str, out: Path) -> None:
-    plugin = types.ModuleType("tiny_plugin")
-    plugin.ganforge_feature_extractors = hookimpl(lambda: [TinyExtractor])
-    registry = empty_registry()
-    registry.register(ganforge.metrics, Plugin("metrics", "ganforge.metrics", "ganforge", "0"))
-    registry.register(plugin, Plugin("tiny", "tiny_plugin", "tiny", "0"))
-    evaluation.get_registry = lambda: registry
-    runtime = Runtime("fp32")
-    config = EvaluateConfig(
-        metrics=("fid", {"name": "is", "splits": 2}, {"name": "kid", "subset_size": 8},
-                 "precision_recall"),
-        extractor="tiny", num_images=13, batch_size=4, cache_dir=str(out / "cache"),
-    )  # fmt: skip
-    records = evaluation.evaluate(
-        fake_generator(), config, shards, runtime, nimg=1, data=DataConfig(workers=0)
-    )
+def main(shards: str, pairs: str, out: Path) -> None:
+    registry = tiny_registry()
+    choices.get_registry = evaluation.get_registry = lambda: registry
+    runtime, data = Runtime("fp32"), DataConfig(workers=0)
+    common = {
+        "extractor": "tiny", "num_images": 13, "batch_size": 4, "cache_dir": str(out / "cache")
+    }  # fmt: skip
+    config = EvaluateConfig(metrics=METRICS, **common)
+    records = evaluation.evaluate(fake_generator(), config, shards, runtime, data=data)
+    config = EvaluateConfig(metrics=("psnr", "fid"), **common)
+    records += evaluation.evaluate(negative_translator(), config, pairs, runtime, data=data)
     error = ""
     try:
         runtime.on_main(fail)
@@ -48,4 +47,4 @@ def main(shards: str, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))

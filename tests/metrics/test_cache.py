@@ -66,5 +66,5 @@ def test_cache_damaged_entry_is_a_miss_with_a_warning(cache, damage, caplog):
 def test_cache_unwritable_folder_is_logged_with_what_to_set(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     FeatureCache(tmp_path / "file").save(KEY, FEATURES)
-    assert f"cannot be kept in {tmp_path / 'file'}" in caplog.text
+    assert f"cannot be cached in {tmp_path / 'file'}" in caplog.text
     assert "Set evaluate.cache_dir" in caplog.text

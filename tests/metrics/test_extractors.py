@@ -10,7 +10,7 @@ from metrics.tiny import images, png
 from torch.testing import assert_close
 
 from ganforge.errors import MetricError
-from ganforge.metrics.extractors import InceptionV3Compat, InceptionV3Config
+from ganforge.metrics.extractors import InceptionV3, InceptionV3Config
 from ganforge.metrics.scores import (
     InceptionScore,
     InceptionScoreConfig,
@@ -29,7 +29,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def inception(weights):
-    return InceptionV3Compat(InceptionV3Config(weights=weights, sha256=None)).eval()
+    return InceptionV3(InceptionV3Config(weights=weights, sha256=None)).eval()
 
 
 @pytest.fixture
@@ -56,30 +56,31 @@ def test_inception_numbers_equal_torch_fidelity_on_the_same_pngs(weights, incept
         gen_features, real_features = inception(gen), inception(real)
     kid = KernelDistance(KernelDistanceConfig(subset_size=2, subsets=4))
     score = InceptionScore(InceptionScoreConfig(splits=1))
-    found = kid.compute(gen_features, real_features, inception.layers)
-    found |= score.compute(gen_features, {}, inception.layers)
+    found = kid.compute(gen_features["pooled"], real_features["pooled"])
+    logits = gen_features["logits"]
+    found |= score.compute(logits, logits[:0])
     assert found["kid"] == pytest.approx(expected[torch_fidelity.KEY_METRIC_KID_MEAN], rel=1e-6)
     assert found["is"] == pytest.approx(expected[torch_fidelity.KEY_METRIC_ISC_MEAN], rel=1e-6)
-    assert gen_features["2048"].std() > 0.1
+    assert gen_features["pooled"].std() > 0.1
 
 
 def test_inception_grey_is_repeated_to_rgb(inception):
     grey = images(1, 0, channels=1, side=16)
     with torch.no_grad():
-        assert_close(inception(grey)["2048"], inception(grey.repeat(1, 3, 1, 1))["2048"])
+        assert_close(inception(grey)["pooled"], inception(grey.repeat(1, 3, 1, 1))["pooled"])
 
 
 def test_inception_folded_norms_and_bf16_stay_close(weights, inception, monkeypatch):
     monkeypatch.setattr("torch.compile", lambda module: module)
     img = images(1, 0, channels=3, side=16)
-    folded = InceptionV3Compat(InceptionV3Config(weights=weights, sha256=None, compile=True))
-    coarse = InceptionV3Compat(InceptionV3Config(weights=weights, sha256=None, precision="bf16"))
+    folded = InceptionV3(InceptionV3Config(weights=weights, sha256=None, compile=True))
+    coarse = InceptionV3(InceptionV3Config(weights=weights, sha256=None, precision="bf16"))
     assert (folded.compiled, folded.precision) == (True, "fp32")
     assert (coarse.compiled, coarse.precision) == (False, "bf16")
     with torch.no_grad():
-        expected = inception(img)["2048"]
-        assert_close(folded.eval()(img)["2048"], expected, rtol=1e-4, atol=1e-4)
-        distance = (coarse.eval()(img)["2048"] - expected).norm() / expected.norm()
+        expected = inception(img)["pooled"]
+        assert_close(folded.eval()(img)["pooled"], expected, rtol=1e-4, atol=1e-4)
+        distance = (coarse.eval()(img)["pooled"] - expected).norm() / expected.norm()
     assert 1e-5 < distance < 0.05
 
 
@@ -90,7 +91,7 @@ def test_inception_hash_is_that_of_the_file(weights, inception):
 
 def test_weights_of_another_hash_are_refused(weights):
     with pytest.raises(MetricError, match=r"random.pth has SHA-256 .*6726825d.*sha256: null"):
-        InceptionV3Compat(InceptionV3Config(weights=weights))
+        InceptionV3(InceptionV3Config(weights=weights))
 
 
 def test_weights_path_that_is_not_there_is_named(tmp_path):
@@ -103,7 +104,7 @@ def test_weights_that_are_no_weights_are_refused(tmp_path, content):
     path = tmp_path / "bad.pth"
     path.write_bytes(content)
     with pytest.raises(MetricError, match="bad.pth does not hold the weights.*6726825d"):
-        InceptionV3Compat(InceptionV3Config(weights=str(path), sha256=None))
+        InceptionV3(InceptionV3Config(weights=str(path), sha256=None))
 
 
 class Evil:
@@ -114,13 +115,13 @@ class Evil:
 def test_weights_that_run_code_are_refused(tmp_path):
     torch.save({"x": Evil()}, tmp_path / "evil.pth")
     with pytest.raises(MetricError, match="evil.pth does not hold the weights"):
-        InceptionV3Compat(InceptionV3Config(weights=str(tmp_path / "evil.pth"), sha256=None))
+        InceptionV3(InceptionV3Config(weights=str(tmp_path / "evil.pth"), sha256=None))
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
     torch.save({"x": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(MetricError, match="other.pth does not hold the weights.*Use the file"):
-        InceptionV3Compat(InceptionV3Config(weights=str(tmp_path / "other.pth"), sha256=None))
+        InceptionV3(InceptionV3Config(weights=str(tmp_path / "other.pth"), sha256=None))
 
 
 def test_weights_without_network_say_what_to_do_at_once(empty_caches, monkeypatch):
@@ -130,7 +131,7 @@ def test_weights_without_network_say_what_to_do_at_once(empty_caches, monkeypatc
     monkeypatch.setattr(URLOPEN, refuse)
     began = time.monotonic()
     with pytest.raises(MetricError) as caught:
-        InceptionV3Compat(InceptionV3Config(cache_dir=str(empty_caches / "cache")))
+        InceptionV3(InceptionV3Config(cache_dir=str(empty_caches / "cache")))
     message = str(caught.value)
     assert f"neither in {empty_caches / 'cache'}" in message
     assert "Name or service not known" in message

@@ -1,11 +1,18 @@
 import pytest
 import torch
-from metrics.tiny import TinyExtractor, fake_generator, images
+from metrics.tiny import OtherExtractor, TinyExtractor, images
 from torch.testing import assert_close
 
 from ganforge.config.models import StrictModel
-from ganforge.errors import MetricError
-from ganforge.metrics.features import extract_features, generated, over_white, plan_batches
+from ganforge.errors import MetricError, PluginContractError
+from ganforge.metrics.features import (
+    Output,
+    as_bytes,
+    extract_features,
+    gather_rows,
+    over_white,
+    plan_batches,
+)
 
 
 def batches_of(img):
@@ -19,10 +26,41 @@ def tiny():
 @pytest.mark.parametrize("batch", [1, 3, 4, 10, 64])
 def test_features_are_in_index_order_whatever_the_batch(runtime, batch):
     img = images(10, seed=0)
-    found = extract_features(batches_of(img), 10, tiny(), ["halves", "logits"], runtime, batch)
-    expected = tiny()(img)
-    assert_close(found["halves"], expected["halves"])
-    assert_close(found["logits"], expected["logits"])
+    extractor = tiny()
+    outputs = [Output(extractor, "pooled"), Output(extractor, "logits")]
+    found = extract_features(batches_of(img), 10, outputs, runtime, batch)
+    assert list(found) == outputs
+    for output in outputs:
+        assert_close(found[output], extractor(img)[output.name])
+
+
+def test_features_of_several_extractors_read_images_once_and_run_each_once(runtime, monkeypatch):
+    img, runs, read = images(10, seed=0), [], []
+    forward = TinyExtractor.forward
+    monkeypatch.setattr(
+        TinyExtractor, "forward", lambda self, x: runs.append(self.name) or forward(self, x)
+    )
+    first, second = tiny(), OtherExtractor(StrictModel())
+    outputs = [Output(first, "pooled"), Output(second, "pooled"), Output(first, "logits")]
+
+    def batches(plan):
+        for indices in plan:
+            read.extend(indices)
+            yield img[list(indices)]
+
+    found = extract_features(batches, 10, outputs, runtime, 5)
+    assert read == list(range(10))
+    assert sorted(runs) == ["other", "other", "tiny", "tiny"]
+    assert_close(found[outputs[1]], found[outputs[0]] * 10)
+
+
+@pytest.mark.parametrize("batch", [2, 3, 7])
+def test_gather_rows_keeps_keys_shapes_and_order(runtime, batch):
+    plan = plan_batches(7, batch, 0, 1)
+    single, grid = torch.arange(7.0), torch.arange(42.0).view(7, 2, 3)
+    rows = ({"single": single[list(p)], "grid": grid[list(p)]} for p in plan)
+    found = gather_rows(rows, 7, batch, runtime)
+    assert_close(found, {"single": single, "grid": grid})
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 4])
@@ -43,11 +81,12 @@ def test_plan_holds_one_batch_of_images_at_a_time():
     assert max(len(indices) for indices in plan_batches(1000, 8, 1, 3)) == 8
 
 
-def test_features_extractor_without_the_layer_is_named(runtime):
+def test_features_output_that_forward_does_not_return_is_named(runtime):
+    outputs = [Output(tiny(), "spatial")]
     with pytest.raises(
-        MetricError, match="'tiny' gave no layer '2048', only halves, logits.*choose"
+        PluginContractError, match="'tiny' declares the output 'spatial'.*only logits, pooled"
     ):
-        extract_features(batches_of(images(4, 0)), 4, tiny(), ["2048"], runtime, 4)
+        extract_features(batches_of(images(4, 0)), 4, outputs, runtime, 4)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +94,7 @@ def test_features_extractor_without_the_layer_is_named(runtime):
 )
 def test_features_unusable_images_are_refused(runtime, img):
     with pytest.raises(MetricError, match="cannot be measured.*must be uint8.*measure frames"):
-        extract_features(batches_of(img), 2, tiny(), ["halves"], runtime, 2)
+        extract_features(batches_of(img), 2, [Output(tiny(), "pooled")], runtime, 2)
 
 
 def test_over_white_mixes_by_alpha_and_keeps_opaque_images():
@@ -69,31 +108,18 @@ def test_over_white_mixes_by_alpha_and_keeps_opaque_images():
     assert over_white(rgb) is rgb
 
 
-def test_generated_image_i_has_seed_plus_i():
-    asked = []
-
-    def generate(seeds):
-        asked.extend(seeds)
-        return fake_generator()(seeds)
-
-    first, second = generated(generate, 100, (1, 8, 8))([range(0, 2), range(4, 5)])
-    assert asked == [100, 101, 104]
-    assert_close(second, images(1, 10_104))
-
-
-def test_generated_bytes_are_rounded_and_clamped():
+def test_as_bytes_rounds_and_clamps():
     values = torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0]).view(1, 1, 1, 5)
-    (img,) = generated(lambda seeds: values, 0, (1, 1, 5))([range(1)])
-    assert img.flatten().tolist() == [0, 0, 128, 255, 255]
+    assert as_bytes(values, [0], (1, 1, 5)).flatten().tolist() == [0, 0, 128, 255, 255]
 
 
-def test_generated_other_shape_than_the_reference_is_refused():
+def test_as_bytes_another_shape_than_the_reference_is_refused():
     with pytest.raises(
         MetricError, match=r"\[1, 1, 8, 8\] where \[1, 3, 8, 8\].*evaluate.reference"
     ):
-        next(generated(fake_generator(), 0, (3, 8, 8))([range(1)]))
+        as_bytes(torch.zeros(1, 1, 8, 8), [0], (3, 8, 8))
 
 
-def test_generated_nan_names_the_seeds():
+def test_as_bytes_nan_names_the_seeds():
     with pytest.raises(MetricError, match="NaN.*seeds 5 to 6.*earlier checkpoint"):
-        next(generated(lambda s: torch.full((2, 1, 8, 8), torch.nan), 5, (1, 8, 8))([range(2)]))
+        as_bytes(torch.full((2, 1, 8, 8), torch.nan), [5, 6], (1, 8, 8))

@@ -11,7 +11,7 @@ def record(**changes) -> MetricRecord:
     values = {
         "metric": "fid", "name": "fid", "value": 10.0, "lower_is_better": True,
         "n_gen": 50, "n_real": 60, "reference": "abc", "extractor": "tiny",
-        "extractor_sha256": "0", "layer": "f", "resize": "none", "precision": "fp32",
+        "extractor_sha256": "0", "needs": "pooled", "resize": "none", "precision": "fp32",
         "ema": True, "seed": 0, "nimg": 1000, "ganforge_version": "0",
     }  # fmt: skip
     return MetricRecord(**(values | changes))
@@ -37,13 +37,19 @@ def test_record_other_progress_and_seed_may_be_compared():
     assert record().comparable_with(record(nimg=2000, seed=7, compiled=True)) == []
 
 
+def test_record_label_names_the_direction_of_a_translator():
+    assert record().label == "fid"
+    assert record(direction="target_to_source").label == "fid/target_to_source"
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"metric": "kid"}, {"name": "other"}, {"options": {"splits": 1}}, {"n_gen": 51},
-        {"n_real": 61}, {"reference": "abd"}, {"extractor": "other"}, {"layer": "g"},
+        {"n_real": 61}, {"reference": "abd"}, {"extractor": "other"}, {"needs": "logits"},
         {"extractor_sha256": "1"}, {"resize": "bicubic"}, {"precision": "bf16"}, {"ema": False},
         {"truncation": 0.7}, {"num_standing": 64}, {"split": "main.target"},
+        {"direction": "source_to_target"},
     ],
 )  # fmt: skip
 def test_record_measured_unlike_is_refused_and_names_the_field(change):

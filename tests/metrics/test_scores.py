@@ -17,8 +17,6 @@ from ganforge.metrics.scores import (
     PrecisionRecallConfig,
 )
 
-LAYERS = {"fid": "f", "kid": "f", "is": "f", "precision_recall": "f"}
-
 
 def gaussian(count: int, mean: list[float], std: list[float], seed: int) -> torch.Tensor:
     """Features whose sample mean and covariance are exactly diag(std^2) round `mean`."""
@@ -30,7 +28,7 @@ def gaussian(count: int, mean: list[float], std: list[float], seed: int) -> torc
 
 
 def fid(gen: torch.Tensor, real: torch.Tensor) -> float:
-    return FrechetDistance(StrictModel()).compute({"f": gen}, {"f": real}, LAYERS)["fid"]
+    return FrechetDistance(StrictModel()).compute(gen, real)["fid"]
 
 
 def test_fid_two_gaussians_equals_closed_form():
@@ -57,15 +55,15 @@ def test_fid_equal_sets_is_zero():
 def test_fid_few_images_is_said_in_caveats():
     metric = FrechetDistance(StrictModel())
     few, many = torch.zeros(4, 4), torch.zeros(5, 4)
-    assert metric.caveats({"f": many}, {"f": many}, LAYERS) == []
-    (caveat,) = metric.caveats({"f": few}, {"f": many}, LAYERS)
+    assert metric.caveats(many, many) == []
+    (caveat,) = metric.caveats(few, many)
     assert "4 generated images for 4 features" in caveat
     assert "rank-deficient" in caveat and "use more than 4" in caveat
 
 
 def inception_score(logits: torch.Tensor, splits: int = 1) -> dict[str, float]:
     metric = InceptionScore(InceptionScoreConfig(splits=splits))
-    return metric.compute({"f": logits}, {}, LAYERS)
+    return metric.compute(logits, logits[:0])
 
 
 def test_is_uniform_predictions_is_one():
@@ -86,7 +84,7 @@ def test_is_certain_single_class_is_one():
 
 def kernel_distance(gen: torch.Tensor, real: torch.Tensor, **options: int) -> dict[str, float]:
     metric = KernelDistance(KernelDistanceConfig(**options))
-    return metric.compute({"f": gen}, {"f": real}, LAYERS)
+    return metric.compute(gen, real)
 
 
 def test_kid_whole_sets_equals_unbiased_estimate_by_hand():
@@ -117,16 +115,16 @@ def test_kid_equal_distributions_is_near_zero_and_far_ones_are_not():
 def test_precision_recall_equal_sets_is_one_and_far_sets_zero():
     metric = PrecisionRecall(PrecisionRecallConfig())
     x = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
-    same = metric.compute({"f": x}, {"f": x}, LAYERS)
+    same = metric.compute(x, x)
     assert_close(same, {"precision": 1.0, "recall": 1.0, "f_score": 1.0})
-    far = metric.compute({"f": x + 100}, {"f": x}, LAYERS)
+    far = metric.compute(x + 100, x)
     assert far == {"precision": 0.0, "recall": 0.0, "f_score": 0.0}
 
 
 def test_precision_recall_collapsed_generator_is_precise_and_recalls_little():
     metric = PrecisionRecall(PrecisionRecallConfig())
     real = torch.from_numpy(np.stack(np.meshgrid(range(8), range(8)), -1)).view(-1, 2).float()
-    found = metric.compute({"f": real[:6] + 0.1}, {"f": real}, LAYERS)
+    found = metric.compute(real[:6] + 0.1, real)
     assert found["precision"] == 1.0
     assert found["recall"] < 0.5
 

@@ -1,24 +1,29 @@
-"""A tiny extractor, images, shards and generator that the tests of metrics share."""
+"""Tiny extractors, images, shards, generators and translators that the tests of metrics share."""
 
 import io
-from collections.abc import Callable, Sequence
+import types
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+import ganforge.metrics
 from ganforge.config.models import StrictModel
 from ganforge.data.shards.index import DatasetIndex, FieldSchema
 from ganforge.data.shards.writer import EncodedSample, write_stream
-from ganforge.interfaces.metric import FeatureExtractor
+from ganforge.interfaces.component import hookimpl
+from ganforge.interfaces.generation import GenerateRequest
+from ganforge.interfaces.metric import FeatureExtractor, Metric, PairMetric
 from ganforge.interfaces.spec import ImageSpec
+from ganforge.metrics.requests import MeasuredModel
+from ganforge.registry.plugins import Plugin, Registry, empty_registry
 
 
 class TinyExtractor(FeatureExtractor[StrictModel]):
     """Four numbers of an image's two halves, and three logits made of them."""
 
     name = "tiny"
-    layers = {"fid": "halves", "kid": "halves", "precision_recall": "halves", "is": "logits"}
+    outputs = ("pooled", "logits")
     resize = "none"
 
     @property
@@ -31,7 +36,32 @@ class TinyExtractor(FeatureExtractor[StrictModel]):
         halves = torch.stack(
             [top.mean((1, 2)), bottom.mean((1, 2)), top.std((1, 2)), bottom.std((1, 2))], dim=1
         )
-        return {"halves": halves, "logits": halves[:, :3] * 9}
+        return {"pooled": halves, "logits": halves[:, :3] * 9}
+
+
+class OtherExtractor(TinyExtractor):
+    """The same numbers, ten times larger, without logits."""
+
+    name = "other"
+    outputs = ("pooled",)
+
+    @property
+    def sha256(self) -> str:
+        return "1" * 64
+
+    def forward(self, img: Tensor) -> dict[str, Tensor]:
+        return {"pooled": super().forward(img)["pooled"] * 10}
+
+
+class Psnr(PairMetric[StrictModel]):
+    """Peak signal-to-noise ratio of 8-bit images, in decibels."""
+
+    name = "psnr"
+    lower_is_better = False
+
+    def compare(self, source: Tensor, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        error = (output - target).square().flatten(1).mean(1)
+        return {"psnr": 10 * torch.log10(4 / error)}
 
 
 def images(count: int, seed: int, channels: int = 1, side: int = 8) -> Tensor:
@@ -50,25 +80,73 @@ def png(img: Tensor) -> bytes:
 
 
 def write_shards(folder, img: Tensor, field: str = "image", per_shard: int = 7) -> str:
+    return write_streams(folder, {"main": {field: img}}, per_shard)
+
+
+def write_streams(folder, streams: dict[str, dict[str, Tensor]], per_shard: int = 7) -> str:
+    """Shards of images by stream and field; fields of one stream are of the same samples."""
     folder.mkdir(parents=True)
-    samples = [
-        EncodedSample(f"{number:05d}", {f"{field}.png": png(one)}) for number, one in enumerate(img)
-    ]
-    shards = write_stream(folder, "main", samples, [field], per_shard)
-    _, channels, height, width = img.shape
-    schema = FieldSchema(kind="image", height=height, width=width, channels=channels)
-    index = DatasetIndex.build(
-        ImageSpec(height, width, channels), {"main": shards}, {field: schema}
-    )
+    shards, schema = {}, {}
+    for stream, fields in streams.items():
+        count = len(next(iter(fields.values())))
+        samples = [
+            EncodedSample(
+                f"{number:05d}", {f"{name}.png": png(img[number]) for name, img in fields.items()}
+            )
+            for number in range(count)
+        ]
+        shards[stream] = write_stream(folder, stream, samples, sorted(fields), per_shard)
+        for name, img in fields.items():
+            _, channels, height, width = img.shape
+            schema[name] = FieldSchema(
+                kind="image", stream=stream, height=height, width=width, channels=channels
+            )
+    spec = ImageSpec(height, width, channels)
+    index = DatasetIndex.build(spec, shards, schema)
     (folder / "index.json").write_text(index.to_json())
     return str(folder)
 
 
-def fake_generator(channels: int = 1, side: int = 8) -> Callable[[Sequence[int]], Tensor]:
+def fake_generator(channels: int = 1, side: int = 8, **options) -> MeasuredModel:
     """One image in [-1, 1] per seed, whatever the batch."""
 
-    def generate(seeds: Sequence[int]) -> Tensor:
-        rows = [images(1, 10_000 + seed, channels, side) for seed in seeds]
+    def generate(request: GenerateRequest) -> Tensor:
+        rows = [images(1, 10_000 + seed, channels, side) for seed in request.seeds]
         return torch.cat(rows).float() / 127.5 - 1
 
-    return generate
+    spec = ImageSpec(side, side, channels)
+    return MeasuredModel(generate, spec, nimg=5000, **options)
+
+
+def negative_translator(**options) -> MeasuredModel:
+    """Maps each image to its negative, in both directions: a function of the source alone."""
+    both = ("source_to_target", "target_to_source")
+    return MeasuredModel(
+        lambda request: -request.source, ImageSpec(8, 8, 1), translates=both, **options
+    )
+
+
+def write_pairs(folder, count: int = 11) -> str:
+    """Pairs of images and their negatives, with an error that grows from pair to pair."""
+    source = images(count, seed=3).clamp(20, 200)
+    error = torch.arange(1, count + 1, dtype=torch.uint8).view(-1, 1, 1, 1)
+    return write_streams(folder, {"main": {"source": source, "target": 255 - source + error}})
+
+
+def plugin_of(*components) -> types.ModuleType:
+    """A plugin module that provides metrics and extractors."""
+    metrics = [one for one in components if issubclass(one, Metric)]
+    extractors = [one for one in components if issubclass(one, FeatureExtractor)]
+    module = types.ModuleType("tiny_plugin")
+    module.ganforge_metrics = hookimpl(lambda: metrics)
+    module.ganforge_feature_extractors = hookimpl(lambda: extractors)
+    return module
+
+
+def tiny_registry() -> Registry:
+    """A registry of ganforge's own metrics and the tiny components."""
+    made = empty_registry()
+    made.register(ganforge.metrics, Plugin("metrics", "ganforge.metrics", "ganforge", "0"))
+    module = plugin_of(TinyExtractor, OtherExtractor, Psnr)
+    made.register(module, Plugin("tiny", "tiny_plugin", "tiny", "0"))
+    return made

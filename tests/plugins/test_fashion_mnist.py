@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from ganforge_fashion_mnist.extractor import WEIGHTS, Classifier, FashionMnistFeatures
+from ganforge_fashion_mnist.extractor import WEIGHTS, Classifier, FashionMnistFeatures, as_input
 from ganforge_fashion_mnist.idx import read_idx
 from ganforge_fashion_mnist.source import FashionMnist
 from ganforge_fashion_mnist.train_extractor import accuracy, main, split, vary
@@ -78,10 +78,10 @@ def extractor():
     return FashionMnistFeatures(ComponentOptions())
 
 
-def test_extractor_is_found_by_name_and_serves_the_metrics():
-    found = get_registry().find(FeatureExtractor, "fashion-mnist")
+def test_extractor_is_found_by_name_and_names_its_outputs():
+    found = get_registry().find(FeatureExtractor, "fashion_mnist")
     assert found is FashionMnistFeatures
-    assert set(found.layers) >= {"fid", "kid", "is"}
+    assert found.outputs == ("pooled", "logits")
 
 
 def test_extractor_is_right_on_held_out_images_as_often_as_documented(extractor):
@@ -91,12 +91,17 @@ def test_extractor_is_right_on_held_out_images_as_often_as_documented(extractor)
     assert found > 0.88
 
 
-def test_extractor_layers_have_their_sizes_and_no_gradient(extractor):
+def test_extractor_outputs_have_their_sizes_and_no_gradient(extractor):
     img = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
     found = extractor(img)
-    assert found["features"].shape == (3, 128)
+    assert found["pooled"].shape == (3, 128)
     assert found["logits"].shape == (3, 10)
     assert not any(value.requires_grad for value in found.values())
+
+
+def test_extractor_grey_as_rgb_is_the_same_grey():
+    grey = torch.arange(256, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
+    assert torch.equal(as_input(grey), as_input(grey.expand(-1, 3, -1, -1)))
 
 
 def test_extractor_pads_28_pixels_and_takes_rgb(extractor):
@@ -118,7 +123,7 @@ def test_extractor_pads_28_pixels_and_takes_rgb(extractor):
     ],
 )
 def test_extractor_other_images_say_what_it_measures(extractor, img):
-    with pytest.raises(MetricError, match=r"'fashion-mnist' got .*28, 28.*Set data.resolution"):
+    with pytest.raises(MetricError, match=r"'fashion_mnist' got .*28, 28.*Set data.resolution"):
         extractor(img)
 
 
@@ -158,7 +163,7 @@ def test_extractor_maps_are_what_the_features_come_from(extractor, side, channel
     smooth = (img.float() / 127.5 - 1).requires_grad_(True)
     maps = extractor.maps(smooth)
     assert [tuple(x.shape[1:]) for x in maps] == extractor.map_shapes(extractor.config, side, side)
-    assert_close(maps[-1].mean((2, 3)), extractor(img)["features"], rtol=1e-4, atol=1e-5)
+    assert_close(maps[-1].mean((2, 3)), extractor(img)["pooled"], rtol=1e-4, atol=1e-5)
     maps[0].sum().backward()
     assert smooth.grad.abs().sum() > 0
 

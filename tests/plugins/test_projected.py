@@ -59,7 +59,6 @@ class Toy(FeatureExtractor[ToyConfig]):
     """A frozen network of two random convolutions: maps of a half and a quarter of the size."""
 
     name, Config = "toy", ToyConfig
-    layers = {"fid": "features"}
 
     def __init__(self, config):
         super().__init__(config)
@@ -79,18 +78,17 @@ class Toy(FeatureExtractor[ToyConfig]):
         return [first, self.second(first.relu())]
 
     def forward(self, img):
-        return {"features": self.maps(img / 127.5 - 1)[-1].mean((2, 3))}
+        return {"pooled": self.maps(img / 127.5 - 1)[-1].mean((2, 3))}
 
 
 class Pooled(FeatureExtractor[ToyConfig]):
     """An extractor without maps."""
 
     name, Config = "pooled", ToyConfig
-    layers = {"fid": "features"}
     sha256 = "0"
 
     def forward(self, img):
-        return {"features": img.flatten(1)}
+        return {"pooled": img.flatten(1)}
 
 
 @pytest.fixture
@@ -217,7 +215,7 @@ def test_step_of_hinge_loss_is_the_mean_over_all_cells():
 
 def test_building_leaves_the_random_numbers_of_the_others_alone():
     torch.manual_seed(0)
-    features = FrozenFeatures(ComponentChoice(name="fashion-mnist"), "model.features")
+    features = FrozenFeatures(ComponentChoice(name="fashion_mnist"), "model.features")
     state = torch.get_rng_state()
     assert features.sha256
     assert torch.get_rng_state().equal(state)
@@ -269,7 +267,7 @@ def test_state_of_other_features_is_refused_before_a_step(toy, changed):
 
 
 def test_size_the_features_do_not_take_is_refused():
-    with pytest.raises(ConfigError, match="fashion-mnist.*64x64.*data.resolution to 28 or 32"):
+    with pytest.raises(ConfigError, match="fashion_mnist.*64x64.*data.resolution to 28 or 32"):
         tiny(ImageSpec(64, 64)).check(objective())
 
 
@@ -284,8 +282,8 @@ def test_transparency_is_refused():
 
 
 def test_unknown_features_are_refused_with_near_names():
-    with pytest.raises(Exception, match="Unknown feature extractor 'fashion-mnits'.*fashion-mnist"):
-        tiny(SPEC, features="fashion-mnits").check(objective())
+    with pytest.raises(Exception, match="Unknown feature extractor 'fashion_mnits'.*fashion_mnist"):
+        tiny(SPEC, features="fashion_mnits").check(objective())
 
 
 def test_wrong_option_of_the_features_is_refused_with_its_place(toy):
@@ -294,9 +292,9 @@ def test_wrong_option_of_the_features_is_refused_with_its_place(toy):
 
 
 def test_extractor_without_maps_is_refused(toy):
-    with pytest.raises(ConfigError, match="'pooled' gives no feature maps.*docs/extractors.md"):
+    with pytest.raises(ConfigError, match="'pooled' has no feature maps.*docs/extractors.md"):
         tiny(SPEC, features="pooled").check(objective())
-    with pytest.raises(ConfigError, match="gives no feature maps"):
+    with pytest.raises(ConfigError, match="has no feature maps"):
         Pooled(ToyConfig()).maps(torch.zeros(1, 3, 16, 16))
 
 
@@ -379,11 +377,11 @@ def test_timm_hash_follows_the_weights(fake_timm, weights):
 
 def test_timm_measures_images(fake_timm, weights):
     found = TimmFeatures(TimmConfig(weights=weights, side=32))(torch.zeros(2, 3, 8, 8).byte())
-    assert found["features"].shape == (2, 8)
+    assert found["pooled"].shape == (2, 8)
 
 
 # Metrics ---------------------------------------------------------------------------------------
 
 
 def test_architecture_tells_which_features_it_has_seen():
-    assert tiny().seen_features == ("fashion-mnist",)
+    assert tiny().seen_features == ("fashion_mnist",)

@@ -71,7 +71,7 @@ def test_hook_ganforge_metrics():
 
 def test_hook_ganforge_feature_extractors():
     assert provides("ganforge_feature_extractors")
-    assert "inception-v3-compat" in get_registry().names(FeatureExtractor)
+    assert "inception_v3" in get_registry().names(FeatureExtractor)
 
 
 def test_hook_ganforge_sources():

@@ -1,17 +1,17 @@
 """The `evaluate` stage: numbers for the newest checkpoint, with their provenance."""
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ganforge.config.models import StrictModel
+from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.metrics import MetricRecord
 from ganforge.metrics.evaluation import check_evaluation, evaluate
-from ganforge.metrics.requests import request_maker
+from ganforge.metrics.requests import MeasuredModel
 from ganforge.pipeline.completed import is_as_asked, remember
 from ganforge.pipeline.session import runtime_of, shards_location
 from ganforge.pipeline.trained_model import load_trained, newest_nimg
@@ -31,7 +31,7 @@ class Evaluate(Stage[StrictModel]):
     name = "evaluate"
 
     def is_done(self, context: RunContext) -> bool:
-        """Whether the newest checkpoint has been measured as the pipeline file asks."""
+        """Whether the newest checkpoint has been measured as the pipeline file says."""
         nimg = newest_nimg(context)
         wanted = {metric.name for metric in context.config.evaluate.metrics}
         measured = {
@@ -40,14 +40,18 @@ class Evaluate(Stage[StrictModel]):
         return wanted <= measured and is_as_asked(context.run_dir, self.name, _asked(context, nimg))
 
     def check(self, context: RunContext) -> None:
-        """Refuse metrics that could not be computed after all the training."""
+        """Refuse metrics that could not be computed once training has ended."""
         check_asked(context)
 
     def plan(self, context: RunContext) -> str:
-        """Which metrics, on how many images."""
+        """Which metrics and extractors, on how many images."""
         config = context.config.evaluate
-        names = ", ".join(metric.name for metric in config.metrics)
-        return f"measure {names} on {config.num_images} images with {config.extractor.name}"
+        names = (
+            m.name if m.extractor is None else f"{m.name} ({m.extractor.name})"
+            for m in config.metrics
+        )
+        default = config.extractor.name
+        return f"measure {', '.join(names)} on {config.num_images} images with {default}"
 
     def run(self, context: RunContext) -> None:
         """Measure on all ranks together."""
@@ -65,17 +69,21 @@ class Evaluate(Stage[StrictModel]):
 
 
 def check_asked(context: RunContext) -> None:
-    """Refuse what could not be measured, as far as the pipeline file tells.
+    """Refuse what could not be measured, as far as the pipeline file and the shards tell.
 
     Raises:
-        GanforgeError: weights, layers, numbers or sizes of images do not do; truncation where the
-            architecture has none.
+        GanforgeError: a metric needs what its extractor, the model or the data does not have; the
+            number or the size of the images is wrong; the architecture has no truncation.
     """
-    config = context.config
-    chosen = context.components.architecture
+    config, chosen = context.config, context.components.architecture
     chosen.component.check_request(config.evaluate.truncation, {})
-    spec = expected_spec(config, chosen.component.reads(chosen.config))
-    check_evaluation(config.evaluate, runtime_of(context), spec)
+    check_evaluation(
+        config.evaluate,
+        runtime_of(context),
+        chosen.component.translates,
+        config.evaluate.reference or shards_location(context),
+        expected_spec(config, chosen.component.reads(chosen.config)),
+    )
 
 
 def evaluate_run(context: RunContext, run: TrainingRun) -> list[MetricRecord]:
@@ -86,51 +94,42 @@ def evaluate_run(context: RunContext, run: TrainingRun) -> list[MetricRecord]:
 def _measure(context: RunContext, view: View) -> list[MetricRecord]:
     config, runtime, nimg = context.config, view.runtime, view.nimg
     architecture, networks = view.architecture, view.networks()
-    reference = config.evaluate.reference or shards_location(context)
-    ask = request_maker(
-        architecture.spec,
-        architecture.conditions,
-        architecture.translates,
-        reference,
-        config.data,
-        device=runtime.device,
-        truncation=config.evaluate.truncation,
-    )
 
-    def make(seeds: Sequence[int]) -> Tensor:
+    def make(request: GenerateRequest) -> Tensor:
         with runtime.autocast():
-            return generate(architecture, networks, ask(seeds))
+            return generate(architecture, networks, request)
 
-    records = evaluate(
+    model = MeasuredModel(
         make,
-        config.evaluate,
-        reference,
-        runtime,
-        nimg=nimg,
-        data=config.data,
+        architecture.spec,
+        conditions=architecture.conditions,
+        translates=architecture.translates,
         seen_features=architecture.seen_features,
+        nimg=nimg,
         num_standing=num_standing(context),
     )
+    reference = config.evaluate.reference or shards_location(context)
+    records = evaluate(model, config.evaluate, reference, runtime, data=config.data)
     if runtime.is_main:
         lines = JsonLines(context.run_dir / "metrics.jsonl")
         hooks = get_registry().manager.hook
         for record in records:
             values = record.model_dump(mode="json")
             lines.append(values)
-            view.log({f"metric/{record.name}": record.value})
+            view.log({f"metric/{record.label}": record.value})
             hooks.ganforge_metric_computed(run=view, record=values)
         remember(context.run_dir, Evaluate.name, _asked(context, nimg))
     return records
 
 
 def num_standing(context: RunContext) -> int:
-    """Images behind the batch statistics that the pipeline file asks for; 0 for running ones."""
+    """Images behind the standing batch statistics; 0 for running ones."""
     config = context.config.train.standing_statistics
     return 0 if config is None else config.batches * config.batch_size
 
 
 def read_records(run_dir: Path) -> list[MetricRecord]:
-    """All records of a run, oldest first; none when nothing was measured."""
+    """All records of a run, oldest first."""
     return [
         MetricRecord.model_validate(record)
         for record in JsonLines(run_dir / "metrics.jsonl").read()
@@ -138,7 +137,7 @@ def read_records(run_dir: Path) -> list[MetricRecord]:
 
 
 def _asked(context: RunContext, nimg: int | None) -> dict[str, Any]:
-    """All that the numbers depend on, ready for JSON."""
+    """Everything that the numbers depend on, ready for JSON."""
     config = context.config.evaluate
     asked = config.model_dump(mode="json", exclude={"every_kimg", "batch_size", "cache_dir"})
     return {"nimg": nimg, "num_standing": num_standing(context), **asked}

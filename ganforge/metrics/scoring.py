@@ -1,0 +1,155 @@
+"""From features, or from values of pairs, to records. Runs on rank 0, which has them."""
+
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ganforge import __version__
+from ganforge.config.models import EvaluateConfig
+from ganforge.errors import MetricError
+from ganforge.interfaces.metric import FeatureMetric, Metric, PairMetric
+from ganforge.metrics.features import Output, as_bytes
+from ganforge.metrics.real import RealSet
+from ganforge.metrics.records import MetricRecord
+from ganforge.metrics.requests import MeasuredModel, Requests
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class View:
+    """A model in one direction, and the real images that its outputs should resemble.
+
+    Attributes:
+        model: what is measured.
+        config: how.
+        direction: of a translator; empty for a generator from noise.
+        real: the real images.
+        requests: what the model generates.
+    """
+
+    model: MeasuredModel
+    config: EvaluateConfig
+    direction: str
+    real: RealSet
+    requests: Requests
+
+    def generate(self, plan: Sequence[range]) -> Iterator[Tensor]:
+        """The generated images of each range of indices: uint8 [n, C, H, W]."""
+        for indices in plan:
+            request = self.requests(indices)
+            yield as_bytes(self.model.generate(request), request.seeds, self.real.shape)
+
+
+def score_features(
+    metric: FeatureMetric[Any], output: Output, gen: Tensor, real: Tensor | None, view: View
+) -> list[MetricRecord]:
+    """The records of a metric of features.
+
+    Args:
+        metric: what to compute.
+        output: where the features come from.
+        gen: [N, D] of generated images.
+        real: [M, D] of real images; None where no metric compares with them.
+        view: what the records say beside the values.
+
+    Raises:
+        MetricError: features or values are NaN or infinite.
+    """
+    if real is None or not metric.needs_real:
+        real = gen.new_zeros(0, gen.shape[1])
+    for what, features in (("generated", gen), ("real", real)):
+        _check_finite(features, f"Features of {what} images", output, view)
+    caveats = list(metric.caveats(gen, real))
+    extractor = output.extractor
+    if extractor.name in view.model.seen_features:
+        caveats.append(
+            f"the model was trained against features of '{extractor.name}', which flatters it; "
+            f"judge it by another extractor"
+        )
+    return _records(
+        metric,
+        metric.compute(gen, real),
+        view,
+        caveats,
+        n_gen=view.config.num_images,
+        n_real=len(view.real) if metric.needs_real else 0,
+        extractor=extractor.name,
+        extractor_sha256=extractor.sha256,
+        resize=extractor.resize,
+        precision=extractor.precision,
+        compiled=extractor.compiled,
+    )
+
+
+def score_pairs(
+    metric: PairMetric[Any], values: Mapping[str, Tensor], view: View
+) -> list[MetricRecord]:
+    """The records of a metric of image pairs.
+
+    Args:
+        metric: what to compute.
+        values: what it said of all pairs, by name.
+        view: what the records say beside the values.
+
+    Raises:
+        MetricError: a value is NaN or infinite.
+    """
+    count = len(view.real)
+    return _records(metric, metric.compute(values), view, n_gen=count, n_real=count)
+
+
+def _check_finite(features: Tensor, what: str, output: Output, view: View) -> None:
+    if not features.isfinite().all():
+        raise MetricError(
+            f"{what} are NaN or infinite in the output '{output.name}' of "
+            f"'{output.extractor.name}' (nimg={view.model.nimg}). Set the extractor's precision "
+            f"to fp32, or measure an earlier checkpoint."
+        )
+
+
+def _records(
+    metric: Metric[Any],
+    values: Mapping[str, float],
+    view: View,
+    caveats: Sequence[str] = (),
+    *,
+    n_real: int,
+    **provenance: Any,
+) -> list[MetricRecord]:
+    """One record per value; caveats are logged too."""
+    for caveat in caveats:
+        log.warning("%s: %s.", metric.name, caveat)
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise MetricError(
+                f"{metric.name} came out as {name}={value} (nimg={view.model.nimg}): what it is "
+                f"computed from is degenerate. Look at the samples, and use more images."
+            )
+    return [
+        MetricRecord(
+            metric=metric.name,
+            name=name,
+            value=value,
+            lower_is_better=metric.lower_is_better,
+            options=metric.config.model_dump(mode="json"),
+            n_real=n_real,
+            reference=view.real.digest if n_real else "",
+            split=view.real.split if n_real else "",
+            direction=view.direction,
+            needs=metric.needs,
+            ema=view.model.ema,
+            truncation=view.config.truncation,
+            seed=view.config.seed,
+            nimg=view.model.nimg,
+            num_standing=view.model.num_standing,
+            caveats=tuple(caveats),
+            ganforge_version=__version__,
+            **provenance,
+        )
+        for name, value in values.items()
+    ]
