@@ -8,60 +8,57 @@ from typing import Any, cast
 from PIL import Image
 from torch import Tensor
 
-from ganforge.cli._options import own_options, parse_options
+from ganforge.cli._load import Arguments, conditions
+from ganforge.cli._options import parse_options
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import DataConfig, EvaluateConfig, MetricChoice
 from ganforge.errors import ConfigError, DataError
 from ganforge.imaging.save import check_folder, save_images
-from ganforge.inference.batches import run_request
+from ganforge.inference.generate import run_request
 from ganforge.inference.pretrained import PretrainedGan
-from ganforge.inference.prompts import ENCODER_OPTION
-from ganforge.inference.requests import check_count, parse_seeds
+from ganforge.inference.seeds import resolve_seeds
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.metrics.evaluation import evaluate
 from ganforge.metrics.requests import MeasuredModel
 from ganforge.training.runtime import Runtime
 
-# Images in memory at one time, whatever their number.
-_CHUNK = 256
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 
 
-def generate_files(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Generate and write images; returns path, seed and label of each."""
-    labels, texts, named = arguments["labels"], arguments["texts"], arguments["attributes"]
-    num = arguments["num"] or (len(texts) if texts and arguments["seeds"] is None else None)
-    seeds = chosen_seeds(num, arguments["seed"], arguments["seeds"])
-    if all(len(values) < 2 for values in (labels, texts, named)):
-        seeds = list(dict.fromkeys(seeds))  # a repeated seed would be the same file again
-    names = _seed_names(seeds)
+def generate_files(model: PretrainedGan, arguments: Arguments) -> list[dict[str, Any]]:
+    """Generate images and write each to a file; returns path, seed and label of each."""
+    seeds = chosen_seeds(arguments)
     check_folder(arguments["out"])
-    options = own_options(model.architecture, arguments)
-    if arguments["text_encoder"]:
-        options[ENCODER_OPTION] = parse_options(arguments["text_encoder"], "--text-encoder")
+    given = conditions(model, arguments, len(seeds))
+    request = model.request(seeds=seeds, **given)
+    labels = given["labels"] or [None] * len(seeds)
+    images = model.images(request, arguments["batch_size"])
     files = []
-    for start in range(0, len(seeds), _CHUNK):
-        part = seeds[start : start + _CHUNK]
-        dealt = _dealt(labels, start, len(part))
-        for name, values in (("text", texts), ("attributes", named)):
-            if values:
-                options[name] = _dealt(values, start, len(part))
-        images = model.generate(
-            seeds=part,
-            labels=dealt,
-            truncation=arguments["truncation"],
-            batch_size=arguments["batch_size"],
-            **options,
-        )
-        paths = save_images(images, arguments["out"], names[start : start + len(part)])
-        shown = [None] * len(part) if dealt is None else dealt
-        for path, seed, label in zip(paths, part, shown, strict=True):
-            files.append({"path": str(path), "seed": seed, "label": label})
+    for name, image, seed, label in zip(_seed_names(seeds), images, seeds, labels, strict=True):
+        (path,) = save_images([image], arguments["out"], [name])
+        files.append({"path": str(path), "seed": seed, "label": label})
     return files
 
 
+def chosen_seeds(arguments: Arguments) -> list[int]:
+    """The seeds of --seeds, or of --num and --seed; without these one per label or text.
+
+    Raises:
+        ConfigError: --num and the number of --seeds differ, or there are too many.
+    """
+    num, listed = arguments["num"], arguments["seeds"]
+    num_conditions = max(len(arguments[name]) for name in ("labels", "attributes", "texts"))
+    if listed is None:
+        offsets = resolve_seeds(num or max(1, num_conditions), None)
+        return [arguments["seed"] + offset for offset in offsets]
+    seeds = resolve_seeds(num, listed)
+    if num_conditions < 2:
+        return list(dict.fromkeys(seeds))  # a repeated seed would be the same file again
+    return seeds * num_conditions if len(seeds) == 1 else seeds
+
+
 def _seed_names(seeds: Sequence[int]) -> list[str]:
-    """A file name for each seed; a repeated one, of another label or text, has its number."""
+    """A file name for each seed; a repeated seed has its number."""
     seen: Counter[int] = Counter()
     names = []
     for seed in seeds:
@@ -70,20 +67,16 @@ def _seed_names(seeds: Sequence[int]) -> list[str]:
     return names
 
 
-def _dealt(values: Sequence[str], start: int, count: int) -> list[str] | None:
-    """The values of images `start` and on, in turn; None when there are no values."""
-    return [values[(start + i) % len(values)] for i in range(count)] if values else None
-
-
 def translate_files(
-    model: PretrainedGan, inputs: Sequence[Path], arguments: Mapping[str, Any]
+    model: PretrainedGan, inputs: Sequence[Path], arguments: Arguments
 ) -> list[dict[str, Any]]:
     """Translate image files and write the results under the same names."""
-    check_folder(arguments["out"])
-    options = own_options(model.architecture, arguments)
+    out, batch_size, options = (arguments[key] for key in ("out", "batch_size", "options"))
+    check_folder(out)
+    model.architecture.check_request(None, options)
     sources = list(_image_files(inputs))
     names = _unique_names(sources)
-    targets = {(arguments["out"] / f"{name}.png").resolve() for name in names}
+    targets = {(out / f"{name}.png").resolve() for name in names}
     lost = [path for path in sources if path.resolve() in targets]
     if lost:
         raise ConfigError(
@@ -91,20 +84,19 @@ def translate_files(
             f"first. Give --out another folder."
         )
     files = []
-    for start in range(0, len(sources), _CHUNK):
-        part = sources[start : start + _CHUNK]
-        images = model.translate(
-            [_open(path) for path in part],
+    for start in range(0, len(sources), batch_size):
+        part = slice(start, start + batch_size)
+        images = [_open(path) for path in sources[part]]
+        translated = model.translate(
+            images,
             direction=arguments["direction"],
-            seeds=range(start, start + len(part)),
+            seeds=range(start, start + len(images)),
             resize=arguments["resize"],
-            batch_size=arguments["batch_size"],
+            batch_size=batch_size,
             **options,
         )
-        paths = save_images(
-            cast(list[Image.Image], images), arguments["out"], names[start : start + len(part)]
-        )
-        for path, source in zip(paths, part, strict=True):
+        paths = save_images(cast(list[Image.Image], translated), out, names[part])
+        for path, source in zip(paths, sources[part], strict=True):
             files.append({"path": str(path), "source": str(source)})
     return files
 
@@ -148,23 +140,6 @@ def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str
     records = evaluate(measured, config, arguments["reference"], runtime, data=DataConfig())
     runtime.close()
     return [record.model_dump(mode="json") for record in records]
-
-
-def chosen_seeds(num: int | None, first: int, listed: str | None) -> list[int]:
-    """The seeds of --num and --seed, or those listed as "3,10-19".
-
-    Raises:
-        ConfigError: the list is not of that form or too long, or its length differs from --num.
-    """
-    check_count(num or 1, "--num")
-    if listed is None:
-        return list(range(first, first + (num or 1)))
-    seeds = parse_seeds(listed)
-    if num is not None and num != len(seeds):
-        raise ConfigError(
-            f"--num {num}, but --seeds {listed!r} lists {len(seeds)}. Give only one of the two."
-        )
-    return seeds
 
 
 def _image_files(inputs: Sequence[Path]) -> Iterator[Path]:

@@ -1,59 +1,80 @@
-"""Options given on the command line as KEY=VALUE."""
+"""Values on the command line: seeds, ranges of layers, and KEY=VALUE options.
 
-from collections.abc import Iterable, Mapping
+What a value needs is imported when it is read: command modules import only click at the top.
+"""
+
+from collections.abc import Iterable
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+import click
 
-from ganforge.errors import ConfigError, suggest
-from ganforge.interfaces.architecture import Architecture
-
-_PARAMETERS = {"label": "labels", "text": "texts", "num_images": "num"}
-"""Names of the library, and those of the command line's arguments."""
-_FLAGS = {"labels": "label", "texts": "text"}
-"""Arguments that may be repeated are named in the plural, their flags in the singular."""
+from ganforge.errors import ConfigError
 
 
-def own_options(architecture: Architecture[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The options given by -o, known to be the architecture's own.
+class SeedsType(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has none
+    """Seeds and ranges of seeds: 3,10-19."""
 
-    Args:
-        architecture: whose `generate_options` they are.
-        arguments: of the command, by parameter.
+    name = "seeds"
 
-    Raises:
-        ConfigError: one is not KEY=VALUE, or no option of the architecture; names the flag that
-            sets it where there is one.
-    """
-    options = parse_options(arguments["options"])
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[int]:
+        """Read the seeds; errors name the option."""
+        from ganforge.inference.seeds import parse_seeds
+
+        return parse_seeds(value, param.opts[0] if param else "seeds")
+
+
+class LayersType(click.ParamType):  # type: ignore[type-arg]
+    """A layer, or the first and the last of several: 8-13."""
+
+    name = "layers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Read the first and the last layer."""
+        first, dash, last = value.partition("-")
+        ends = (first, last if dash else first)
+        if not all(end.isdecimal() and len(end) < 10 for end in ends):
+            raise ConfigError(f"--layers {value!r} is no range of layers. Write e.g. 8-13.")
+        return int(ends[0]), int(ends[1])
+
+
+SEEDS, LAYERS = SeedsType(), LayersType()
+
+
+def read_options(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) -> Any:
+    """Read repeated KEY=VALUE into a dict: a callback of click."""
+    return parse_options(pairs, max(param.opts, key=len))
+
+
+def read_own_options(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) -> Any:
+    """Read the options of an architecture; refuse those that another option sets."""
+    options = read_options(ctx, param, pairs)
+    flags = {opt.lstrip("-").replace("-", "_"): opt for p in ctx.command.params for opt in p.opts}
     for name in options:
-        if name in architecture.generate_options:
-            continue
-        parameter = _PARAMETERS.get(name, name)
-        if parameter in arguments:
-            flag = _FLAGS.get(parameter, parameter).replace("_", "-")
-            advice = f"It is set by a flag: use --{flag}."
-        else:
-            advice = suggest(name, architecture.generate_options)
-        raise ConfigError(
-            f"The architecture '{architecture.name}' has no generation option '{name}', which "
-            f"-o gives. {advice}"
-        )
+        # `labels` and `num_images` in Python are --label and --num here.
+        for flag in (name, name.removesuffix("s"), name.removesuffix("_images")):
+            if flag in flags:
+                raise ConfigError(f"-o {name}: this has its own flag; use {flags[flag]}.")
     return options
 
 
 def parse_options(pairs: Iterable[str], option: str = "--option") -> dict[str, Any]:
-    """Options given as key=value, with YAML values.
+    """Read KEY=VALUE pairs, whose values are YAML.
 
     Args:
-        pairs: as they were given.
+        pairs: what the user gave.
         option: what they were given to, for messages.
 
     Raises:
         ConfigError: one is not of that form.
     """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
     options: dict[str, Any] = {}
     for pair in pairs:
         key, separator, text = pair.partition("=")

@@ -5,33 +5,38 @@ from typing import Any
 
 import click
 
+from ganforge.cli._options import SEEDS, read_options, read_own_options
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 model = click.argument("model")
 revision = click.option("--revision", help="Branch, tag or commit on the Hub.")
 device = click.option("--device", help="E.g. cpu or cuda:1. Default: the GPU if there is one.")
-offline = click.option("--offline", is_flag=True, help="Use only what is in the local cache.")
-batch_size = click.option("--batch-size", default=16, show_default=True, help="Images at a time.")
+offline = click.option("--offline", is_flag=True, help="Use only the local cache.")
+batch_size = click.option(
+    "--batch-size", default=16, show_default=True, type=click.IntRange(min=1),
+    help="Images per batch.",
+)  # fmt: skip
 option = click.option(
-    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
-    help="An option of the architecture's generate; repeatable.",
+    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", callback=read_own_options,
+    help="An option of the architecture; repeatable.",
 )  # fmt: skip
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+seeds = click.option("--seeds", type=SEEDS, help="Seeds and ranges of seeds, e.g. 3,10-19.")
+scale = click.option("--scale", default=1, show_default=True, help="Integer upscaling factor.")
 label = click.option(
     "--label", "labels", multiple=True, help="Class, by name or index; repeatable."
 )
 attributes = click.option(
     "--attributes", multiple=True, metavar="NAMES",
-    help='Attributes that are on, e.g. "female, glasses"; repeatable.',
+    help='Attributes to set, e.g. "female, glasses=0.5"; repeatable.',
 )  # fmt: skip
-text = click.option("--text", "texts", multiple=True, help="What to draw, in words; repeatable.")
+text = click.option("--text", "texts", multiple=True, help="Caption to draw; repeatable.")
 text_encoder = click.option(
-    "--text-encoder", multiple=True, metavar="KEY=VALUE",
-    help="Where the text's encoder lies on this machine, e.g. path=words.txt.",
+    "--text-encoder", multiple=True, metavar="KEY=VALUE", callback=read_options,
+    help="Option of the text encoder on this machine, e.g. path=words.txt; repeatable.",
 )  # fmt: skip
-truncation = click.option(
-    "--truncation", type=float, help="Truncation, where the architecture has it."
-)
+truncation = click.option("--truncation", type=float, help="Truncation psi or threshold.")
 
 _extractor = click.option("--extractor", default="inception_v3", show_default=True)
 _extractor_option = click.option(
@@ -40,12 +45,12 @@ _extractor_option = click.option(
 
 
 def extractor(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what features are measured by."""
+    """Add the feature extractor and its options."""
     return _all(command, _extractor, _extractor_option)
 
 
 def conditions(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what an image can be asked to show."""
+    """Add the conditions of generated images."""
     return _all(command, label, attributes, text, text_encoder, truncation)
 
 

@@ -7,10 +7,9 @@ from typing import Any
 import click
 
 from ganforge.cli import _shared
+from ganforge.cli._options import LAYERS, SEEDS
 
-_seeds = click.option("--seeds", help="Single seeds and ranges, e.g. 3,10-19.")
 _space = click.option("--space", help="Latent space, z or w. Default: w where the model has it.")
-_scale = click.option("--scale", default=1, show_default=True, help="Enlarge each image so often.")
 
 
 def _out(default: str | list[str], **settings: Any) -> Callable[..., Any]:
@@ -20,52 +19,67 @@ def _out(default: str | list[str], **settings: Any) -> Callable[..., Any]:
 
 @click.group(epilog="Example: ganforge sample interpolate org/name --seeds 1,2,3 --out walk.gif")
 def sample() -> None:
-    """Walk between images, mix and add them, compare classes, look for copies."""
+    """Interpolate, mix styles, add latents, compare classes, find the nearest training images."""
 
 
 @sample.command(
     epilog="Example: ganforge sample interpolate org/name --seeds 1-4 --loop --out walk.mp4"
 )
 @_shared.model
-@click.option("--seeds", required=True, help="Key frames: single seeds and ranges, e.g. 3,10-19.")
+@click.option("--seeds", required=True, type=SEEDS, help="Keyframes, e.g. 3,10-19.")
 @click.option("--steps", default=30, show_default=True, help="Frames from one seed to the next.")
 @_space
 @click.option(
-    "--path", type=click.Choice(["linear", "spherical"]), help="Default: spherical in z only."
-)
-@click.option("--loop", is_flag=True, help="Go back to the first seed; repeats without a jump.")
+    "--path", type=click.Choice(["linear", "spherical"]),
+    help="Default: spherical in z, linear in w.",
+)  # fmt: skip
+@click.option("--loop", is_flag=True, help="Return to the first seed, without a jump.")
 @click.option("--fps", default=30.0, show_default=True, help="Frames per second.")
-@_out(["interpolation.png"], multiple=True, help=".png (a strip), .gif or .mp4; repeatable.")
-@_scale
+@_out(["interpolation.png"], multiple=True, help=".png (a grid), .gif or .mp4; repeatable.")
+@_shared.scale
 @_shared.conditions
 @_shared.running
-def interpolate(model: str, **arguments: Any) -> None:
-    """Walk from seed to seed with MODEL: a strip, a GIF or an MP4.
+def interpolate(
+    model: str, space: str | None, path: Any, steps: int, loop: bool, **arguments: Any
+) -> None:
+    """Interpolate from seed to seed with MODEL: a PNG grid, a GIF or an MP4.
 
-    One --label (--attributes, --text) holds for all frames; several are one for each seed, and
-    mix between two. A single seed with several walks through classes alone.
+    A single --label is the class of all frames; several are the classes of the seeds, and are
+    interpolated too. The same holds for --attributes and --text. A single seed with several
+    labels interpolates the classes alone.
     """
-    from ganforge.cli._sample import write_interpolation
+    from ganforge.cli._sample import save_animation
 
-    _report(write_interpolation(model, arguments), arguments)
+    arguments |= {"steps": steps, "loop": loop}
+    files = save_animation(
+        model,
+        arguments,
+        lambda gan, more: gan.interpolate(
+            arguments["seeds"], steps=steps, space=space, path=path, loop=loop, **more
+        ),
+    )
+    _report(files, arguments)
 
 
 @sample.command(
     epilog="Example: ganforge sample mix org/faces --rows 1-4 --columns 10-15 --layers 8-13"
 )
 @_shared.model
-@click.option("--rows", required=True, help="Seeds of the coarse styles, e.g. 1-4.")
-@click.option("--columns", required=True, help="Seeds of the fine styles.")
-@click.option("--layers", help="Layers that take the column's, e.g. 8-13. Default: finer half.")
+@click.option("--rows", required=True, type=SEEDS, help="Seeds of the coarse styles, e.g. 1-4.")
+@click.option("--columns", required=True, type=SEEDS, help="Seeds of the fine styles.")
+@click.option("--layers", type=LAYERS, help="Fine layers, e.g. 8-13. Default: the finer half.")
 @_out("mix.png")
-@_scale
+@_shared.scale
 @_shared.conditions
 @_shared.running
-def mix(model: str, **arguments: Any) -> None:
-    """Draw a grid with MODEL whose rows share coarse styles and whose columns share fine ones."""
-    from ganforge.cli._sample import write_mix
+def mix(model: str, rows: list[int], columns: list[int], layers: Any, **arguments: Any) -> None:
+    """Mix styles with MODEL: rows share the coarse styles of a seed, columns the fine ones."""
+    from ganforge.cli._sample import save_grid
 
-    _report(write_mix(model, arguments), arguments)
+    picture = save_grid(
+        model, arguments, lambda gan, more: gan.mix_styles(rows, columns, layers=layers, **more)
+    )
+    _report([picture], arguments)
 
 
 @sample.command(
@@ -75,34 +89,40 @@ def mix(model: str, **arguments: Any) -> None:
 @click.argument("terms")
 @_space
 @_out("arithmetic.png")
-@_scale
+@_shared.scale
 @_shared.conditions
 @_shared.running
-def arithmetic(model: str, terms: str, **arguments: Any) -> None:
+def arithmetic(model: str, terms: str, space: str | None, **arguments: Any) -> None:
     """Add and subtract latents of MODEL.
 
-    TERMS are lists of seeds with + and - between them, the signs between spaces. Each list
-    stands for its mean.
+    TERMS are lists of seeds, joined by + and - between spaces. Each list stands for the mean of
+    its latents.
     """
-    from ganforge.cli._sample import write_arithmetic
+    from ganforge.cli._sample import save_grid
 
-    _report(write_arithmetic(model, terms, arguments), arguments)
+    picture = save_grid(
+        model, arguments, lambda gan, more: gan.arithmetic(terms, space=space, **more)
+    )
+    _report([picture], arguments)
 
 
 @sample.command(epilog="Example: ganforge sample classes org/name --num 10 --label cat --label dog")
 @_shared.model
-@click.option("--num", "-n", type=click.IntRange(min=1), help="Of each class. Default: 8.")
-@_seeds
+@click.option("--num", "-n", type=click.IntRange(min=1), help="Images per class. Default: 8.")
+@_shared.seeds
 @click.option("--by", type=click.Choice(["row", "column"]), default="row", show_default=True)
 @_out("classes.png")
-@_scale
+@_shared.scale
 @_shared.conditions
 @_shared.running
-def classes(model: str, **arguments: Any) -> None:
-    """Draw the classes of MODEL, or each --label, from the same seeds."""
-    from ganforge.cli._sample import write_classes
+def classes(model: str, num: int | None, seeds: Any, by: Any, **arguments: Any) -> None:
+    """Draw every class of MODEL, or each --label, from the same seeds."""
+    from ganforge.cli._sample import save_grid
 
-    _report(write_classes(model, arguments), arguments)
+    picture = save_grid(
+        model, arguments, lambda gan, more: gan.class_grid(num, seeds=seeds, by=by, **more)
+    )
+    _report([picture], arguments)
 
 
 @sample.command(
@@ -110,23 +130,38 @@ def classes(model: str, **arguments: Any) -> None:
 )
 @_shared.model
 @click.option("--reference", required=True, help="Shards of the training images: folder or URL.")
-@_seeds
+@_shared.seeds
 @_shared.extractor
 @click.option("--pixels-only", is_flag=True, help="Compare no features.")
-@click.option("--num-real", type=click.IntRange(min=1), help="Training images. Default: all.")
-@_out("nearest.png", help="PNG; the distances are written beside it as JSON.")
-@_scale
+@click.option(
+    "--num-real", type=click.IntRange(min=1), help="Number of training images. Default: all."
+)
+@_out("nearest.png", help="PNG; the distances go to a JSON file beside it.")
+@_shared.scale
 @_shared.conditions
 @_shared.running
-def nearest(model: str, **arguments: Any) -> None:
-    """Show samples of MODEL beside the training images nearest to them."""
-    from ganforge.cli._sample import write_nearest
+def nearest(model: str, reference: str, seeds: Any, **arguments: Any) -> None:
+    """Show samples of MODEL beside their nearest training images."""
+    from ganforge.cli._options import parse_options
+    from ganforge.cli._sample import save_grid
 
-    _report(write_nearest(model, arguments), arguments)
+    picture = save_grid(
+        model,
+        arguments,
+        lambda gan, more: gan.nearest(
+            reference,
+            seeds=seeds,
+            extractor=None if arguments["pixels_only"] else arguments["extractor"],
+            extractor_options=parse_options(arguments["extractor_option"], "--extractor-option"),
+            num_real=arguments["num_real"],
+            **more,
+        ),
+    )
+    _report([picture, picture.with_suffix(".json")], arguments)
 
 
 def _report(paths: list[Path], arguments: dict[str, Any]) -> None:
-    """Say what was written."""
+    """Print what was written."""
     import json
 
     if arguments["as_json"]:

@@ -19,7 +19,7 @@ _GIF_TICK_MS = 10
 """A GIF counts time in hundredths of a second; viewers slow down shorter frames than two."""
 
 
-def check_film(path: Path, fps: float) -> None:
+def check_animation(path: Path, fps: float) -> None:
     """Refuse what could not be written, before any frame is made.
 
     Raises:
@@ -39,7 +39,7 @@ def check_film(path: Path, fps: float) -> None:
         _pyav()
 
 
-def write_film(frames: Sequence[Image.Image], path: Path, fps: float, scale: int = 1) -> None:
+def write_animation(frames: Sequence[Image.Image], path: Path, fps: float, scale: int = 1) -> None:
     """Write frames as GIF or MP4, as the path's ending says. The file appears when it is whole.
 
     Transparency is composited over white. A GIF repeats without end; its frames last a whole
@@ -54,7 +54,7 @@ def write_film(frames: Sequence[Image.Image], path: Path, fps: float, scale: int
     Raises:
         ConfigError: PyAV is missing, or the frame rate or the size is out of range.
     """
-    check_film(path, fps)
+    check_animation(path, fps)
     check_size(frames[0].width * scale, frames[0].height * scale)
     shown = (_shown(frame, scale) for frame in frames)
     with atomic_file(path) as temporary:

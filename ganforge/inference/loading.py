@@ -1,7 +1,6 @@
-"""Builds a published model's networks from an installed plugin and fills in its weights."""
+"""Builds the networks of a published model from an installed plugin, and loads its weights."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +8,13 @@ import safetensors
 import safetensors.torch
 import torch
 from packaging.version import InvalidVersion, Version
-from torch import Tensor, nn
+from torch import nn
 
-from ganforge.errors import PluginError, PluginNotFound, PublishError
+from ganforge.errors import CheckpointError, PluginError, PluginNotFound, PublishError
 from ganforge.hub.format import WEIGHTS_FILE, ModelInfo
 from ganforge.interfaces.architecture import Architecture
 from ganforge.registry.plugins import Plugin, get_registry
+from ganforge.training.state.checkpoint import load_networks
 
 _logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def _check_version(info: ModelInfo, installed: Plugin, source: str) -> None:
         )
 
 
-def load_networks(
+def build_networks(
     architecture: Architecture[Any], info: ModelInfo, weights: Path, source: str
 ) -> dict[str, nn.Module]:
     """The networks that generate, with the published weights.
@@ -106,40 +106,17 @@ def load_networks(
     # Initialising draws random numbers; loading a model must not change the caller's.
     with torch.random.fork_rng(devices=[]):
         built = architecture.networks()
+    networks = {role: built[role] for role in architecture.ema_roles}
     try:
-        state = safetensors.torch.load_file(weights)
+        load_networks(networks, safetensors.torch.load_file(weights))
     except safetensors.SafetensorError as err:
         raise PublishError(
             f"{WEIGHTS_FILE} of {source} cannot be read ({err}). Export or download it again."
         ) from err
-    networks = {role: built[role] for role in architecture.ema_roles}
-    expected = {
-        f"{role}.{name}": tensor
-        for role, network in networks.items()
-        for name, tensor in network.state_dict().items()
-    }
-    _check_fit(state, expected, info, source)
-    for role, network in networks.items():
-        prefix = f"{role}."
-        own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        network.load_state_dict(own, strict=True)
-    return networks
-
-
-def _check_fit(
-    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], info: ModelInfo, source: str
-) -> None:
-    faults = [f"missing {name}" for name in expected if name not in state]
-    faults += [f"unexpected {name}" for name in state if name not in expected]
-    faults += [
-        f"{name} is {list(state[name].shape)}, not {list(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    if faults:
-        shown = "; ".join(faults[:5]) + ("; ..." if len(faults) > 5 else "")
+    except CheckpointError as err:
         raise PublishError(
-            f"{WEIGHTS_FILE} of {source} does not fit the networks of '{info.architecture}' in "
-            f"{len(faults)} place(s): {shown}. Install the version it was exported with: "
+            f"{WEIGHTS_FILE} of {source} does not fit the networks of '{info.architecture}': {err} "
+            f"Install the version it was exported with: "
             f"pip install '{info.plugin.distribution}=={info.plugin.version}'"
-        )
+        ) from err
+    return networks

@@ -17,8 +17,8 @@ from ganforge.config.models import DataConfig
 from ganforge.errors import MetricError
 from ganforge.imaging.grids import Names
 from ganforge.imaging.images import to_pil, to_uint8
-from ganforge.inference.batches import run_request
-from ganforge.inference.results import Sheet, check_png
+from ganforge.inference.generate import run_request
+from ganforge.inference.results import ImageGrid, check_grid_file
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.metric import FeatureExtractor
@@ -41,7 +41,7 @@ _OUTPUT = "pooled"
 
 
 @dataclass(frozen=True)
-class Neighbours(Sheet):
+class Neighbours(ImageGrid):
     """Samples, each with the nearest images of a data set in its row.
 
     Attributes:
@@ -52,7 +52,8 @@ class Neighbours(Sheet):
 
     def save(self, path: str | Path, *, scale: int = 1) -> Path:
         """Write the picture as PNG, and `record` beside it under the same name as JSON."""
-        target = check_png(Path(path))
+        target = Path(path)
+        check_grid_file(target, scale)
         write_text(target.with_suffix(".json"), json.dumps(self.record, indent=2) + "\n")
         return super().save(target, scale=scale)
 
@@ -140,10 +141,10 @@ def find_neighbours(
         }
         for row, seed in enumerate(request.seeds)
     ]
-    return _sheet(img, request.seeds, found, reference, record)
+    return _grid(img, request.seeds, found, reference, record)
 
 
-def _sheet(
+def _grid(
     img: Tensor,
     seeds: Sequence[int],
     found: Mapping[str, tuple[Tensor, Tensor]],

@@ -1,24 +1,25 @@
-"""What the sampling methods return: images in rows and columns, to look at or to save."""
+"""What the sampling methods return: images in a grid, or the frames of an animation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
 from ganforge.errors import ConfigError
-from ganforge.imaging.animation import check_film, write_film
+from ganforge.imaging.animation import check_animation, write_animation
 from ganforge.imaging.grids import Names, named_grid
-from ganforge.imaging.save import write_png
+from ganforge.imaging.save import check_folder, write_png
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """Images row by row.
+class ImageGrid:
+    """Images in rows and columns.
 
     Attributes:
-        cells: PIL images of one size; None where the sheet is empty.
-        columns: cells in a row.
-        names: what stands at rows, columns and cells.
+        cells: PIL images of one size, row by row; None for an empty cell.
+        columns: cells per row.
+        names: captions of rows, columns and cells.
     """
 
     cells: tuple[Image.Image | None, ...]
@@ -31,87 +32,153 @@ class Sheet:
         return [cell for cell in self.cells if cell is not None]
 
     def picture(self, scale: int = 1) -> Image.Image:
-        """All in one image with the names at its edges.
+        """The grid as one image, with its captions.
 
         Args:
-            scale: each image is enlarged this many times.
+            scale: integer upscaling factor of each image.
         """
-        return named_grid(self.cells, self.columns, self.names, check_scale(scale))
+        _check_scale(scale)
+        return named_grid(self.cells, self.columns, self.names, scale)
 
     def save(self, path: str | Path, *, scale: int = 1) -> Path:
-        """Write the picture as PNG; the file appears when it is whole.
+        """Write the picture as PNG, as a whole or not at all.
 
         Raises:
-            ConfigError: the path does not end in .png.
+            ConfigError: see `check_grid_file`.
         """
-        target = check_png(Path(path))
-        write_png(target, self.picture(scale))
-        return target
+        check_grid_file(Path(path), scale)
+        write_png(Path(path), self.picture(scale))
+        return Path(path)
 
 
 @dataclass(frozen=True)
-class Film:
+class Animation:
     """The frames of an interpolation.
 
     Attributes:
-        images: PIL images of one size, in order. A loop's last one is the step before its first.
-        steps: frames from one key frame to the next.
-        is_loop: whether the frames go back to the first.
+        images: PIL images of one size, in order. The last frame of a loop precedes its first.
+        steps: frames from one keyframe to the next.
+        is_loop: whether the frames return to the first keyframe.
     """
 
     images: tuple[Image.Image, ...]
     steps: int
     is_loop: bool
 
-    def sheet(self) -> Sheet:
-        """A row for each pair of key frames, both of them in it."""
+    def grid(self) -> ImageGrid:
+        """A row from each keyframe to the next, both included."""
         frames = [*self.images, self.images[0]] if self.is_loop else list(self.images)
         starts = range(0, len(frames) - 1, self.steps)
         rows = [frames[start : start + self.steps + 1] for start in starts]
-        return Sheet(tuple(image for row in rows for image in row), self.steps + 1)
-
-    def picture(self, scale: int = 1) -> Image.Image:
-        """The strip."""
-        return self.sheet().picture(scale)
+        return ImageGrid(tuple(image for row in rows for image in row), self.steps + 1)
 
     def save(self, path: str | Path, *, fps: float = 30.0, scale: int = 1) -> Path:
-        """Write a strip (.png) or a moving picture (.gif, .mp4); it appears when it is whole.
+        """Write the grid (.png) or an animation (.gif, .mp4), as a whole or not at all.
 
-        A GIF repeats without end. An MP4 of odd width or height is one pixel wider or higher.
+        A GIF repeats without end. An MP4 of odd width or height gets one more pixel.
 
         Args:
-            path: the ending says what to write.
+            path: its suffix is the format.
             fps: frames per second.
-            scale: each image is enlarged this many times.
+            scale: integer upscaling factor.
 
         Raises:
-            ConfigError: an unknown ending, or PyAV is missing for an MP4.
+            ConfigError: see `check_animation_file`.
         """
         target = Path(path)
-        check_film(target, fps)
+        check_animation_file(target, fps, scale)
         if target.suffix.lower() == ".png":
-            return self.sheet().save(target, scale=scale)
-        write_film(self.images, target, fps, check_scale(scale))
+            return self.grid().save(target, scale=scale)
+        write_animation(self.images, target, fps, scale)
         return target
 
 
-def check_png(path: Path) -> Path:
-    """The path, known to end in .png.
+def check_grid_file(path: Path, scale: int) -> None:
+    """Refuse what `ImageGrid.save` cannot write.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: the path does not end in .png, its folder is a file, or the scale is below 1.
     """
     if path.suffix.lower() != ".png":
         raise ConfigError(f"{path}: this picture is written as PNG. Let the name end in .png.")
-    return path
+    _check_scale(scale)
+    check_folder(path.parent)
 
 
-def check_scale(scale: int) -> int:
-    """The scale, known to be positive.
+def check_animation_file(path: Path, fps: float, scale: int) -> None:
+    """Refuse what `Animation.save` cannot write.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: an unknown suffix, no PyAV for an MP4, a frame rate that the format does not
+            have, a folder that is a file, or a scale below 1.
     """
+    check_animation(path, fps)
+    _check_scale(scale)
+    check_folder(path.parent)
+
+
+def _check_scale(scale: int) -> None:
     if scale < 1:
         raise ConfigError(f"scale={scale}; use 1 or more.")
-    return scale
+
+
+def style_grid(
+    rows: Sequence[int],
+    columns: Sequence[int],
+    own: Sequence[Image.Image],
+    mixed: Sequence[Image.Image],
+    fine: str,
+) -> ImageGrid:
+    """Mixed styles, with the images of the seeds in the first column and the first row.
+
+    Args:
+        rows: seeds of the rows.
+        columns: seeds of the columns.
+        own: the images of these seeds, rows before columns.
+        mixed: the mixed images, row by row.
+        fine: caption for the layers that take the style of the column.
+    """
+    cells: list[Image.Image | None] = [None, *own[len(rows) :]]
+    for row in range(len(rows)):
+        cells += [own[row], *mixed[row * len(columns) : (row + 1) * len(columns)]]
+    names = Names(
+        rows=("", *(f"seed {seed}" for seed in rows)),
+        columns=(fine, *(f"seed {seed}" for seed in columns)),
+    )
+    return ImageGrid(tuple(cells), len(columns) + 1, names)
+
+
+def arithmetic_grid(
+    terms: Sequence[tuple[float, Sequence[int]]],
+    own: Sequence[Image.Image],
+    means: Sequence[Image.Image],
+) -> ImageGrid:
+    """A column for each term: the images of its seeds, then their mean; last, the result.
+
+    Args:
+        terms: factor and seeds of each term.
+        own: the images of all seeds, in order.
+        means: the image of each term's mean, and of the result.
+    """
+    left = iter(own)
+    columns = [[(next(left), f"seed {seed}") for seed in seeds] for _, seeds in terms]
+    depth = max(len(column) for column in columns)
+    if depth == 1:
+        last = [caption for ((_, caption),) in columns]
+        rows = []
+    else:
+        last = ["mean"] * len(terms)
+        rows = [
+            [*(column[row] if row < len(column) else (None, "") for column in columns), (None, "")]
+            for row in range(depth)
+        ]
+    rows.append(list(zip(means, [*last, "result"], strict=True)))
+    heads = [_head(index, factor) for index, (factor, _) in enumerate(terms)]
+    names = Names((), (*heads, "="), tuple(caption for row in rows for _, caption in row))
+    return ImageGrid(tuple(cell for row in rows for cell, _ in row), len(terms) + 1, names)
+
+
+def _head(index: int, factor: float) -> str:
+    sign = "-" if factor < 0 else "+" if index else ""
+    size = "" if abs(factor) == 1 else f"{abs(factor):g} "
+    return f"{sign} {size}{chr(ord('a') + index % 26)}".strip()

@@ -57,20 +57,14 @@ def load_trained(context: RunContext, device: torch.device) -> TrainedModel:
     architecture = context.components.bound_architecture(spec)
     built = architecture.networks()
     networks = {role: built[role] for role in architecture.ema_roles}
-    for role, network in networks.items():
-        prefix = f"{role}."
-        state = {
-            key.removeprefix(prefix): tensor
-            for key, tensor in saved.tensors["ema"].items()
-            if key.startswith(prefix)
-        }
-        try:
-            network.load_state_dict(state)
-        except RuntimeError as err:
-            raise CheckpointError(
-                f"Checkpoint {folder} does not fit the model section: {err} Restore the pipeline "
-                f"file that trained it; a copy is {folder / 'config.yaml'}."
-            ) from err
+    try:
+        checkpoints.load_networks(networks, saved.tensors["ema"])
+    except CheckpointError as err:
+        raise CheckpointError(
+            f"Checkpoint {folder} does not fit the model section: {err} Restore the pipeline "
+            f"file that trained it; a copy is {folder / 'config.yaml'}."
+        ) from err
+    for network in networks.values():
         if context.config.train.channels_last:
             to_channels_last(network)
         network.to(device).eval().requires_grad_(False)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge.inference.mixing import blended_request
+from ganforge.inference.blends import blended_request
 from ganforge.interfaces.architecture import Phase
 from ganforge.interfaces.batch import Batch, Networks
 from ganforge.interfaces.generation import Blend

@@ -1,6 +1,6 @@
 """A training step of a small DCGAN on a CPU, with glibc's heap as it is and as a run keeps it.
 
-    python tests/benchmarks/bench_heap.py [--json]
+python tests/benchmarks/bench_heap.py [--json]
 """
 
 import click

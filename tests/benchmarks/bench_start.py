@@ -72,9 +72,7 @@ def main(repeats: int, images: int, as_json: bool) -> None:
         folder = Path(name)
         write_images(folder / "images", images)
         shards = folder / "shards"
-        prepare(
-            DataConfig(source={"name": "folder", "path": str(folder / "images")}), shards
-        )
+        prepare(DataConfig(source={"name": "folder", "path": str(folder / "images")}), shards)
         at = images // 3 // 16 * 16
         fresh, resumed = [], []
         for number in range(repeats):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 import torch
+from ganforge.data.prepare.embed import encoder_of
 from ganforge_emoji import EmojiCaptions
 from ganforge_emoji.captions import EmojiCaptionsConfig
 from PIL import Image
@@ -24,7 +25,6 @@ from torch.nn import functional
 
 import ganforge
 from ganforge.imaging.images import from_pil
-from ganforge.inference.prompts import embed_prompts
 from ganforge.interfaces.spec import ImageSpec
 
 PACKAGE = "data/emoji/node_modules/emoji-datasource-{}"
@@ -146,7 +146,7 @@ def main(
     known_img, known = pairs("train", (google, twitter), gan.spec)
     real_img, held_out = pairs("test", (google, twitter), gan.spec)
     names = list(dict.fromkeys([*known, *held_out]))
-    text = dict(zip(names, embed_prompts(names, gan.spec, changes), strict=True))
+    text = dict(zip(names, encoder_of(gan.spec.text_encoding, changes).encode(names), strict=True))
     new = {name: text[name] for name in dict.fromkeys(held_out)}
     matcher = train_matcher(
         known_img, torch.stack([text[name] for name in known]), known, gan.spec, steps

@@ -1,6 +1,6 @@
 """Run every benchmark of this folder, one after the other, and print one JSON line each.
 
-    make bench
+make bench
 """
 
 import json

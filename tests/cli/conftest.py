@@ -14,6 +14,15 @@ from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.registry.plugins import get_registry
 
+PIPELINE = """
+name: tiny
+stages: [prepare]
+data:
+  source: {{name: folder, path: {photos}}}
+  resolution: 16
+model: {{architecture: dcgan, base_channels: 8}}
+"""
+
 
 @pytest.fixture
 def ganforge(tmp_path, monkeypatch):
@@ -97,3 +106,9 @@ def cgan(tmp_path_factory):
     """Told of attributes, and grey."""
     spec = ImageSpec(9, 7, 1, attribute_names=("Female", "Black_Hair"))
     return export(tmp_path_factory.mktemp("models"), "cgan", spec, condition="attributes")
+
+
+@pytest.fixture
+def pipeline(ganforge, photos, tmp_path):
+    (tmp_path / "tiny.yaml").write_text(PIPELINE.format(photos=photos))
+    return "tiny.yaml"

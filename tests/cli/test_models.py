@@ -12,9 +12,6 @@ from ganforge import from_pretrained
 from ganforge.cli import _generate
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
-from ganforge.errors import ConfigError
-from ganforge.hub import push
-from ganforge.metrics.requests import Requests
 
 
 def pixels(path):
@@ -36,11 +33,10 @@ def test_generate_seed_gives_the_same_image_in_any_batch(ganforge, dcgan):
     assert np.array_equal(pixels("many/seed000003.png"), pixels("one/seed000003.png"))
 
 
-def test_generate_chunks_do_not_change_images_or_labels(ganforge, stylegan, monkeypatch):
+def test_generate_uses_labels_in_turn_whatever_the_batch(ganforge, stylegan):
     arguments = ("generate", stylegan, "-n", 5, "--label", "cat", "--label", "dog", "--json")
     whole = json.loads(ganforge(*arguments, "--out", "a").stdout)
-    monkeypatch.setattr(_generate, "_CHUNK", 3)
-    cut = json.loads(ganforge(*arguments, "--out", "b").stdout)
+    cut = json.loads(ganforge(*arguments, "--out", "b", "--batch-size", 3).stdout)
 
     assert [f["label"] for f in whole] == ["cat", "dog", "cat", "dog", "cat"]
     assert [f["label"] for f in cut] == [f["label"] for f in whole]
@@ -101,15 +97,19 @@ def test_generate_passes_truncation_and_options(ganforge, stylegan):
         (["-o", "a=["], "--option 'a=[': the value is not YAML"),
         (["--seeds", "1-x"], "'1-x' is no seed and no range. Write e.g. 3,10-19."),
         (["--seeds", "9-3"], "'9-3' is no seed and no range"),
-        (["--seeds", "1,2", "-n", "3"], "--num 3, but --seeds '1,2' lists 2"),
+        (["--seeds", "1,2", "-n", "3"], "num_images=3, but 2 seeds were given"),
         (["--label", "cat"], "label"),
         (["--seeds", "0-99999999999"], "--seeds asks for 100000000000 images"),
-        (["-n", "99999999999"], "--num asks for 99999999999 images"),
-        (["-o", "seeds=3"], "no generation option 'seeds', which -o gives. It is set by a flag: "),
+        (["-n", "99999999999"], "num_images asks for 99999999999 images"),
+        (["-o", "seeds=3"], "-o seeds: this has its own flag; use --seeds."),
         (["-o", "labels=3"], "use --label."),
         (["-o", "batch_size=3"], "use --batch-size."),
         (["-o", "text=cat"], "use --text."),
         (["-o", "output_type=pt"], "no generation option 'output_type'"),
+        (["-o", "model=x"], "use model."),
+        (["-o", "self=x"], "no generation option 'self'"),
+        (["--batch-size", "0"], "Invalid value for '--batch-size'"),
+        (["--seed", "-5"], "The seed -5 is out of range"),
         (["--device", "gpu"], "device='gpu': there is no such device"),
     ],
 )
@@ -157,30 +157,6 @@ def test_generate_without_a_model_says_so(ganforge):
     assert "empty name" in ganforge("generate", "", code=2).stderr
     assert "empty name" in ganforge("pull", "", code=2).stderr
     assert "no folder ./nowhere" in ganforge("generate", "./nowhere", code=2).stderr
-
-
-@pytest.mark.parametrize(
-    ("num", "first", "listed", "expected"),
-    [
-        (None, 0, None, [0]),
-        (3, 7, None, [7, 8, 9]),
-        (None, 0, "4", [4]),
-        (4, 0, "1-3, 9", [1, 2, 3, 9]),
-    ],
-)
-def test_chosen_seeds(num, first, listed, expected):
-    assert _generate.chosen_seeds(num, first, listed) == expected
-
-
-def test_parse_options_reads_yaml_values():
-    options = _generate.parse_options(["a=1", "b=[1, 2]", "c=x=y", "d=null"])
-
-    assert options == {"a": 1, "b": [1, 2], "c": "x=y", "d": None}
-
-
-def test_parse_options_without_key_is_refused():
-    with pytest.raises(ConfigError, match="'=1' is not KEY=VALUE"):
-        _generate.parse_options(["=1"])
 
 
 def test_generate_without_label_draws_a_class_from_each_seed(ganforge, stylegan, monkeypatch):
@@ -375,40 +351,3 @@ def test_evaluate_unknown_metric_lists_near_ones(ganforge, dcgan, shards):
     message = ganforge("evaluate", dcgan, "--reference", shards, "-m", "fidd", code=2).stderr
 
     assert "Unknown metric 'fidd'. Did you mean 'fid'" in message
-
-
-# Hub -------------------------------------------------------------------------------------------
-
-
-def test_publish_pushes_the_export_of_a_run(ganforge, monkeypatch):
-    asked = {}
-
-    def push_folder(folder, repo_id, **options):
-        asked.update(folder=str(folder), repo_id=repo_id, **options)
-        return push.PushResult(repo_id, "main", "https://hub/org/name", "c" * 40)
-
-    monkeypatch.setattr("ganforge.hub.push.push_folder", push_folder)
-    from pathlib import Path
-
-    Path("run/export").mkdir(parents=True)
-
-    output = ganforge("publish", "run", "org/name", "--private").stdout
-
-    assert output == "Published at https://hub/org/name (cccccccccccc).\n"
-    assert (asked["folder"], asked["repo_id"], asked["private"]) == ("run/export", "org/name", True)
-    told = json.loads(ganforge("publish", "run", "org/name", "--json").stdout)
-    assert told == {"url": "https://hub/org/name", "commit": "c" * 40}
-
-
-def test_publish_of_what_is_no_export_is_refused(ganforge, tmp_path):
-    (tmp_path / "other").mkdir()
-
-    assert "config.json" in ganforge("publish", "other", "org/name", code=2).stderr
-
-
-def test_pull_of_a_folder_copies_it(ganforge, dcgan, tmp_path):
-    told = json.loads(ganforge("pull", dcgan, "--out", "copy", "--json").stdout)
-
-    assert told == {"path": "copy"}
-    assert (tmp_path / "copy" / "model.safetensors").is_file()
-    assert ganforge("pull", dcgan).stdout.strip() == str(dcgan)

@@ -65,10 +65,10 @@ def test_interpolate_labels_are_one_per_seed(ganforge, biggan):
 
 def test_interpolate_truncated_biggan_moves_without_jumps(biggan):
     # Truncation replaces single numbers of z; applied between seeds it would make them jump.
-    film = PretrainedGan.from_pretrained(biggan, device="cpu").interpolate(
+    animation = PretrainedGan.from_pretrained(biggan, device="cpu").interpolate(
         [0, 1], steps=64, labels=0, truncation=0.3
     )
-    frames = np.stack([np.asarray(image, dtype=float) for image in film.images])
+    frames = np.stack([np.asarray(image, dtype=float) for image in animation.images])
     steps = np.abs(np.diff(frames, axis=0)).max((1, 2, 3))
     assert steps.max() <= 4 * max(1.0, np.median(steps))
 
@@ -123,7 +123,7 @@ def test_nearest_shows_training_images_and_writes_distances(ganforge, dcgan, pho
     [
         (["mix", "--rows", "1", "--columns", "2"], "'dcgan' has no layers of styles to mix"),
         (["interpolate", "--seeds", "1,2", "--space", "w"], "no latent space 'w'. It has z."),
-        (["interpolate", "--seeds", "1"], "Only one key frame was given (seed 1)"),
+        (["interpolate", "--seeds", "1"], "Only one keyframe was given (seed 1)"),
         (["interpolate", "--seeds", "1,x"], "--seeds '1,x': 'x' is no seed"),
         (["interpolate", "--seeds", "1,2", "--out", "a.avi"], "a.avi has no ending"),
         (["interpolate", "--seeds", "1,2", "--scale", "0"], "scale=0"),

@@ -1,82 +1,24 @@
-"""The models here draw their latents: pixels are numbers, so each method has a closed form."""
+"""The images of these models are their latents, so that each method has a closed form."""
 
-import numpy as np
 import pytest
 import torch
-from torch import nn
+from inference.shown import (
+    CLASSES,
+    SCALE,
+    Shown,
+    Styled,
+    Translator,
+    assert_shows,
+    latents,
+    pretrained,
+    same,
+    shown_label,
+)
 from torch.testing import assert_close
 
 from ganforge.config.models import StrictModel
 from ganforge.errors import ConfigError
-from ganforge.hub.format import ModelInfo, conditioning
-from ganforge.imaging.images import from_uint8
-from ganforge.inference.pretrained import PretrainedGan
-from ganforge.inference.requests import parse_seeds, parse_terms, resolve_attributes
 from ganforge.interfaces import blending
-from ganforge.interfaces.architecture import Architecture
-from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.spec import ImageSpec
-
-LAYERS, SIZE, SCALE = 4, 8, 16.0
-CLASSES = ("bag", "boot", "shirt")
-
-
-class Shown(Architecture[StrictModel]):
-    """Rows of the image are z / 16; the last columns are the label."""
-
-    name, paper, optional_inputs = "shown", "none", ("label", "attributes")
-
-    def networks(self):
-        return {"generator": nn.Linear(1, 1)}
-
-    def phases(self, objective):
-        return []
-
-    def generate(self, nets, request):
-        return self.draw(request.noise(SIZE)[:, None].expand(-1, LAYERS, -1), request)
-
-    def draw(self, ws, request):
-        img = (ws / SCALE)[:, None].repeat(1, 3, 1, 1)
-        for shown in (request.label, request.attributes):
-            if shown is not None:
-                img = torch.cat([img, shown[:, None, None].expand(-1, 3, LAYERS, -1)], 3)
-        return img
-
-
-class Styled(Shown):
-    """With a mapped space: row l shows layer l of w = z^2, without truncation."""
-
-    name, latent_spaces, supports_truncation = "styled", ("z", "w"), True
-
-    def num_styles(self, nets):
-        return LAYERS
-
-    def generate(self, nets, request):
-        return self.draw(request.blended("w", self.mapped), request)
-
-    def mapped(self, request):
-        psi = 1.0 if request.truncation is None else request.truncation
-        return psi * request.noise(SIZE).square()[:, None].repeat(1, LAYERS, 1)
-
-
-class Translator(Shown):
-    name, translates = "translator", ("source_to_target",)
-
-
-def pretrained(architecture, **fields):
-    spec = ImageSpec(LAYERS, SIZE, 3, **fields)
-    info = ModelInfo(
-        ganforge_version="1",
-        architecture=architecture.name,
-        options={},
-        plugin={"distribution": "tiny", "version": "1"},
-        image_spec=spec.to_dict(),
-        conditioning=conditioning(architecture, spec),
-        roles=("generator",),
-        nimg=0,
-        weights_sha256="0" * 64,
-    )
-    return PretrainedGan(architecture, architecture.networks(spec), info, "cpu")
 
 
 @pytest.fixture
@@ -94,44 +36,18 @@ def styled():
     return pretrained(Styled(StrictModel()))
 
 
-def latents(*seeds):
-    return GenerateRequest(seeds).noise(SIZE)
-
-
-def numbers(image, layer=0):
-    """The latent that an image shows in a row."""
-    pixels = torch.from_numpy(np.asarray(image).astype(np.float32))[layer, :SIZE, 0]
-    return from_uint8(pixels) * SCALE
-
-
-def shown_label(image):
-    pixels = torch.from_numpy(np.asarray(image).astype(np.float32))[0, SIZE:, 0]
-    return from_uint8(pixels)
-
-
-def assert_shows(image, latent, layer=0):
-    assert_close(numbers(image, layer), latent, atol=SCALE / 250, rtol=0)
-
-
-def same(one, other):
-    return np.array_equal(np.asarray(one), np.asarray(other))
-
-
-# Interpolation ---------------------------------------------------------------------------------
-
-
-def test_interpolate_key_frames_are_the_images_of_the_seeds(classes):
-    film = classes.interpolate([3, 1, 4], steps=4)
-    assert len(film.images) == 9
-    for image, key in zip(film.images[::4], classes.generate(seeds=[3, 1, 4]), strict=True):
+def test_interpolate_keyframes_are_the_images_of_the_seeds(classes):
+    animation = classes.interpolate([3, 1, 4], steps=4)
+    assert len(animation.images) == 9
+    for image, key in zip(animation.images[::4], classes.generate(seeds=[3, 1, 4]), strict=True):
         assert same(image, key)
 
 
 @pytest.mark.parametrize("path", ["linear", "spherical"])
 def test_interpolate_follows_the_path(model, path):
-    film = model.interpolate([3, 1], steps=4, path=path)
+    animation = model.interpolate([3, 1], steps=4, path=path)
     start, end = latents(3), latents(1)
-    for index, image in enumerate(film.images):
+    for index, image in enumerate(animation.images):
         t = torch.tensor([index / 4])
         wanted = blending.spherical(start, end, t) if path == "spherical" else None
         assert_shows(image, (torch.lerp(start, end, t) if wanted is None else wanted)[0])
@@ -148,15 +64,15 @@ def test_interpolate_is_spherical_in_z_and_linear_in_w_by_default(model, styled)
 
 
 def test_interpolate_loop_closes_without_a_repeated_frame(model):
-    film = model.interpolate([3, 1, 4], steps=4, loop=True)
-    assert len(film.images) == 12
-    assert film.is_loop
+    animation = model.interpolate([3, 1, 4], steps=4, loop=True)
+    assert len(animation.images) == 12
+    assert animation.is_loop
     start, end = latents(4), latents(3)
     last = blending.spherical(start, end, torch.tensor([0.75]))[0]
-    assert_shows(film.images[-1], last)
+    assert_shows(animation.images[-1], last)
     whole = model.interpolate([3, 1, 4, 3], steps=4)
-    assert all(same(a, b) for a, b in zip(film.images, whole.images[:-1], strict=True))
-    assert same(whole.images[-1], film.images[0])
+    assert all(same(a, b) for a, b in zip(animation.images, whole.images[:-1], strict=True))
+    assert same(whole.images[-1], animation.images[0])
 
 
 def test_interpolate_between_equal_seeds_stands_still(model, styled):
@@ -172,36 +88,36 @@ def test_interpolate_does_not_depend_on_the_batch_size(classes):
         assert all(same(a, b) for a, b in zip(alone, together, strict=True))
 
 
-def test_interpolate_labels_mix_from_key_frame_to_key_frame(classes):
-    film = classes.interpolate([3, 1], steps=4, labels=["bag", "shirt"])
-    assert_close(shown_label(film.images[1]), torch.tensor([0.75, 0, 0.25]), atol=0.01, rtol=0)
+def test_interpolate_labels_mix_from_keyframe_to_keyframe(classes):
+    animation = classes.interpolate([3, 1], steps=4, labels=["bag", "shirt"])
+    assert_close(shown_label(animation.images[1]), torch.tensor([0.75, 0, 0.25]), atol=0.01, rtol=0)
     one = classes.interpolate([3, 1], steps=4, labels="boot")
     assert all(shown_label(image).argmax() == 1 for image in one.images)
 
 
 def test_interpolate_one_seed_walks_through_several_labels(classes):
-    film = classes.interpolate(7, steps=2, labels=["bag", "boot", "shirt"])
-    assert len(film.images) == 5
-    for image in film.images:
+    animation = classes.interpolate(7, steps=2, labels=["bag", "boot", "shirt"])
+    assert len(animation.images) == 5
+    for image in animation.images:
         assert_shows(image, latents(7)[0])
-    assert [int(shown_label(image).argmax()) for image in film.images[::2]] == [0, 1, 2]
+    assert [int(shown_label(image).argmax()) for image in animation.images[::2]] == [0, 1, 2]
 
 
 def test_interpolate_one_seed_walks_through_several_attributes():
     model = pretrained(Shown(StrictModel()), attribute_names=("Black_Hair", "Glasses"))
-    film = model.interpolate([7], steps=2, attributes=["black hair", "glasses"])
-    assert_close(shown_label(film.images[1]), torch.tensor([0.5, 0.5]), atol=0.01, rtol=0)
+    animation = model.interpolate([7], steps=2, attributes=["black hair", "glasses"])
+    assert_close(shown_label(animation.images[1]), torch.tensor([0.5, 0.5]), atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"seeds": [5]}, r"one key frame was given \(seed 5\).*Give two or more seeds"),
+        ({"seeds": [5]}, r"one keyframe was given \(seed 5\).*Give two or more seeds"),
         ({"seeds": []}, "seeds is empty"),
         ({"seeds": [1, 2], "steps": 0}, "steps=0; use at least 1"),
         ({"seeds": [1, 2], "space": "w"}, "'shown' has no latent space 'w'. It has z"),
         ({"seeds": [1, 2], "path": "round"}, "path='round' is unknown. Use 'linear'"),
-        ({"seeds": [1, 2], "labels": [0]}, "without classes"),
+        ({"seeds": [1, 2], "labels": [0]}, "labels was given, but this model is not"),
         ({"seeds": [1, 2], "truncation": 0.5}, "no truncation"),
         ({"seeds": [1, 2], "batch_size": 0}, "batch_size=0"),
         ({"seeds": [1, 2], "curve": 1}, "no generation option 'curve'"),
@@ -224,33 +140,38 @@ def test_sampling_a_translator_points_to_translate():
             call()
 
 
-# Style mixing ----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("seeds", "steps"), [([1, 2], 2_000_000), (range(1000), 9_000), ([1, 2], 0)]
+)
+def test_interpolate_without_end_is_refused(model, seeds, steps):
+    with pytest.raises(ConfigError, match=rf"steps={steps}.*(at most 10000|fewer steps)"):
+        model.interpolate(seeds, steps=steps)
 
 
 def test_mix_styles_takes_coarse_layers_from_the_row_and_fine_ones_from_the_column(styled):
-    sheet = styled.mix_styles([1, 2], [3, 4, 5], layers=(1, 2))
-    assert (sheet.columns, len(sheet.cells)) == (4, 12)
+    grid = styled.mix_styles([1, 2], [3, 4, 5], layers=(1, 2))
+    assert (grid.columns, len(grid.cells)) == (4, 12)
     for row, coarse in enumerate((1, 2)):
         for column, fine in enumerate((3, 4, 5)):
-            image = sheet.cells[(row + 1) * 4 + column + 1]
+            image = grid.cells[(row + 1) * 4 + column + 1]
             for layer, seed in enumerate((coarse, fine, fine, coarse)):
                 assert_shows(image, latents(seed)[0].square(), layer)
 
 
 def test_mix_styles_shows_the_seeds_own_images_at_the_edges(styled):
-    sheet = styled.mix_styles([1, 2], [3, 4])
-    assert sheet.cells[0] is None
+    grid = styled.mix_styles([1, 2], [3, 4])
+    assert grid.cells[0] is None
     assert all(
-        same(sheet.cells[place], own)
+        same(grid.cells[place], own)
         for place, own in zip((1, 2, 3, 6), styled.generate(seeds=[3, 4, 1, 2]), strict=True)
     )
-    assert sheet.names.rows == ("", "seed 1", "seed 2")
-    assert sheet.names.columns == ("fine: 2-3", "seed 3", "seed 4")
+    assert grid.names.rows == ("", "seed 1", "seed 2")
+    assert grid.names.columns == ("fine: 2-3", "seed 3", "seed 4")
 
 
 def test_mix_styles_of_a_seed_with_itself_is_its_image(styled):
-    sheet = styled.mix_styles(6, 6)
-    assert same(sheet.cells[3], styled.generate(seeds=6)[0])
+    grid = styled.mix_styles(6, 6)
+    assert same(grid.cells[3], styled.generate(seeds=6)[0])
 
 
 @pytest.mark.parametrize("layers", [(2, 4), (3, 2), (-1, 2)])
@@ -266,13 +187,10 @@ def test_mix_styles_without_styles_names_what_there_is(model):
         model.mix_styles(1, 2)
 
 
-# Arithmetic ------------------------------------------------------------------------------------
-
-
 def test_arithmetic_adds_the_means_of_its_terms(model):
-    sheet = model.arithmetic("1,2 - 3 + 4,5")
+    grid = model.arithmetic("1,2 - 3 + 4,5")
     means = [latents(1, 2).mean(0), latents(3)[0], latents(4, 5).mean(0)]
-    *shown, result = sheet.images[-4:]
+    *shown, result = grid.images[-4:]
     for image, mean in zip(shown, means, strict=True):
         assert_shows(image, mean)
     assert_shows(result, means[0] - means[1] + means[2])
@@ -287,22 +205,22 @@ def test_arithmetic_is_done_in_w_where_there_is_one(styled):
 
 
 def test_arithmetic_shows_the_seeds_of_each_term_above_its_mean(model):
-    sheet = model.arithmetic([(1.0, [1, 2]), (-0.5, [3])])
-    assert sheet.columns == 3
+    grid = model.arithmetic([(1.0, [1, 2]), (-0.5, [3])])
+    assert grid.columns == 3
     own = model.generate(seeds=[1, 2, 3])
-    assert [cell is None for cell in sheet.cells] == [False, False, True, False, True, True] + [
+    assert [cell is None for cell in grid.cells] == [False, False, True, False, True, True] + [
         False
     ] * 3
-    assert same(sheet.cells[0], own[0]) and same(sheet.cells[3], own[1])
-    assert sheet.names.columns == ("a", "- 0.5 b", "=")
-    assert sheet.names.cells[:3] == ("seed 1", "seed 3", "")
-    assert sheet.names.cells[-3:] == ("mean", "mean", "result")
+    assert same(grid.cells[0], own[0]) and same(grid.cells[3], own[1])
+    assert grid.names.columns == ("a", "- 0.5 b", "=")
+    assert grid.names.cells[:3] == ("seed 1", "seed 3", "")
+    assert grid.names.cells[-3:] == ("mean", "mean", "result")
 
 
 def test_arithmetic_of_single_seeds_has_one_row(model):
-    sheet = model.arithmetic("1 - 2 + 3")
-    assert len(sheet.cells) == 4
-    assert sheet.names.cells == ("seed 1", "seed 2", "seed 3", "result")
+    grid = model.arithmetic("1 - 2 + 3")
+    assert len(grid.cells) == 4
+    assert grid.names.cells == ("seed 1", "seed 2", "seed 3", "result")
 
 
 def test_arithmetic_with_a_class_keeps_it(classes):
@@ -310,67 +228,10 @@ def test_arithmetic_with_a_class_keeps_it(classes):
     assert_close(shown_label(image), torch.tensor([0.0, 1.0, 0.0]), atol=0.01, rtol=0)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("1,2 - 3-5 + 7", [(1.0, [1, 2]), (-1.0, [3, 4, 5]), (1.0, [7])]),
-        (" 4 ", [(1.0, [4])]),
-        ("1, 2 - 3", [(1.0, [1, 2]), (-1.0, [3])]),
-    ],
-)
-def test_parse_terms_reads_seeds_and_signs(text, expected):
-    assert parse_terms(text) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", "cannot be read. Write seeds with"),
-        ("1 - ", "cannot be read"),
-        ("1 -2", "cannot be read"),
-        ("1 - x", "terms 'x': 'x' is no seed and no range"),
-        ([], "There are no terms"),
-        ([(1.0, [])], "seeds is empty"),
-    ],
-)
-def test_parse_terms_refuses_what_it_cannot_read(text, expected):
-    with pytest.raises(ConfigError, match=expected):
-        parse_terms(text)
-
-
-@pytest.mark.parametrize("text", ["²", "1-", "1-²", "9" * 5000])
-def test_parse_seeds_refuses_what_is_no_number(text):
-    with pytest.raises(ConfigError, match=r"no seed and no range. Write e.g. 3,10-19"):
-        parse_seeds(text)
-
-
-@pytest.mark.parametrize("text", ["0-99999999999", "0-5999999,0-5999999"])
-def test_parse_seeds_refuses_more_than_memory_holds(text):
-    with pytest.raises(ConfigError, match=r"--seeds asks for \d+ images.*at most 10000000"):
-        parse_seeds(text)
-
-
-@pytest.mark.parametrize(
-    ("seeds", "steps"), [([1, 2], 2_000_000), (range(1000), 9_000), ([1, 2], 0)]
-)
-def test_interpolate_without_end_is_refused(model, seeds, steps):
-    with pytest.raises(ConfigError, match=rf"steps={steps}.*(at most 10000|fewer steps)"):
-        model.interpolate(seeds, steps=steps)
-
-
-def test_parse_seeds_names_the_option():
-    assert parse_seeds("3, 5-7") == [3, 5, 6, 7]
-    with pytest.raises(ConfigError, match="--rows 'a': 'a' is no seed"):
-        parse_seeds("a", "--rows")
-
-
-# Classes ---------------------------------------------------------------------------------------
-
-
 def test_class_grid_has_a_row_per_class_of_the_same_latents(classes):
-    sheet = classes.class_grid(2)
-    assert (sheet.columns, sheet.names.rows) == (2, CLASSES)
-    for index, image in enumerate(sheet.images):
+    grid = classes.class_grid(2)
+    assert (grid.columns, grid.names.rows) == (2, CLASSES)
+    for index, image in enumerate(grid.images):
         assert_shows(image, latents(index % 2)[0])
         assert int(shown_label(image).argmax()) == index // 2
 
@@ -394,47 +255,3 @@ def test_class_grid_refuses_what_it_cannot_show(model, classes):
     many = pretrained(Shown(StrictModel()), class_names=tuple(f"c{i}" for i in range(21)))
     with pytest.raises(ConfigError, match=r"has 21 classes.*e.g. labels=\['c0', 'c1'\]"):
         many.class_grid()
-
-
-# Attributes by name ----------------------------------------------------------------------------
-
-NAMES = ("Female", "Black_Hair", "Wearing-Glasses")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("female, black hair", [1, 1, 0]),
-        ("wearing glasses=0.5", [0, 0, 0.5]),
-        ("BLACK-HAIR", [0, 1, 0]),
-        ("2, 0", [1, 0, 1]),
-        ("", [0, 0, 0]),
-    ],
-)
-def test_resolve_attributes_reads_names_values_and_indices(text, expected):
-    assert resolve_attributes(text, NAMES, 5) == expected
-    assert resolve_attributes([text] * 2, NAMES, 2) == [expected] * 2
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("femal", "no attribute 'femal'. Did you mean"),
-        ("7", "no attribute '7'"),
-        ("female, Female", "gives 'Female' twice"),
-        ("female=x", "'female=x' is not NAME=NUMBER"),
-        ("female=nan", "'female=nan' is not NAME=NUMBER"),
-        (["female"], "1 texts of attributes for 2 images"),
-    ],
-)
-def test_resolve_attributes_refuses_what_it_does_not_know(value, expected):
-    with pytest.raises(ConfigError, match=expected):
-        resolve_attributes(value, NAMES, 2)
-
-
-def test_generate_takes_attributes_by_name():
-    model = pretrained(Shown(StrictModel()), attribute_names=NAMES)
-    image = model.generate(seeds=1, attributes="black hair")[0]
-    assert_close(shown_label(image), torch.tensor([0.0, 1.0, 0.0]), atol=0.01, rtol=0)
-    with pytest.raises(ConfigError, match="attributes was given, but this model is not condition"):
-        pretrained(Shown(StrictModel())).generate(seeds=1, attributes="black hair")

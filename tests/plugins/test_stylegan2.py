@@ -12,7 +12,7 @@ from small import LABELLED, build, build_networks, no_label, num_parameters
 from torch.testing import assert_close
 
 from ganforge.api import Batch, ConfigError, GenerateRequest, ImageSpec, Networks, Objective
-from ganforge.inference.mixing import blended_request
+from ganforge.inference.blends import blended_request
 from ganforge.objectives.losses import NonSaturating
 from ganforge.objectives.regularizers import R1, PathLength
 

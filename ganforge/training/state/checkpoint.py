@@ -22,7 +22,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganforge.errors import CheckpointError
 from ganforge.io.atomic import atomic_folder
@@ -159,3 +159,25 @@ def prune(folder: Path, keep: int) -> None:
 def flatten(states: Mapping[str, Mapping[str, Tensor]], separator: str = ".") -> dict[str, Tensor]:
     """Merge state dicts under prefixed keys."""
     return {f"{p}{separator}{k}": v for p, state in states.items() for k, v in state.items()}
+
+
+def load_networks(networks: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
+    """Load tensors `role.name`, as `flatten` makes them, into the networks of these roles.
+
+    Raises:
+        CheckpointError: names or shapes differ, nothing is loaded; the message is a part of a
+            sentence, for the caller to say where and what to do.
+    """
+    expected = flatten({role: network.state_dict() for role, network in networks.items()})
+    faults = [f"missing {name}" for name in expected if name not in tensors]
+    faults += [f"unexpected {name}" for name in tensors if name not in expected]
+    faults += [
+        f"{name} is {list(tensors[name].shape)}, not {list(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in tensors and tensors[name].shape != tensor.shape
+    ]
+    if faults:
+        shown = "; ".join(faults[:5]) + ("; ..." if len(faults) > 5 else "")
+        raise CheckpointError(f"{len(faults)} tensor(s) differ: {shown}.")
+    for role, network in networks.items():
+        network.load_state_dict({name: tensors[f"{role}.{name}"] for name in network.state_dict()})

@@ -1,4 +1,4 @@
-"""Runs an architecture's one inference path, piece by piece and in full precision."""
+"""Runs an architecture's `generate` in batches and in full precision."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -18,14 +18,33 @@ def iterate_request(
     request: GenerateRequest,
     batch_size: int,
 ) -> Iterator[Tensor]:
-    """The images of a request in batches, each made when it is asked for; as `run_request`."""
+    """The images of a request in batches; each batch is made when it is asked for.
+
+    Args:
+        architecture: what generates.
+        networks: its `ema_roles`, in eval mode, on the request's device.
+        request: what to generate; its tensors may be on any device.
+        batch_size: images per batch; bounds the memory and does not change the images.
+
+    Yields:
+        [n, C, H, W] float32 in [-1, 1], on the CPU.
+
+    Raises:
+        ConfigError: the batch size is not positive.
+        PluginContractError: the architecture does not return one image per seed.
+    """
     if batch_size < 1:
         raise ConfigError(f"batch_size={batch_size}; use at least 1.")
     for start in range(0, request.size, batch_size):
         part = request.take(range(start, min(start + batch_size, request.size)))
         with torch.no_grad(), _full_float32():
-            img = _run(architecture, networks, part)
-        yield img
+            img = architecture.generate(networks, part)
+        if img.ndim != 4 or img.shape[0] != part.size:
+            raise PluginContractError(
+                f"'{architecture.name}'.generate returned shape {list(img.shape)} for {part.size} "
+                f"seeds; it must return [N, C, H, W], one image per seed."
+            )
+        yield img.float().clamp(-1, 1).cpu()
 
 
 def run_request(
@@ -34,39 +53,13 @@ def run_request(
     request: GenerateRequest,
     batch_size: int,
 ) -> Tensor:
-    """All images of a request, made at most `batch_size` at a time.
-
-    Args:
-        architecture: whose inference path it is.
-        networks: its `ema_roles`, in eval mode, on the request's device.
-        request: what to make; tensors may be on any device.
-        batch_size: bounds the memory.
-
-    Returns:
-        [N, C, H, W] float32 in [-1, 1], on the CPU.
-
-    Raises:
-        ConfigError: the batch size is not positive.
-        PluginContractError: the architecture does not return one image per seed.
-    """
+    """All images of a request as [N, C, H, W]; see `iterate_request`."""
     return torch.cat(list(iterate_request(architecture, networks, request, batch_size)))
-
-
-def _run(
-    architecture: Architecture[Any], networks: Mapping[str, nn.Module], request: GenerateRequest
-) -> Tensor:
-    img = architecture.generate(networks, request)
-    if img.ndim != 4 or img.shape[0] != request.size:
-        raise PluginContractError(
-            f"'{architecture.name}'.generate returned shape {list(img.shape)} for {request.size} "
-            f"seeds; it must return [N, C, H, W], one image per seed."
-        )
-    return img.float().clamp(-1, 1).cpu()
 
 
 @contextlib.contextmanager
 def _full_float32() -> Iterator[None]:
-    """TF32 off: its 10-bit mantissa would make an image depend on the device."""
+    """Switch TF32 off: its 10-bit mantissa would make an image depend on the device."""
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     try:

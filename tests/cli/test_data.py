@@ -1,0 +1,123 @@
+import json
+
+import pytest
+from PIL import Image
+
+from ganforge.data.shards.index import load_index
+
+
+@pytest.fixture
+def shards(ganforge, photos):
+    output = ganforge(
+        "data", "prepare", photos, "shards", "resolution=16",
+        "--workers", 0,
+    ).stdout  # fmt: skip
+    assert "Wrote 12 samples to shards." in output
+    return "shards"
+
+
+def test_data_prepare_says_what_it_wrote(ganforge, photos):
+    arguments = ("data", "prepare", photos, "out")
+    told = json.loads(ganforge(*arguments, "resolution=16", "--workers", 0, "--json").stdout)
+
+    assert (told["path"], told["num_samples"]) == ("out", {"main": 12})
+    assert len(told["digest"]) == 64
+
+
+def test_data_prepare_keeps_what_is_there_unless_told(ganforge, shards, photos):
+    again = ("data", "prepare", photos, shards, "resolution=16", "--workers", 0)
+
+    assert "already exists" in ganforge(*again, code=2).stderr
+    ganforge(*again, "--overwrite")
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("resolutoin=64", "unknown key 'resolutoin'. Did you mean 'resolution'?"),
+        ("source=foldr", "Unknown source 'foldr'. Did you mean 'folder'"),
+        ("resolution", "is not of the form section.key=value"),
+    ],
+)
+def test_data_prepare_names_a_wrong_setting(ganforge, photos, setting, expected):
+    assert expected in ganforge("data", "prepare", photos, "out", setting, code=2).stderr
+
+
+def test_data_prepare_refuses_a_negative_number_of_workers(ganforge, photos):
+    output = ganforge("data", "prepare", photos, "out", "--workers", -1, code=2).stderr
+
+    assert "--workers" in output and "-1 is not in the range x>=0" in output
+
+
+def test_data_embed_writes_new_shards(ganforge, tmp_path):
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text("image,caption\na.png,a red apple\n")
+    ganforge("data", "prepare", "list.csv", "plain", "--workers", 0)
+    command = ("data", "embed", "plain", "out", "--encoder", "hashed-words", "size=8")
+
+    told = ganforge(*command)
+    again = ganforge(*command, code=2)
+    as_json = json.loads(ganforge(*command, "--overwrite", "--json").stdout)
+
+    assert "Embedded the captions with hashed-words (8 numbers each): out." in told.stdout
+    assert "out already exists" in again.stderr
+    index = load_index("out")
+    assert as_json["digest"] == index.digest
+    assert as_json["size"] == index.image_spec.text_dim == 8
+    assert as_json["revision"] == index.image_spec.text_encoding.revision
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--encoder", "hashed-word"], "Unknown text encoder 'hashed-word'"),
+        (["--encoder", "hashed-words", "siz=1"], "has no such option"),
+        (["--encoder", "hashed-words", "size"], "SETTINGS: 'size' is not KEY=VALUE"),
+        (["--encoder", "hashed-words"], "no field 'caption' to embed"),
+    ],
+)
+def test_data_embed_refuses_what_cannot_work(ganforge, shards, arguments, expected):
+    assert expected in ganforge("data", "embed", shards, "out", *arguments, code=2).stderr
+
+
+def test_data_inspect_reports_raw_images_shards_and_pipeline_alike(
+    ganforge, photos, shards, pipeline
+):
+    for location in (photos, shards, pipeline):
+        told = json.loads(ganforge("data", "inspect", location, "--json").stdout)
+        assert told["class_counts"] == {"cat": 6, "dog": 6}
+
+    text = ganforge("data", "inspect", shards, "--contact-sheet", "sheet.png").stdout
+    assert "size      16 x 16 x 3, 8 bits: 12 images" in text
+    assert "class     cat: 6" in text and "picture   sheet.png" in text
+
+
+def test_data_inspect_lists_bad_files(ganforge, tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "broken.png").write_bytes(b"\x89PNG no more")
+
+    output = ganforge("data", "inspect", "raw").stdout
+
+    assert "BAD" in output and "broken" in output and "WARNING" in output
+
+
+def test_data_verify_finds_damage(ganforge, shards, tmp_path):
+    assert "1 of 1 shards are sound: 12 samples." in ganforge("data", "verify", shards).stdout
+    shard = next((tmp_path / shards).glob("*.tar"))
+    damaged = bytearray(shard.read_bytes())
+    damaged[700] ^= 1
+    shard.write_bytes(damaged)
+
+    output = ganforge("data", "verify", shards, code=1).stdout
+    told = json.loads(ganforge("data", "verify", shards, "--json", code=1).stdout)
+
+    assert "Damaged: " in output and shard.name in output
+    assert told["is_sound"] is False
+    ganforge("data", "verify", shards, "--no-hashes")
+
+
+def test_data_verify_without_an_index_says_so(ganforge):
+    assert (
+        "No index.json can be read at nowhere"
+        in ganforge("data", "verify", "nowhere", code=2).stderr
+    )
