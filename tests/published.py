@@ -60,23 +60,26 @@ class Tiny(Architecture[TinyConfig]):
 
     name, Config, paper = "tiny", TinyConfig, "Tiny 2020, arXiv:0000.00000"
     inputs, optional_inputs = ("image",), ("label", "attributes")
-    supports_truncation = True
     generate_options = {"brightness": "Added to each image."}
 
     def networks(self) -> dict[str, nn.Module]:
-        generator = TinyGenerator(self.config.z_dim, spec)
+        generator = TinyGenerator(self.config.z_dim, self.spec)
         return {"generator": generator, "discriminator": nn.Linear(2, 1)}
 
     def phases(self, objective: Objective) -> list[Phase]:
         return []
 
+    @classmethod
+    def check_truncation(cls, truncation: float) -> None:
+        if not cls.optional_inputs:
+            super().check_truncation(truncation)
+
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
         z = request.noise(self.config.z_dim)
         if request.truncation is not None:
             z = z * request.truncation
-        generator = nets["generator"]
-        c = request.random_label(generator.norm.num_features - self.config.z_dim)
-        return generator(z, c) + request.options.get("brightness", 0.0)
+        c = request.random_label(self.spec.num_classes)
+        return nets["generator"](z, c) + request.options.get("brightness", 0.0)
 
 
 class TinyPlain(Tiny):
@@ -84,7 +87,6 @@ class TinyPlain(Tiny):
 
     name = "tiny-plain"
     optional_inputs = ()
-    supports_truncation = False
     generate_options = {}
 
 
@@ -103,7 +105,7 @@ class TinyTranslator(Architecture[TinyConfig]):
     translates = ("forward", "back")
 
     def networks(self) -> dict[str, nn.Module]:
-        return {role: Shift(spec.channels) for role in self.ema_roles}
+        return {role: Shift(self.spec.channels) for role in self.ema_roles}
 
     def phases(self, objective: Objective) -> list[Phase]:
         return []
@@ -150,13 +152,13 @@ def spec() -> ImageSpec:
 
 
 @pytest.fixture
-def architecture() -> Tiny:
-    return Tiny(TinyConfig(z_dim=5))
+def architecture(spec: ImageSpec) -> Tiny:
+    return Tiny(TinyConfig(z_dim=5), spec)
 
 
-def seeded_networks(architecture: Architecture[Any], spec: ImageSpec) -> dict[str, nn.Module]:
+def seeded_networks(architecture: Architecture[Any]) -> dict[str, nn.Module]:
     torch.manual_seed(1)
-    networks = architecture.networks(spec)
+    networks = architecture.networks()
     for network in networks.values():
         for name, buffer in network.named_buffers():
             if name.endswith("running_mean"):
@@ -166,20 +168,17 @@ def seeded_networks(architecture: Architecture[Any], spec: ImageSpec) -> dict[st
 
 
 @pytest.fixture
-def networks(architecture: Tiny, spec: ImageSpec) -> dict[str, nn.Module]:
-    return seeded_networks(architecture, spec)
+def networks(architecture: Tiny) -> dict[str, nn.Module]:
+    return seeded_networks(architecture)
 
 
 @pytest.fixture
-def exported(
-    tmp_path: Path, architecture: Tiny, networks: dict[str, nn.Module], spec: ImageSpec
-) -> Path:
+def exported(tmp_path: Path, architecture: Tiny, networks: dict[str, nn.Module]) -> Path:
     """An export folder of the conditional model."""
     return export_model(
         tmp_path / "export",
         architecture=architecture,
         networks=networks,
-        spec=spec,
         nimg=64000,
         metrics=[FID],
         card=CardInfo(
@@ -195,12 +194,11 @@ def exported(
     )
 
 
-def _export(folder: Path, architecture: Architecture[Any], spec: ImageSpec) -> Path:
+def _export(folder: Path, architecture: Architecture[Any]) -> Path:
     return export_model(
         folder,
         architecture=architecture,
-        networks=seeded_networks(architecture, spec),
-        spec=spec,
+        networks=seeded_networks(architecture),
         nimg=1000,
         card=CardInfo(name="Tiny"),
     )
@@ -208,13 +206,13 @@ def _export(folder: Path, architecture: Architecture[Any], spec: ImageSpec) -> P
 
 @pytest.fixture
 def exported_plain(tmp_path: Path) -> Path:
-    return _export(tmp_path / "plain", TinyPlain(TinyConfig()), ImageSpec(8, 8, 1))
+    return _export(tmp_path / "plain", TinyPlain(TinyConfig(), ImageSpec(8, 8, 1)))
 
 
 @pytest.fixture
 def exported_translator(tmp_path: Path) -> Path:
     spec = ImageSpec(6, 8, 3, source_channels=1)
-    return _export(tmp_path / "translator", TinyTranslator(TinyConfig()), spec)
+    return _export(tmp_path / "translator", TinyTranslator(TinyConfig(), spec))
 
 
 def point_client_at(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

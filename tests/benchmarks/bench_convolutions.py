@@ -26,6 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from turns import show
 
 from ganforge.interfaces.spec import ImageSpec
+from ganforge.registry.components import resolve
 from ganforge.training.build import build_run
 from ganforge.training.cpu.heap import keep_heap
 from ganforge.training.engine.loop import make_batches, make_stepper
@@ -79,7 +80,7 @@ def recorded(which: str) -> Counter[tuple[Any, ...]]:
         spec = ImageSpec(128, 128, 3, source_channels=3)
         both = random_images(128, 2)
         fields = dict(zip(("source", "target"), both.chunk(2), strict=True))
-    run = build_run(config, spec, Runtime("bf16"))
+    run = build_run(resolve(config), spec, Runtime("bf16"))
     stepper = make_stepper(run)
     with Record() as record:
         stepper.step(make_batches(run, [fields]), Progress())

@@ -9,6 +9,7 @@ from turns import Kind, serve
 from ganforge.config.models import PipelineConfig
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.layers import resample
+from ganforge.registry.components import resolve
 from ganforge.training.build import build_run
 from ganforge.training.cpu.heap import keep_heap
 from ganforge.training.engine.loop import make_batches, make_stepper
@@ -35,7 +36,7 @@ def plain_run(config: PipelineConfig, spec: ImageSpec) -> TrainingRun:
     """Networks in training mode for a textbook loop, in float32."""
     # As published: a depthwise convolution for every filter.
     resample._MAX_MATRIX_SIDE = 0
-    run = build_run(config, spec, Runtime("fp32"))
+    run = build_run(resolve(config), spec, Runtime("fp32"))
     for network in run.nets.modules().values():
         network.train()
     return run
@@ -62,7 +63,7 @@ def serve_engine(
     """
     if own_heap and not torch.cuda.is_available():
         keep_heap()
-    run = build_run(config, spec, Runtime(config.train.precision))
+    run = build_run(resolve(config), spec, Runtime(config.train.precision))
     stepper, batch = make_stepper(run), config.train.batch_size
 
     def step(number: int) -> float:

@@ -46,13 +46,12 @@ def ganforge(tmp_path, monkeypatch):
 def export(folder, name, spec, **options):
     """An export folder of an untrained architecture of example size."""
     component = get_registry().find(Architecture, name)
-    architecture = component(component.Config(**{**component.example_options, **options}))
+    architecture = component(component.Config(**{**component.example_options, **options}), spec)
     torch.manual_seed(0)
     return export_model(
         folder / name,
         architecture=architecture,
-        networks=architecture.networks(spec),
-        spec=spec,
+        networks=architecture.networks(),
         nimg=8000,
         card=CardInfo(name=name),
     )

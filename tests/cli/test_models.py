@@ -12,6 +12,7 @@ from ganforge import from_pretrained
 from ganforge.cli import _generate
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
+from ganforge.metrics.requests import Requests
 
 
 def pixels(path):

@@ -42,14 +42,13 @@ def test_command_of_the_page_parses(line):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     component = get_registry().find(Architecture, "stylegan2")
-    architecture = component(component.Config(**component.example_options))
     spec = ImageSpec(32, 32, 1, class_names=("bag", "coat", "dress"))
+    architecture = component(component.Config(**component.example_options), spec)
     torch.manual_seed(0)
     folder = export_model(
         tmp_path_factory.mktemp("model"),
         architecture=architecture,
-        networks=architecture.networks(spec),
-        spec=spec,
+        networks=architecture.networks(),
         nimg=0,
         card=CardInfo(name="small"),
     )

@@ -22,7 +22,7 @@ class Shown(Architecture[StrictModel]):
 
     name, paper, optional_inputs = "shown", "none", ("label", "attributes")
 
-    def networks(self, spec):
+    def networks(self):
         return {"generator": nn.Linear(1, 1)}
 
     def phases(self, objective):
@@ -42,7 +42,11 @@ class Shown(Architecture[StrictModel]):
 class Styled(Shown):
     """With a mapped space: row l shows layer l of w = z^2, without truncation."""
 
-    name, latent_spaces, supports_truncation = "styled", ("z", "w"), True
+    name, latent_spaces = "styled", ("z", "w")
+
+    @classmethod
+    def check_truncation(cls, truncation):
+        pass
 
     def num_styles(self, nets):
         return LAYERS
@@ -59,20 +63,20 @@ class Translator(Shown):
     name, translates = "translator", ("source_to_target",)
 
 
-def pretrained(architecture, **fields):
-    spec = ImageSpec(LAYERS, SIZE, 3, **fields)
+def pretrained(kind, **fields):
+    architecture = kind(StrictModel(), ImageSpec(LAYERS, SIZE, 3, **fields))
     info = ModelInfo(
         ganforge_version="1",
         architecture=architecture.name,
         options={},
         plugin={"distribution": "tiny", "version": "1"},
-        image_spec=spec.to_dict(),
-        conditioning=conditioning(architecture, spec),
+        image_spec=architecture.spec,
+        conditioning=conditioning(architecture),
         roles=("generator",),
         nimg=0,
         weights_sha256="0" * 64,
     )
-    return PretrainedGan(architecture, architecture.networks(spec), info, "cpu")
+    return PretrainedGan(architecture, architecture.networks(), info, "cpu")
 
 
 def latents(*seeds):

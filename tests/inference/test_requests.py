@@ -3,14 +3,13 @@ import torch
 from inference.shown import CLASSES, Shown, Styled, Translator, pretrained
 from torch.testing import assert_close
 
-from ganforge.config.models import StrictModel
 from ganforge.errors import ConfigError
 from ganforge.inference.requests import build_request
 
 
 def request(architecture=Styled, fields=None, **asked):
     fields = {"class_names": CLASSES} if fields is None else fields
-    model = pretrained(architecture(StrictModel()), **fields)
+    model = pretrained(architecture, **fields)
     return build_request(model.architecture, model.info, torch.device("cpu"), **asked)
 
 

@@ -16,24 +16,23 @@ from inference.shown import (
 )
 from torch.testing import assert_close
 
-from ganforge.config.models import StrictModel
 from ganforge.errors import ConfigError
 from ganforge.interfaces import blending
 
 
 @pytest.fixture
 def model():
-    return pretrained(Shown(StrictModel()))
+    return pretrained(Shown)
 
 
 @pytest.fixture
 def classes():
-    return pretrained(Shown(StrictModel()), class_names=CLASSES)
+    return pretrained(Shown, class_names=CLASSES)
 
 
 @pytest.fixture
 def styled():
-    return pretrained(Styled(StrictModel()))
+    return pretrained(Styled)
 
 
 def test_interpolate_keyframes_are_the_images_of_the_seeds(classes):
@@ -104,7 +103,7 @@ def test_interpolate_one_seed_walks_through_several_labels(classes):
 
 
 def test_interpolate_one_seed_walks_through_several_attributes():
-    model = pretrained(Shown(StrictModel()), attribute_names=("Black_Hair", "Glasses"))
+    model = pretrained(Shown, attribute_names=("Black_Hair", "Glasses"))
     animation = model.interpolate([7], steps=2, attributes=["black hair", "glasses"])
     assert_close(shown_label(animation.images[1]), torch.tensor([0.5, 0.5]), atol=0.01, rtol=0)
 
@@ -129,7 +128,7 @@ def test_interpolate_refuses_what_the_model_cannot_do(model, arguments, expected
 
 
 def test_sampling_a_translator_points_to_translate():
-    model = pretrained(Translator(StrictModel()), source_channels=3)
+    model = pretrained(Translator, source_channels=3)
     for call in (
         lambda: model.interpolate([1, 2]),
         lambda: model.mix_styles([1], [2]),
@@ -252,6 +251,6 @@ def test_class_grid_refuses_what_it_cannot_show(model, classes):
         classes.class_grid(labels=["hat"])
     with pytest.raises(ConfigError, match="by='diagonal' is unknown. Use 'row'"):
         classes.class_grid(by="diagonal")
-    many = pretrained(Shown(StrictModel()), class_names=tuple(f"c{i}" for i in range(21)))
+    many = pretrained(Shown, class_names=tuple(f"c{i}" for i in range(21)))
     with pytest.raises(ConfigError, match=r"has 21 classes.*e.g. labels=\['c0', 'c1'\]"):
         many.class_grid()

@@ -4,7 +4,7 @@ from training.toy import toy_config, toy_run
 
 from ganforge.errors import ConfigError
 from ganforge.layers import spectral_norm
-from ganforge.training.build import build_objective
+from ganforge.registry.components import resolve
 from ganforge.training.preflight import warn_of_objective
 
 WASSERSTEIN = {"name": "wasserstein"}
@@ -14,7 +14,7 @@ DRAGAN = {"regularizers": [{"name": "dragan"}, {"name": "gradient_penalty"}]}
 
 
 def warned(caplog, loss, network=None):
-    warn_of_objective(build_objective(toy_config(loss=loss)), [network or nn.Linear(2, 2)])
+    warn_of_objective(resolve(toy_config(loss=loss)).objective, [network or nn.Linear(2, 2)])
     return caplog.text
 
 

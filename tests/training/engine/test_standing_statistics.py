@@ -40,10 +40,10 @@ class TwoNorms(nn.Module):
 class Draw(Architecture[StrictModel]):
     """Generates from noise, and labels if there are any."""
 
-    name, paper = "draw", "none"
+    name, paper, optional_inputs = "draw", "none", ("label",)
 
     def networks(self):
-        return {"generator": TwoNorms(spec.num_classes)}
+        return {"generator": TwoNorms(self.c_dim)}
 
     def phases(self, objective):
         return []
@@ -56,10 +56,10 @@ class Draw(Architecture[StrictModel]):
 def built(num_classes=0):
     torch.manual_seed(0)
     spec = ImageSpec(1, 1, 3, class_names=tuple(map(str, range(num_classes))))
-    architecture = Draw(StrictModel())
-    networks = architecture.networks(spec)
+    architecture = Draw(StrictModel(), spec)
+    networks = architecture.networks()
     networks["generator"].eval()
-    return architecture, networks, spec
+    return architecture, networks
 
 
 def cumulative(network, batches):
@@ -77,8 +77,8 @@ def cumulative(network, batches):
 
 @pytest.mark.parametrize("num_classes", [0, 3])
 def test_standing_statistics_are_the_means_over_batches_of_fresh_latents(num_classes):
-    architecture, networks, spec = built(num_classes)
-    found = generating_networks(architecture, networks, spec, STANDING)["generator"]
+    architecture, networks = built(num_classes)
+    found = generating_networks(architecture, networks, STANDING)["generator"]
     requests = [GenerateRequest(range(FIRST + 8 * k, FIRST + 8 * k + 8)) for k in range(3)]
     batches = [(2 * r.noise(4) + 1, r.random_label(num_classes)) for r in requests]
     expected = cumulative(networks["generator"], batches)
@@ -90,30 +90,30 @@ def test_standing_statistics_are_the_means_over_batches_of_fresh_latents(num_cla
 
 
 def test_standing_statistics_approach_those_of_the_latents():
-    architecture, networks, spec = built()
+    architecture, networks = built()
     wide = StandingStatisticsConfig(batches=20, batch_size=200)
-    norm = generating_networks(architecture, networks, spec, wide)["generator"].norm
+    norm = generating_networks(architecture, networks, wide)["generator"].norm
     assert_close(norm.running_mean, torch.ones(4), atol=0.12, rtol=0)
     assert_close(norm.running_var, torch.full((4,), 4.0), atol=0.4, rtol=0)
 
 
 def test_standing_statistics_leave_the_averaged_networks_alone():
-    architecture, networks, spec = built()
+    architecture, networks = built()
     before = {k: v.clone() for k, v in networks["generator"].state_dict().items()}
-    found = generating_networks(architecture, networks, spec, STANDING)["generator"]
+    found = generating_networks(architecture, networks, STANDING)["generator"]
     assert not torch.equal(found.norm.running_mean, before["norm.running_mean"])
     for key, value in networks["generator"].state_dict().items():
         assert torch.equal(value, before[key]), key
-    assert generating_networks(architecture, networks, spec, None) == networks
+    assert generating_networks(architecture, networks, None) == networks
 
 
 def test_standing_statistics_are_measured_by_one_rank_alone(monkeypatch):
     """Sample pictures are drawn on rank 0 only: a norm over ranks must not wait for the others."""
-    architecture, networks, spec = built()
-    expected = generating_networks(architecture, networks, spec, STANDING)["generator"]
+    architecture, networks = built()
+    expected = generating_networks(architecture, networks, STANDING)["generator"]
     monkeypatch.setattr(sync_batchnorm, "_world_size", lambda: 2)
     joint = {"generator": sync_batchnorm.convert_sync_batchnorm(networks["generator"])}
-    found = generating_networks(architecture, joint, spec, STANDING)["generator"]
+    found = generating_networks(architecture, joint, STANDING)["generator"]
     assert_close(found.norm2.running_var, expected.norm2.running_var)
 
 
@@ -158,13 +158,14 @@ def test_standing_statistics_without_batchnorm_are_refused():
         toy_run(config)
 
 
-@pytest.mark.parametrize(
-    ("translates", "text_dim", "needs"), [(("a_to_b",), 0, "images to tr"), ((), 4, "captions")]
-)
-def test_standing_statistics_of_what_needs_data_are_refused(translates, text_dim, needs):
-    architecture, networks, _ = built()
-    architecture.translates = translates
-    spec = ImageSpec(1, 1, 3, text_dim=text_dim)
+@pytest.mark.parametrize(("translates", "needs"), [(("a_to_b",), "images to tr"), ((), "captions")])
+def test_standing_statistics_of_what_needs_data_are_refused(translates, needs):
+    class Asks(Draw):
+        inputs = ("image",) if translates else ("image", "text")
+
+    Asks.translates = translates
+    architecture = Asks(StrictModel(), ImageSpec(1, 1, 3, text_dim=4))
+    networks = architecture.networks()
     with pytest.raises(ConfigError, match=f"'draw' generates from {needs}.*Remove it"):
-        check_standing_statistics(architecture, networks, spec, STANDING)
-    check_standing_statistics(architecture, networks, spec, None)
+        check_standing_statistics(architecture, networks, STANDING)
+    check_standing_statistics(architecture, networks, None)

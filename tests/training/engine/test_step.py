@@ -8,15 +8,16 @@ from ganforge.errors import ConfigError, NonFiniteError, PluginContractError
 from ganforge.interfaces.architecture import Phase
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.layers import MinibatchStdDev
-from ganforge.training.build import (
-    build_run,
+from ganforge.registry.components import resolve
+from ganforge.training.build import build_run
+from ganforge.training.engine.loop import make_batches, make_stepper
+from ganforge.training.engine.step import SlotBuffers
+from ganforge.training.preflight import (
     check_groups,
     check_phases,
     choose_slots,
     warn_of_small_slots,
 )
-from ganforge.training.engine.loop import make_batches, make_stepper
-from ganforge.training.engine.step import SlotBuffers
 from ganforge.training.runtime import Runtime
 
 
@@ -208,9 +209,9 @@ def test_step_updates_the_same_weights_in_channels_last():
                 },
             }
         )
-        run = build_run(config, ImageSpec(16, 16, 3), Runtime("fp32"))
+        run = build_run(resolve(config), ImageSpec(16, 16, 3), Runtime("fp32"))
         show_noise(run)
-        restored = build_run(config, ImageSpec(16, 16, 3), Runtime("fp32"))
+        restored = build_run(resolve(config), ImageSpec(16, 16, 3), Runtime("fp32"))
         snapshot = run.snapshot()
         kept = snapshot.tensors["optimizers"]
         for key, tensor in kept.items():  # files have no layouts
@@ -233,7 +234,7 @@ def fp16_run(monkeypatch, **train):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     run = toy_run(toy_config({**train}))
     run.runtime.precision = "fp16"
-    return build_run(run.config, run.spec, run.runtime)
+    return build_run(resolve(run.config), run.spec, run.runtime)
 
 
 def test_fp16_gradients_are_unscaled_before_they_are_measured_and_used(monkeypatch):
