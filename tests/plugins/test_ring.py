@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ganforge.api import GenerateRequest, ImageSpec
 from ganforge.config.models import HealthConfig, PipelineConfig
+from ganforge.registry.components import resolve
 from ganforge.training.build import build_run
 from ganforge.training.engine.loop import make_batches, make_stepper
 from ganforge.training.engine.make_batch import make_batch
@@ -25,7 +26,7 @@ from ganforge.training.tasks.health import HealthMonitor
 NUM_MODES, RADIUS, STD = 8, 0.75, 0.02
 NUM_STEPS, LOOK_EVERY, BATCH = 2000, 250, 64
 R1 = {"name": "nonsaturating", "regularizers": [{"name": "r1", "gamma": 0.3}]}
-UNROLLED = {"name": "nonsaturating", "unroll": {"steps": 5, "lr": 0.03}}
+UNROLLED = {"terms": [{"name": "unrolling", "steps": 5, "lr": 0.03}]}
 MINIBATCH = {"minibatch_kernels": 8, "minibatch_kernel_dim": 3}
 OBJECTIVES = {
     "vanilla": ("nonsaturating", {}),
@@ -85,7 +86,7 @@ class Outcome:
 @functools.cache
 def trained(name):
     """Train on the ring and show the monitor samples now and then."""
-    run = build_run(ring_config(name), ImageSpec(1, 2, 1), Runtime("fp32"))
+    run = build_run(resolve(ring_config(name)), ImageSpec(1, 2, 1), Runtime("fp32"))
     real = make_batch(
         ring_fields(256, torch.Generator().manual_seed(1)), run.spec, torch.device("cpu")
     )
