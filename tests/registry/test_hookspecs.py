@@ -59,6 +59,10 @@ def test_hook_ganforge_regularizers():
     assert provides("ganforge_regularizers")
 
 
+def test_hook_ganforge_objective_terms():
+    assert provides("ganforge_objective_terms")
+
+
 def test_hook_ganforge_augmentations():
     assert provides("ganforge_augmentations")
     assert get_registry().names(Augmentation)
