@@ -85,7 +85,7 @@ class Tiny(Architecture[TinyConfig]):
 class TinyPlain(Tiny):
     """Without classes, truncation or options."""
 
-    name = "tiny-plain"
+    name = "tiny_plain"
     optional_inputs = ()
     generate_options = {}
 
@@ -99,7 +99,7 @@ class Shift(nn.Module):
 class TinyTranslator(Architecture[TinyConfig]):
     """Grey to colour by adding a constant, and back by a mean."""
 
-    name, Config, paper = "tiny-translator", TinyConfig, "Tiny 2021"
+    name, Config, paper = "tiny_translator", TinyConfig, "Tiny 2021"
     inputs = ("source", "target")
     ema_roles = ("generator_forward", "generator_back")
     translates = ("forward", "back")

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.metadata
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
@@ -26,6 +27,7 @@ from ganforge.registry import hookspecs
 from ganforge.registry.kinds import HOOKS, KINDS
 
 GROUP = "ganforge"
+_SNAKE_CASE = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 ComponentT = TypeVar("ComponentT", bound=Component[Any])
 
 
@@ -55,7 +57,7 @@ class Registry:
         Raises:
             PluginConflict: another plugin provides a component of the same kind and name.
             PluginContractError: a hook is unknown or not marked, or does not return components
-                of its kind.
+                of its kind, or a name is not in snake_case.
             PluginError: a hook raises.
         """
         _check_marks(module, plugin)
@@ -82,6 +84,12 @@ class Registry:
             raise PluginContractError(
                 f"{component.__name__} of plugin '{plugin.name}' has no `name`. Give it the name "
                 f"that pipeline files use for it."
+            )
+        if not _SNAKE_CASE.fullmatch(component.name):
+            raise PluginContractError(
+                f"Plugin '{plugin.name}' provides the {kind.kind} '{component.name}'. Names are in "
+                f"snake_case: write name = \"{snake_case(component.name)}\" in "
+                f"{component.__name__}."
             )
         taken = self._components.get((kind, component.name))
         if taken is not None and taken[0] is not component:
@@ -165,7 +173,7 @@ class Registry:
 
 def snake_case(name: str) -> str:
     """The spelling of names in pipeline files: "inception_v3"."""
-    return name.lower().replace("-", "_")
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def option_messages(

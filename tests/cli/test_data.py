@@ -53,13 +53,13 @@ def test_data_embed_writes_new_shards(ganforge, tmp_path):
     Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
     (tmp_path / "list.csv").write_text("image,caption\na.png,a red apple\n")
     ganforge("data", "prepare", "list.csv", "plain", "--workers", 0)
-    command = ("data", "embed", "plain", "out", "--encoder", "hashed-words", "size=8")
+    command = ("data", "embed", "plain", "out", "--encoder", "hashed_words", "size=8")
 
     told = ganforge(*command)
     again = ganforge(*command, code=2)
     as_json = json.loads(ganforge(*command, "--overwrite", "--json").stdout)
 
-    assert "Embedded the captions with hashed-words (8 numbers each): out." in told.stdout
+    assert "Embedded the captions with hashed_words (8 numbers each): out." in told.stdout
     assert "out already exists" in again.stderr
     index = load_index("out")
     assert as_json["digest"] == index.digest
@@ -70,10 +70,10 @@ def test_data_embed_writes_new_shards(ganforge, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--encoder", "hashed-word"], "Unknown text encoder 'hashed-word'"),
-        (["--encoder", "hashed-words", "siz=1"], "has no such option"),
-        (["--encoder", "hashed-words", "size"], "SETTINGS: 'size' is not KEY=VALUE"),
-        (["--encoder", "hashed-words"], "no field 'caption' to embed"),
+        (["--encoder", "hashed_word"], "Unknown text encoder 'hashed_word'"),
+        (["--encoder", "hashed_words", "siz=1"], "unknown key 'siz'. Did you mean 'size'"),
+        (["--encoder", "hashed_words", "size"], "SETTINGS: 'size' is not KEY=VALUE"),
+        (["--encoder", "hashed_words"], "no field 'caption' to embed"),
     ],
 )
 def test_data_embed_refuses_what_cannot_work(ganforge, shards, arguments, expected):

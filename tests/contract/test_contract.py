@@ -107,22 +107,22 @@ def test_case_of_an_architecture_that_fits_nothing_shows_its_refusal(case_of):
 
 
 class UnknownAverage(Sound):
-    name, ema_roles = "unknown-average", ("generator_ema",)
+    name, ema_roles = "unknown_average", ("generator_ema",)
 
 
 class IdleNetwork(Sound):
-    name = "idle-network"
+    name = "idle_network"
 
     def networks(self):
         return super().networks() | {"critic": nn.Linear(1, 1)}
 
 
 class NoPaper(Sound):
-    name, paper = "no-paper", ""
+    name, paper = "no_paper", ""
 
 
 class UnseededWeights(Sound):
-    name = "unseeded-weights"
+    name = "unseeded_weights"
 
     def networks(self):
         nets = super().networks()
@@ -131,7 +131,7 @@ class UnseededWeights(Sound):
 
 
 class NamesTooMuch(Sound):
-    name = "names-too-much"
+    name = "names_too_much"
 
     def phases(self, objective):
         first, second = super().phases(objective)
@@ -139,7 +139,7 @@ class NamesTooMuch(Sound):
 
 
 class TouchesTheOther(Sound):
-    name = "touches-the-other"
+    name = "touches_the_other"
 
     def phases(self, objective):
         def after_step(nets):
@@ -150,7 +150,7 @@ class TouchesTheOther(Sound):
 
 
 class DeadParameter(Sound):
-    name = "dead-parameter"
+    name = "dead_parameter"
 
     def networks(self):
         nets = super().networks()
@@ -159,7 +159,7 @@ class DeadParameter(Sound):
 
 
 class OutOfRange(Sound):
-    name = "out-of-range"
+    name = "out_of_range"
 
     def generate(self, nets, request):
         return super().generate(nets, request) + 1.5
@@ -176,28 +176,28 @@ class Unbounded(Sound):
 
 
 class NotFinite(Sound):
-    name = "not-finite"
+    name = "not_finite"
 
     def generate(self, nets, request):
         return super().generate(nets, request) * float("nan")
 
 
 class WrongShape(Sound):
-    name = "wrong-shape"
+    name = "wrong_shape"
 
     def generate(self, nets, request):
         return super().generate(nets, request)[:, :1]
 
 
 class GlobalNoise(Sound):
-    name = "global-noise"
+    name = "global_noise"
 
     def generate(self, nets, request):
         return nets["generator"](torch.randn(request.size, 4), torch.zeros(request.size, 0))
 
 
 class BatchStatistics(Sound):
-    name = "batch-statistics"
+    name = "batch_statistics"
 
     def generate(self, nets, request):
         img = super().generate(nets, request)
@@ -205,7 +205,7 @@ class BatchStatistics(Sound):
 
 
 class ScoresTogether(Sound):
-    name, per_sample_discriminator = "scores-together", True
+    name, per_sample_discriminator = "scores_together", True
 
     def networks(self):
         nets = super().networks()
@@ -213,21 +213,21 @@ class ScoresTogether(Sound):
 
 
 class IgnoresPenalties(Sound):
-    name = "ignores-penalties"
+    name = "ignores_penalties"
 
     def phases(self, objective):
         return super().phases(replace(objective, regularizers=()))
 
 
 class IgnoresCritic(Sound):
-    name = "ignores-critic"
+    name = "ignores_critic"
 
     def phases(self, objective):
         return super().phases(replace(objective, n_critic=1))
 
 
 class IgnoresMatching(Sound):
-    name = "ignores-matching"
+    name = "ignores_matching"
     inputs, optional_inputs = ("image", "label"), ()
 
     def phases(self, objective):
@@ -235,26 +235,26 @@ class IgnoresMatching(Sound):
 
 
 class IgnoresAda(Sound):
-    name = "ignores-ada"
+    name = "ignores_ada"
 
     def phases(self, objective):
         return super().phases(replace(objective, augmentation=None))
 
 
 class MisspeltInput(Sound):
-    name = "misspelt-input"
+    name = "misspelt_input"
     inputs = ("image", "labels")
 
 
 class BareLoss(Sound):
-    name = "bare-loss"
+    name = "bare_loss"
 
     def generator_terms(self, objective, nets, batch):
         return super().generator_terms(objective, nets, batch)["adversarial"]
 
 
 class WithoutPairs(Sound):
-    name = "without-pairs"
+    name = "without_pairs"
 
     def generator_terms(self, objective, nets, batch):
         img = nets["generator"](self.latent(batch.size, batch.label), batch.label)
@@ -262,12 +262,12 @@ class WithoutPairs(Sound):
 
 
 class NameWithoutSpace(Sound):
-    name = "name-without-space"
+    name = "name_without_space"
     latent_spaces = ("z", "w")
 
 
 class SeedsByHand(Sound):
-    name = "seeds-by-hand"
+    name = "seeds_by_hand"
 
     def request_latent(self, request):
         own = [torch.randn(4, generator=torch.Generator().manual_seed(s)) for s in request.seeds]
@@ -275,7 +275,7 @@ class SeedsByHand(Sound):
 
 
 class HiddenState(Sound):
-    name = "hidden-state"
+    name = "hidden_state"
     calls = 0
 
     def latent(self, num, like):
@@ -399,16 +399,16 @@ def test_components_of_an_unknown_name_list_near_ones():
 
 
 def test_report_of_a_broken_architecture_names_check_and_fault(case_of, monkeypatch):
-    monkeypatch.setattr(report, "compare_ranks", lambda names: {"out-of-range": "differs"})
+    monkeypatch.setattr(report, "compare_ranks", lambda names: {"out_of_range": "differs"})
     monkeypatch.setattr(report, "check_documented", lambda name, plugin: "no docs in this test")
     case_of(OutOfRange)
 
-    outcomes = {(o.check, o.subject): o for o in report.check_plugin("out-of-range")}
+    outcomes = {(o.check, o.subject): o for o in report.check_plugin("out_of_range")}
 
-    assert outcomes["output", "out-of-range"].status == "failed"
-    assert outcomes["builds", "out-of-range"].status == "passed"
-    assert outcomes["has a docs page", "out-of-range"].status == "skipped"
-    assert outcomes["1 and 2 ranks agree", "out-of-range"].message == "differs"
+    assert outcomes["output", "out_of_range"].status == "failed"
+    assert outcomes["builds", "out_of_range"].status == "passed"
+    assert outcomes["has a docs page", "out_of_range"].status == "skipped"
+    assert outcomes["1 and 2 ranks agree", "out_of_range"].message == "differs"
 
 
 def test_report_of_what_does_not_build_says_so_once(case_of, monkeypatch):

@@ -27,7 +27,7 @@ TRAIN = {
 class Clips(Source):
     """Frame sequences with their negatives as the source."""
 
-    name = "docs-clips"
+    name = "docs_clips"
 
     def samples(self, stream="main"):
         rng = np.random.default_rng(0)
@@ -77,7 +77,7 @@ def test_video_example_trains_on_frame_sequences(tmp_path, monkeypatch):
     run_dir = run(
         tmp_path,
         monkeypatch,
-        data={"source": {"name": "docs-clips"}, "workers": 0},
+        data={"source": {"name": "docs_clips"}, "workers": 0},
         model={"architecture": "video_gan", "width": 4, "chunk_frames": 2},
         stages=["prepare", "train"],
     )

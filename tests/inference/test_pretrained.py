@@ -137,7 +137,7 @@ def test_generate_labels_for_unconditional_model_are_refused(plain):
 
 
 def test_generate_truncation_where_there_is_none_is_refused(plain):
-    with pytest.raises(ConfigError, match="truncation=0.7.*'tiny-plain' has no truncation. Leave"):
+    with pytest.raises(ConfigError, match="truncation=0.7.*'tiny_plain' has no truncation. Leave"):
         plain.generate(truncation=0.7)
 
 

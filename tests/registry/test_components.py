@@ -117,11 +117,12 @@ def test_resolve_finds_every_component_with_its_validated_options(write):
 
     assert found.architecture.component is get_registry().find(Architecture, "dcgan")
     assert found.architecture.config.z_dim == 7
-    assert found.loss.component.name == "hinge"
-    assert [r.component.name for r in found.regularizers] == ["r1", "r2"]
-    assert found.regularizers[0].config.gamma == 3.0
-    assert found.regularizers[1].where == "loss.regularizers.1"
-    assert found.augmentation.component.name == "ada"
+    assert found.choices["loss"].component.name == "hinge"
+    regularizers = found.each("loss.regularizers")
+    assert [r.component.name for r in regularizers] == ["r1", "r2"]
+    assert regularizers[0].config.gamma == 3.0
+    assert regularizers[1].where == "loss.regularizers.1"
+    assert found.choices["augment"].component.name == "ada"
     assert found.source.config.path == "photos"
     assert found.text_encoder.component.kind == "text encoder"
     assert [m.component.name for m in found.metrics] == ["fid", "kid"]
@@ -135,13 +136,14 @@ def test_resolve_leaves_what_is_not_chosen_empty(write):
 
     found = resolve(load_pipeline("a.yaml"))
 
-    assert (found.augmentation, found.source, found.text_encoder) == (None, None, None)
-    assert (found.regularizers, found.metrics, found.stages) == ((), (), ())
+    assert (found.source, found.text_encoder) == (None, None)
+    assert (found.each("loss.regularizers"), found.metrics, found.stages) == ((), (), ())
+    assert "augment" not in found.choices
 
 
 def test_choice_is_built_once_from_its_options(write):
     write("a.yaml", FULL)
-    choice = resolve(load_pipeline("a.yaml")).regularizers[0]
+    choice = resolve(load_pipeline("a.yaml")).choices["loss.regularizers.0"]
 
     assert choice.build() is choice.build()
     assert choice.build().config is choice.config

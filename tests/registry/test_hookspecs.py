@@ -23,6 +23,7 @@ from ganforge.pipeline.stages import evaluate
 from ganforge.pipeline.stages import train as stage
 from ganforge.plugin_tools.cases import MadeUpLoader, cases_of, start, train_case
 from ganforge.registry import hookspecs
+from ganforge.registry.components import resolve
 from ganforge.registry.kinds import HOOKS as KIND_HOOKS
 from ganforge.registry.plugins import Plugin, empty_registry, get_registry
 from ganforge.training.engine.meter import Meter
@@ -57,6 +58,10 @@ def test_hook_ganforge_losses():
 
 def test_hook_ganforge_regularizers():
     assert provides("ganforge_regularizers")
+
+
+def test_hook_ganforge_objective_terms():
+    assert provides("ganforge_objective_terms")
 
 
 def test_hook_ganforge_augmentations():
@@ -160,11 +165,10 @@ def test_hook_ganforge_checkpoint_saved(called, run, tmp_path):
 
 def test_hook_ganforge_metric_computed(called, run, tmp_path, monkeypatch):
     records = called("ganforge_metric_computed")
-    record = types.SimpleNamespace(name="fid", value=3.5, model_dump=lambda mode: {"value": 3.5})
+    record = types.SimpleNamespace(label="fid", value=3.5, model_dump=lambda mode: {"value": 3.5})
     monkeypatch.setattr(evaluate, "evaluate", lambda *args, **options: [record])
-    monkeypatch.setattr(evaluate, "request_maker", lambda *args, **options: None)
 
-    evaluate.evaluate_run(RunContext(run.config, tmp_path), run)
+    evaluate.evaluate_run(RunContext(run.config, tmp_path, resolve(run.config)), run)
 
     assert records == [(0, {"value": 3.5})]
 
@@ -197,7 +201,9 @@ def whole_run(run, tmp_path, monkeypatch):
     )
     config = run.config.train.model_copy(update={"trackers": ()})
     run.config = run.config.model_copy(update={"train": config})
-    return lambda: stage.Train(stage.Train.Config()).run(RunContext(run.config, tmp_path))
+    return lambda: stage.Train(stage.Train.Config()).run(
+        RunContext(run.config, tmp_path, resolve(run.config))
+    )
 
 
 @pytest.mark.parametrize("hook", HOOKS)

@@ -201,6 +201,17 @@ def test_register_component_without_a_name_is_refused():
         empty_registry().register(module, plugin_of("odd"))
 
 
+@pytest.mark.parametrize("name", ["flat-loss", "Flat-Loss", "flat loss", "_flat_loss"])
+def test_register_component_whose_name_is_not_snake_case_is_refused(name):
+    loss = type("FlatLoss", (Flat,), {"name": name})
+
+    with pytest.raises(PluginContractError) as caught:
+        empty_registry().register(module_of(ganforge_losses=lambda: [loss]), plugin_of("odd"))
+
+    message = f"Plugin 'odd' provides the loss '{name}'. Names are in snake_case: write name = "
+    assert str(caught.value) == f'{message}"flat_loss" in FlatLoss.'
+
+
 @pytest.mark.parametrize("wrong", [Flat(FlatConfig()), int, "flat", Stage])
 def test_register_component_of_another_kind_is_refused(wrong):
     module = module_of(ganforge_losses=lambda: [wrong])
