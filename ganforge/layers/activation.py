@@ -1,4 +1,4 @@
-"""Activations: rectifiers that compile well, and layers that keep features near unit variance."""
+"""Activations: rectifiers that compile well, and pixel normalisation."""
 
 import math
 
@@ -38,7 +38,7 @@ def scaled_leaky_relu(x: Tensor, slope: float = 0.2, gain: float = math.sqrt(2.0
     Args:
         x: any shape.
         slope: of the negative side.
-        gain: sqrt(2) restores the variance that a rectifier halves (He et al. 2015,
+        gain: sqrt(2) restores the variance, which a rectifier halves (He et al. 2015,
             arXiv:1502.01852, Sec. 2.2).
 
     Source: Karras et al. 2020, arXiv:1912.04958, appendix B.

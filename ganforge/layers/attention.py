@@ -12,8 +12,8 @@ from ganforge.layers.spectral import spectral_norm
 class SelfAttention(nn.Module):
     """Self-attention block, the identity at initialisation.
 
-    Keys and values are max-pooled 2x2, which quarters the memory. The product is written out
-    because the fused kernels have no second derivative, which gradient penalties need.
+    Keys and values are max-pooled 2x2, which quarters the memory. The attention is computed step by
+    step, because fused kernels have no second derivative, which gradient penalties need.
 
     Args:
         channels: of input and output, a multiple of 8.

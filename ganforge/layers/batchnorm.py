@@ -50,5 +50,5 @@ def normalise(
         scale = scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
     rest = (1,) * (x.dim() - 2)
-    shift, scale = (t.expand(len(x), -1).reshape(len(x), -1, *rest) for t in (shift, scale))
+    shift, scale = (t.expand(len(x), -1).reshape(*x.shape[:2], *rest) for t in (shift, scale))
     return torch.addcmul(shift, x, scale)

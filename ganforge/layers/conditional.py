@@ -11,9 +11,9 @@ class ConditionalBatchNorm2d(nn.Module):
     """Batch normalisation with gain and bias predicted from a condition.
 
     With one-hot labels as condition this is class-conditional batch normalisation (Dumoulin et al.
-    2017, arXiv:1610.07629). With a class embedding shared by all layers, joined by a part of the
-    latent, it is that of BigGAN (Brock et al. 2019, arXiv:1809.11096, appendix B). Without a
-    condition it is plain batch normalisation, so one block serves both cases.
+    2017, arXiv:1610.07629). With a shared class embedding, concatenated with a part of the latent,
+    it is that of BigGAN (Brock et al. 2019, arXiv:1809.11096, appendix B). Without a condition it
+    is plain batch normalisation, so that one block serves both cases.
 
     Args:
         num_features: channels of the input.
@@ -52,7 +52,7 @@ class ConditionalBatchNorm2d(nn.Module):
         if cond is None or cond.shape != (x.shape[0], self.gain.in_features):
             raise ShapeError(
                 f"Conditional batch norm over {x.shape[1]} channels got a condition of shape "
-                f"{None if cond is None else list(cond.shape)}; it wants [{x.shape[0]}, "
+                f"{None if cond is None else list(cond.shape)}; it needs [{x.shape[0]}, "
                 f"{self.gain.in_features}]. Pass one row per image, or build it with cond_dim=0."
             )
         gain = (1.0 + self.gain(cond)).to(x.dtype)[:, :, None, None]

@@ -1,7 +1,7 @@
-"""Layers with equalised learning rate: N(0, 1) weights, scaled at run time.
+"""Layers with equalised learning rate: N(0, 1) weights, scaled in the forward pass.
 
-Adam moves every parameter by about the learning rate, whatever its scale; storing all weights at
-unit scale makes all layers learn at one speed.
+Adam moves every parameter by about the learning rate, whatever its scale. With all weights stored
+at unit scale, all layers learn at the same speed.
 
 Source: Karras et al. 2018, arXiv:1710.10196, Sec. 4.1.
 """
@@ -22,8 +22,8 @@ class EqualizedLinear(nn.Module):
     Args:
         in_features: size of the input rows.
         out_features: size of the output rows.
-        bias: whether there is one.
-        bias_init: its first value.
+        bias: whether to add a bias.
+        bias_init: initial value of the bias.
         lr_mult: factor on the learning rate of weight and bias.
     """
 
@@ -55,9 +55,9 @@ class EqualizedConv2d(nn.Module):
         in_channels: channels of the input.
         out_channels: channels of the output.
         kernel_size: odd side of the kernel; the borders are padded to keep the size.
-        bias: whether there is one.
+        bias: whether to add a bias.
         resample: "up" doubles the size, "down" halves it.
-        taps: resampling filter of one axis.
+        taps: taps of the resampling filter along one axis.
         lr_mult: factor on the learning rate of weight and bias.
     """
 

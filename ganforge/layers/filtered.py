@@ -1,4 +1,4 @@
-"""Nonlinearities without aliasing, and the low-pass filters they need.
+"""Alias-free nonlinearities, and their low-pass filters.
 
 Source: Karras et al. 2021, arXiv:2106.12423, Sec. 3 and appendices B and C.
 """

@@ -1,4 +1,4 @@
-"""The sizes that networks reach by doubling a small grid."""
+"""The image sizes that networks reach by doubling a small grid."""
 
 from ganforge.errors import ConfigError
 
@@ -13,7 +13,7 @@ def base_grid(height: int, width: int, name: str) -> tuple[int, int, int]:
     Args:
         height: of the images, in pixels.
         width: of the images, in pixels.
-        name: the architecture, for the message.
+        name: name of the architecture, for the message.
 
     Raises:
         ConfigError: no such grid exists.
@@ -33,7 +33,7 @@ def base_grid(height: int, width: int, name: str) -> tuple[int, int, int]:
 
 
 def _nearest(height: int, width: int) -> list[tuple[int, int]]:
-    """The two sizes that are reached with the least change of both sides."""
+    """The two valid sizes that change the sides least."""
     sides = {height, width}
     reached = {
         (high << doublings, wide << doublings)

@@ -1,4 +1,4 @@
-"""First values of the weights of a network, layer by layer."""
+"""Initialisation of the weights of a network."""
 
 from collections.abc import Callable
 

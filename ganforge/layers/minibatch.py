@@ -1,6 +1,6 @@
-"""Layers that let a discriminator see a batch as a whole, against mode collapse.
+"""Layers that compare the samples of a batch, against mode collapse.
 
-Both look at the slot they are given: statistics never cross slots or ranks.
+The batch is that of one slot: statistics never cross slots or ranks.
 """
 
 import torch
@@ -14,8 +14,8 @@ class MinibatchStdDev(nn.Module):
     """Append the standard deviation within groups of samples as constant feature maps.
 
     Args:
-        group_size: samples per group; a smaller batch is one group, and None makes each batch one.
-        num_channels: maps to append; the features are split into as many parts.
+        group_size: samples per group. A smaller batch is one group; None makes every batch one.
+        num_channels: maps to append; each is the deviation of an equal part of the features.
 
     Source: Karras et al. 2018, arXiv:1710.10196, Sec. 3.
     """
@@ -57,12 +57,12 @@ class MinibatchStdDev(nn.Module):
 class MinibatchDiscrimination(nn.Module):
     """Append, for each sample, its closeness to the other samples of the batch.
 
-    A sample counts as close to itself as well: a constant one, which the next bias absorbs.
+    The closeness of a sample to itself is included: a constant 1, which the next bias absorbs.
 
     Args:
         in_features: A, size of the feature rows.
         num_kernels: B, features to append.
-        kernel_dim: C, size of the space in which each of them measures distance.
+        kernel_dim: C, size of the space in which each of them measures distances.
 
     Source: Salimans et al. 2016, arXiv:1606.03498, Sec. 3.2.
     """

@@ -46,12 +46,12 @@ def modulated_conv2d(
         x: [N, I, H, W].
         weight: [O, I, k, k], shared.
         styles: [N, I] factors on the input channels.
-        convolve: does the convolution, and the resampling if any.
+        convolve: computes the convolution, and the resampling if any.
         demodulate: give each output channel unit expected variance.
         form: "scaled" multiplies activations before and after one shared convolution; "grouped"
-            builds the weights of each sample, as the paper describes it, and runs them as groups.
-            Equal to rounding. Scaled was 2 to 4 times as fast on CPU, in training.
-        gain: scalar factor on the result, which demodulation does not see.
+            builds the weights of each sample, as in the paper, and runs a grouped convolution.
+            Both are equal up to rounding. On CPUs, training was 2 to 4 times as fast with "scaled".
+        gain: scalar factor on the result, applied after demodulation.
     """
     factors = demodulation(weight, styles) if demodulate else None
     if gain is not None and factors is not None:
@@ -88,7 +88,7 @@ class ModulatedConv2d(nn.Module):
         resample: "up" doubles the size, "down" halves it.
         taps: resampling filter of one axis.
         form: see `modulated_conv2d`.
-        padding: zeros on each border where there is no resampling; by default the size stays.
+        padding: zeros on each border without resampling; by default the size is kept.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class ModulatedConv2d(nn.Module):
             w: mapped latent.
             gain: scalar factor on the result.
         """
-        # Styles steer all pixels of a channel at once: bfloat16 would round them to 3 digits.
+        # A style scales all pixels of a channel; bfloat16 would round it to 3 digits.
         with full_precision(x):
             styles = self.affine(w.float())
         weight = self.weight * self.weight_gain

@@ -1,8 +1,7 @@
-"""Resampling with FIR filters, on its own or fused with a convolution.
+"""Resampling with FIR filters, alone or fused with a convolution.
 
-Filters are separable and applied as depthwise convolutions or, where the size of small images
-changes on a CPU, as products with banded matrices. Autograd differentiates both any number of
-times.
+Filters are separable, and applied as depthwise convolutions or, to resample small images on a CPU,
+as products with banded matrices. Both can be differentiated any number of times.
 """
 
 from collections.abc import Sequence
@@ -18,12 +17,13 @@ BINOMIAL_TAPS = (1.0, 3.0, 3.0, 1.0)
 ResampleMode = Literal["up", "down"]
 
 _MAX_MATRIX_SIDE = 64
-"""Up to this side, the smaller one of before and after, matrices took 1/20 to all of the time of
-depthwise convolutions in bfloat16 (forward and backward, one core); about the same in float32."""
+"""The largest side, the smaller of input and output, at which matrices are used. They took 1/20 to
+all of the time of depthwise convolutions in bfloat16 (forward and backward, one core), and about
+the same in float32."""
 
 
 def upsample_nearest(x: Tensor) -> Tensor:
-    """Show each pixel as 2 x 2: [N, C, H, W] -> [N, C, 2H, 2W], strides as in channels_last.
+    """Repeat each pixel 2 x 2: [N, C, H, W] -> [N, C, 2H, 2W] in channels_last.
 
     Equal to `interpolate(x, scale_factor=2)`, whose backward pass took 10 times as long when
     compiled for a CPU (torch 2.15).
@@ -42,16 +42,16 @@ def fir_kernel(taps: Sequence[float] = BINOMIAL_TAPS) -> Tensor:
 def resample2d(
     img: Tensor, kernel: Tensor, *, up: int = 1, down: int = 1, padding: tuple[int, int] = (0, 0)
 ) -> Tensor:
-    """Insert zeros, pad, filter and subsample, the same way along both axes.
+    """Insert zeros, pad, filter and subsample, along both axes alike.
 
     Each axis of length L becomes `(L * up + sum(padding) - K) // down + 1` long.
 
     Args:
         img: [N, C, H, W].
-        kernel: [K] filter of one axis; its gain is not changed.
-        up: each sample is followed by `up - 1` zeros.
-        down: every down-th result is kept.
-        padding: zeros before and after each axis, after the insertion; may be negative.
+        kernel: [K] taps of the filter along one axis; not normalised here.
+        up: insert `up - 1` zeros after each sample.
+        down: keep every down-th result.
+        padding: zeros before and after each axis, after the insertion; negative values crop.
     """
     taps = kernel.to(img.dtype)
     is_small = max(img.shape[2:]) <= _MAX_MATRIX_SIDE * down
@@ -67,7 +67,7 @@ def resample2d(
 
 
 def _matrix(taps: Tensor, length: int, up: int, down: int, padding: tuple[int, int]) -> Tensor:
-    """What resampling does to one axis: [length afterwards, length]."""
+    """The matrix [new length, length] that resamples one axis."""
     num_taps = taps.numel()
     after = (length * up + sum(padding) - num_taps) // down + 1
     outputs = torch.arange(after, device=taps.device)[:, None] * down + num_taps - 1 - padding[0]
@@ -77,13 +77,13 @@ def _matrix(taps: Tensor, length: int, up: int, down: int, padding: tuple[int, i
 
 
 def _multiply(img: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Rows @ img @ columns.T for each channel, along the memory as it lies."""
+    """Rows @ img @ columns.T for each channel, in the memory format of the image."""
     num, channels, height, _ = img.shape
     above, across = len(rows), len(columns)
-    # One channel lies both ways; plain strides are what compilation foresees for it.
+    # One channel is contiguous in both formats; the compiler assumes plain strides for it.
     if channels > 1 and img.is_contiguous(memory_format=torch.channels_last):
-        # One axis at a time is brought next to the images, in whole runs of channels: two products
-        # for each image in place of one for each row. What is moved first or last is small.
+        # Each axis in turn is made the first after the batch, so that there are two products for
+        # each image instead of one for each row. The transposed tensor is the smaller one.
         last = img.permute(0, 2, 3, 1)
         if above < height:
             full = _leading(_leading(last, rows).transpose(1, 2), columns).transpose(1, 2)
@@ -112,8 +112,8 @@ def _filter(img: Tensor, kernel: Tensor, down: int) -> Tensor:
     # Convolution, as filters are defined, is correlation with the flipped kernel.
     weight = kernel.flip((2, 3)).expand(channels, 1, *kernel.shape[2:])
     if down > 1 and img.device.type == "cpu":
-        # The backward of a strided depthwise convolution in bfloat16 took 8 times as long as that
-        # of filtering everything and dropping half.
+        # The backward pass of a strided depthwise convolution in bfloat16 took 8 times as long as
+        # that of filtering everything and dropping half.
         full = functional.conv2d(img, weight, groups=channels)
         return full[:, :, :: stride[0], :: stride[1]]
     return functional.conv2d(img, weight, stride=stride, groups=channels)
@@ -123,8 +123,8 @@ def _insert_and_filter(img: Tensor, kernel: Tensor, up: int, padding: tuple[int,
     """Filter along one axis by a transposed convolution, which never stores the zeros."""
     channels, taps = img.shape[1], kernel.numel()
     vertical = _is_vertical(kernel)
-    # The transposed convolution returns every position where filter and signal overlap; these
-    # margins are what padding does not ask for.
+    # The transposed convolution returns every position where filter and signal overlap; crop
+    # these margins to get the padding.
     before, after = taps - 1 - padding[0], taps - up - padding[1]
     inside = before if before == after and before >= 0 else 0
     full = functional.conv_transpose2d(
@@ -153,10 +153,10 @@ class Resample2d(nn.Module):
     Args:
         up: factor of enlargement.
         down: factor of reduction.
-        taps: filter of one axis, of any sum.
-        padding: zeros before and after each axis; by default [H * up / down, W * up / down] comes
-            out.
-        gain: factor along each axis; by default `up`, which makes up for the zeros inserted.
+        taps: taps of the filter along one axis, of any sum.
+        padding: zeros before and after each axis; by default, those that give exactly
+            [H * up / down, W * up / down].
+        gain: factor along each axis; by default `up`, which compensates for the inserted zeros.
     """
 
     kernel: Tensor
@@ -190,8 +190,8 @@ class ConvResampler(nn.Module):
     Args:
         kernel_size: odd side of the weights.
         mode: "up", "down", or None for the plain convolution.
-        taps: filter of one axis.
-        padding: zeros on each border of the plain convolution; by default the size stays.
+        taps: taps of the filter along one axis.
+        padding: zeros on each border of the plain convolution; by default the size is kept.
 
     Source: Karras et al. 2019, arXiv:1812.04948, Sec. 2; Karras et al. 2020, arXiv:1912.04958.
     """
@@ -211,7 +211,7 @@ class ConvResampler(nn.Module):
             factor = {"up": (2, 1), "down": (1, 2)}[mode]
             self.filter = Resample2d(up=factor[0], down=factor[1], taps=taps)
         elif mode is not None:
-            # The filter's length and the kernel's overhang cancel to exactly twice or half.
+            # With this padding the size is exactly doubled or halved.
             pad = len(taps) + (1 - kernel_size if mode == "up" else kernel_size - 3)
             gain = 2.0 if mode == "up" else 1.0
             self.filter = Resample2d(taps=taps, padding=((pad + 1) // 2, pad // 2), gain=gain)
@@ -227,7 +227,8 @@ class ConvResampler(nn.Module):
         if self.filter is None:
             margin = self.margin
             if margin > (weight.shape[-1] - 1) // 2 and x.device.type == "cpu":
-                # Weights' gradients took 8 times as long in bfloat16 (AMX, torch 2.14).
+                # Otherwise the gradient of the weight takes 8 times as long in bfloat16 (AMX,
+                # torch 2.14).
                 x, margin = functional.pad(x, (margin,) * 4), 0
             return functional.conv2d(x, weight, padding=margin, groups=groups)
         if self.pointwise:

@@ -24,7 +24,7 @@ def _conv(in_channels: int, out_channels: int, kernel_size: int, spectral: bool)
 
 
 class ResidualUpBlock(nn.Module):
-    """Generator block: norm, ReLU, enlarge, 3x3, norm, ReLU, 3x3; 1x1 on the skip if needed.
+    """Generator block: norm, ReLU, upsample, 3x3, norm, ReLU, 3x3; 1x1 on the skip if needed.
 
     Args:
         in_channels: channels of the input.
@@ -56,16 +56,16 @@ class ResidualUpBlock(nn.Module):
         changes = upsample or in_channels != out_channels
         self.skip = _conv(in_channels, out_channels, 1, spectral) if changes else None
 
-    def _enlarge(self, x: Tensor) -> Tensor:
+    def _upsampled(self, x: Tensor) -> Tensor:
         return upsample_nearest(x) if self.upsample else x
 
     def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
         """[N, in_channels, H, W] and [N, cond_dim] -> [N, out_channels, H', W']."""
-        y = self.conv1(self._enlarge(relu(self.norm1(x, cond))))
+        y = self.conv1(self._upsampled(relu(self.norm1(x, cond))))
         y = self.conv2(relu(self.norm2(y, cond)))
-        # A 1x1 convolution commutes with enlarging by repetition, and is cheaper before it.
+        # A 1x1 convolution commutes with nearest-neighbour upsampling, and is cheaper before it.
         skip = x if self.skip is None else self.skip(x)
-        total: Tensor = y + self._enlarge(skip)
+        total: Tensor = y + self._upsampled(skip)
         return total
 
 
@@ -76,9 +76,9 @@ class ResidualDownBlock(nn.Module):
         in_channels: channels of the input.
         out_channels: channels of the output.
         downsample: halve the size, or keep it.
-        first: the block that sees the image: no ReLU before its first convolution.
+        first: whether its input is the image; then there is no ReLU before the first convolution.
         spectral: put spectral normalisation on all weights.
-        norm: builds the normalisation before each ReLU; None for none.
+        norm: builds the normalisation before each ReLU; None for no normalisation.
     """
 
     def __init__(
@@ -107,6 +107,6 @@ class ResidualDownBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> [N, out_channels, H', W']."""
         y = self.conv2(self.middle(self.conv1(self.enter(x))))
-        # Pooling and a 1x1 convolution commute; the smaller one goes last.
+        # Pooling and a 1x1 convolution commute; the convolution is cheaper after it.
         skip = self._shrink(x)
         return self._shrink(y) + (skip if self.skip is None else self.skip(skip))

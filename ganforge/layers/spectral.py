@@ -1,7 +1,7 @@
 """Spectral normalisation: divide a weight by its largest singular value.
 
-torch's own parametrisation runs its matrix products in bfloat16 under autocast, and its estimate
-differs between training and evaluation for the same state; this one does neither.
+Unlike torch's parametrisation, this one computes in float32 under autocast, and gives the same
+weight in training and evaluation for the same state.
 
 Source: Miyato et al. 2018, arXiv:1802.05957, Sec. 2.1 and appendix A.
 """
@@ -27,9 +27,9 @@ class SpectralNorm(nn.Module):
     The left singular vector `u` is a float buffer; each forward in training mode refines it.
 
     Args:
-        weight: the weight to be normalised, for its shape and a first estimate.
-        dim: its output dimension.
-        num_iterations: refinements per forward.
+        weight: the weight to normalise; gives the shape and the first estimate.
+        dim: output dimension of the weight.
+        num_iterations: power iterations per forward in training mode.
         eps: keeps a zero weight finite.
     """
 
@@ -45,11 +45,11 @@ class SpectralNorm(nn.Module):
         self.estimate_anew(weight)
 
     def estimate_anew(self, weight: Tensor) -> None:
-        """Fit the estimate to a weight that has just been replaced."""
+        """Estimate again, after the weight has been replaced."""
         self._refine(self._matrix(weight.detach()), _WARM_UP)
 
     def _matrix(self, weight: Tensor) -> Tensor:
-        """A row for each output; columns as in memory, for their order does not matter."""
+        """One row per output. The columns are in memory order, as their order does not matter."""
         others = (axis for axis in range(weight.dim()) if axis != self.dim)
         columns = sorted(others, key=weight.stride, reverse=True)
         return weight.float().permute(self.dim, *columns).reshape(weight.shape[self.dim], -1)

@@ -253,7 +253,7 @@ def check_trackers(names: Sequence[str]) -> None:
     for name in names:
         if name not in LOGGER_TYPE_TO_CLASS:
             raise ConfigError(
-                f"train.trackers: unknown tracker '{name}'. {suggest(name, LOGGER_TYPE_TO_CLASS)}"
+                f"train.trackers: '{name}' is no tracker. {suggest(name, LOGGER_TYPE_TO_CLASS)}"
             )
         if name not in {found.value for found in get_available_trackers()}:
             raise ConfigError(

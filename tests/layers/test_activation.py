@@ -22,7 +22,7 @@ from ganforge.layers import (
     ids=["relu", "leaky_relu"],
 )
 @pytest.mark.parametrize("compiled", [False, True])
-def test_rectifier_in_either_form_is_torchs_with_its_gradients(ours, theirs, compiled):
+def test_rectifier_with_or_without_mask_equals_torchs_with_its_gradients(ours, theirs, compiled):
     torch._dynamo.reset()
     x = torch.linspace(-2, 2, 40).requires_grad_()
     weight = torch.linspace(1, 3, 40)

@@ -49,6 +49,6 @@ def test_self_attention_has_second_derivatives():
     assert torch.isfinite(x.grad).all()
 
 
-def test_self_attention_few_channels_says_where_it_may_go():
+def test_self_attention_with_few_channels_is_refused():
     with pytest.raises(ShapeError, match=r"12 channels.*multiple of 8"):
         SelfAttention(12)

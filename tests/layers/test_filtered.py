@@ -43,7 +43,7 @@ def test_kaiser_taps_in_numbers_of_the_definition():
     # Filters of the paper's 256x256 network: layer 0 up, layer 4 down, a critical layer.
     [(12, 2.0, 6.0, 32), (12, 8.0, 8.0, 64), (12, 45.25, 18.75, 256), (24, 32.0, 32.0, 512)],
 )
-def test_kaiser_taps_pass_and_stop_what_they_are_asked_to(num_taps, cutoff, half_width, rate):
+def test_kaiser_taps_pass_below_and_stop_above_the_cutoff(num_taps, cutoff, half_width, rate):
     taps = kaiser_taps(num_taps, cutoff, 2 * half_width, rate)
     attenuation = 2.285 * (num_taps - 1) * math.pi * 2 * half_width / (rate / 2) + 7.95
     ripple = 10 ** (-attenuation / 20)

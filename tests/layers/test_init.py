@@ -38,5 +38,5 @@ def test_init_xavier_bounds_weights_by_the_fans():
         assert not layer.bias.any()
 
 
-def test_init_normal_layers_without_bias_or_affine_are_left_in_peace():
+def test_init_normal_skips_layers_without_bias_or_affine():
     init_normal(nn.Sequential(nn.Linear(2, 2, bias=False), nn.BatchNorm2d(2, affine=False)))

@@ -1,4 +1,4 @@
-"""The session sets up the machine as the pipeline file says, and says what it did."""
+"""The session sets up the machine as the pipeline file says, and logs what it did."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def heap_calls(monkeypatch):
     session._runtime.cache_clear()
 
 
-def test_cpu_optimizations_auto_are_on_and_said_in_one_line(tmp_path, caplog, heap_calls):
+def test_cpu_optimizations_auto_are_on_and_logged_in_one_line(tmp_path, caplog, heap_calls):
     caplog.set_level("INFO")
     context = RunContext(toy_config(), tmp_path)
     assert runtime_of(context) is runtime_of(context)

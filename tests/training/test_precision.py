@@ -44,7 +44,7 @@ def test_has_bf16_without_cpuinfo_is_false(tmp_path, monkeypatch):
         ("fp32", True, True, "fp32", ""),
     ],
 )
-def test_choose_precision_says_what_it_chose(wanted, bf16, is_cpu, expected, said):
+def test_choose_precision_explains_its_choice(wanted, bf16, is_cpu, expected, said):
     chosen, message = choose_precision(wanted, bf16, is_cpu)
     assert chosen == expected
     assert said in message and bool(said) == bool(message)

@@ -61,7 +61,7 @@ def test_collectives_of_one_rank_return_what_they_get():
 
 def test_trackers_that_are_unknown_are_refused_with_near_names():
     check_trackers(["tensorboard"])
-    with pytest.raises(ConfigError, match="unknown tracker 'tensorbord'. Did you mean 'tensorboa"):
+    with pytest.raises(ConfigError, match="'tensorbord' is no tracker. Did you mean 'tensorboa"):
         check_trackers(["tensorbord"])
 
 

@@ -1,1 +1,1 @@
-"""The step and the loop, and what they are made of."""
+"""The training step and the loop, and their parts."""

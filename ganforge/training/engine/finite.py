@@ -1,9 +1,9 @@
-"""Losses and gradients must be finite: where to look, when, and what to say when they are not.
+"""The check that losses and gradients are finite.
 
-On a CPU a loss is looked at before the update. A GPU runs behind the host, which would wait for it
-in every phase; there the values travel to the host by themselves and are looked at one step later,
-and before anything is logged, drawn, measured or saved. By then the networks in memory may be
-spoilt, but nothing is kept of them.
+On a CPU a loss is checked before the update. A GPU runs behind the host, and an immediate check
+would make the host wait for it in every phase. There the values are copied asynchronously and
+checked one step later, and in any case before anything is logged, drawn, measured or saved. By
+then the networks in memory may be spoilt, but they are never saved.
 """
 
 import math
@@ -20,15 +20,15 @@ from ganforge.interfaces.objective import Terms
 
 @dataclass(frozen=True)
 class PhaseLosses:
-    """What came out of one phase.
+    """The losses of one phase.
 
     Attributes:
         phase: its name.
         step: steps before this one.
         nimg: images before this step.
         total: [1] sum of all terms of all ranks, equal on all of them.
-        norm: of the reduced gradient; None where it may overflow (fp16).
-        slot_terms: this rank's terms, slot by slot.
+        norm: norm of the reduced gradient; None where it may overflow (fp16).
+        slot_terms: this rank's terms, one mapping per slot.
     """
 
     phase: str
@@ -49,12 +49,12 @@ class _Underway:
 class FiniteCheck:
     """Ends the run at the first phase whose losses or gradients are not finite.
 
-    All ranks stop at the same place, for they look at values that are equal on all of them.
+    All ranks stop at the same phase, because the checked values are equal on all of them.
 
     Args:
-        late: look one step later, so that the host need not wait for the device.
-        rank: of this process, for the message.
-        slots: of this rank, for the message.
+        late: check one step later, so that the host does not wait for the device.
+        rank: rank of this process, for the message.
+        slots: slots of this rank, for the message.
     """
 
     def __init__(self, late: bool, rank: int, slots: range) -> None:
@@ -64,11 +64,11 @@ class FiniteCheck:
         self._underway: deque[_Underway] = deque()
 
     def __len__(self) -> int:
-        """Phases that have run and have not been looked at."""
+        """The number of phases that have run and are not yet checked."""
         return len(self._underway)
 
     def look(self, losses: PhaseLosses, bad_gradients: Callable[[], list[str]]) -> None:
-        """Look at a phase's values, or send them on their way.
+        """Check the values of a phase, or start their copy to the host where `late`.
 
         Args:
             losses: the values, on the device.
@@ -87,10 +87,10 @@ class FiniteCheck:
             raise NonFiniteError(self._message(losses, found))
 
     def settle(self, keep: int = 0) -> None:
-        """Look at all phases that are underway but the last `keep`.
+        """Check all phases that are underway except the last `keep`.
 
         Raises:
-            NonFiniteError: the first of them that is not finite.
+            NonFiniteError: names the first phase that is not finite.
         """
         while len(self._underway) > keep:
             oldest = self._underway.popleft()

@@ -1,4 +1,4 @@
-"""From what a loader yields to what a phase sees: on the device, in [-1, 1], one-hot."""
+"""Turns the fields that a loader yields into the batch of a phase."""
 
 from collections.abc import Mapping
 
@@ -29,10 +29,10 @@ def make_batch(
         fields: uint8 or int32 images [N, C, H, W] or frames [N, T, C, H, W], int64 labels [N],
             float32 vectors [N, D]; other values are dropped.
         spec: gives the number of classes.
-        device: where the batch goes.
+        device: the device of the batch.
         channels_last: memory format of images.
-        nimg: progress, for the architecture.
-        slot_state: the slot's persistent tensors.
+        nimg: progress, which the architecture may use.
+        slot_state: the persistent tensors of the slot.
         class_counts: [num_classes] training images of each class, on the device.
     """
     tensors = {name: value for name, value in fields.items() if isinstance(value, Tensor)}

@@ -1,4 +1,4 @@
-"""Averages over the steps since the last log line, kept on the device until then."""
+"""Averages since the last log record, kept on the device until they are logged."""
 
 import resource
 import sys
@@ -12,7 +12,7 @@ from ganforge.training.runtime import Runtime
 
 
 class Meter:
-    """Means of all step results, speed, and the time spent waiting for data."""
+    """Means of the step results, speed, and the fraction of time spent waiting for data."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -36,7 +36,7 @@ class Meter:
     def flush(self) -> dict[str, float]:
         """Means over slots and ranks, speed and memory since the last call.
 
-        All ranks must call it together. This is where the host waits for the device.
+        All ranks must call it together. The host waits for the device here.
         """
         names = sorted(self._sums)
         values: list[float] = []
@@ -53,7 +53,7 @@ class Meter:
 
 
 def memory_gb(device: torch.device) -> float:
-    """Peak memory: of the GPU where there is one, else of this process."""
+    """Peak memory in GiB: of the GPU if there is one, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

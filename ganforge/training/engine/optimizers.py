@@ -1,4 +1,4 @@
-"""Optimizers: one for each group of networks that a phase trains together."""
+"""Optimizers: one for each group of networks that are trained together."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from ganforge.interfaces.architecture import Architecture, Phase
 from ganforge.interfaces.component import ConfigT
 
 Group = tuple[str, ...]
-"""Roles that share an optimizer, in the order a phase names them."""
+"""Roles that share an optimizer, in the order in which a phase names them."""
 
 
 def build_optimizers(
@@ -50,7 +50,10 @@ def build_optimizers(
 def optimizer_config(
     architecture: Architecture[ConfigT], group: Group, config: TrainConfig
 ) -> OptimizerConfig:
-    """The paper's optimizer with the pipeline file's changes; a role's own fields win."""
+    """The optimizer of the architecture with the overrides of the pipeline file.
+
+    Overrides of a role win over those for all roles.
+    """
     own = [architecture.optimizers.get(role) for role in group]
     override = [config.optimizers.get(role) for role in group]
     return architecture.optimizer.override(*own, config.optimizer, *override)
@@ -59,8 +62,9 @@ def optimizer_config(
 def scale_for_lazy(config: OptimizerConfig, phases: Sequence[Phase]) -> OptimizerConfig:
     """Scale learning rate and betas for lazy regularization.
 
-    An optimizer that also steps for a penalty each k-th step makes (k + 1) / k updates per step;
-    c = k / (k + 1) keeps the time scale. Source: Karras et al. 2020, arXiv:1912.04958, app. B.
+    An optimizer that also updates for a penalty every k steps makes (k + 1) / k updates per step.
+    Scaling by c = k / (k + 1) keeps the time scale.
+    Source: Karras et al. 2020, arXiv:1912.04958, app. B.
     """
     main = min(phase.every for phase in phases if not phase.lazy)
     for phase in (phase for phase in phases if phase.lazy):
@@ -81,7 +85,7 @@ def scale_for_lazy(config: OptimizerConfig, phases: Sequence[Phase]) -> Optimize
 def build_optimizer(
     config: OptimizerConfig, parameters: list[nn.Parameter]
 ) -> torch.optim.Optimizer:
-    """Build the optimizer in its fastest form for the parameters' device."""
+    """Build the optimizer with torch's fastest implementation of it."""
     classes: dict[str, type[torch.optim.Optimizer]] = {
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
@@ -102,11 +106,11 @@ def build_optimizer(
 
 
 def set_progress(optimizer: torch.optim.Optimizer, lr_factor: float, nimg: int) -> None:
-    """Set what changes along the run: a pure function of progress.
+    """Set learning rate and betas for this point of the run: pure functions of progress.
 
     Args:
-        optimizer: as `build_optimizer` made it.
-        lr_factor: on the learning rate that it was built with.
+        optimizer: from `build_optimizer`.
+        lr_factor: multiplies the learning rate that the optimizer was built with.
         nimg: images shown, for the schedules of Adam's betas.
     """
     for group in optimizer.param_groups:

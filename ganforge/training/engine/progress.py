@@ -1,4 +1,4 @@
-"""How far a run is, and the pure functions of it: seeds, learning-rate factor, periodic tasks."""
+"""The progress of a run, and pure functions of it: seeds, learning-rate factor, intervals."""
 
 import math
 import zlib
@@ -39,10 +39,10 @@ class Progress:
 
 
 def slot_seed(seed: int, step: int, purpose: str, slot: int) -> int:
-    """A 63-bit seed for one purpose (a phase, say) of one slot of one step.
+    """A 63-bit seed for one purpose (such as a phase) of one slot of one step.
 
-    Seeding from these integers alone makes resume exact without generator state, and a run
-    independent of how slots are spread over ranks.
+    Because the seed depends on these integers alone, a resume needs no generator state, and the
+    run does not depend on how slots are spread over ranks.
     """
     state = splitmix64(seed)
     for value in (step, zlib.crc32(purpose.encode()), slot):

@@ -1,1 +1,1 @@
-"""What a run is made of, its checkpoints, and how it resumes."""
+"""The state of a run, its checkpoints, and how it resumes."""

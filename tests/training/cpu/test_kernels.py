@@ -84,7 +84,7 @@ def test_compiled_batches_are_normalised_by_image(monkeypatch):
         (nn.BatchNorm3d(3), (2, 3, 4, 4, 4), True),
     ],
 )
-def test_other_normalisations_stay_torchs(monkeypatch, module, shape, is_compiled):
+def test_other_batch_norms_are_left_to_torch(monkeypatch, module, shape, is_compiled):
     num, _ = taken_by_image(monkeypatch, module, draw(*shape).float(), is_compiled=is_compiled)
     assert num == 0
 

@@ -41,7 +41,7 @@ def test_conv_transpose2d_side_by_side_equals_conv_transpose2d_at_every_size(out
         assert_close(found, functional.conv_transpose2d(x, weight, bias, *options))
 
 
-def test_conv2d_side_by_side_differs_down_and_across():
+def test_conv2d_side_by_side_takes_other_settings_for_each_axis():
     x, weight = draw(3, 2, 7, 6), draw(4, 2, 3, 5)
     found = conv2d_side_by_side(x, weight, None, (2, 1), (0, 2))
     assert_close(found, functional.conv2d(x, weight, None, (2, 1), (0, 2)))
@@ -99,7 +99,7 @@ def test_small_grids_leaves_single_images_and_float32_alone(monkeypatch):
     assert not laid_side_by_side(monkeypatch, layer, x, dtype=torch.float32)
 
 
-def test_small_grids_is_seen_by_compiled_networks():
+def test_small_grids_takes_over_in_compiled_networks():
     layer, x = nn.Conv2d(128, 128, 3, padding=1), torch.randn(3, 128, 4, 4)
     counted = torch.compile(layer, backend="eager")
     with torch.autocast("cpu", torch.bfloat16), CpuKernels(matrix_units=True):

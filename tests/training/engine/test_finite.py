@@ -1,4 +1,4 @@
-"""A loss that is not finite ends the run, also where it is looked at one step later."""
+"""A loss that is not finite ends the run, also where it is checked one step later."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def test_late_check_names_the_first_fault_one_step_later():
         assert part in str(caught.value)
 
 
-def test_late_check_trains_as_the_prompt_one_does():
+def test_late_check_trains_like_the_immediate_one():
     late, prompt = toy_run(toy_config()), toy_run(toy_config())
     stepper = late_stepper(late)
     for _ in range(3):
@@ -91,7 +91,7 @@ class Keeper:
 
 
 @pytest.mark.parametrize(("poison_at", "total", "kept"), [(32, 10, 1), (48, 10, 1), (48, 4, 1)])
-def test_nothing_is_kept_after_a_fault_that_is_looked_at_late(monkeypatch, poison_at, total, kept):
+def test_late_check_comes_before_anything_is_saved(monkeypatch, poison_at, total, kept):
     """Tasks follow every second step; the poisoned one is before a task, has one, or is last."""
     monkeypatch.setattr(loop, "make_stepper", late_stepper)
     config = toy_config({"total_kimg": total * BATCH / 1000}, {"poison_at": poison_at})
@@ -102,7 +102,7 @@ def test_nothing_is_kept_after_a_fault_that_is_looked_at_late(monkeypatch, poiso
     assert all(t.isfinite().all() for state in keeper.kept for t in state.values())
 
 
-def test_a_fault_in_the_last_step_is_told_also_without_tasks(monkeypatch):
+def test_late_check_reports_a_fault_in_the_last_step_without_tasks(monkeypatch):
     monkeypatch.setattr(loop, "make_stepper", late_stepper)
     run = toy_run(toy_config({"total_kimg": 3 * BATCH / 1000}, {"poison_at": 32}))
     with pytest.raises(NonFiniteError, match="phase 'generator' at nimg=32"):
@@ -110,7 +110,7 @@ def test_a_fault_in_the_last_step_is_told_also_without_tasks(monkeypatch):
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_fault_on_another_rank_is_told_here_too(late):
+def test_check_reports_a_fault_of_another_rank(late):
     check = FiniteCheck(late, rank=1, slots=range(2, 3))
     nan, fine = torch.tensor([float("nan")]), torch.tensor(1.0)
     losses = PhaseLosses("generator", 7, 448, nan, fine, [{"adversarial": fine}])
@@ -119,7 +119,7 @@ def test_a_fault_on_another_rank_is_told_here_too(late):
         check.settle()
 
 
-def test_an_overflowing_gradient_of_fp16_is_no_fault():
+def test_check_accepts_an_overflowing_gradient_in_fp16():
     check = FiniteCheck(True, rank=0, slots=range(1))
     fine = torch.tensor(1.0)
     check.look(PhaseLosses("generator", 0, 0, fine[None], None, [{"a": fine}]), list)
@@ -128,7 +128,7 @@ def test_an_overflowing_gradient_of_fp16_is_no_fault():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_step_on_a_gpu_never_makes_the_host_wait():
+def test_step_on_a_gpu_never_synchronises():
     run = toy_run(toy_config())
     stepper = make_stepper(run)
     fields = toy_fields(run)

@@ -21,7 +21,7 @@ def test_make_batch_maps_bytes_to_the_unit_range_and_labels_to_one_hot():
     assert torch.equal(batch.label, torch.tensor([[0.0, 0.0, 1.0]]))
 
 
-def test_make_batch_lays_images_out_in_channels_last_where_asked_and_leaves_frames():
+def test_make_batch_gives_images_but_not_frames_the_memory_format():
     fields = {
         "image": torch.zeros(2, 3, 4, 4, dtype=torch.uint8),
         "frames": torch.zeros(2, 5, 3, 4, 4, dtype=torch.uint8),

@@ -144,11 +144,11 @@ def test_standing_statistics_are_a_function_of_the_state():
 def test_standing_statistics_are_what_sample_pictures_use():
     run = toy_run(toy_config({"sample_grid": (2, 2)}))
     advance(run, 2)
-    asked = toy_run(toy_config({"sample_grid": (2, 2), "standing_statistics": {"batches": 2}}))
-    asked.restore(run.snapshot(), "here")
-    networks = run_networks(asked)
+    measured = toy_run(toy_config({"sample_grid": (2, 2), "standing_statistics": {"batches": 2}}))
+    measured.restore(run.snapshot(), "here")
+    networks = run_networks(measured)
     expected = networks["generator"](GenerateRequest(range(4)).noise(4), torch.zeros(4, 0))
-    assert_close(sample_images(asked), expected)
+    assert_close(sample_images(measured), expected)
     assert not torch.allclose(sample_images(run), expected, atol=1e-4)
 
 

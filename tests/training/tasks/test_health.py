@@ -73,7 +73,7 @@ def test_health_monitor_names_who_wins():
         ([], False),
         ([0.1], False),  # one check can be bad luck
         ([0.9, 0.1], False),
-        ([0.9, 0.1, 0.1], True),  # lost
+        ([0.2, 0.3, 0.9, 0.1, 0.1], True),  # lost
         ([0.1, 0.2, 0.3, 0.4], False),  # still improving
         ([0.4, 0.3, 0.3, 0.3], True),  # not improved for half of the checks
         ([0.9, 0.1, 0.9, 0.1], False),
