@@ -1,7 +1,7 @@
 """Write the generated parts of the documentation: `python docs/generate.py`, and commit the result.
 
-Generated: docs/cli.md, docs/pipeline-file.md, and the code blocks that README.md, writing-plugins.md
-and metrics.md take from docs/examples. tests/docs fails when one is out of date.
+Generated: docs/cli.md, docs/pipeline-file.md, and the code blocks that README.md and pages in docs
+take from docs/examples. tests/docs fails when one is out of date.
 """
 
 import re
