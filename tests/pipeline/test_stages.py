@@ -320,7 +320,12 @@ def test_dry_run_prints_file_and_plan_before_a_check_that_fails(here, shards, ca
         (
             ["evaluate.metrics=[fid,{name: is, extractor: timm}]"],
             MetricError,
-            ["evaluate.metrics[1]", "'is' needs 'logits'", "'timm' has only pooled", "inception_v3"],
+            [
+                "evaluate.metrics[1]",
+                "'is' needs 'logits'",
+                "'timm' has only pooled",
+                "inception_v3",
+            ],
         ),
         (["model.architecture=dcgna"], ConfigError, ["dcgna", "Did you mean"]),
         (["stages=[trian]"], GanforgeError, ["trian", "train"]),
