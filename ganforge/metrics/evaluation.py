@@ -17,10 +17,11 @@ from ganforge.metrics.cache import FeatureCache
 from ganforge.metrics.choices import build_metrics, join_outputs
 from ganforge.metrics.features import Output, extract_features
 from ganforge.metrics.pairs import check_paired, measure_pairs
-from ganforge.metrics.real import RealSet, real_features
+from ganforge.metrics.real import real_features
 from ganforge.metrics.records import MetricRecord
-from ganforge.metrics.requests import MeasuredModel, Requests, direction_fields
-from ganforge.metrics.scoring import View, score_features, score_pairs
+from ganforge.metrics.requests import MeasuredModel
+from ganforge.metrics.scoring import score_features, score_pairs
+from ganforge.metrics.view import View
 from ganforge.registry.plugins import get_registry
 from ganforge.training.runtime import Runtime
 
@@ -51,13 +52,7 @@ def evaluate(
         DataError: the reference cannot be read.
     """
     views = [
-        View(
-            model,
-            config,
-            direction,
-            RealSet(data, reference, config.num_real, direction_fields(direction)[1] or None),
-            Requests(model, direction, config, reference, data, runtime.device),
-        )
+        View.open(model, direction, config, reference, data, runtime.device)
         for direction in model.translates or ("",)
     ]
     metrics = build_metrics(config, model.translates)
@@ -155,8 +150,7 @@ def _measure_pairs(
     """The records of the metrics of image pairs, in one direction."""
     if not metrics:
         return []
-    batch_size = view.config.batch_size
-    values = measure_pairs(metrics, view.model, view.requests, view.real, runtime, batch_size)
+    values = measure_pairs(metrics, view, runtime)
     return runtime.on_main(
         lambda: [
             record
