@@ -58,7 +58,7 @@ def test_real_features_are_cached_for_each_extractor(shards, runtime, tmp_path, 
     assert len(counted) == 3 and all(torch.equal(again[one], found[one]) for one in both)
 
 
-def test_real_features_missing_outputs_are_extracted_in_one_pass(
+def test_real_features_missing_outputs_are_extracted_in_one_pass_and_kept_apart(
     shards, runtime, tmp_path, counted
 ):
     real, cache = RealSet(DATA, shards, None), FeatureCache(tmp_path / "cache")
@@ -66,6 +66,8 @@ def test_real_features_missing_outputs_are_extracted_in_one_pass(
     found = real_features(real, outputs, cache, runtime, 20)
     assert counted == ["tiny"]
     assert [found[one].shape for one in outputs] == [(20, 4), (20, 3)]
+    again = real_features(real, outputs, cache, runtime, 20)
+    assert counted == ["tiny"] and all(torch.equal(again[one], found[one]) for one in outputs)
 
 
 def test_real_features_of_fewer_images_are_others(shards, runtime, tmp_path, counted):
