@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ganforge.config.models import DataConfig, EvaluateConfig
-from ganforge.data.shards.index import load_index
+from ganforge.data.shards.index import DatasetIndex, load_index
 from ganforge.errors import DataError
 from ganforge.interfaces.metric import FeatureMetric, Metric, PairMetric
 from ganforge.interfaces.spec import ImageSpec
@@ -17,9 +17,9 @@ from ganforge.metrics.cache import FeatureCache
 from ganforge.metrics.choices import build_metrics, join_outputs
 from ganforge.metrics.features import Output, extract_features
 from ganforge.metrics.pairs import check_paired, measure_pairs
-from ganforge.metrics.real import real_features
+from ganforge.metrics.real import real_features, real_field
 from ganforge.metrics.records import MetricRecord
-from ganforge.metrics.requests import MeasuredModel
+from ganforge.metrics.requests import MeasuredModel, direction_fields
 from ganforge.metrics.scoring import score_features, score_pairs
 from ganforge.metrics.view import View
 from ganforge.registry.plugins import get_registry
@@ -56,7 +56,7 @@ def evaluate(
         for direction in model.translates or ("",)
     ]
     metrics = build_metrics(config, model.translates)
-    _check_paired(metrics, model.translates, reference)
+    _check_data(metrics, model.translates, load_index(reference), reference)
     for view in views:
         _check_counts(metrics, config.num_images, len(view.real))
     features = join_outputs(metrics, config, runtime)
@@ -95,7 +95,7 @@ def check_evaluation(
     _check_counts(metrics, config.num_images, config.num_real or config.num_images)
     with contextlib.suppress(DataError):  # a missing reference is refused when it is read
         spec = spec or load_index(reference).image_spec
-        _check_paired(metrics, translates, reference)
+        _check_data(metrics, translates, load_index(reference), reference)
     features = join_outputs(metrics, config, runtime)
     if spec is None:
         return
@@ -114,13 +114,14 @@ def _check_counts(metrics: Sequence[Metric[Any]], num_gen: int, num_real: int) -
             metric.check(num_real, num_real)
 
 
-def _check_paired(
-    metrics: Sequence[Metric[Any]], translates: Sequence[str], reference: str
+def _check_data(
+    metrics: Sequence[Metric[Any]], translates: Sequence[str], index: DatasetIndex, reference: str
 ) -> None:
     for metric in metrics:
-        if isinstance(metric, PairMetric):
-            for direction in translates:
-                check_paired(metric, direction, load_index(reference), reference)
+        for direction in translates or ("",):
+            real_field(index, reference, direction_fields(direction)[1] or None)
+            if isinstance(metric, PairMetric):
+                check_paired(metric, direction, index, reference)
 
 
 def _measure_features(

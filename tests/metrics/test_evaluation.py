@@ -277,7 +277,7 @@ def test_evaluate_value_that_is_not_finite_is_an_error(
         measure(runtime, shards, config)
 
 
-def test_evaluate_video_reference_is_refused(tmp_path, runtime, shards, registry):
+def as_video(shards):
     index = json.loads((Path(shards) / "index.json").read_text())
     index["fields"]["image"]["kind"] = "frames"
     changed = load_index(shards).model_copy(
@@ -285,8 +285,19 @@ def test_evaluate_video_reference_is_refused(tmp_path, runtime, shards, registry
     )
     changed = changed.model_copy(update={"digest": changed.content_digest()})
     (Path(shards) / "index.json").write_text(changed.to_json())
+
+
+def test_evaluate_video_reference_is_refused(tmp_path, runtime, shards, registry):
+    as_video(shards)
     with pytest.raises(MetricError, match="'image' of .* holds frames.*evaluate.reference"):
         measure(runtime, shards, configured(tmp_path))
+
+
+def test_check_evaluation_refuses_a_video_reference(runtime, shards, registry):
+    as_video(shards)
+    with pytest.raises(MetricError, match="'image' of .* holds frames.*evaluate.reference"):
+        check(runtime, shards, metrics=("fid",), translates=())
+    check(runtime, shards, metrics=(), translates=())
 
 
 def test_evaluate_two_extractors_generate_once_and_are_never_compared(
