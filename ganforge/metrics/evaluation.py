@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ganforge.config.models import DataConfig, EvaluateConfig
-from ganforge.data.shards.index import load_index
+from ganforge.data.shards.index import DatasetIndex, load_index
 from ganforge.errors import DataError
 from ganforge.interfaces.metric import FeatureMetric, Metric, PairMetric
 from ganforge.interfaces.spec import ImageSpec
@@ -17,10 +17,11 @@ from ganforge.metrics.cache import FeatureCache
 from ganforge.metrics.choices import build_metrics, join_outputs
 from ganforge.metrics.features import Output, extract_features
 from ganforge.metrics.pairs import check_paired, measure_pairs
-from ganforge.metrics.real import RealSet, real_features
+from ganforge.metrics.real import real_features, real_field
 from ganforge.metrics.records import MetricRecord
-from ganforge.metrics.requests import MeasuredModel, Requests, direction_fields
-from ganforge.metrics.scoring import View, score_features, score_pairs
+from ganforge.metrics.requests import MeasuredModel, direction_fields
+from ganforge.metrics.scoring import score_features, score_pairs
+from ganforge.metrics.view import View
 from ganforge.training.runtime import Runtime
 
 
@@ -50,17 +51,11 @@ def evaluate(
         DataError: the reference cannot be read.
     """
     views = [
-        View(
-            model,
-            config,
-            direction,
-            RealSet(data, reference, config.num_real, direction_fields(direction)[1] or None),
-            Requests(model, direction, config, reference, data, runtime.device),
-        )
+        View.open(model, direction, config, reference, data, runtime.device)
         for direction in model.translates or ("",)
     ]
     metrics = build_metrics(config, model.translates)
-    _check_paired(metrics, model.translates, reference)
+    _check_data(metrics, model.translates, load_index(reference), reference)
     for view in views:
         _check_counts(metrics, config.num_images, len(view.real))
     features = join_outputs(metrics, config, runtime)
@@ -97,7 +92,7 @@ def check_evaluation(
     _check_counts(metrics, config.num_images, config.num_real or config.num_images)
     with contextlib.suppress(DataError):  # a missing reference is refused when it is read
         spec = spec or load_index(reference).image_spec
-        _check_paired(metrics, translates, reference)
+        _check_data(metrics, translates, load_index(reference), reference)
     features = join_outputs(metrics, config, runtime)
     if spec is None:
         return
@@ -116,13 +111,14 @@ def _check_counts(metrics: Sequence[Metric[Any]], num_gen: int, num_real: int) -
             metric.check(num_real, num_real)
 
 
-def _check_paired(
-    metrics: Sequence[Metric[Any]], translates: Sequence[str], reference: str
+def _check_data(
+    metrics: Sequence[Metric[Any]], translates: Sequence[str], index: DatasetIndex, reference: str
 ) -> None:
     for metric in metrics:
-        if isinstance(metric, PairMetric):
-            for direction in translates:
-                check_paired(metric, direction, load_index(reference), reference)
+        for direction in translates or ("",):
+            real_field(index, reference, direction_fields(direction)[1] or None)
+            if isinstance(metric, PairMetric):
+                check_paired(metric, direction, index, reference)
 
 
 def _measure_features(
@@ -152,8 +148,7 @@ def _measure_pairs(
     """The records of the metrics of image pairs, in one direction."""
     if not metrics:
         return []
-    batch_size = view.config.batch_size
-    values = measure_pairs(metrics, view.model, view.requests, view.real, runtime, batch_size)
+    values = measure_pairs(metrics, view, runtime)
     return runtime.on_main(
         lambda: [
             record

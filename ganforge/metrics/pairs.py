@@ -12,13 +12,12 @@ from ganforge.imaging.images import from_uint8
 from ganforge.interfaces.batch import full_precision
 from ganforge.interfaces.metric import PairMetric
 from ganforge.metrics.features import as_bytes, gather_rows, plan_batches
-from ganforge.metrics.real import RealSet
-from ganforge.metrics.requests import MeasuredModel, Requests, direction_fields
+from ganforge.metrics.requests import direction_fields
+from ganforge.metrics.view import View
 from ganforge.training.runtime import Runtime
 
-Values = dict[str, Tensor]
-"""What a pair metric returned for all pairs, by name."""
 _Key = tuple[int, str]
+"""Number of a metric, and name of one of its values."""
 
 
 def check_paired(metric: PairMetric[Any], direction: str, index: DatasetIndex, where: str) -> None:
@@ -48,39 +47,32 @@ def check_paired(metric: PairMetric[Any], direction: str, index: DatasetIndex, w
 
 @torch.no_grad()
 def measure_pairs(
-    metrics: Sequence[PairMetric[Any]],
-    model: MeasuredModel,
-    requests: Requests,
-    real: RealSet,
-    runtime: Runtime,
-    batch_size: int,
-) -> list[Values]:
-    """What each metric says of all pairs; empty on ranks other than 0.
+    metrics: Sequence[PairMetric[Any]], view: View, runtime: Runtime
+) -> list[dict[str, Tensor]]:
+    """The values of each metric for all pairs; empty on ranks other than 0.
 
     Args:
-        metrics: which share one translation of each source.
-        model: the translator.
-        requests: its requests in one direction.
-        real: the targets.
+        metrics: they share one translation of each source.
+        view: the translator in one direction, and the targets.
         runtime: device and ranks.
-        batch_size: images at a time on each rank.
 
     Returns:
-        For each metric its values, float32 [len(real), ...] by name.
+        For each metric its values by name, float32 [pairs, ...] on the CPU.
 
     Raises:
         MetricError: the translations have another size than the targets, or NaN pixels.
         PluginContractError: a metric does not return one value for each pair.
     """
-    batch = min(batch_size, len(real))
+    real = view.real
+    batch = min(view.config.batch_size, len(real))
     plan = plan_batches(len(real), batch, runtime.rank, runtime.world_size)
 
     def rows() -> Iterator[dict[_Key, Tensor]]:
         for indices in plan:
             # One read for both fields: a sample that stands in for a bad one does so in both.
-            samples = requests.samples(indices, real.field)
-            request = requests.request(indices, samples)
-            made = as_bytes(model.generate(request), request.seeds, real.shape)
+            samples = view.requests.samples(indices, real.field)
+            request = view.requests.request(indices, samples)
+            made = as_bytes(view.model.generate(request), request.seeds, real.shape)
             output, target = (
                 from_uint8(img).to(runtime.device) for img in (made, samples[real.field])
             )
@@ -88,7 +80,7 @@ def measure_pairs(
             yield _compare(metrics, request.source, output, target)
 
     gathered = gather_rows(rows(), len(real), batch, runtime)
-    found: list[Values] = [{} for _ in metrics]
+    found: list[dict[str, Tensor]] = [{} for _ in metrics]
     for (number, name), values in gathered.items():
         found[number][name] = values
     return found

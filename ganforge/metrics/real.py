@@ -8,7 +8,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
-from ganforge.data.shards.index import load_index
+from ganforge.data.shards.index import DatasetIndex, load_index
+from ganforge.data.shards.reader import check_fields
 from ganforge.errors import DataError, GanforgeError, MetricError
 from ganforge.metrics.cache import FeatureCache
 from ganforge.metrics.features import Output, extract_features
@@ -38,6 +39,29 @@ def _same(value: Any) -> Any:
     return value
 
 
+def real_field(index: DatasetIndex, reference: str, field: str | None) -> str:
+    """Name of the field of the real images, which must be still images.
+
+    Args:
+        index: of the reference.
+        reference: its location, for messages.
+        field: its name; when None `image`, or `target` where there is none.
+
+    Raises:
+        DataError: there is no such field.
+        MetricError: it does not hold still images.
+    """
+    name = field or ("image" if "image" in index.fields else "target")
+    check_fields(index, [name], reference)
+    kind = index.fields[name].kind
+    if kind != "image":
+        raise MetricError(
+            f"The field '{name}' of {reference} holds {kind}; metrics compare still images. Set "
+            f"evaluate.reference to shards of single images."
+        )
+    return name
+
+
 class RealSet:
     """The first images of a reference data set, read in background processes."""
 
@@ -50,21 +74,16 @@ class RealSet:
             data: how it is read.
             reference: folder or URL with index.json.
             num_real: how many images; all when None.
-            field: which images; when None `image`, or `target` where there is none.
+            field: as for `real_field`.
 
         Raises:
             DataError: it is missing or damaged, has no such field, or too few images.
             MetricError: the field does not hold still images.
         """
         index = load_index(reference)
-        self.field = field or ("image" if "image" in index.fields else "target")
+        self.field = real_field(index, reference, field)
         self.images = RealImages(data, reference, num_samples=num_real, field=self.field)
         self.schema = index.fields[self.field]
-        if self.schema.kind != "image":
-            raise MetricError(
-                f"The field '{self.field}' of {reference} holds {self.schema.kind}; metrics "
-                f"compare still images. Set evaluate.reference to shards of single images."
-            )
         self.digest = index.digest
         self._workers = data.workers
 

@@ -2,47 +2,19 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from ganforge import __version__
-from ganforge.config.models import EvaluateConfig
 from ganforge.errors import MetricError
 from ganforge.interfaces.metric import FeatureMetric, Metric, PairMetric
-from ganforge.metrics.features import Output, as_bytes
-from ganforge.metrics.real import RealSet
+from ganforge.metrics.features import Output
 from ganforge.metrics.records import MetricRecord
-from ganforge.metrics.requests import MeasuredModel, Requests
+from ganforge.metrics.view import View
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class View:
-    """A model in one direction, and the real images that its outputs should resemble.
-
-    Attributes:
-        model: what is measured.
-        config: how.
-        direction: of a translator; empty for a generator from noise.
-        real: the real images.
-        requests: what the model generates.
-    """
-
-    model: MeasuredModel
-    config: EvaluateConfig
-    direction: str
-    real: RealSet
-    requests: Requests
-
-    def generate(self, plan: Sequence[range]) -> Iterator[Tensor]:
-        """The generated images of each range of indices: uint8 [n, C, H, W]."""
-        for indices in plan:
-            request = self.requests(indices)
-            yield as_bytes(self.model.generate(request), request.seeds, self.real.shape)
 
 
 def score_features(

@@ -11,7 +11,16 @@ import pytest
 import torch
 from ganforge_fashion_mnist.extractor import FashionMnistFeatures
 from metrics import evaluate_worker
-from metrics.tiny import TinyExtractor, fake_generator, images, png, write_shards
+from metrics.tiny import (
+    OtherExtractor,
+    TinyExtractor,
+    fake_generator,
+    images,
+    negative_translator,
+    png,
+    write_shards,
+    write_streams,
+)
 
 from ganforge import __version__
 from ganforge.config.models import DataConfig, EvaluateConfig
@@ -19,7 +28,9 @@ from ganforge.data.loader import RealImages
 from ganforge.data.shards.index import load_index
 from ganforge.errors import DataError, MetricError
 from ganforge.interfaces.generation import GenerateRequest
+from ganforge.interfaces.spec import ImageSpec
 from ganforge.metrics import choices, evaluate, evaluation
+from ganforge.metrics.evaluation import check_evaluation
 from ganforge.metrics.features import as_bytes
 
 KID = {"name": "kid", "subsets": 5, "subset_size": 8}
@@ -261,7 +272,7 @@ def test_evaluate_value_that_is_not_finite_is_an_error(
         measure(runtime, shards, config)
 
 
-def test_evaluate_video_reference_is_refused(tmp_path, runtime, shards, registry):
+def as_video(shards):
     index = json.loads((Path(shards) / "index.json").read_text())
     index["fields"]["image"]["kind"] = "frames"
     changed = load_index(shards).model_copy(
@@ -269,8 +280,86 @@ def test_evaluate_video_reference_is_refused(tmp_path, runtime, shards, registry
     )
     changed = changed.model_copy(update={"digest": changed.content_digest()})
     (Path(shards) / "index.json").write_text(changed.to_json())
+
+
+def test_evaluate_video_reference_is_refused(tmp_path, runtime, shards, registry):
+    as_video(shards)
     with pytest.raises(MetricError, match="'image' of .* holds frames.*evaluate.reference"):
         measure(runtime, shards, configured(tmp_path))
+
+
+def test_check_evaluation_refuses_a_video_reference(runtime, shards, registry):
+    as_video(shards)
+    with pytest.raises(MetricError, match="'image' of .* holds frames.*evaluate.reference"):
+        check(runtime, shards, metrics=("fid",), translates=())
+    check(runtime, shards, metrics=(), translates=())
+
+
+def test_evaluate_two_extractors_generate_once_and_are_never_compared(
+    tmp_path, runtime, shards, registry
+):
+    seen, model = [], fake_generator()
+    counted = replace(model, generate=lambda r: seen.extend(r.seeds) or model.generate(r))
+    config = configured(tmp_path, metrics=("fid", {"name": "fid", "extractor": "other"}))
+    first, second = measure(runtime, shards, config, counted)
+    assert seen == list(range(3, 15))
+    assert (first.extractor, second.extractor) == ("tiny", "other")
+    assert second.value == pytest.approx(100 * first.value, rel=1e-4)  # features times ten
+    with pytest.raises(MetricError, match="extractor 'tiny' and 'other'"):
+        first.is_better_than(second)
+
+
+def test_evaluate_seed_of_features_of_a_translator_changes_nothing(
+    tmp_path, runtime, registry, pairs
+):
+    found = [
+        measure(runtime, pairs, configured(tmp_path, metrics=("fid",), seed=s), model)
+        for s, model in ((0, negative_translator()), (9, negative_translator()))
+    ]
+    assert values(found[0]) == values(found[1])
+    assert [r.split for r in found[0]] == ["main.target", "main.source"]
+
+
+def check(runtime, reference, spec=None, translates=("source_to_target",), **options):
+    config = EvaluateConfig(**({"extractor": "tiny", "num_images": 12} | options))
+    check_evaluation(config, runtime, translates, str(reference), spec)
+
+
+def test_check_evaluation_of_shards_that_do_not_exist_yet_checks_the_rest(
+    tmp_path, runtime, registry
+):
+    check(runtime, tmp_path / "none", metrics=("fid", "psnr"))
+    with pytest.raises(MetricError, match="needs 'logits'"):
+        check(runtime, tmp_path / "none", metrics=("is",), extractor="other")
+
+
+def test_check_evaluation_counts_images_before_weights_are_read(
+    tmp_path, runtime, registry, monkeypatch
+):
+    monkeypatch.setattr(choices, "_extractor", lambda *a: pytest.fail("an extractor was built"))
+    with pytest.raises(MetricError, match="'kid' has 12 generated images"):
+        check(runtime, tmp_path / "none", metrics=("fid", "kid"))
+
+
+def test_check_evaluation_refuses_unpaired_shards(tmp_path, runtime, registry):
+    streams = {"a": {"source": images(3, 1)}, "b": {"target": images(4, 2)}}
+    with pytest.raises(MetricError, match="is unpaired"):
+        check(runtime, write_streams(tmp_path / "unpaired", streams), metrics=("psnr",))
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_check_evaluation_tries_every_extractor_on_an_image_of_the_right_size(
+    tmp_path, runtime, registry, shards, monkeypatch, is_known
+):
+    """The size is that of the pipeline file where it has one, else that of the shards."""
+    seen = []
+    for extractor in (TinyExtractor, OtherExtractor):
+        monkeypatch.setattr(extractor, "forward", lambda self, x: seen.append((self.name, x.shape)))
+    metrics = ("fid", {"name": "fid", "extractor": "other"}, "is")
+    spec = ImageSpec(4, 6, 3) if is_known else None
+    check(runtime, shards, spec, metrics=metrics)
+    shape = (2, 3, 4, 6) if is_known else (2, 1, 8, 8)
+    assert seen == [("tiny", shape), ("other", shape)]
 
 
 @pytest.mark.dist

@@ -1,7 +1,4 @@
 import hashlib
-import io
-import time
-import urllib.error
 
 import pytest
 import torch
@@ -17,7 +14,6 @@ from ganforge.metrics.scores import (
     KernelDistance,
     KernelDistanceConfig,
 )
-from ganforge.metrics.weights import PUBLISHED_SHA256_PREFIX, find_weights, weights_url
 
 URLOPEN = "ganforge.metrics.weights.urllib.request.urlopen"
 
@@ -30,13 +26,6 @@ def weights(tmp_path_factory):
 @pytest.fixture(scope="module")
 def inception(weights):
     return InceptionV3(InceptionV3Config(weights=weights, sha256=None)).eval()
-
-
-@pytest.fixture
-def empty_caches(monkeypatch, tmp_path):
-    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    return tmp_path
 
 
 def test_inception_numbers_equal_torch_fidelity_on_the_same_pngs(weights, inception, tmp_path):
@@ -94,11 +83,6 @@ def test_weights_of_another_hash_are_refused(weights):
         InceptionV3(InceptionV3Config(weights=weights))
 
 
-def test_weights_path_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(MetricError, match=r"cannot be read from .*none.pth.*Correct `weights`"):
-        find_weights(str(tmp_path / "none.pth"), None, None)
-
-
 @pytest.mark.parametrize("content", [b"garbage", b""])
 def test_weights_that_are_no_weights_are_refused(tmp_path, content):
     path = tmp_path / "bad.pth"
@@ -122,55 +106,3 @@ def test_weights_of_another_network_are_refused(tmp_path):
     torch.save({"x": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(MetricError, match="other.pth does not hold the weights.*Use the file"):
         InceptionV3(InceptionV3Config(weights=str(tmp_path / "other.pth"), sha256=None))
-
-
-def test_weights_without_network_say_what_to_do_at_once(empty_caches, monkeypatch):
-    def refuse(url, timeout):
-        raise urllib.error.URLError("Name or service not known")
-
-    monkeypatch.setattr(URLOPEN, refuse)
-    began = time.monotonic()
-    with pytest.raises(MetricError) as caught:
-        InceptionV3(InceptionV3Config(cache_dir=str(empty_caches / "cache")))
-    message = str(caught.value)
-    assert f"neither in {empty_caches / 'cache'}" in message
-    assert "Name or service not known" in message
-    assert weights_url() in message
-    assert "weights: PATH" in message and "choose another extractor" in message
-    assert time.monotonic() - began < 5
-
-
-def test_weights_are_taken_from_the_cache_folders(empty_caches):
-    name = weights_url().rsplit("/", 1)[-1]
-    assert PUBLISHED_SHA256_PREFIX in name
-    hub = empty_caches / "hub" / "checkpoints" / name
-    hub.parent.mkdir(parents=True)
-    hub.write_bytes(b"from the hub")
-    assert find_weights(None, None, None) == (b"from the hub", str(hub))
-    own = empty_caches / "xdg" / "ganforge" / name
-    own.parent.mkdir(parents=True)
-    own.write_bytes(b"from the cache")
-    assert find_weights(None, None, None) == (b"from the cache", str(own))
-
-
-def test_weights_download_is_kept_when_its_hash_is_right(empty_caches, monkeypatch):
-    content = b"downloaded"
-    monkeypatch.setattr(URLOPEN, lambda url, timeout: io.BytesIO(content))
-    digest = hashlib.sha256(content).hexdigest()
-    folder = empty_caches / "cache"
-    assert find_weights(None, str(folder), digest[:8])[0] == content
-    assert [path.read_bytes() for path in folder.iterdir()] == [content]
-
-
-def test_weights_download_of_another_hash_is_not_kept(empty_caches, monkeypatch):
-    monkeypatch.setattr(URLOPEN, lambda url, timeout: io.BytesIO(b"tampered"))
-    with pytest.raises(MetricError, match=f"{weights_url()} has SHA-256 .*expected 6726825d"):
-        find_weights(None, str(empty_caches / "cache"), PUBLISHED_SHA256_PREFIX)
-    assert not (empty_caches / "cache").exists()
-
-
-def test_weights_download_to_an_unwritable_folder_says_what_to_set(empty_caches, monkeypatch):
-    monkeypatch.setattr(URLOPEN, lambda url, timeout: io.BytesIO(b"x"))
-    (empty_caches / "file").write_text("")
-    with pytest.raises(MetricError, match=r"cannot be written to .*file.*evaluate\.cache_dir"):
-        find_weights(None, str(empty_caches / "file" / "cache"), None)

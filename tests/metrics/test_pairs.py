@@ -15,8 +15,7 @@ from ganforge.imaging.images import to_uint8
 from ganforge.interfaces.metric import PairMetric
 from ganforge.metrics import evaluate
 from ganforge.metrics.pairs import check_paired, measure_pairs
-from ganforge.metrics.real import RealSet
-from ganforge.metrics.requests import Requests
+from ganforge.metrics.view import View
 
 # The target of pair i is the negative of its source plus i + 1, of 255.
 EXPECTED = sum(20 * math.log10(255 / (i + 1)) for i in range(11)) / 11
@@ -118,9 +117,8 @@ def test_pairs_of_a_bad_sample_are_both_of_the_neighbour(runtime, registry, tmp_
 
     config = EvaluateConfig(metrics=(), num_images=2)
     data, model = DataConfig(workers=0, on_bad_sample="skip"), negative_translator()
-    requests = Requests(model, "source_to_target", config, location, data, runtime.device)
-    real = RealSet(data, location, None, "target")
-    measure_pairs([Keep(StrictModel())], model, requests, real, runtime, 8)
+    view = View.open(model, "source_to_target", config, location, data, runtime.device)
+    measure_pairs([Keep(StrictModel())], view, runtime)
     for pair, number in zip(seen, [0, 1, 2, 4, 4], strict=False):
         assert torch.equal(pair, torch.stack([source[number], target[number]]))
 

@@ -10,7 +10,8 @@ from ganforge.config.models import EvaluateConfig, StrictModel
 from ganforge.errors import MetricError
 from ganforge.interfaces.metric import FeatureMetric
 from ganforge.metrics.features import Output
-from ganforge.metrics.scoring import View, score_features, score_pairs
+from ganforge.metrics.scoring import score_features, score_pairs
+from ganforge.metrics.view import View
 
 OUTPUT = Output(TinyExtractor(StrictModel()), "pooled")
 FEATURES = torch.arange(8.0).view(4, 2)

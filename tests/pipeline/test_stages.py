@@ -318,6 +318,16 @@ def test_dry_run_prints_file_and_plan_before_a_check_that_fails(here, shards, ca
         (["train.trackers=[aim]"], ConfigError, ["the package of 'aim' is not installed"]),
         (["publish.repo_id=mine"], PublishError, ["'mine'", "owner/name"]),
         (["evaluate.metrics=[kid]"], MetricError, ["evaluate.num_images", "1000"]),
+        (
+            ["evaluate.metrics=[fid,{name: is, extractor: timm}]"],
+            MetricError,
+            [
+                "evaluate.metrics[1]",
+                "'is' needs 'logits'",
+                "'timm' has only pooled",
+                "inception_v3",
+            ],
+        ),
         (["model.architecture=dcgna"], ConfigError, ["dcgna", "Did you mean"]),
         (["stages=[trian]"], GanforgeError, ["trian", "train"]),
         (["train.optimizers={critic: {lr: 1.0}}"], ConfigError, ["'critic'", "discriminator"]),

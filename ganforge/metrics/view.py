@@ -1,0 +1,62 @@
+"""One direction of an evaluation: what is generated, and the real images to compare it with."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganforge.config.models import DataConfig, EvaluateConfig
+from ganforge.metrics.features import as_bytes
+from ganforge.metrics.real import RealSet
+from ganforge.metrics.requests import MeasuredModel, Requests, direction_fields
+
+
+@dataclass(frozen=True)
+class View:
+    """A model in one direction, and the real images that its outputs should resemble.
+
+    Attributes:
+        model: what is measured.
+        config: how.
+        direction: of a translator; empty for a generator from noise.
+        real: the real images.
+        requests: what the model generates.
+    """
+
+    model: MeasuredModel
+    config: EvaluateConfig
+    direction: str
+    real: RealSet
+    requests: Requests
+
+    @classmethod
+    def open(
+        cls,
+        model: MeasuredModel,
+        direction: str,
+        config: EvaluateConfig,
+        reference: str,
+        data: DataConfig,
+        device: torch.device,
+    ) -> "View":
+        """Open the reference, for its images and for what requests need; arguments as `Requests`.
+
+        Raises:
+            DataError: the reference cannot be read, or lacks what the model needs.
+            MetricError: it does not hold still images.
+        """
+        field = direction_fields(direction)[1] or None
+        real = RealSet(data, reference, config.num_real, field)
+        requests = Requests(model, direction, config, reference, data, device)
+        return cls(model, config, direction, real, requests)
+
+    def generate(self, plan: Sequence[range]) -> Iterator[Tensor]:
+        """The generated images of each range of indices: uint8 [n, C, H, W].
+
+        Raises:
+            MetricError: they have another shape than the real images, or NaN pixels.
+        """
+        for indices in plan:
+            request = self.requests(indices)
+            yield as_bytes(self.model.generate(request), request.seeds, self.real.shape)
