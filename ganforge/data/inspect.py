@@ -20,7 +20,7 @@ from ganforge.data.shards.locations import is_remote
 from ganforge.data.shards.reader import SampleReader, check_shards_present
 from ganforge.errors import DataError, ShardError
 from ganforge.imaging.codec import Pixels, Undecodable, decode_image
-from ganforge.imaging.resize import scale
+from ganforge.imaging.resize import flatten_alpha, scale
 from ganforge.imaging.save import write_png
 from ganforge.interfaces.source import Sample, Source
 
@@ -242,8 +242,7 @@ def _thumbnail(img: Pixels) -> Pixels:
     height, width = (max(1, round(side * ratio)) for side in img.shape[:2])
     small = scale(img, height, width)
     if small.shape[2] == 4:
-        alpha = small[..., 3:] / 255
-        small = (small[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+        small = flatten_alpha(small, 255.0)
     canvas = np.full((_THUMBNAIL, _THUMBNAIL, 3), 127, dtype=np.uint8)
     canvas[:height, :width] = small
     return canvas

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from ganforge.errors import ConfigError
-from ganforge.imaging.images import MODES, WHITE, flatten_alpha
+from ganforge.imaging.images import MODES, WHITE, from_pil, to_pil
 
 _GAP = 2
 _FONT_SIZE = 12
@@ -131,8 +131,8 @@ def stack(parts: Sequence[Image.Image]) -> Image.Image:
 
 
 def opaque(image: Image.Image) -> Image.Image:
-    """The image in RGB, transparency over white."""
-    return flatten_alpha(image).convert("RGB")
+    """The image in RGB, with transparency over white."""
+    return image if image.mode == "RGB" else to_pil(from_pil(image).unsqueeze(0))[0]
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:

@@ -19,13 +19,13 @@ from torch import Tensor
 from ganforge.data.shards.index import FieldSchema
 from ganforge.imaging.codec import (
     JPEG_SIGNATURE,
-    MODES,
     PNG_SIGNATURE,
     Bytes,
     Undecodable,
     decode_png16,
     png_header,
 )
+from ganforge.imaging.images import MODES
 
 WHITE_16 = 65535
 """What white becomes in int32 image tensors, whatever the bits of the data."""
