@@ -20,6 +20,7 @@ from ganforge.data.shards.locations import is_remote
 from ganforge.data.shards.reader import SampleReader, check_shards_present
 from ganforge.errors import DataError, ShardError
 from ganforge.imaging.codec import Pixels, Undecodable, decode_image
+from ganforge.imaging.grids import named_grid
 from ganforge.imaging.resize import flatten_alpha, scale
 from ganforge.imaging.save import write_png
 from ganforge.interfaces.source import Sample, Source
@@ -27,6 +28,7 @@ from ganforge.interfaces.source import Sample, Source
 logger = logging.getLogger(__name__)
 _SHEET_SIDE = 8
 _THUMBNAIL = 64
+_PAPER = 127
 _LOW_ENTROPY = 0.5
 _MAX_LISTED = 20
 
@@ -172,7 +174,7 @@ def _collect(
 ) -> None:
     labels: Counter[int] = Counter()
     sizes: Counter[str] = Counter()
-    thumbnails: list[Pixels] = []
+    thumbnails: list[Image.Image] = []
     for seen in samples:
         if seen.fault:
             report.num_bad += 1
@@ -234,29 +236,22 @@ def _warn(report: DatasetReport) -> None:
         )
 
 
-def _thumbnail(img: Pixels) -> Pixels:
-    """[64, 64, 3] uint8, the aspect kept."""
+def _thumbnail(img: Pixels) -> Image.Image:
+    """At most 64 x 64 pixels of RGB on grey paper, with the aspect ratio kept."""
     if img.dtype == np.uint16:
         img = (img.astype(np.float32) * (255 / max(1, int(img.max())))).astype(np.uint8)
     ratio = _THUMBNAIL / max(img.shape[:2])
-    height, width = (max(1, round(side * ratio)) for side in img.shape[:2])
-    small = scale(img, height, width)
+    small = scale(img, *(max(1, round(side * ratio)) for side in img.shape[:2]))
     if small.shape[2] == 4:
         small = flatten_alpha(small, 255.0)
-    canvas = np.full((_THUMBNAIL, _THUMBNAIL, 3), 127, dtype=np.uint8)
-    canvas[:height, :width] = small
-    return canvas
+    paper = np.full((_THUMBNAIL, _THUMBNAIL, 3), _PAPER, dtype=np.uint8)
+    paper[: small.shape[0], : small.shape[1]] = small
+    return Image.fromarray(paper)
 
 
-def _write_sheet(thumbnails: list[Pixels], path: Path) -> None:
-    blank = np.full_like(thumbnails[0], 127)
-    cells = thumbnails + [blank] * (-len(thumbnails) % _SHEET_SIDE)
-    rows = [
-        np.concatenate(cells[begin : begin + _SHEET_SIDE], axis=1)
-        for begin in range(0, len(cells), _SHEET_SIDE)
-    ]
+def _write_sheet(thumbnails: list[Image.Image], path: Path) -> None:
     try:
-        write_png(path, Image.fromarray(np.concatenate(rows)))
+        write_png(path, named_grid(thumbnails, _SHEET_SIDE))
     except OSError as err:
         raise DataError(
             f"The contact sheet cannot be written to {path} ({err}). Choose another place."
