@@ -6,7 +6,7 @@ from typing import Any
 
 from ganforge.cli._options import own_options, parse_options
 from ganforge.errors import ConfigError
-from ganforge.imaging.animation import check_film
+from ganforge.imaging.animation import check_animation
 from ganforge.imaging.grids import check_size
 from ganforge.imaging.save import check_folder
 from ganforge.inference.pretrained import PretrainedGan
@@ -38,7 +38,7 @@ def write_interpolation(model: str, arguments: Arguments) -> list[Path]:
     """Interpolate, and write each file asked for."""
     check_scale(arguments["scale"])
     for path in arguments["out"]:
-        check_film(path, arguments["fps"])
+        check_animation(path, arguments["fps"])
         check_folder(path.parent)
     seeds = _seeds(arguments, "seeds") or []
     loaded = _load(model, arguments)

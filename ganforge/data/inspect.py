@@ -1,4 +1,4 @@
-"""Looks at a data set, raw or in shards, for what spoils training: damage, sizes, labels."""
+"""Reports what would spoil training on a data set, raw or in shards: damage, sizes, labels."""
 
 import logging
 import math
@@ -35,18 +35,18 @@ _MAX_LISTED = 20
 
 @dataclass
 class DatasetReport:
-    """What a data set holds.
+    """The findings about a data set.
 
     Attributes:
         location: of the shards, or the source's name and options.
         num_samples: readable samples by stream.
         sizes: images by "HEIGHT x WIDTH x CHANNELS, BITS bits".
         class_counts: samples by class name; empty without labels.
-        label_entropy: entropy of the labels over that of equal classes, 0 to 1; None without.
+        label_entropy: entropy of the labels relative to balanced classes, 0 to 1; None without.
         num_bad: samples that cannot be read.
-        bad: messages for the first of them.
-        warnings: what will spoil training.
-        contact_sheet: the picture of the first images, when one was asked for.
+        bad: messages about the first bad samples.
+        warnings: what would spoil training.
+        contact_sheet: the picture of the first images, if requested.
         digest: of the index, for shards.
     """
 
@@ -86,9 +86,9 @@ def inspect(
 
     Args:
         location: shards (folder or URL with index.json), a raw folder, zip or manifest, or the
-            data section of a pipeline file, whose source is looked at.
+            data section of a pipeline file, whose source is read.
         contact_sheet: PNG to write with the first images.
-        max_samples: look at the first so many of each stream; all when omitted.
+        max_samples: samples to read of each stream; all when omitted.
 
     Raises:
         DataError: there is no data set, or the contact sheet cannot be written.

@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from ganforge.errors import ConfigError
-from ganforge.imaging.animation import check_film, write_film
+from ganforge.imaging.animation import check_animation, write_animation
 from ganforge.imaging.grids import Names, named_grid
 from ganforge.imaging.save import write_png
 
@@ -88,10 +88,10 @@ class Film:
             ConfigError: an unknown ending, or PyAV is missing for an MP4.
         """
         target = Path(path)
-        check_film(target, fps)
+        check_animation(target, fps)
         if target.suffix.lower() == ".png":
             return self.sheet().save(target, scale=scale)
-        write_film(self.images, target, fps, check_scale(scale))
+        write_animation(self.images, target, fps, check_scale(scale))
         return target
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from ganforge.errors import ConfigError
-from ganforge.imaging.animation import check_film, write_film
+from ganforge.imaging.animation import check_animation, write_animation
 from ganforge.inference.results import Film
 
 
@@ -28,7 +28,7 @@ def read_mp4(path):
 @pytest.mark.parametrize("ending", ["gif", "mp4"])
 def test_film_holds_every_frame_in_order(tmp_path, mode, ending):
     path = tmp_path / "new" / f"film.{ending}"
-    write_film(frames(mode=mode), path, fps=10)
+    write_animation(frames(mode=mode), path, fps=10)
     if ending == "gif":
         gif = Image.open(path)
         found = [np.asarray(f.convert("RGB")) for f in ImageSequence.Iterator(gif)]
@@ -42,25 +42,25 @@ def test_film_holds_every_frame_in_order(tmp_path, mode, ending):
 
 
 def test_film_of_odd_size_as_mp4_repeats_the_last_row_and_column(tmp_path):
-    write_film(frames(size=(15, 11)), tmp_path / "film.mp4", fps=24)
+    write_animation(frames(size=(15, 11)), tmp_path / "film.mp4", fps=24)
     found, _, _ = read_mp4(tmp_path / "film.mp4")
     assert found[0].shape == (12, 16, 3)
     np.testing.assert_allclose(found[0][-1, -1], 30, atol=3)
-    write_film(frames(size=(15, 11)), tmp_path / "film.gif", fps=24)
+    write_animation(frames(size=(15, 11)), tmp_path / "film.gif", fps=24)
     assert Image.open(tmp_path / "film.gif").size == (15, 11)
 
 
 def test_film_composites_transparency_over_white(tmp_path):
     clear = [Image.new("RGBA", (16, 16), (0, 0, 0, 0))] * 2
     for name in ("film.gif", "film.mp4"):
-        write_film(clear, tmp_path / name, fps=10)
+        write_animation(clear, tmp_path / name, fps=10)
     assert np.asarray(Image.open(tmp_path / "film.gif").convert("RGB")).min() == 255
     assert read_mp4(tmp_path / "film.mp4")[0][0].min() >= 253
 
 
 def test_film_of_one_frame_can_be_saved(tmp_path):
     for name in ("film.gif", "film.mp4"):
-        write_film(frames(1), tmp_path / name, fps=10)
+        write_animation(frames(1), tmp_path / name, fps=10)
     assert len(read_mp4(tmp_path / "film.mp4")[0]) == 1
 
 
@@ -73,23 +73,23 @@ def test_film_of_one_frame_can_be_saved(tmp_path):
         ("film.gif", 60, "at most 50 frames per second. Use 50 or fewer, or .mp4"),
     ],
 )
-def test_check_film_refuses_what_cannot_be_written(tmp_path, name, fps, expected):
+def test_check_animation_refuses_what_cannot_be_written(tmp_path, name, fps, expected):
     with pytest.raises(ConfigError, match=expected):
-        check_film(tmp_path / name, fps)
+        check_animation(tmp_path / name, fps)
 
 
 def test_film_too_large_to_be_drawn_is_refused_and_leaves_nothing(tmp_path):
     with pytest.raises(ConfigError, match=r"would be \d+ x \d+ pixels.*Use a smaller scale"):
-        write_film(frames(), tmp_path / "film.gif", fps=10, scale=100_000)
+        write_animation(frames(), tmp_path / "film.gif", fps=10, scale=100_000)
     assert not list(tmp_path.iterdir())
 
 
 def test_mp4_without_pyav_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ConfigError, match=r"pip install 'ganforge\[video\]', or write a .gif"):
-        write_film(frames(), tmp_path / "film.mp4", fps=10)
+        write_animation(frames(), tmp_path / "film.mp4", fps=10)
     assert not list(tmp_path.iterdir())
-    write_film(frames(), tmp_path / "film.gif", fps=10)
+    write_animation(frames(), tmp_path / "film.gif", fps=10)
 
 
 def test_film_that_fails_leaves_the_file_that_was_there(tmp_path):
@@ -97,7 +97,7 @@ def test_film_that_fails_leaves_the_file_that_was_there(tmp_path):
     path.write_text("before")
     other_size = (*frames(2), Image.new("RGB", (40, 40)), "no image")
     with pytest.raises(AttributeError):
-        write_film(other_size, path, fps=10)
+        write_animation(other_size, path, fps=10)
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ganforge.errors import DataError, explain
-from ganforge.imaging.animation import write_film
+from ganforge.imaging.animation import write_animation
 from ganforge.imaging.save import write_png
 from ganforge.io.atomic import atomic_file, atomic_folder, naming, write_text
 from ganforge.plugin_tools.scaffold import new_plugin
@@ -37,8 +37,8 @@ def save_tensors(folder):
 WRITERS = {
     "text": lambda folder: write_text(folder / "a.txt", "x" * 20_000),
     "png": lambda folder: write_png(folder / "a.png", noise()),
-    "gif": lambda folder: write_film([noise()] * 2, folder / "a.gif", fps=10),
-    "mp4": lambda folder: write_film([noise()] * 8, folder / "a.mp4", fps=10),
+    "gif": lambda folder: write_animation([noise()] * 2, folder / "a.gif", fps=10),
+    "mp4": lambda folder: write_animation([noise()] * 8, folder / "a.mp4", fps=10),
     "safetensors": save_tensors,
     "folder": save_folder,
     "plugin": lambda folder: new_plugin("foo", folder, get_registry()),
