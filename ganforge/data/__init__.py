@@ -1,5 +1,5 @@
-"""Data: raw sources are prepared into shards; shards are indexed, verified, inspected and read.
+"""Data: sources are written as shards, which training and metrics read.
 
-`prepare.prepare` writes, `loader.SlotLoader` reads for training, `loader.RealImages` for metrics,
-`shards.verify` and `prepare.inspect` look for damage; `order` fixes what comes when.
+`prepare` writes, `loader.SlotLoader` reads for training, `loader.RealImages` for metrics;
+`shards.verify` and `inspect` look for damage; `order` defines the order of samples.
 """

@@ -1,4 +1,4 @@
-"""Looks at a data set, raw or in shards, for what spoils training: damage, sizes, labels."""
+"""Reports what would spoil training on a data set, raw or in shards: damage, sizes, labels."""
 
 import logging
 import math
@@ -21,31 +21,33 @@ from ganforge.data.shards.locations import is_remote
 from ganforge.data.shards.reader import SampleReader, check_shards_present
 from ganforge.errors import DataError, ShardError
 from ganforge.imaging.codec import Pixels, Undecodable, decode_image
-from ganforge.imaging.resize import scale
+from ganforge.imaging.grids import named_grid
+from ganforge.imaging.resize import flatten_alpha, scale
 from ganforge.imaging.save import write_png
 from ganforge.interfaces.source import Sample, Source
 
 logger = logging.getLogger(__name__)
 _SHEET_SIDE = 8
 _THUMBNAIL = 64
+_PAPER = 127
 _LOW_ENTROPY = 0.5
 _MAX_LISTED = 20
 
 
 @dataclass
 class DatasetReport:
-    """What a data set holds.
+    """The findings about a data set.
 
     Attributes:
         location: of the shards, or the source's name and options.
         num_samples: readable samples by stream.
         sizes: images by "HEIGHT x WIDTH x CHANNELS, BITS bits".
         class_counts: samples by class name; empty without labels.
-        label_entropy: entropy of the labels over that of equal classes, 0 to 1; None without.
+        label_entropy: entropy of the labels relative to balanced classes, 0 to 1; None without.
         num_bad: samples that cannot be read.
-        bad: messages for the first of them.
-        warnings: what will spoil training.
-        contact_sheet: the picture of the first images, when one was asked for.
+        bad: messages about the first bad samples.
+        warnings: what would spoil training.
+        contact_sheet: the picture of the first images, if requested.
         digest: of the index, for shards.
     """
 
@@ -85,9 +87,9 @@ def inspect(
 
     Args:
         location: shards (folder or URL with index.json), a raw folder, zip or manifest, or the
-            data section of a pipeline file, whose source is looked at.
+            data section of a pipeline file, whose source is read.
         contact_sheet: PNG to write with the first images.
-        max_samples: look at the first so many of each stream; all when omitted.
+        max_samples: samples to read of each stream; all when omitted.
 
     Raises:
         DataError: there is no data set, or the contact sheet cannot be written.
@@ -173,7 +175,7 @@ def _collect(
 ) -> None:
     labels: Counter[int] = Counter()
     sizes: Counter[str] = Counter()
-    thumbnails: list[Pixels] = []
+    thumbnails: list[Image.Image] = []
     for seen in samples:
         if seen.fault:
             report.num_bad += 1
@@ -235,30 +237,22 @@ def _warn(report: DatasetReport) -> None:
         )
 
 
-def _thumbnail(img: Pixels) -> Pixels:
-    """[64, 64, 3] uint8, the aspect kept."""
+def _thumbnail(img: Pixels) -> Image.Image:
+    """At most 64 x 64 pixels of RGB on grey paper, with the aspect ratio kept."""
     if img.dtype == np.uint16:
         img = (img.astype(np.float32) * (255 / max(1, int(img.max())))).astype(np.uint8)
     ratio = _THUMBNAIL / max(img.shape[:2])
-    height, width = (max(1, round(side * ratio)) for side in img.shape[:2])
-    small = scale(img, height, width)
+    small = scale(img, *(max(1, round(side * ratio)) for side in img.shape[:2]))
     if small.shape[2] == 4:
-        alpha = small[..., 3:] / 255
-        small = (small[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    canvas = np.full((_THUMBNAIL, _THUMBNAIL, 3), 127, dtype=np.uint8)
-    canvas[:height, :width] = small
-    return canvas
+        small = flatten_alpha(small, 255.0)
+    paper = np.full((_THUMBNAIL, _THUMBNAIL, 3), _PAPER, dtype=np.uint8)
+    paper[: small.shape[0], : small.shape[1]] = small
+    return Image.fromarray(paper)
 
 
-def _write_sheet(thumbnails: list[Pixels], path: Path) -> None:
-    blank = np.full_like(thumbnails[0], 127)
-    cells = thumbnails + [blank] * (-len(thumbnails) % _SHEET_SIDE)
-    rows = [
-        np.concatenate(cells[begin : begin + _SHEET_SIDE], axis=1)
-        for begin in range(0, len(cells), _SHEET_SIDE)
-    ]
+def _write_sheet(thumbnails: list[Image.Image], path: Path) -> None:
     try:
-        write_png(path, Image.fromarray(np.concatenate(rows)))
+        write_png(path, named_grid(thumbnails, _SHEET_SIDE))
     except OSError as err:
         raise DataError(
             f"The contact sheet cannot be written to {path} ({err}). Choose another place."

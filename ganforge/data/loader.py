@@ -1,4 +1,4 @@
-"""What training and metrics read: batches by slot, and the first images of a data set."""
+"""Readers for training and metrics: batches by slot, and the first images of a data set."""
 
 import atexit
 import logging
@@ -31,7 +31,7 @@ SlotBatch = dict[str, Any]
 
 @dataclass
 class _SlotResult:
-    """What a worker sends back. Errors travel as values: torch would bury them in a traceback."""
+    """The result of a worker. Errors are values, because torch would bury them in a traceback."""
 
     values: FieldValues
     bad: list[str]
@@ -81,7 +81,7 @@ class _SlotDataset(Dataset[_SlotResult]):
 
 
 class _Steps(Sampler[tuple[int, int]]):
-    """(step, slot) for ever, beginning at a step."""
+    """Endless (step, slot) pairs from a step on."""
 
     def __init__(self, start_step: int, slots: range) -> None:
         self.start_step = start_step
@@ -96,9 +96,9 @@ class _Steps(Sampler[tuple[int, int]]):
 
 
 def _leave_signals_to_the_run(worker: int) -> None:
-    """Ignore what asks the run to stop: a terminal or Slurm sends it to the workers too.
+    """Ignore the signals that stop a run, which a terminal or Slurm sends to workers too.
 
-    The run still needs their data until its checkpoint; they end with it.
+    The run needs their data until its checkpoint is written; they end with it.
     """
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
@@ -109,7 +109,7 @@ _in_use: "weakref.WeakSet[SlotLoader]" = weakref.WeakSet()
 
 @atexit.register
 def _stop_workers() -> None:
-    """End workers that are left when Python exits: it sends SIGTERM, which they ignore, and waits.
+    """Stop the remaining workers when Python exits: it would wait for them, as they ignore SIGTERM.
 
     Registered after multiprocessing's own clean-up, hence called before it.
     """
@@ -122,10 +122,10 @@ def _same(value: Any) -> Any:
 
 
 class SlotLoader:
-    """Yields, step after step, one dict of CPU tensors per local slot.
+    """Yields one dict of CPU tensors per local slot, step after step.
 
-    What slot s holds at step t is a function of (data, seed, num_slots, micro_batch, s, t) alone:
-    not of the ranks, the workers or where the run began.
+    The content of slot s at step t depends on (data, seed, num_slots, micro_batch, s, t) alone, not
+    on ranks, workers or where the run began.
 
     Fields: image, source, target uint8 [n, C, H, W] (int32, 0 to 65535, for 16-bit data), frames
     [n, T, C, H, W], label int64 [n], attributes and text float32 [n, D], caption list of n str.
@@ -188,7 +188,7 @@ class SlotLoader:
         self._running: weakref.WeakSet[Generator[list[SlotBatch], None, None]] = weakref.WeakSet()
 
     def __iter__(self) -> Iterator[list[SlotBatch]]:
-        """Endless; element k of each item belongs to local_slots[k]. Begins at start_step."""
+        """Endless, from start_step on; element k of each item belongs to local_slots[k]."""
         steps = self._steps()
         self._running.add(steps)
         _in_use.add(self)
@@ -243,7 +243,7 @@ class SlotLoader:
 
     @property
     def num_bad_samples(self) -> int:
-        """Different samples that were skipped so far on this rank."""
+        """Number of different samples that this rank has skipped."""
         return len(self._bad)
 
     def close(self) -> None:

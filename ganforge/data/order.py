@@ -1,4 +1,4 @@
-"""The order of samples: a pure function of integers, the same on every machine and for ever.
+"""The order of samples: a pure function of integers, the same on every machine.
 
 Legend: N samples, L lanes (one per slot), e epoch, p position in a lane (endless, from 0).
 

@@ -1,4 +1,4 @@
-"""The text encoders that come with ganforge, registered through the same hook as a plugin's."""
+"""Built-in text encoders, registered through the same hook as those of plugins."""
 
 from typing import Any
 

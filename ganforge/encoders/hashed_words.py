@@ -24,7 +24,7 @@ class HashedWordsConfig(StrictModel):
 
 
 class HashedWords(TextEncoder[HashedWordsConfig]):
-    """Counts of words, each at a hashed place with a hashed sign: words have no neighbours."""
+    """Word counts, each at a hashed place with a hashed sign; similar words are unrelated."""
 
     name, Config = "hashed_words", HashedWordsConfig
 
@@ -35,7 +35,7 @@ class HashedWords(TextEncoder[HashedWordsConfig]):
 
     @property
     def revision(self) -> str:
-        """Depends on the size alone."""
+        """Hash of the size."""
         return revision_of(version=_VERSION, size=self.config.size)
 
     def encode(self, texts: Sequence[str]) -> Tensor:

@@ -1,7 +1,7 @@
 """Any text encoder of the Hugging Face Hub or of a folder, through `transformers`.
 
 The vector of a text is the mean of its last hidden states (Reimers and Gurevych 2019,
-arXiv:1908.10084), its first state, or what the model itself pools, as CLIP does.
+arXiv:1908.10084), its first state, or the pooled output of models that have one, as CLIP.
 """
 
 import hashlib
@@ -79,7 +79,7 @@ class Transformer(TextEncoder[TransformerConfig]):
 
     @cached_property
     def revision(self) -> str:
-        """Depends on weights, vocabulary, pooling and cut: not on where the files come from."""
+        """Hash of weights, vocabulary, pooling and token limit, wherever the files come from."""
         tokenizer, network = self._loaded
         digest = hashlib.sha256()
         for name, tensor in sorted(network.state_dict().items()):

@@ -1,8 +1,8 @@
 """The mean of word vectors read from a file: GloVe, word2vec or fastText in text form.
 
-Source: GloVe, Pennington et al. 2014, doi:10.3115/v1/D14-1162. What all words share is taken off,
-as Mu and Viswanath 2018, arXiv:1702.01417, do with more than the mean: without it the vectors of
-any two captions are nearly the same.
+Source: GloVe, Pennington et al. 2014, doi:10.3115/v1/D14-1162. The mean vector is subtracted, the
+first step of Mu and Viswanath 2018, arXiv:1702.01417; otherwise the vectors of any two captions are
+nearly equal.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from ganforge.io.hashing import file_sha256
 
 _VERSION = 1
 _FREQUENT = 20000
-"""Words at the head of the file whose mean is taken off; such files begin with the frequent."""
+"""Words at the start of the file whose mean is subtracted; such files are sorted by frequency."""
 
 
 class WordVectorsConfig(StrictModel):
@@ -39,13 +39,13 @@ class WordVectorsConfig(StrictModel):
     )
     unknown_words: Literal["skip", "hash"] = Field(
         "skip",
-        description="skip leaves words that the file lacks out, and refuses a text of no other; "
-        "hash gives each a random vector of its own, fixed by its spelling.",
+        description="Words that the file lacks: skip ignores them, and refuses a text of nothing "
+        "else; hash gives each a random vector derived from its spelling.",
     )
 
 
 class WordVectors(TextEncoder[WordVectorsConfig]):
-    """Mean of the vectors of a caption's words, from a GloVe file; unknown words are left out."""
+    """Mean of the vectors of a caption's words, from a GloVe file."""
 
     name, Config = "word_vectors", WordVectorsConfig
     local_options = ("path",)
@@ -56,12 +56,12 @@ class WordVectors(TextEncoder[WordVectorsConfig]):
 
     @property
     def size(self) -> int:
-        """Numbers on a line."""
+        """Numbers per line."""
         return self._file.size
 
     @cached_property
     def revision(self) -> str:
-        """Depends on the content of the file."""
+        """Hash of the content of the file, and of the rule for unknown words."""
         return revision_of(
             version=_VERSION,
             file=file_sha256(self._file.path),
@@ -84,7 +84,7 @@ class WordVectors(TextEncoder[WordVectorsConfig]):
         return unit_scale(torch.from_numpy(rows), texts, why)
 
     def _vector(self, word: str) -> NDArray[np.float32] | None:
-        """A word's vector without what all words share; None for a word to leave out."""
+        """A word's vector minus the mean vector; None for a word to skip."""
         common, spread = self._file.common
         if word in self._file.places:
             return self._file[word] - common
@@ -97,7 +97,7 @@ class WordVectors(TextEncoder[WordVectorsConfig]):
 
 
 class _VectorFile:
-    """A file of word vectors, read where a word is asked for: it may be larger than the memory."""
+    """A memory-mapped file of word vectors; it may be larger than memory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -119,7 +119,7 @@ class _VectorFile:
             )
 
     def _scan(self) -> dict[str, tuple[int, int]]:
-        """Where the numbers of each word lie."""
+        """The range of bytes that holds the numbers of each word."""
         places: dict[str, tuple[int, int]] = {}
         start = 0
         for line in iter(self._data.readline, b""):

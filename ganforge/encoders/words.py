@@ -1,4 +1,4 @@
-"""How the encoders without a tokenizer of their own see a text."""
+"""Splits texts into words, for encoders without a tokenizer, and hashes what decides vectors."""
 
 import hashlib
 import json

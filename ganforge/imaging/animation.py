@@ -1,4 +1,4 @@
-"""Frames as a moving picture: GIF by Pillow, MP4 by PyAV (the extra `video`)."""
+"""Animations: GIF written by Pillow, MP4 by PyAV (the extra `video`)."""
 
 import importlib
 import io
@@ -20,7 +20,7 @@ _GIF_TICK_MS = 10
 
 
 def check_animation(path: Path, fps: float) -> None:
-    """Refuse what could not be written, before any frame is made.
+    """Refuse an animation that cannot be written, before any frame is generated.
 
     Raises:
         ConfigError: an unknown ending, no PyAV, or frames that are too short or too long.
@@ -40,16 +40,16 @@ def check_animation(path: Path, fps: float) -> None:
 
 
 def write_animation(frames: Sequence[Image.Image], path: Path, fps: float, scale: int = 1) -> None:
-    """Write frames as GIF or MP4, as the path's ending says. The file appears when it is whole.
+    """Write frames as GIF or MP4, by the suffix of the path. The file appears when it is whole.
 
-    Transparency is composited over white. A GIF repeats without end; its frames last a whole
-    number of hundredths of a second, the nearest to the rate asked for.
+    Transparency is composited over white. A GIF loops; its frames last whole hundredths of a
+    second, as near to the frame rate as possible.
 
     Args:
         frames: images of one size, at least one.
-        path: ends in .gif or .mp4; its folder is made if it is not there.
+        path: ends in .gif or .mp4; its folder is created.
         fps: frames per second.
-        scale: each frame is enlarged this many times.
+        scale: integer upscaling factor of each frame.
 
     Raises:
         ConfigError: PyAV is missing, or the frame rate or the size is out of range.
@@ -86,7 +86,7 @@ def _write_mp4(frames: Iterator[Image.Image], path: Path, rate: Fraction) -> Non
 
 
 def _even(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Odd sides get one pixel more, a copy of the last: halved colour needs even sides."""
+    """Repeat the last row or column of odd sides: subsampled chroma needs even sides."""
     height, width = pixels.shape[:2]
     return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 

@@ -1,4 +1,4 @@
-"""Image files to pixels and back, for `prepare`: any format in, exact PNG (or the JPEG kept) out.
+"""Image files to pixels and back: any format in, exact PNG (or the JPEG itself) out.
 
 Pixels are arrays [H, W, C], uint8 or uint16, with C = 1 grey, 3 RGB or 4 RGBA.
 """
@@ -22,18 +22,17 @@ MAX_PIXELS = 2**27
 """Images larger than this are refused before they are unpacked."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8"
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _PNG_HEADER = struct.Struct(">IIBBxxB")
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _PNG_COLOURS = {1: 0, 3: 2, 4: 6}
 _PALETTE = 3
-# Pillow can run external programs for some formats (EPS), so the list is closed.
+# PIL can run external programs for some formats (EPS), so the list is closed.
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 _EXIF_ORIENTATION = 0x0112
 
 
 class Undecodable(Exception):
-    """Bytes are damaged or not what they should be; the text goes on after "The image ..."."""
+    """An image is damaged or unsuitable; the text completes "The image ..."."""
 
 
 def png_header(data: Bytes) -> tuple[int, int, int, int, bool]:
@@ -49,7 +48,7 @@ def png_header(data: Bytes) -> tuple[int, int, int, int, bool]:
 
 
 def decode_png16(data: Bytes) -> NDArray[np.uint16]:
-    """A 16-bit PNG, which Pillow would cut to 8 bits: [H, W, C].
+    """A 16-bit PNG, which PIL would cut to 8 bits: [H, W, C].
 
     Raises:
         Undecodable: it is damaged.
@@ -69,7 +68,7 @@ def decode_png16(data: Bytes) -> NDArray[np.uint16]:
 
 
 def decode_image(value: Bytes | Path | Image.Image | NDArray[Any]) -> Pixels:
-    """Pixels of an image file, a Pillow image or an array, upright, with C = 1, 3 or 4.
+    """Pixels of an image file, a PIL image or an array, upright, with C = 1, 3 or 4.
 
     Raises:
         Undecodable: it is damaged, too large, or of a kind that has no 8- or 16-bit form.
@@ -122,7 +121,12 @@ def _from_pillow(img: Image.Image) -> Pixels:
     if img.getexif().get(_EXIF_ORIENTATION, 1) != 1:
         img = ImageOps.exif_transpose(img)
     if img.mode.startswith("I"):
-        return _from_wide(np.asarray(img))
+        values = np.asarray(img)
+        if values.min() < 0 or values.max() > 65535:
+            raise Undecodable(
+                f"holds integers from {values.min()} to {values.max()}; convert it to 8 or 16 bits"
+            )
+        return values.astype(np.uint16)[..., None]
     if img.mode == "F":
         raise Undecodable("holds 32-bit floats; convert it to 8 or 16 bits first")
     if img.mode in ("LA", "La", "PA", "RGBa") or "transparency" in img.info:
@@ -133,14 +137,6 @@ def _from_pillow(img: Image.Image) -> Pixels:
         img = img.convert("RGB")
     pixels = np.asarray(img)
     return pixels[..., None] if pixels.ndim == 2 else pixels
-
-
-def _from_wide(values: NDArray[Any]) -> Pixels:
-    if values.min() < 0 or values.max() > 65535:
-        raise Undecodable(
-            f"holds integers from {values.min()} to {values.max()}; convert it to 8 or 16 bits"
-        )
-    return values.astype(np.uint16)[..., None]
 
 
 def _from_array(values: NDArray[Any]) -> Pixels:
@@ -167,7 +163,7 @@ def encode_png(pixels: Pixels) -> bytes:
 
 
 def _encode_png16(pixels: NDArray[np.uint16]) -> bytes:
-    """Pillow and torchvision write no 16-bit RGB. Rows use the Sub filter of the PNG standard."""
+    """PIL and torchvision write no 16-bit RGB. Rows use the Sub filter of the PNG standard."""
     height, width, channels = pixels.shape
     raw = np.ascontiguousarray(pixels, dtype=">u2").view(np.uint8).reshape(height, -1)
     step = 2 * channels
@@ -203,7 +199,7 @@ def storable_as_is(data: Bytes, pixels: Pixels) -> str | None:
 
 
 def _is_sound_jpeg(data: Bytes, pixels: Pixels) -> bool:
-    """Whether the strict decoder of training reads it, and to the upright size it should have."""
+    """Whether the strict decoder of training reads it to the same upright pixels."""
     colourspace = "GRAY" if pixels.shape[2] == 1 else "RGB"
     try:
         *_, space, _ = simplejpeg.decode_jpeg_header(data)

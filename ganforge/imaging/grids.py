@@ -1,4 +1,4 @@
-"""Pictures of many images: grids with names at their edges, and stacks. PIL in, PIL out."""
+"""Pictures of many images: grids with labels, and stacks. PIL in, PIL out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from ganforge.errors import ConfigError
-from ganforge.imaging.images import MODES, WHITE, flatten_alpha
+from ganforge.imaging.images import MODES, WHITE, from_pil, to_pil
 
 _GAP = 2
 _FONT_SIZE = 12
@@ -14,12 +14,12 @@ _LINE = _FONT_SIZE + 4
 _MAX_SIDE = 65535
 """The longest side of a GIF, and of what common viewers open."""
 _MAX_PIXELS = 2**28
-"""As RGB 768 MiB; more than that is drawn, if ever, in minutes."""
+"""768 MiB as RGB; larger pictures would take minutes to draw."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """What is written at a grid; nothing is where a tuple is empty.
+    """The labels of a grid; an empty tuple means none.
 
     Attributes:
         rows: left of each row.
@@ -33,10 +33,10 @@ class Names:
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse a picture too large to be drawn.
+    """Refuse a picture that is too large to draw.
 
     Raises:
-        ConfigError: a side, or both together, are beyond what is drawn; says what to lower.
+        ConfigError: a side or the area is beyond the limit; says what to lower.
     """
     if max(width, height) > _MAX_SIDE or width * height > _MAX_PIXELS:
         raise ConfigError(
@@ -55,13 +55,13 @@ def enlarge(image: Image.Image, scale: int) -> Image.Image:
 def named_grid(
     cells: Sequence[Image.Image | None], columns: int, names: Names | None = None, scale: int = 1
 ) -> Image.Image:
-    """One picture with the cells row by row, on white; with names at its edges where there are.
+    """A grid of images on white, row by row, with optional labels.
 
     Args:
         cells: images of one size; None stays empty.
         columns: cells in a row.
-        names: what is written beside, above and below the cells.
-        scale: each image is enlarged this many times.
+        names: labels beside, above and below the cells.
+        scale: integer upscaling factor of each image.
     """
     names = names or Names()
     width, height = next(cell.size for cell in cells if cell is not None)
@@ -88,7 +88,7 @@ def named_grid(
 
 
 class _Layout:
-    """Where the cells of a grid are; without names they touch."""
+    """The positions of a grid's cells; without labels they touch."""
 
     def __init__(self, cell: tuple[int, int], columns: int, rows: int, names: Names) -> None:
         is_named = bool(names.rows or names.columns or names.cells)
@@ -97,7 +97,7 @@ class _Layout:
         self.left = _widest(names.rows) + (2 * _GAP if names.rows else 0)
         self.top = _LINE if names.columns else 0
         self.cell = cell
-        # A column is as wide as what is written at it.
+        # A column is as wide as its longest label.
         self.width = max(cell[0], _widest((*names.columns, *names.cells)) + 2 * self.gap)
         self.height = cell[1] + (_LINE if names.cells else 0)
         self.size = (
@@ -131,8 +131,8 @@ def stack(parts: Sequence[Image.Image]) -> Image.Image:
 
 
 def opaque(image: Image.Image) -> Image.Image:
-    """The image in RGB, transparency over white."""
-    return flatten_alpha(image).convert("RGB")
+    """The image in RGB, with transparency over white."""
+    return image if image.mode == "RGB" else to_pil(from_pil(image).unsqueeze(0))[0]
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:

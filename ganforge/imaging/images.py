@@ -1,34 +1,38 @@
-"""Between image tensors, bytes and PIL: pure functions that every part of ganforge shares.
+"""Image tensors and PIL images: conversion of values, channels, alpha and size.
 
 Shapes: N images, C channels (1 grey, 3 RGB, 4 RGBA), H height, W width. Float images are in
 [-1, 1]; the byte b stands for b / 127.5 - 1.
 """
 
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from ganforge.errors import ShapeError
+from ganforge.imaging.codec import Undecodable, decode_image
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """PIL's mode for each number of channels."""
 WHITE = (255, 255, 255)
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in grey: ITU-R BT.601, as in PIL's conversion to grey."""
 Resize = Literal["crop", "pad", "stretch"]
 """How `resize` reaches another shape."""
+ArrayT = TypeVar("ArrayT", NDArray[Any], Tensor)
+
+
+def composite(colour: ArrayT, alpha: ArrayT, background: ArrayT | float) -> ArrayT:
+    """`colour` over an opaque `background`; alpha is in [0, 1]. Shapes broadcast."""
+    mixed: ArrayT = colour * alpha + background * (1 - alpha)
+    return mixed
 
 
 def to_uint8(img: Tensor) -> Tensor:
-    """Round float images in [-1, 1] to bytes; values outside are clamped.
-
-    Args:
-        img: float tensor of any shape.
-
-    Returns:
-        uint8 tensor of the same shape, on the same device.
-    """
+    """Round float images in [-1, 1] to bytes; values outside are clamped."""
     return img.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
@@ -38,13 +42,10 @@ def from_uint8(img: Tensor) -> Tensor:
 
 
 def to_pil(img: Tensor) -> list[Image.Image]:
-    """PIL images from a batch.
+    """PIL images of mode L, RGB or RGBA from a batch.
 
     Args:
         img: [N, C, H, W] float in [-1, 1], or uint8.
-
-    Returns:
-        N images of mode L, RGB or RGBA.
 
     Raises:
         ShapeError: the batch is not 4-D or has another number of channels.
@@ -56,8 +57,60 @@ def to_pil(img: Tensor) -> list[Image.Image]:
     ]
 
 
+def from_pil(
+    image: Image.Image, channels: int = 3, background: tuple[int, int, int] = WHITE
+) -> Tensor:
+    """A float tensor from one image of any mode, 8 or 16 bit, turned upright.
+
+    Args:
+        image: transparency is composited over `background` unless channels is 4.
+        channels: 1 grey, 3 RGB, 4 RGBA.
+        background: RGB, 0 to 255.
+
+    Returns:
+        [C, H, W] float32 in [-1, 1].
+
+    Raises:
+        ShapeError: another number of channels, or an image of floats or of more than 16 bits.
+    """
+    try:
+        pixels = decode_image(image)
+    except Undecodable as err:
+        raise ShapeError(f"The image {err}.") from err
+    values = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)
+    img = values.div(np.iinfo(pixels.dtype).max / 2).sub(1)
+    return convert_channels(img.unsqueeze(0), channels, background)[0]
+
+
+def convert_channels(
+    img: Tensor, channels: int, background: tuple[int, int, int] = WHITE
+) -> Tensor:
+    """The same images with another number of channels.
+
+    Args:
+        img: [N, C, H, W] float in [-1, 1], C = 1, 3 or 4.
+        channels: 1, 3 or 4; 4 adds opaque alpha.
+        background: RGB, 0 to 255, shown where an image with alpha is transparent.
+
+    Raises:
+        ShapeError: either number of channels is another one.
+    """
+    _check_batch(img)
+    if channels not in MODES:
+        raise ShapeError(f"channels={channels} is not an image format; use 1, 3 or 4.")
+    if img.shape[1] == channels:
+        return img
+    if img.shape[1] == 4:
+        below = from_uint8(img.new_tensor(background)).view(1, 3, 1, 1)
+        img = composite(img[:, :3], img[:, 3:].add(1).div(2), below)
+    if channels == 1:
+        return (img * img.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    colour = img.expand(-1, 3, -1, -1)
+    return torch.cat([colour, torch.ones_like(colour[:, :1])], 1) if channels == 4 else colour
+
+
 def image_grid(img: Tensor, rows: int, cols: int) -> Image.Image:
-    """One image with the batch laid out row by row; cells without an image stay white.
+    """One image with the batch laid out row by row; empty cells are white.
 
     Args:
         img: [N, C, H, W] float in [-1, 1], or uint8; N at most rows * cols.
@@ -81,39 +134,15 @@ def image_grid(img: Tensor, rows: int, cols: int) -> Image.Image:
     return grid
 
 
-def convert_channels(img: Tensor, channels: int) -> Tensor:
-    """The same images with another number of channels; alpha is composited over white.
-
-    Args:
-        img: [N, C, H, W] float in [-1, 1], C = 1, 3 or 4.
-        channels: 1, 3 or 4. Grey is the luma of ITU-R BT.601.
-
-    Raises:
-        ShapeError: either number of channels is another one.
-    """
-    _check_batch(img)
-    if channels not in MODES:
-        raise ShapeError(f"channels={channels} is not an image format; use 1, 3 or 4.")
-    if img.shape[1] == channels:
-        return img
-    if img.shape[1] == 4:
-        alpha = img[:, 3:].add(1).div(2)
-        img = img[:, :3] * alpha + (1 - alpha)
-    if channels == 1:
-        return (img * img.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    colour = img.expand(-1, 3, -1, -1)
-    return torch.cat([colour, torch.ones_like(colour[:, :1])], 1) if channels == 4 else colour
-
-
 def resize(img: Tensor, height: int, width: int, mode: Resize) -> Tensor:
     """Images scaled to a size: bicubic, with anti-aliasing when they shrink.
 
     Args:
         img: [N, C, H, W] float in [-1, 1].
-        height: wanted, in pixels.
-        width: wanted, in pixels.
+        height: target height in pixels.
+        width: target width in pixels.
         mode: "crop" scales until the size is covered and cuts the centre, "pad" scales until the
-            image fits and adds white, "stretch" ignores the proportions.
+            image fits and adds white, "stretch" changes the aspect ratio.
 
     Returns:
         [N, C, height, width].
@@ -121,66 +150,15 @@ def resize(img: Tensor, height: int, width: int, mode: Resize) -> Tensor:
     if img.shape[-2:] == (height, width):
         return img
     factors = height / img.shape[-2], width / img.shape[-1]
-    if mode == "stretch":
-        return _interpolate(img, height, width)
-    factor = max(factors) if mode == "crop" else min(factors)
-    scaled = _interpolate(
-        img, max(1, round(img.shape[-2] * factor)), max(1, round(img.shape[-1] * factor))
-    )
+    size = [height, width]
+    if mode != "stretch":
+        factor = max(factors) if mode == "crop" else min(factors)
+        size = [max(1, round(side * factor)) for side in img.shape[-2:]]
+    scaled = torch.nn.functional.interpolate(img, size, mode="bicubic", antialias=True).clamp(-1, 1)
     below, right = height - scaled.shape[-2], width - scaled.shape[-1]
-    top, left = below // 2, right // 2
-    # A negative pad cuts, so that one call serves both modes.
-    edges = (left, right - left, top, below - top)
+    # A negative pad cuts, so that one call serves all modes.
+    edges = (right // 2, right - right // 2, below // 2, below - below // 2)
     return torch.nn.functional.pad(scaled, edges, value=1.0)
-
-
-def _interpolate(img: Tensor, height: int, width: int) -> Tensor:
-    scaled = torch.nn.functional.interpolate(
-        img, (height, width), mode="bicubic", antialias=True, align_corners=False
-    )
-    return scaled.clamp(-1, 1)
-
-
-def flatten_alpha(image: Image.Image, background: tuple[int, int, int] = WHITE) -> Image.Image:
-    """The image over an opaque background; an image without transparency is returned unchanged."""
-    if not image.has_transparency_data:
-        return image
-    layer = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, (*background, 255)), layer).convert(
-        "RGB"
-    )
-
-
-def from_pil(
-    image: Image.Image, channels: int = 3, background: tuple[int, int, int] = WHITE
-) -> Tensor:
-    """A float tensor from one image of any mode, 8 or 16 bit.
-
-    Args:
-        image: the image; transparency is composited over `background` unless channels is 4.
-        channels: 1 grey, 3 RGB, 4 RGBA.
-        background: RGB, 0 to 255.
-
-    Returns:
-        [C, H, W] float32 in [-1, 1].
-
-    Raises:
-        ShapeError: another number of channels is asked for.
-    """
-    if channels not in MODES:
-        raise ShapeError(f"channels={channels} is not an image format; use 1, 3 or 4.")
-    if image.mode.startswith("I"):
-        return _from_16_bit(image, channels)
-    opaque = image if channels == 4 else flatten_alpha(image, background)
-    pixels = np.array(opaque.convert(MODES[channels]))
-    return from_uint8(torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1))
-
-
-def _from_16_bit(image: Image.Image, channels: int) -> Tensor:
-    # PIL's 16-bit modes are grey, and its own conversion to 8 bits clips instead of scaling.
-    grey = torch.from_numpy(np.array(image).astype(np.float32)).div(32767.5).sub(1).clamp(-1, 1)
-    colour = grey.expand(min(channels, 3), *grey.shape)
-    return torch.cat([colour, torch.ones(1, *grey.shape)]) if channels == 4 else colour.clone()
 
 
 def _check_batch(img: Tensor) -> None:

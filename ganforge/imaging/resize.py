@@ -1,4 +1,4 @@
-"""Channels and size: how `prepare` makes all images alike. Pixels are arrays [H, W, C]."""
+"""Channels, bits and size: how `prepare` makes all images alike. Pixels are arrays [H, W, C]."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganforge.imaging.codec import MODES, Pixels, Undecodable
+from ganforge.imaging.codec import Pixels, Undecodable
+from ganforge.imaging.images import LUMA, composite
 
 ResizePolicy = Literal["none", "pad", "crop", "fit", "stretch"]
-_LUMA = np.array([299, 587, 114], dtype=np.float64) / 1000
-"""ITU-R BT.601, as in Pillow's conversion to grey."""
+_PREMULTIPLIED_MIN = 1e-6
 
 
 @dataclass(frozen=True)
 class ImageForm:
-    """The form that all images of a field are given.
+    """The form of all images of a field.
 
     Attributes:
         height: pixels.
@@ -40,70 +40,55 @@ class ImageForm:
         Raises:
             Undecodable: it does not fit: more bits, another size with `none`, too large for `pad`.
         """
-        pixels = self._to_depth(pixels)
-        pixels = self._to_channels(pixels)
-        return np.ascontiguousarray(self._to_size(pixels))
-
-    @property
-    def _white(self) -> int:
-        return 255 if self.bit_depth == 8 else 65535
-
-    def _colour(self) -> NDArray[np.float64]:
-        """The background in units of this depth: [3]."""
-        return np.array(self.background, dtype=np.float64) * (self._white // 255)
-
-    def _to_depth(self, pixels: Pixels) -> Pixels:
         if pixels.dtype == np.uint8 and self.bit_depth == 16:
-            return pixels.astype(np.uint16) * 257
-        if pixels.dtype == np.uint16 and self.bit_depth == 8:
+            pixels = pixels.astype(np.uint16) * 257
+        elif pixels.dtype == np.uint16 and self.bit_depth == 8:
             raise Undecodable(
                 "has 16 bits per channel, the images before it have 8; make them alike"
             )
-        return pixels
+        pixels = self._to_channels(pixels)
+        return np.ascontiguousarray(self._to_size(pixels))
+
+    def _background(self) -> NDArray[np.float64]:
+        """The background in units of this depth: [3]."""
+        return np.array(self.background, dtype=np.float64) * (1 if self.bit_depth == 8 else 257)
 
     def _to_channels(self, pixels: Pixels) -> Pixels:
         if pixels.shape[2] == 4 and self.channels != 4:
-            pixels = self._composite(pixels)
-        found = pixels.shape[2]
-        if found == self.channels:
+            pixels = flatten_alpha(pixels, self._background())
+        if pixels.shape[2] == self.channels:
             return pixels
         if self.channels == 1:
-            return np.rint(pixels @ _LUMA)[..., None].astype(pixels.dtype)
-        if found == 1:
+            grey: Pixels = np.rint(pixels @ np.array(LUMA))[..., None].astype(pixels.dtype)
+            return grey
+        if pixels.shape[2] == 1:
             pixels = np.repeat(pixels, 3, axis=2)
         if self.channels == 4:
-            opaque = np.full_like(pixels[..., :1], self._white)
+            opaque = np.full_like(pixels[..., :1], np.iinfo(pixels.dtype).max)
             pixels = np.concatenate([pixels, opaque], axis=2)
         return pixels
-
-    def _composite(self, pixels: Pixels) -> Pixels:
-        alpha = pixels[..., 3:].astype(np.float64) / self._white
-        blended = pixels[..., :3] * alpha + self._colour() * (1 - alpha)
-        return np.rint(blended).astype(pixels.dtype)
 
     def _to_size(self, pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]
         if (height, width) == (self.height, self.width):
             return pixels
-        wanted = f"{self.height} x {self.width}"
         if self.resize == "none":
             raise Undecodable(
-                f"is {height} x {width} (height x width), not {wanted}; set data.resolution, and "
-                f"data.resize to crop, fit, pad or stretch"
+                f"is {height} x {width} (height x width), not {self.height} x {self.width}; set "
+                f"data.resolution, and data.resize to crop, fit, pad or stretch"
             )
-        if self.resize == "pad":
-            if height > self.height or width > self.width:
-                raise Undecodable(
-                    f"is {height} x {width}, too large to pad to {wanted}; set data.resize to "
-                    f"crop or fit, or a larger data.resolution"
-                )
-            return self._pad(pixels)
+        if self.resize == "pad" and (height > self.height or width > self.width):
+            raise Undecodable(
+                f"is {height} x {width}, too large to pad to {self.height} x {self.width}; set "
+                f"data.resize to crop or fit, or a larger data.resolution"
+            )
         if self.resize == "stretch":
             return scale(pixels, self.height, self.width)
-        ratios = (self.height / height, self.width / width)
-        ratio = max(ratios) if self.resize == "crop" else min(ratios)
-        scaled = scale(pixels, max(1, round(height * ratio)), max(1, round(width * ratio)))
-        return self._crop(scaled) if self.resize == "crop" else self._pad(scaled)
+        if self.resize != "pad":
+            ratios = (self.height / height, self.width / width)
+            ratio = max(ratios) if self.resize == "crop" else min(ratios)
+            pixels = scale(pixels, max(1, round(height * ratio)), max(1, round(width * ratio)))
+        return self._crop(pixels) if self.resize == "crop" else self._pad(pixels)
 
     def _crop(self, pixels: Pixels) -> Pixels:
         top = (pixels.shape[0] - self.height) // 2
@@ -112,12 +97,9 @@ class ImageForm:
 
     def _pad(self, pixels: Pixels) -> Pixels:
         height, width, channels = pixels.shape
-        colour = self._colour()
-        if channels == 1:
-            fill = colour @ _LUMA
-        else:
-            # Padding of an image with alpha is transparent.
-            fill = np.append(colour, 0.0)[:channels]
+        colour = self._background()
+        # Padding of an image with alpha is transparent.
+        fill = colour @ np.array(LUMA) if channels == 1 else np.append(colour, 0.0)[:channels]
         canvas = np.empty((self.height, self.width, channels), dtype=pixels.dtype)
         canvas[...] = np.rint(fill)
         top, left = (self.height - height) // 2, (self.width - width) // 2
@@ -125,32 +107,35 @@ class ImageForm:
         return canvas
 
 
+def flatten_alpha(pixels: Pixels, background: NDArray[np.float64] | float) -> Pixels:
+    """RGB of RGBA pixels over a background in units of their depth."""
+    alpha = pixels[..., 3:] / np.iinfo(pixels.dtype).max
+    flat: Pixels = np.rint(composite(pixels[..., :3], alpha, background)).astype(pixels.dtype)
+    return flat
+
+
 def scale(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Lanczos resampling with antialiasing; colours are weighted by alpha."""
+    """Lanczos resampling with anti-aliasing; colours are weighted by alpha."""
     if pixels.shape[:2] == (height, width):
         return pixels
     if pixels.dtype == np.uint16:
         return _scale16(pixels, height, width)
-    grey = pixels.shape[2] == 1
-    img = Image.fromarray(pixels[..., 0] if grey else pixels, MODES[pixels.shape[2]])
-    # Pillow premultiplies RGBA itself when it resamples.
+    # PIL premultiplies RGBA itself when it resamples.
+    img = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     scaled = np.asarray(img.resize((width, height), Image.Resampling.LANCZOS))
-    return scaled[..., None] if grey else scaled
+    return scaled.reshape(height, width, pixels.shape[2])
 
 
 def _scale16(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Pillow resamples 16 bits only as one float channel at a time."""
+    """PIL resamples 16 bits only as one float channel at a time."""
     values = pixels.astype(np.float32)
     if values.shape[2] == 4:
         values[..., :3] *= values[..., 3:] / 65535
-    planes = [
-        np.asarray(
-            Image.fromarray(values[..., c]).resize((width, height), Image.Resampling.LANCZOS)
-        )
-        for c in range(values.shape[2])
-    ]
-    scaled = np.stack(planes, axis=2)
+    size = (width, height)
+    planes = [Image.fromarray(values[..., c]) for c in range(values.shape[2])]
+    resized = [np.asarray(plane.resize(size, Image.Resampling.LANCZOS)) for plane in planes]
+    scaled = np.stack(resized, axis=2)
     if scaled.shape[2] == 4:
-        scaled[..., :3] /= np.maximum(scaled[..., 3:] / 65535, 1e-6)
+        scaled[..., :3] /= np.maximum(scaled[..., 3:] / 65535, _PREMULTIPLIED_MIN)
     rounded: Pixels = np.rint(scaled).clip(0, 65535).astype(np.uint16)
     return rounded

@@ -1,4 +1,4 @@
-"""Image files of generated images."""
+"""Writes images as PNG files."""
 
 import io
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from ganforge.io.atomic import atomic_file
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that could not be made, before there is anything to write.
+    """Refuse a folder that cannot be created, before anything is generated.
 
     Raises:
         ConfigError: it, or a part of its path, is a file.
@@ -33,7 +33,7 @@ def save_images(
 
     Args:
         images: PIL images.
-        folder: made if it is not there.
+        folder: created when needed.
         names: file names without extension. Default: 000000, 000001, ...
 
     Returns:
@@ -48,7 +48,7 @@ def save_images(
 
 def write_png(path: Path, image: Image.Image) -> None:
     """Write a picture; the file appears when it is whole."""
-    # Pillow reports a failed write by a number of its own; of bytes in memory it has none.
+    # Pillow hides the system's error when a write fails, so it writes to memory.
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     with atomic_file(path) as temporary:

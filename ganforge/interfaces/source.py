@@ -1,4 +1,4 @@
-"""Where raw images come from: the base class of data sources, and one sample of them."""
+"""The interface of data sources, and the samples that they yield."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ class Sample:
 
 
 class Source(Component[ConfigT]):
-    """Where raw images come from; `ganforge data prepare` turns it into shards."""
+    """A source of raw images, which `ganforge data prepare` writes as shards."""
 
     kind = "source"
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import MetricError, PluginContractError
-from ganforge.imaging.images import to_uint8
+from ganforge.imaging.images import composite, to_uint8
 from ganforge.interfaces.batch import full_precision
 from ganforge.interfaces.metric import FeatureExtractor
 from ganforge.training.runtime import Runtime
@@ -146,8 +146,7 @@ def over_white(img: Tensor) -> Tensor:
     """RGB of RGBA images [N, 4, H, W] uint8 over white; grey and RGB are returned unchanged."""
     if img.shape[1] != 4:
         return img
-    colour, alpha = img[:, :3].float(), img[:, 3:].float() / 255
-    return (colour * alpha + 255 * (1 - alpha)).round().to(torch.uint8)
+    return composite(img[:, :3].float(), img[:, 3:].float() / 255, 255.0).round().to(torch.uint8)
 
 
 def as_bytes(img: Tensor, seeds: Sequence[int], shape: tuple[int, int, int]) -> Tensor:

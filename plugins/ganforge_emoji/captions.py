@@ -44,7 +44,7 @@ class EmojiCaptionsConfig(ComponentOptions):
 
 @dataclass(frozen=True)
 class Emoji:
-    """One drawing: the file name of its images, its name, and the kind of thing that it is."""
+    """One drawing: the file name of its images, its name and its category."""
 
     file_name: str
     base: str

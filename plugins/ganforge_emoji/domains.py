@@ -1,4 +1,4 @@
-"""Noto and Twemoji, the same emoji drawn by two hands, as two unpaired domains.
+"""Noto and Twemoji, the same emoji drawn by two vendors, as two unpaired domains.
 
 The images are those of the npm packages `emoji-datasource-google` (Noto, Apache-2.0) and
 `emoji-datasource-twitter` (Twemoji, CC-BY-4.0), version 16.0.0: 64 x 64 pixels with transparency.
@@ -32,13 +32,13 @@ class EmojiDomainsConfig(ComponentOptions):
 
 
 def base_name(file_name: str) -> str:
-    """The emoji of an image file, without skin tones: its variants look too much alike to part."""
+    """The emoji of an image file without skin tones, whose variants look too alike to split."""
     parts = file_name.removesuffix(".png").split("-")
     return "-".join(part for part in parts if part not in SKIN_TONES)
 
 
 def part_of(file_name: str, test_percent: int) -> Part:
-    """Which part an image belongs to: a function of its emoji's name alone."""
+    """The part that an image belongs to: a function of its emoji's name alone."""
     digest = hashlib.sha256(base_name(file_name).encode()).digest()
     if int.from_bytes(digest[:8], "big") % 100 < test_percent:
         return "test"

@@ -6,8 +6,8 @@ from torch.testing import assert_close
 
 from ganforge.errors import ShapeError
 from ganforge.imaging.images import (
+    composite,
     convert_channels,
-    flatten_alpha,
     from_pil,
     from_uint8,
     image_grid,
@@ -70,9 +70,24 @@ def test_from_pil_palette_with_transparent_index_is_composited():
     assert to_uint8(from_pil(image)).flatten().tolist() == [255] * 3
 
 
-def test_flatten_alpha_opaque_image_is_returned_unchanged():
-    image = Image.new("L", (2, 2))
-    assert flatten_alpha(image) is image
+@pytest.mark.parametrize("make", [np.array, torch.tensor])
+def test_composite_mixes_by_alpha_for_arrays_and_tensors(make):
+    colour, alpha = make([10.0, 20.0, 30.0]), make([0.0, 0.25, 1.0])
+    assert composite(colour, alpha, 100.0).tolist() == [100.0, 80.0, 30.0]
+    assert composite(colour, alpha, make([4.0, 8.0, 12.0])).tolist() == [4.0, 11.0, 30.0]
+
+
+def test_from_pil_turns_a_photo_upright():
+    image = Image.fromarray(np.array([[0, 255]], dtype=np.uint8))
+    image.getexif()[0x0112] = 6  # rotate by 90 degrees clockwise
+    assert to_uint8(from_pil(image, 1)).tolist() == [[[0], [255]]]
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_from_pil_of_more_than_16_bits_says_what_to_do(mode):
+    image = Image.new(mode, (1, 1), 70000)
+    with pytest.raises(ShapeError, match="The image holds .*convert it to 8 or 16 bits"):
+        from_pil(image)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -93,6 +108,11 @@ def test_from_pil_unknown_channels_names_choices():
 def test_convert_channels_alpha_is_composited_over_white():
     rgba = torch.tensor([-1.0, 0.0, 1.0, 0.0]).view(1, 4, 1, 1)  # half transparent
     assert_close(convert_channels(rgba, 3).flatten(), torch.tensor([0.0, 0.5, 1.0]))
+
+
+def test_convert_channels_composites_over_the_background():
+    clear = torch.tensor([0.0, 0.0, 0.0, -1.0]).view(1, 4, 1, 1)
+    assert to_uint8(convert_channels(clear, 3, (255, 128, 0))).flatten().tolist() == [255, 128, 0]
 
 
 def test_convert_channels_grey_and_back_is_identity():

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from ganforge.imaging.codec import Undecodable
-from ganforge.imaging.resize import ImageForm, scale
+from ganforge.imaging.resize import ImageForm, flatten_alpha, scale
 
 RNG = np.random.default_rng(0)
 
@@ -125,3 +126,12 @@ def test_scale_weighs_colours_by_alpha(dtype):
 def test_padding_of_images_with_alpha_is_transparent():
     padded = form(8, 8, 4, resize="pad").apply(np.full((4, 4, 4), 255, np.uint8))
     assert padded[0, 0].tolist() == [255, 255, 255, 0]
+
+
+@pytest.mark.parametrize("background", [0, 37, 255])
+def test_flatten_alpha_equals_pillow_for_every_byte_and_alpha(background):
+    colour, alpha = np.meshgrid(np.arange(256), np.arange(256))
+    pixels = np.stack([colour, colour, colour, alpha], axis=2).astype(np.uint8)
+    paper = Image.new("RGBA", (256, 256), (background,) * 3 + (255,))
+    expected = Image.alpha_composite(paper, Image.fromarray(pixels)).convert("RGB")
+    np.testing.assert_array_equal(flatten_alpha(pixels, background), np.asarray(expected))

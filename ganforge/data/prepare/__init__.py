@@ -1,1 +1,1 @@
-"""From a source of raw images to shards."""
+"""Writes shards from a source of raw images, and captions as vectors."""

@@ -1,7 +1,6 @@
-"""Embeds the captions of a data set once, so that training reads vectors.
+"""Embeds captions as vectors, the field `text` beside the field `caption`.
 
-`prepare` does it while it writes when `data.text_encoder` is set; `embed` writes shards that exist
-anew, with the field `text` beside the field `caption`.
+`prepare` does it when `data.text_encoder` is set; `embed` does it for shards that exist.
 """
 
 import dataclasses
@@ -93,9 +92,9 @@ def embed(
     overwrite: bool = False,
     progress: bool = True,
 ) -> DatasetIndex:
-    """Write shards anew with the embeddings of their captions.
+    """Write a copy of shards with the embeddings of their captions.
 
-    The order of samples is kept; embeddings that are there already are replaced.
+    The order of samples stays; existing embeddings are replaced.
 
     Args:
         location: folder or URL with shards that have the field `caption`.

@@ -1,4 +1,4 @@
-"""Which source a person means by a path, a URL or a Hub id."""
+"""Guesses the source from a path, a URL or a Hub id."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
 def guess_source(location: str) -> dict[str, object]:
-    """The `data.source` section that a location stands for.
+    """The `data.source` section for a location.
 
     Args:
         location: a folder of images or of `datasets`' save_to_disk, a zip archive, a manifest,
@@ -49,7 +49,7 @@ def guess_source(location: str) -> dict[str, object]:
 
 
 def _check_not_local(path: Path) -> None:
-    """Refuse what is more likely a mistyped path than org/name: the Hub is asked for long."""
+    """Refuse what is more likely a mistyped path than org/name: asking the Hub takes long."""
     if path.suffix.lower() in _BY_SUFFIX or path.parent.is_dir():
         raise DataError(
             f"There is no '{path}': the folder '{path.parent}' "

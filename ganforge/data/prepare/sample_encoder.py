@@ -1,4 +1,4 @@
-"""From a source's samples to stored samples: schema from the first ones, then one by one."""
+"""Encodes a source's samples as they are stored, by a schema made from the first ones."""
 
 import io
 import json
@@ -25,7 +25,7 @@ from ganforge.imaging.resize import ImageForm
 from ganforge.interfaces.source import Sample
 
 PROBED = 64
-"""Samples of a stream that are looked at before the schema is fixed."""
+"""Samples of a stream that decide its schema."""
 _KINDS: dict[str, FieldKind] = {
     "label": "label",
     "caption": "caption",
@@ -36,7 +36,7 @@ _KINDS: dict[str, FieldKind] = {
 
 @dataclass
 class Encoded:
-    """A stored sample, with what the index wants to know of it; or why there is none."""
+    """A stored sample with its part of the index, or the fault that prevents storing it."""
 
     sample: EncodedSample
     label: int | None = None
@@ -59,7 +59,7 @@ def probe_schema(
 ) -> dict[str, FieldSchema]:
     """The schema of a stream, from its first samples.
 
-    Channels and bits are the most that any of them has; the size must be one unless
+    Channels and bits are the maximum over the samples; sizes must agree unless
     `data.resolution` is set.
 
     Raises:
@@ -124,7 +124,7 @@ def frames_of(value: Any) -> Iterator[Any]:
 
 
 class SampleEncoder:
-    """Turns samples into what is stored. Used in worker processes, so it is plain data."""
+    """Encodes samples as they are stored. Worker processes get a pickled copy."""
 
     def __init__(self, config: DataConfig, schema: Mapping[str, FieldSchema], where: str) -> None:
         self.schema = dict(schema)
@@ -199,7 +199,7 @@ class SampleEncoder:
 
 
 def _max_value(pixels: Pixels) -> int:
-    """The full scale: 255, or for 16 bits the least 2**k - 1 that holds all values."""
+    """White: 255, or for 16 bits the smallest 2**k - 1 that no value exceeds."""
     if pixels.dtype == np.uint8:
         return 255
     return max(255, (1 << int(pixels.max()).bit_length()) - 1)

@@ -1,4 +1,4 @@
-"""Raw images to shards: decode, bring to one form, encode, shuffle, write, index."""
+"""From a source to shards: decode, convert to one form, encode, shuffle, write, index."""
 
 import itertools
 import logging
@@ -36,18 +36,18 @@ _RECIPE_FIELDS = ("source", "resolution", "channels", "resize", "background", "s
 
 @dataclass
 class _Tally:
-    """What is learnt of the samples while they are encoded."""
+    """Checks the samples as they are encoded, and counts what the index needs."""
 
     source: Source[Any]
     config: DataConfig
     needs: Mapping[str, str]
-    """Fields that each sample must have, and why."""
+    """Fields that every sample must have, and why."""
     counts: dict[int, int] = field(default_factory=dict)
     max_values: dict[str, int] = field(default_factory=dict)
     num_bad: int = 0
 
     def add(self, encoded: Encoded) -> bool:
-        """Whether the sample is to be kept.
+        """Count a sample; return whether to keep it.
 
         Raises:
             DataError: it is bad and may not be skipped, or its label has no class.
@@ -114,7 +114,7 @@ def build_source(config: DataConfig) -> Source[Any]:
 
 
 def recipe(config: DataConfig, seed: int) -> dict[str, Any]:
-    """What decides the content of the shards, as it is kept in the index."""
+    """The settings that decide the content of the shards, as the index records them."""
     values = config.model_dump(mode="json", include=set(_RECIPE_FIELDS))
     if config.text_encoder is not None:
         values["text_encoder"] = config.text_encoder.model_dump(mode="json")
@@ -134,18 +134,17 @@ def prepare(
     """Write a source as shards.
 
     Samples are shuffled over the whole data set, because sources are often sorted by class. The
-    encoded samples lie on disk twice while this happens. Nothing is at `out` before all is.
+    encoded samples are on disk twice while this happens. `out` appears when all is written.
 
     Args:
         config: source, form of the images, samples per shard, what to do with bad samples.
         out: folder to write; must not exist, or be empty.
-        workers: processes that decode and encode; 0 works in this one. The default is one per
-            core but one, at most 16. It does not change the result.
+        workers: processes that decode and encode; 0 uses this process. Default: one per core
+            except one, at most 16. The result does not depend on it.
         seed: of the shuffle.
         progress: show a bar.
         overwrite: replace a data set that is already there.
-        needs: fields without which there is nothing to prepare for, and why; `data.use_labels`
-            adds the label.
+        needs: fields that every sample must have, and why; `data.use_labels` adds the label.
 
     Returns:
         the index that was written.
@@ -269,7 +268,7 @@ def _with_learnt(
 def _image_spec(
     fields: Mapping[str, FieldSchema], class_names: tuple[str, ...], attributes: tuple[str, ...]
 ) -> ImageSpec:
-    """The spec of the images to be generated: `image`, else `target`, else the first there is."""
+    """The spec of the images to generate: `image`, else `target`, else the first image field."""
     images = {name: f for name, f in fields.items() if f.kind in ("image", "frames")}
     if not images:
         raise DataError(

@@ -26,14 +26,14 @@ from ganforge.interfaces.source import Sample
 
 CHUNK = 32
 AHEAD = 4
-"""Chunks per worker in flight: enough to keep it busy, few enough to bound memory."""
+"""Chunks in flight per worker: enough to keep it busy, few enough to bound memory."""
 
 
 MAX_DEFAULT_WORKERS = 16
 
 
 def default_workers() -> int:
-    """One process per core that this one may use, but for one core; at least 1, at most 16."""
+    """One process per core that this process may use, except one; 1 to 16."""
     can_ask = hasattr(os, "sched_getaffinity")  # not on macOS
     cores = len(os.sched_getaffinity(0)) if can_ask else os.cpu_count() or 1
     return min(max(cores - 1, 1), MAX_DEFAULT_WORKERS)
@@ -45,9 +45,9 @@ def _chunked(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
 
 
 def _end_with_parent() -> None:
-    """Let a worker end when its parent is killed, which else leaves it waiting for ever.
+    """End a worker when its parent is killed.
 
-    It would keep its memory, and the lock on the folder that the parent was writing.
+    Otherwise it would wait for ever, with its memory and the lock on the parent's output folder.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:

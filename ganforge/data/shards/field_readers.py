@@ -19,23 +19,23 @@ from torch import Tensor
 from ganforge.data.shards.index import FieldSchema
 from ganforge.imaging.codec import (
     JPEG_SIGNATURE,
-    MODES,
     PNG_SIGNATURE,
     Bytes,
     Undecodable,
     decode_png16,
     png_header,
 )
+from ganforge.imaging.images import MODES
 
 WHITE_16 = 65535
-"""What white becomes in int32 image tensors, whatever the bits of the data."""
+"""White in int32 image tensors, whatever the bit depth of the data."""
 
 
 class FieldReader(Protocol):
     """Reads one field of the samples of a slot."""
 
     def allocate(self, count: int) -> Any:
-        """Where `count` values go."""
+        """Storage for `count` values."""
         ...
 
     def read(self, data: Bytes, values: Any, place: int) -> None:
@@ -152,7 +152,7 @@ class LabelReader:
 class VectorReader:
     """Attributes (JSON) and text embeddings (npy): float32 [n, D].
 
-    Of a sample with several captions, [K, D], the same one is read as by `CaptionReader`.
+    Of several captions, [K, D], it reads the same one as `CaptionReader`.
     """
 
     def __init__(self, schema: FieldSchema, captions: NDArray[np.uint64] | None = None) -> None:

@@ -49,7 +49,7 @@ class FieldSchema(StrictModel):
 
 
 class DatasetIndex(StrictModel):
-    """What is in index.json."""
+    """The content of index.json."""
 
     version: int
     spec: dict[str, Any] = Field(description="The ImageSpec, as a mapping.")
@@ -57,7 +57,7 @@ class DatasetIndex(StrictModel):
     fields: dict[str, FieldSchema]
     class_counts: tuple[int, ...] = Field((), description="Samples of each class.")
     recipe: dict[str, Any] = Field(
-        default_factory=dict, description="What `prepare` was asked for; not part of the digest."
+        default_factory=dict, description="The settings of `prepare`; not part of the digest."
     )
     digest: str = Field(description="Hash of the content: shards, schema and spec.")
 
@@ -103,11 +103,11 @@ class DatasetIndex(StrictModel):
 
     @property
     def image_spec(self) -> ImageSpec:
-        """What the images look like."""
+        """The spec of the images."""
         return ImageSpec.from_dict(self.spec)
 
     def num_samples(self, stream: str | None = None) -> int:
-        """Samples in one stream; in the longest one when none is named."""
+        """Samples in one stream; without a name, in the longest one."""
         if stream is None:
             return max(self.num_samples(name) for name in self.streams)
         return sum(shard.num_samples for shard in self.streams[stream])

@@ -1,4 +1,4 @@
-"""Random access to the samples of a data set, whatever shard and machine they lie on."""
+"""Random access to the samples of a data set, wherever its shards lie."""
 
 import logging
 import os

@@ -22,14 +22,14 @@ from ganforge.errors import DataError, ShardError
 
 @dataclass
 class VerifyReport:
-    """What `verify_shards` found.
+    """The result of `verify_shards`.
 
     Attributes:
         location: of the data set.
         num_shards: checked.
         num_samples: in the shards that are sound.
-        problems: one message per damaged shard; empty when all is well.
-        repaired: member tables that were missing or wrong and have been written again.
+        problems: one message per damaged shard.
+        repaired: member tables that were missing or wrong and were written again.
     """
 
     location: str

@@ -40,7 +40,7 @@ def write_stream(
     """Write one stream of samples as shards with member tables.
 
     Args:
-        folder: where, an existing folder.
+        folder: an existing folder.
         stream: names the files: STREAM-000000.tar.
         samples: at least one.
         fields: names of the fields, sorted.

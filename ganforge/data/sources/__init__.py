@@ -1,4 +1,4 @@
-"""Built-in data sources, registered through the same hook as anybody's."""
+"""Built-in data sources, registered through the same hook as those of plugins."""
 
 from typing import Any
 

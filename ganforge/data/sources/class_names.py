@@ -1,4 +1,4 @@
-"""Class names: of folders, and of numbers."""
+"""Class names, from folders and from the labels that occur."""
 
 import logging
 import re
@@ -24,7 +24,8 @@ def folder_classes(files: Sequence[str], labels: bool | None, where: str) -> tup
 
     Args:
         files: relative file names.
-        labels: True asks for classes, False for none, None takes them where they are plain to see.
+        labels: True requires classes, False ignores them, None uses them if all images lie in two
+            or more folders.
         where: for messages.
 
     Raises:
@@ -62,7 +63,7 @@ def occurring_classes(places: Mapping[str, str], num_samples: int) -> tuple[str,
 
     Args:
         places: for each label, a place where it occurs, for messages.
-        num_samples: how many samples have one.
+        num_samples: how many samples have a label.
 
     Raises:
         DataError: a number is negative, or too large to be a class index.
@@ -89,7 +90,7 @@ def count_classes(largest: int | str, num_samples: int, where: str) -> int:
 
     Args:
         largest: index, or its decimal digits, which may be many.
-        num_samples: how many samples have one.
+        num_samples: how many samples have a label.
         where: what holds the index, for messages.
 
     Raises:

@@ -58,7 +58,7 @@ class TwoFoldersConfig(StrictModel):
     """Options of the sources made of two folders."""
 
     source: str = Field(description="Folder of the images to translate.")
-    target: str = Field(description="Folder of what they are translated to.")
+    target: str = Field(description="Folder of the images to translate to.")
 
 
 class UnpairedSource(Source[TwoFoldersConfig]):
@@ -136,9 +136,9 @@ class FramesConfig(StrictModel):
 
     path: str = Field(description="Folder with one sub-folder of frame images per clip.")
     num_frames: int = Field(gt=0, description="Frames per sample.")
-    stride: int = Field(1, gt=0, description="Take each this many frames of a clip.")
+    stride: int = Field(1, gt=0, description="Take every N-th frame of a clip.")
     step: int | None = Field(
-        None, gt=0, description="Frames between the beginnings of samples. Default: no overlap."
+        None, gt=0, description="Frames between the starts of samples. Default: no overlap."
     )
 
 

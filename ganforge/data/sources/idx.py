@@ -1,4 +1,4 @@
-"""The IDX files of MNIST and its kin, gzipped or not."""
+"""IDX files, as of MNIST, gzipped or not."""
 
 import gzip
 import struct

@@ -1,4 +1,4 @@
-"""A CSV or JSON-lines file that names an image, and what is known of it, in each row."""
+"""CSV and JSON-lines manifests: an image and its annotations in each row."""
 
 import csv
 import json

@@ -23,12 +23,12 @@ Urls = Iterator[dict[str, Any]]
 
 
 def _all_urls(urls: Urls) -> Urls:
-    """Webdataset asks how to split shards over nodes; `prepare` reads all of them once."""
+    """No splitting of shards over nodes: `prepare` reads all of them once."""
     return urls
 
 
 def _check_whole(url: str) -> None:
-    """Refuse a local tar with a fault: `tarfile` takes a header it cannot read for the end."""
+    """Refuse a damaged local tar: `tarfile` takes an unreadable header for the end."""
     path = Path(url.removeprefix("file:"))
     if path.suffix != ".tar" or not path.is_file():
         return
