@@ -1,7 +1,4 @@
-"""The files of a published model: their names, `config.json`, and the checks on both.
-
-An export folder and a Hub repository hold the same files, so one reader serves both.
-"""
+"""The files of a published model: an export folder and a Hub repository have the same ones."""
 
 import hashlib
 import json
@@ -19,6 +16,7 @@ from ganforge.config.models import StrictModel
 from ganforge.errors import PublishError
 from ganforge.hub.schema import SpecFields
 from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.conditions import CONDITIONS, sizes
 from ganforge.interfaces.spec import ImageSpec
 
 FORMAT_VERSION = 1
@@ -26,46 +24,45 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 SAMPLES_FILE = "samples.png"
-_CONDITIONS = {"label": "num_classes", "attributes": "attribute_names", "text": "text_dim"}
 ModelT = TypeVar("ModelT", bound=StrictModel)
 _DISTRIBUTION_NAME = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 
 
 class PluginOrigin(StrictModel):
-    """Where the architecture comes from."""
+    """The package that provides the architecture."""
 
     distribution: str = Field(pattern=_DISTRIBUTION_NAME, description="What to pip install.")
-    version: str = Field(description="Its version at export.")
+    version: str = Field(description="Version at export.")
 
 
 class ModelInfo(StrictModel):
-    """The content of `config.json`: all that is needed to build the generator, and its history."""
+    """The content of `config.json`: how to build the generator, and how it was trained."""
 
     format_version: int = FORMAT_VERSION
     ganforge_version: str
     architecture: str = Field(description="Registered name.")
     paper: str = Field("", description="Citation of the architecture.")
-    options: dict[str, Any] = Field(description="The architecture's own options.")
+    options: dict[str, Any] = Field(description="Options of the architecture.")
     plugin: PluginOrigin
     image_spec: dict[str, Any] = Field(description="Size, channels, class names, ...")
-    conditioning: tuple[str, ...] = Field((), description="Fields a request may or must give.")
-    directions: tuple[str, ...] = Field((), description="Of a translation model.")
+    conditioning: tuple[str, ...] = Field((), description="Conditions, and source.")
+    directions: tuple[str, ...] = Field((), description="Directions of translation.")
     roles: tuple[str, ...] = Field(description="Networks in the weights file.")
     nimg: int = Field(ge=0, description="Real images shown in training.")
-    metrics: tuple[dict[str, Any], ...] = Field((), description="Values with provenance.")
-    dtype: str = Field("float32", description="Of the parameters.")
+    metrics: tuple[dict[str, Any], ...] = Field((), description="Records with provenance.")
+    dtype: str = Field("float32", description="Type of the parameters.")
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
     @property
     def spec(self) -> ImageSpec:
-        """The image spec, as an object."""
+        """Size, channels and conditions of the images."""
         return ImageSpec.from_dict(self.image_spec)
 
 
 def conditioning(architecture: Architecture[Any], spec: ImageSpec) -> tuple[str, ...]:
-    """The fields a request to this model can give: label, attributes, text, source."""
+    """The conditions of a model, and `source` for one that translates."""
     takes = {*architecture.inputs, *architecture.optional_inputs}
-    found = [name for name, of in _CONDITIONS.items() if name in takes and getattr(spec, of)]
+    found = [name for name in sizes(spec) if name in takes]
     return (*found, "source") if architecture.translates else tuple(found)
 
 
@@ -93,8 +90,8 @@ def read_info(folder: Path, source: str) -> ModelInfo:
         source: what the user calls it, for messages.
 
     Raises:
-        PublishError: it is missing, not a ganforge model, of a newer format, or holds a wrong
-            value; names its key.
+        PublishError: it is missing, not of a ganforge model, of a newer format, or has an invalid
+            value; names the key.
     """
     try:
         values = json.loads(require_file(folder, CONFIG_FILE, source).read_text(encoding="utf-8"))
@@ -132,16 +129,13 @@ def _checked(model: type[ModelT], values: Any, source: str, *at: str) -> ModelT:
 
 
 def _check_values(info: ModelInfo, source: str) -> None:
-    """Refuse names that mean nothing here."""
-    spec = info.spec
+    """Refuse unknown conditions, conditions that the images do not have, and unknown types."""
+    known = (*CONDITIONS, "source")
     for name in info.conditioning:
-        of = _CONDITIONS.get(name)
-        if of is None and name != "source":
-            known = ", ".join((*_CONDITIONS, "source"))
-            raise _not_valid(source, "conditioning", f"{name!r} is none of {known}")
-        if of is not None and not getattr(spec, of):
-            key = "class_names" if name == "label" else of
-            raise _not_valid(source, "conditioning", f"{name!r} needs image_spec.{key}")
+        if name not in known:
+            raise _not_valid(source, "conditioning", f"{name!r} is none of {', '.join(known)}")
+        if name in CONDITIONS and name not in sizes(info.spec):
+            raise _not_valid(source, "conditioning", f"image_spec has nothing for {name!r}")
     dtype = getattr(torch, info.dtype, None)
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise _not_valid(source, "dtype", f"{info.dtype!r} is no floating-point type of torch")
@@ -155,10 +149,10 @@ def _not_valid(source: str, key: str, fault: str) -> PublishError:
 
 
 def require_file(folder: Path, name: str, source: str) -> Path:
-    """The path of a file that must be there.
+    """The path of a file of an export folder.
 
     Raises:
-        PublishError: it is not.
+        PublishError: there is no such file.
     """
     path = folder / name
     if not path.is_file():
@@ -182,10 +176,10 @@ def file_sha256(path: Path) -> str:
 
 
 def check_weights(folder: Path, info: ModelInfo, source: str) -> Path:
-    """The weights file, known to be the one that was exported.
+    """The path of the weights file, after its hash was checked.
 
     Raises:
-        PublishError: it is missing or its hash differs.
+        PublishError: it is missing, or its hash differs.
     """
     path = require_file(folder, WEIGHTS_FILE, source)
     found = file_sha256(path)

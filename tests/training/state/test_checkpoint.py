@@ -3,11 +3,12 @@ import os
 
 import pytest
 import torch
+from torch.testing import assert_close
 from training.toy import advance, toy_config, toy_run, weights
 
 from ganforge.errors import CheckpointError
 from ganforge.training.state import checkpoint as checkpoints
-from ganforge.training.state.checkpoint import Checkpoint
+from ganforge.training.state.checkpoint import Checkpoint, flatten, load_networks
 from ganforge.training.state.resume import check_resumable, check_same_data
 
 EVERYTHING = {
@@ -149,3 +150,25 @@ def test_check_resumable_refuses_other_data_and_slots(saved):
     config = toy_config(**{**EVERYTHING, "train": {**EVERYTHING["train"], "slots": 4}})
     with pytest.raises(CheckpointError, match="train.slots is 4, but .* has 2 slots"):
         check_resumable(checkpoint, config, path)
+
+
+def test_load_networks_is_the_inverse_of_flatten():
+    saved = {"a": torch.nn.Linear(2, 3), "b": torch.nn.BatchNorm1d(3)}
+    networks = {"a": torch.nn.Linear(2, 3), "b": torch.nn.BatchNorm1d(3)}
+    saved["b"].running_mean.fill_(7)
+    tensors = flatten({role: network.state_dict() for role, network in saved.items()})
+    load_networks(networks, tensors)
+    for role, network in networks.items():
+        assert_close(network.state_dict(), saved[role].state_dict())
+
+
+def test_load_networks_of_other_tensors_names_them_and_loads_nothing():
+    network = torch.nn.Linear(2, 3)
+    before = network.weight.clone()
+    tensors = {"a.weight": torch.zeros(3, 2), "a.stray": torch.zeros(1)}
+    with pytest.raises(CheckpointError, match=r"^2 tensor.s. differ: missing a.bias; unexpected a"):
+        load_networks({"a": network}, tensors)
+    tensors = {"a.weight": torch.zeros(3, 2), "a.bias": torch.zeros(4)}
+    with pytest.raises(CheckpointError, match=r"a.bias is \[4\], not \[3\]"):
+        load_networks({"a": network}, tensors)
+    assert_close(network.weight, before)
