@@ -64,6 +64,7 @@ def model(tmp_path_factory):
         ("Style mixing", {"mix.png"}),
         ("Latent arithmetic", {"sum.png"}),
         ("Classes", {"classes.png", "two.png"}),
+        ("Requests", {f"{seed}.png" for seed in range(50)}),
     ],
 )
 def test_python_of_the_page_runs(model, heading, files, tmp_path, monkeypatch):
