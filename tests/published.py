@@ -1,5 +1,6 @@
 """A tiny plugin with three architectures, an export of each, and a Hub on the loopback address."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -239,3 +240,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[MiniHub]:
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
         monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
         yield running
+
+
+def edit_config(folder: Path, **changes: Any) -> None:
+    """Change values of an export's `config.json`."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))

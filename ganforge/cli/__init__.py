@@ -1,7 +1,7 @@
-"""The `ganforge` command line: parse, call, translate errors.
+"""The `ganforge` command line.
 
-Command modules import only click at the top; what they call is imported in their bodies, so that
-`ganforge --help` does not wait for torch.
+Command modules import only click at the top, and everything else in function bodies, so that
+`ganforge --help` does not import torch.
 """
 
 import click

@@ -1,4 +1,4 @@
-"""What `ganforge doctor` looks at. Each check returns findings and never raises."""
+"""The checks of `ganforge doctor`. Each returns findings and never raises."""
 
 import importlib.metadata
 import os
@@ -39,7 +39,7 @@ def examine(run_dir: Path, environ: Mapping[str, str] = os.environ) -> list[Find
     """Run all checks.
 
     Args:
-        run_dir: where runs will be written.
+        run_dir: folder of the runs.
         environ: environment variables.
     """
     checks: list[Callable[[], Iterator[Finding]]] = [
@@ -80,7 +80,7 @@ def _device() -> Iterator[Finding]:
 
 
 def _compiler() -> Iterator[Finding]:
-    """What torch.compile needs: Triton on CUDA, a C++ compiler on the CPU."""
+    """Whether torch.compile works: it needs Triton on CUDA, a C++ compiler on the CPU."""
     import torch
 
     if torch.cuda.is_available():
@@ -111,7 +111,7 @@ def _launch(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def accelerate_config(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """The default file of `accelerate config`, and its environment variables."""
+    """The default file and the environment variables of `accelerate config`."""
     home = Path(environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
     path = home / "accelerate" / "default_config.yaml"
     for variable, kind in (
@@ -169,7 +169,7 @@ def _disk(run_dir: Path) -> Iterator[Finding]:
 
 
 def _inception() -> Iterator[Finding]:
-    """Where the weights of the FID network are looked for."""
+    """Whether the weights of the FID network are cached."""
     import torch
 
     from ganforge.io.cache import default_cache_dir
@@ -187,7 +187,7 @@ def _inception() -> Iterator[Finding]:
 
 
 def _hub_token() -> Iterator[Finding]:
-    """Whether there is a token; the token itself is never shown."""
+    """Whether there is a token; it is never shown."""
     import huggingface_hub
 
     if huggingface_hub.get_token():

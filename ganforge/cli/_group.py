@@ -1,4 +1,4 @@
-"""The click group: built-in commands load when used, third-party ones come from plugins."""
+"""The root command group: built-in commands, imported when used, and commands of plugins."""
 
 import functools
 import importlib
@@ -12,10 +12,10 @@ from ganforge.errors import GanforgeError, PluginConflict, RunStopped, explain, 
 
 
 class ErrorGroup(click.Group):
-    """A group that reports a user's error as one message, with exit code 2."""
+    """A group that reports errors of the user as one message, with exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; errors that a user can fix lose their traceback."""
+        """Run the command; errors that a user can fix are shown without a traceback."""
         try:
             return super().invoke(ctx)
         except RunStopped as stop:
@@ -30,14 +30,14 @@ class ErrorGroup(click.Group):
 
 
 class RootGroup(ErrorGroup):
-    """The `ganforge` group: a static table of commands, then those of plugins."""
+    """The `ganforge` group: a static table of commands, and the commands of plugins."""
 
     def __init__(self, *args: Any, lazy: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lazy = lazy
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Built-in names in the order of a project's life, then third-party names."""
+        """Built-in names in the order of a workflow, then third-party names."""
         try:
             return [*self._lazy, *sorted(self._third_party())]
         except GanforgeError as err:
@@ -56,7 +56,7 @@ class RootGroup(ErrorGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; an unknown one lists near names."""
+        """Find the command; an unknown name is answered with near names."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             ctx.fail(f"No such command {name!r}. {suggest(name, self.list_commands(ctx))}")
@@ -75,7 +75,7 @@ class RootGroup(ErrorGroup):
 
 @functools.cache
 def third_party_commands() -> dict[str, tuple[click.Command, str]]:
-    """Commands of plugins that are not ganforge's own, with the plugin's name.
+    """Commands of third-party plugins, with the name of the plugin.
 
     Raises:
         PluginError: a plugin cannot be imported.
@@ -88,7 +88,7 @@ def third_party_commands() -> dict[str, tuple[click.Command, str]]:
     ]
     if not entries:
         return {}
-    # The registry imports torch: only pay for it when there is a third-party plugin.
+    # The registry imports torch: do so only if there is a third-party plugin.
     from ganforge.registry.plugins import empty_registry, load_plugins
 
     registry = empty_registry()

@@ -7,44 +7,39 @@ from typing import Any
 from ganforge.cli._load import Arguments, conditions, load_model
 from ganforge.imaging.grids import check_size
 from ganforge.inference.pretrained import PretrainedGan
-from ganforge.inference.results import (
-    Animation,
-    ImageGrid,
-    check_animation_file,
-    check_grid_file,
-)
-
-Sampler = Callable[[PretrainedGan, dict[str, Any]], Any]
-"""Calls a sampling method of a model with the conditions of the command."""
+from ganforge.inference.results import check_animation_file, check_grid_file
 
 
-def save_grid(model: str, arguments: Arguments, sample: Sampler) -> Path:
-    """Load the model, sample a grid and write it; what cannot be written is refused first."""
+def save_samples(
+    model: str,
+    arguments: Arguments,
+    sample: Callable[[PretrainedGan, dict[str, Any]], Any],
+    columns: int,
+    rows: int,
+) -> list[Path]:
+    """Load the model, sample, and write each file; refuse first what could not be written.
+
+    Args:
+        model: export folder or owner/name.
+        arguments: of the command; with `fps`, the result is an animation.
+        sample: model and conditions -> `ImageGrid` or `Animation`.
+        columns: columns of the picture, as far as they are known.
+        rows: rows of the picture, likewise.
+
+    Returns:
+        The files.
+    """
     out, scale = arguments["out"], arguments["scale"]
-    check_grid_file(out, scale)
-    loaded = load_model(model, arguments)
-    _check_size(loaded, scale)
-    grid: ImageGrid = sample(loaded, _all_conditions(loaded, arguments))
-    return grid.save(out, scale=scale)
-
-
-def save_animation(model: str, arguments: Arguments, sample: Sampler) -> list[Path]:
-    """Like `save_grid`, for an animation and any number of files."""
-    files, fps, scale = arguments["out"], arguments["fps"], arguments["scale"]
+    files: list[Path] = [out] if isinstance(out, Path) else list(out)
+    is_animation, settings = "fps" in arguments, {"scale": scale}
+    if is_animation:
+        settings["fps"] = arguments["fps"]
     for path in files:
-        check_animation_file(path, fps, scale)
+        (check_animation_file if is_animation else check_grid_file)(path, **settings)
     loaded = load_model(model, arguments)
-    has_grid = any(path.suffix.lower() == ".png" for path in files)
-    num = max(len(arguments["seeds"]), len(arguments["labels"])) + arguments["loop"] - 1
-    _check_size(loaded, scale, *((arguments["steps"] + 1, num) if has_grid else ()))
-    animation: Animation = sample(loaded, _all_conditions(loaded, arguments))
-    return [animation.save(path, fps=fps, scale=scale) for path in files]
-
-
-def _all_conditions(model: PretrainedGan, arguments: Arguments) -> dict[str, Any]:
-    return {**conditions(model, arguments), "batch_size": arguments["batch_size"]}
-
-
-def _check_size(model: PretrainedGan, scale: int, columns: int = 1, rows: int = 1) -> None:
-    """Refuse a picture that would be too large, before its images are generated."""
-    check_size(columns * model.spec.width * scale, max(1, rows) * model.spec.height * scale)
+    if not any(path.suffix.lower() == ".png" for path in files):
+        columns = rows = 1
+    check_size(columns * loaded.spec.width * scale, rows * loaded.spec.height * scale)
+    given = {**conditions(loaded, arguments), "batch_size": arguments["batch_size"]}
+    result = sample(loaded, given)
+    return [result.save(path, **settings) for path in files]

@@ -15,7 +15,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group(epilog="Example: ganforge data inspect photos")
 def data() -> None:
-    """Turn images into shards, look at them, check them."""
+    """Prepare, inspect and verify data sets."""
 
 
 @data.command(epilog="Example: ganforge data prepare photos shards resolution=64 channels=3")
@@ -27,10 +27,10 @@ def data() -> None:
     type=click.IntRange(min=0),
     default=1,
     show_default=True,
-    help="Processes; 0 works in this one.",
+    help="Worker processes; 0 uses the main process.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the shuffle.")
-@click.option("--overwrite", is_flag=True, help="Replace a data set that is already there.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the shuffle.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing data set.")
 @_json
 def prepare(
     source: str,
@@ -44,10 +44,9 @@ def prepare(
     """Write the images of SOURCE as shards into the folder OUT.
 
     SOURCE is a folder (class sub-folders become labels), a zip archive, a manifest (.csv,
-    .jsonl), IDX images, tar files or their URL, org/name on the Hub, or the name of a source
-    that `ganforge plugins list` shows. SETTINGS are keys of a pipeline file's data section; those
-    of the source itself begin with source., e.g.: prepare pairs shards source.source=maps
-    source.target=photos
+    .jsonl), IDX images, tar files or their URL, org/name on the Hub, or a source from `ganforge
+    plugins list`. SETTINGS are keys of the data section of a pipeline file; options of the source
+    begin with source., e.g.: prepare pairs shards source.source=maps source.target=photos
     """
     from ganforge.config.load import data_section
     from ganforge.data.prepare.guess_source import guess_source
@@ -80,8 +79,8 @@ def _as_settings(source: dict[str, object]) -> list[str]:
 @click.argument("location")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument("settings", nargs=-1)
-@click.option("--encoder", required=True, help="Text encoder; `ganforge plugins list` shows all.")
-@click.option("--overwrite", is_flag=True, help="Replace a data set that is already there.")
+@click.option("--encoder", required=True, help="Text encoder, from `ganforge plugins list`.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing data set.")
 @_json
 def embed(
     location: str,
@@ -91,10 +90,10 @@ def embed(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Embed the captions of the shards at LOCATION; write them anew into the folder OUT.
+    """Embed the captions of the shards at LOCATION; write new shards to the folder OUT.
 
-    SETTINGS are the encoder's own options. Set data.shards to OUT to train on the result. OUT may
-    be LOCATION itself with --overwrite.
+    SETTINGS are options of the encoder. Set data.shards to OUT to train on the result. With
+    --overwrite, OUT may be LOCATION.
     """
     from ganforge.cli._options import parse_options
     from ganforge.config.choices import ComponentChoice
@@ -112,16 +111,24 @@ def embed(
 
 @data.command(epilog="Example: ganforge data inspect photos --contact-sheet sheet.png")
 @click.argument("location")
-@click.option("--contact-sheet", type=click.Path(path_type=Path), help="PNG of the first images.")
-@click.option("--max-samples", type=click.IntRange(min=1), help="Of each stream. Default: all.")
+@click.option(
+    "--contact-sheet",
+    type=click.Path(path_type=Path),
+    help="Write the first images to this PNG file.",
+)
+@click.option(
+    "--max-samples",
+    type=click.IntRange(min=1),
+    help="Samples of each stream to read. Default: all.",
+)
 @_json
 def inspect(
     location: str, contact_sheet: Path | None, max_samples: int | None, as_json: bool
 ) -> None:
-    """Report sizes, classes and damage of LOCATION, before a run finds out.
+    """Report image sizes, classes and damaged files of LOCATION.
 
-    LOCATION is a folder or URL with shards, a raw folder, zip or manifest, or a pipeline file,
-    whose source is looked at.
+    LOCATION is a folder or URL of shards; a folder, zip or manifest of images; or a pipeline file
+    whose source is inspected.
     """
     from ganforge.config.load import load_pipeline
     from ganforge.data.inspect import inspect as inspect_data
@@ -141,12 +148,12 @@ def inspect(
     "--hashes/--no-hashes",
     default=True,
     show_default=True,
-    help="Read every byte, or only look at sizes (remote: the first bytes).",
+    help="Read every byte, or check sizes only (remote: the first bytes).",
 )
 @_json
 @click.pass_context
 def verify(ctx: click.Context, location: str, hashes: bool, as_json: bool) -> None:
-    """Check the shards at LOCATION against their index. Exit code 1 when one is damaged."""
+    """Check the shards at LOCATION against their index. Exit code 1 if one is damaged."""
     from dataclasses import asdict
 
     from ganforge.data.shards.verify import verify_shards
@@ -168,7 +175,7 @@ def verify(ctx: click.Context, location: str, hashes: bool, as_json: bool) -> No
 
 
 def _describe(report: "DatasetReport") -> str:
-    """The report for people."""
+    """The report as text."""
     lines = [f"data set  {report.location}"]
     lines += [f"samples   {count} ({stream})" for stream, count in report.num_samples.items()]
     shown = list(report.sizes.items())[:_MOST_SIZES]

@@ -1,4 +1,4 @@
-"""`ganforge publish` and `pull`: to and from the Hub."""
+"""`ganforge publish` and `pull`: upload to and download from the Hub."""
 
 import json
 import shutil
@@ -10,9 +10,9 @@ import click
 @click.command(epilog="Example: ganforge publish runs/quickstart/export org/name --private")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("repo_id")
-@click.option("--revision", help="Branch; made from main if it is new. Default: main.")
-@click.option("--private", is_flag=True, help="Make a new repository private.")
-@click.option("--message", help="Title of the commit.")
+@click.option("--revision", help="Branch; a new one is created from main. Default: main.")
+@click.option("--private", is_flag=True, help="Create a private repository.")
+@click.option("--message", help="Commit message.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def publish(
     folder: Path,
@@ -24,8 +24,7 @@ def publish(
 ) -> None:
     """Upload the export FOLDER to the Hub as REPO_ID (owner/name).
 
-    FOLDER may also be a run's folder with an `export` in it. The token is that of `hf auth
-    login` or HF_TOKEN.
+    FOLDER may also be the folder of a run. The token is that of `hf auth login` or HF_TOKEN.
     """
     from ganforge.hub.push import push_folder
 
@@ -39,14 +38,14 @@ def publish(
 
 @click.command(epilog="Example: ganforge pull org/name --out models/name")
 @click.argument("repo_id")
-@click.option("--out", type=click.Path(path_type=Path), help="Copy the files here as well.")
+@click.option("--out", type=click.Path(path_type=Path), help="Also copy the files to this folder.")
 @click.option("--revision", help="Branch, tag or commit. Default: main.")
-@click.option("--offline", is_flag=True, help="Use only what is in the local cache.")
+@click.option("--offline", is_flag=True, help="Use only the local cache.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def pull(
     repo_id: str, out: Path | None, revision: str | None, offline: bool, as_json: bool
 ) -> None:
-    """Download the model REPO_ID and check it. Prints the folder that holds it."""
+    """Download the model REPO_ID and check it. Prints its folder."""
     from ganforge.hub.pull import pull as pull_model
     from ganforge.imaging.save import check_folder
 

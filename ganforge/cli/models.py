@@ -14,11 +14,9 @@ from ganforge.cli import _shared
 )
 @_shared.model
 @click.option(
-    "--num",
-    "-n",
-    type=click.IntRange(min=1),
+    "--num", "-n", type=click.IntRange(min=1),
     help="Number of images. Default: one per --label, --attributes or --text.",
-)
+)  # fmt: skip
 @click.option(
     "--seed", default=0, show_default=True, help="Seed of the first image; others follow."
 )
@@ -44,12 +42,9 @@ def generate(model: str, **arguments: Any) -> None:
 @click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--direction", help="Direction, if the model has several. Default: the first.")
 @click.option(
-    "--resize",
-    type=click.Choice(["crop", "pad", "stretch"]),
-    default="crop",
-    show_default=True,
+    "--resize", type=click.Choice(["crop", "pad", "stretch"]), default="crop", show_default=True,
     help="How images of another size are resized.",
-)
+)  # fmt: skip
 @click.option("--out", default="translated", show_default=True, type=click.Path(path_type=Path))
 @_shared.running
 def translate(model: str, images: tuple[Path, ...], **arguments: Any) -> None:
@@ -66,39 +61,24 @@ def translate(model: str, images: tuple[Path, ...], **arguments: Any) -> None:
 @_shared.model
 @click.option("--reference", required=True, help="Shards of the real images: folder or URL.")
 @click.option(
-    "--metric",
-    "-m",
-    "metrics",
-    multiple=True,
-    default=("fid",),
-    show_default=True,
-    metavar="NAME[:KEY=VALUE,...]",
-    help="E.g. kid:subset_size=100; repeatable.",
-)
+    "--metric", "-m", "metrics", multiple=True, default=("fid",), show_default=True,
+    metavar="NAME[:KEY=VALUE,...]", help="E.g. kid:subset_size=100; repeatable.",
+)  # fmt: skip
 @_shared.extractor
 @click.option(
-    "--num-images",
-    default=50000,
-    show_default=True,
-    type=click.IntRange(min=2),
+    "--num-images", default=50000, show_default=True, type=click.IntRange(min=2),
     help="Number of generated images.",
-)
+)  # fmt: skip
 @click.option("--num-real", type=click.IntRange(min=2), help="Number of real images. Default: all.")
 @click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(min=0),
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0),
     help="Seed of the first image.",
-)
+)  # fmt: skip
 @_shared.truncation
 @click.option(
-    "--batch-size",
-    default=64,
-    show_default=True,
-    type=click.IntRange(min=1),
+    "--batch-size", default=64, show_default=True, type=click.IntRange(min=1),
     help="Images per batch on each rank.",
-)
+)  # fmt: skip
 @_shared.revision
 @_shared.offline
 @_shared.as_json

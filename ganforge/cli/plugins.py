@@ -8,13 +8,13 @@ import click
 
 @click.group(epilog="Example: ganforge plugins list")
 def plugins() -> None:
-    """List, write and check plugins."""
+    """List, create and check plugins."""
 
 
 @plugins.command("list", epilog="Example: ganforge plugins list --json")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_plugins(as_json: bool) -> None:
-    """List all components: what they are, their names, and the package they come from."""
+    """List all components with their kind, name and package."""
     from ganforge.registry.plugins import get_registry
 
     registry = get_registry()
@@ -36,9 +36,12 @@ def list_plugins(as_json: bool) -> None:
 
 @plugins.command(epilog="Example: ganforge plugins new tiny-gan --out .")
 @click.argument("name")
-@click.option("--out", default=".", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out", default=".", show_default=True, type=click.Path(path_type=Path),
+    help="Folder in which to create the package.",
+)  # fmt: skip
 def new(name: str, out: Path) -> None:
-    """Write a complete plugin package NAME that installs, trains and passes its tests."""
+    """Create a plugin package NAME that installs, trains and passes its tests."""
     from ganforge.plugin_tools.scaffold import new_plugin
     from ganforge.registry.plugins import get_registry
 
@@ -51,10 +54,10 @@ def new(name: str, out: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def check(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Check an installed plugin, package or architecture NAME against the plugin contract.
+    """Check an installed plugin, package or component NAME against the plugin contract.
 
-    Trains it for a few steps on made-up data, on one and two processes. Exit code 1 when a check
-    fails.
+    Trains architectures for a few steps on random data, with one and two processes. Exit code 1
+    if a check fails.
     """
     from ganforge.plugin_tools.report import check_plugin
 

@@ -11,7 +11,7 @@ def run(pipeline: str, overrides: tuple[str, ...], dry_run: bool) -> None:
     """Run the stages of PIPELINE: a YAML file, or the name of a packaged one.
 
     OVERRIDES are section.key=value. Finished stages are skipped; the same command resumes.
-    On several processes: accelerate launch -m ganforge.run PIPELINE.
+    With several processes: accelerate launch -m ganforge.run PIPELINE.
     """
     from ganforge.pipeline.run import run_pipeline, set_up_logging
 

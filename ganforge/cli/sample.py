@@ -1,6 +1,6 @@
 """`ganforge sample interpolate | mix | arithmetic | classes | nearest`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def sample() -> None:
 @_shared.conditions
 @_shared.running
 def interpolate(
-    model: str, space: str | None, path: Any, steps: int, loop: bool, **arguments: Any
+    model: str, seeds: list[int], steps: int, space: Any, path: Any, loop: bool, **arguments: Any
 ) -> None:
     """Interpolate from seed to seed with MODEL: a PNG grid, a GIF or an MP4.
 
@@ -48,17 +48,14 @@ def interpolate(
     interpolated too. The same holds for --attributes and --text. A single seed with several
     labels interpolates the classes alone.
     """
-    from ganforge.cli._sample import save_animation
-
-    arguments |= {"steps": steps, "loop": loop}
-    files = save_animation(
+    _draw(
         model,
         arguments,
         lambda gan, more: gan.interpolate(
-            arguments["seeds"], steps=steps, space=space, path=path, loop=loop, **more
+            seeds, steps=steps, space=space, path=path, loop=loop, **more
         ),
+        grid=(steps + 1, max(1, max(len(seeds), len(arguments["labels"])) + loop - 1)),
     )
-    _report(files, arguments)
 
 
 @sample.command(
@@ -74,12 +71,7 @@ def interpolate(
 @_shared.running
 def mix(model: str, rows: list[int], columns: list[int], layers: Any, **arguments: Any) -> None:
     """Mix styles with MODEL: rows share the coarse styles of a seed, columns the fine ones."""
-    from ganforge.cli._sample import save_grid
-
-    picture = save_grid(
-        model, arguments, lambda gan, more: gan.mix_styles(rows, columns, layers=layers, **more)
-    )
-    _report([picture], arguments)
+    _draw(model, arguments, lambda gan, more: gan.mix_styles(rows, columns, layers=layers, **more))
 
 
 @sample.command(
@@ -98,12 +90,7 @@ def arithmetic(model: str, terms: str, space: str | None, **arguments: Any) -> N
     TERMS are lists of seeds, joined by + and - between spaces. Each list stands for the mean of
     its latents.
     """
-    from ganforge.cli._sample import save_grid
-
-    picture = save_grid(
-        model, arguments, lambda gan, more: gan.arithmetic(terms, space=space, **more)
-    )
-    _report([picture], arguments)
+    _draw(model, arguments, lambda gan, more: gan.arithmetic(terms, space=space, **more))
 
 
 @sample.command(epilog="Example: ganforge sample classes org/name --num 10 --label cat --label dog")
@@ -117,12 +104,7 @@ def arithmetic(model: str, terms: str, space: str | None, **arguments: Any) -> N
 @_shared.running
 def classes(model: str, num: int | None, seeds: Any, by: Any, **arguments: Any) -> None:
     """Draw every class of MODEL, or each --label, from the same seeds."""
-    from ganforge.cli._sample import save_grid
-
-    picture = save_grid(
-        model, arguments, lambda gan, more: gan.class_grid(num, seeds=seeds, by=by, **more)
-    )
-    _report([picture], arguments)
+    _draw(model, arguments, lambda gan, more: gan.class_grid(num, seeds=seeds, by=by, **more))
 
 
 @sample.command(
@@ -143,9 +125,8 @@ def classes(model: str, num: int | None, seeds: Any, by: Any, **arguments: Any) 
 def nearest(model: str, reference: str, seeds: Any, **arguments: Any) -> None:
     """Show samples of MODEL beside their nearest training images."""
     from ganforge.cli._options import parse_options
-    from ganforge.cli._sample import save_grid
 
-    picture = save_grid(
+    _draw(
         model,
         arguments,
         lambda gan, more: gan.nearest(
@@ -156,15 +137,32 @@ def nearest(model: str, reference: str, seeds: Any, **arguments: Any) -> None:
             num_real=arguments["num_real"],
             **more,
         ),
+        also=[arguments["out"].with_suffix(".json")],
     )
-    _report([picture, picture.with_suffix(".json")], arguments)
 
 
-def _report(paths: list[Path], arguments: dict[str, Any]) -> None:
-    """Print what was written."""
+def _draw(
+    model: str,
+    arguments: dict[str, Any],
+    sample: Callable[[Any, dict[str, Any]], Any],
+    grid: tuple[int, int] = (1, 1),
+    also: Sequence[Path] = (),
+) -> None:
+    """Sample with a model, write the picture, and print the files.
+
+    Args:
+        model: export folder or owner/name.
+        arguments: of the command.
+        sample: calls a method of the model with the conditions of the command.
+        grid: columns and rows of the picture, as far as they are known.
+        also: files that are written beside the picture.
+    """
     import json
 
+    from ganforge.cli._sample import save_samples
+
+    paths = [str(path) for path in (*save_samples(model, arguments, sample, *grid), *also)]
     if arguments["as_json"]:
-        click.echo(json.dumps({"paths": [str(path) for path in paths]}, indent=2))
+        click.echo(json.dumps({"paths": paths}, indent=2))
     else:
-        click.echo(f"Wrote {', '.join(str(path) for path in paths)}.")
+        click.echo(f"Wrote {', '.join(paths)}.")

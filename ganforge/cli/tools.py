@@ -7,11 +7,13 @@ import click
 
 
 @click.command(epilog="Example: ganforge schema --out pipeline.schema.json")
-@click.option("--out", type=click.Path(path_type=Path), help="Write to this file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File to write to. Default: standard output."
+)
 def schema(out: Path | None) -> None:
     """Print the JSON schema of pipeline files, with the options of all installed plugins.
 
-    For completion in an editor with the YAML language server, begin a pipeline file with
+    An editor with the YAML language server completes a pipeline file that begins with
     `# yaml-language-server: $schema=pipeline.schema.json`.
     """
     from ganforge.io.atomic import write_text
@@ -27,12 +29,12 @@ def schema(out: Path | None) -> None:
 
 @click.command(epilog="Example: ganforge doctor --json")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--run-dir", default="runs", show_default=True, help="Where runs will be written.")
+@click.option("--run-dir", default="runs", show_default=True, help="Folder of the runs.")
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool, run_dir: str) -> None:
     """Check this machine: versions, device, compiler, plugins, disk, caches, launch settings.
 
-    Exit code 1 when something would stop a run.
+    Exit code 1 if something would stop a run.
     """
     from ganforge.cli._doctor import examine
 

@@ -1,4 +1,4 @@
-"""The model card: `README.md` with the metadata that the Hub indexes."""
+"""The model card: `README.md`, with metadata for the Hub."""
 
 import importlib.resources
 import re
@@ -21,17 +21,19 @@ _PROVENANCE = (
 
 
 class CardInfo(StrictModel):
-    """What a model card tells that the model itself does not know."""
+    """What a model card says beyond `config.json`."""
 
-    name: str = Field(description="Title: the name of the run, or of the repository.")
-    description: str = Field("", description="What the model makes, in a paragraph.")
+    name: str = Field(description="Title.")
+    description: str = Field("", description="A paragraph on the model.")
     repo_id: str | None = Field(None, description="org/name on the Hub, for the examples.")
-    license: str | None = Field(None, description="Licence of the weights, as the Hub's id.")
-    dataset: str | None = Field(None, description="A Hub data set id, or a description.")
-    num_train_images: int | None = Field(None, description="Images in the training set.")
+    license: str | None = Field(
+        None, description="Licence of the weights: an identifier of the Hub, or text."
+    )
+    dataset: str | None = Field(None, description="A data set on the Hub, or a description.")
+    num_train_images: int | None = Field(None, description="Number of training images.")
     tags: tuple[str, ...] = Field((), description="Further tags.")
     training: dict[str, Any] = Field(
-        default_factory=dict, description="Rows of the training table: what -> value."
+        default_factory=dict, description="Rows of the training table."
     )
 
 

@@ -1,4 +1,4 @@
-"""Turns what `huggingface_hub` raises into one `PublishError` that says what to do."""
+"""Turns the errors of `huggingface_hub` into a `PublishError` that says what to do."""
 
 import contextlib
 from collections.abc import Iterator
@@ -22,16 +22,16 @@ _TRANSPORT_ERROR: type[BaseException] = HfHubHTTPError.__mro__[1]
 
 
 @contextlib.contextmanager
-def explain_hub_faults(
+def explain_hub_errors(
     action: str, repo_id: str, revision: str | None = None, note: str = ""
 ) -> Iterator[None]:
-    """Raise a `PublishError` in place of the Hub client's errors.
+    """Raise a `PublishError` instead of an error of the Hub client.
 
     Args:
-        action: what was tried, such as "download" or "push to".
+        action: what is tried, such as "download" or "push to".
         repo_id: the repository.
         revision: the branch, tag or commit; main when None.
-        note: what else to know about the name.
+        note: a remark on the name.
     """
     where = f"Cannot {action} '{repo_id}'" + (f" at revision '{revision}'" if revision else "")
     where += f" ({note})" if note else ""

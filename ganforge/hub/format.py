@@ -1,7 +1,4 @@
-"""The files of a published model: their names, `config.json`, and the checks on both.
-
-An export folder and a Hub repository hold the same files, so one reader serves both.
-"""
+"""The files of a published model: an export folder and a Hub repository have the same ones."""
 
 import json
 import re
@@ -30,28 +27,28 @@ _DISTRIBUTION_NAME = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 
 
 class PluginOrigin(StrictModel):
-    """Where the architecture comes from."""
+    """The package that provides the architecture."""
 
     distribution: str = Field(pattern=_DISTRIBUTION_NAME, description="What to pip install.")
-    version: str = Field(description="Its version at export.")
+    version: str = Field(description="Version at export.")
 
 
 class ModelInfo(StrictModel):
-    """The content of `config.json`: all that is needed to build the generator, and its history."""
+    """The content of `config.json`: how to build the generator, and how it was trained."""
 
     format_version: int = FORMAT_VERSION
     ganforge_version: str
     architecture: str = Field(description="Registered name.")
     paper: str = Field("", description="Citation of the architecture.")
-    options: dict[str, Any] = Field(description="The architecture's own options.")
+    options: dict[str, Any] = Field(description="Options of the architecture.")
     plugin: PluginOrigin
     image_spec: ImageSpec = Field(description="Size, channels, class names, ...")
     conditioning: tuple[str, ...] = Field((), description="Fields a request may or must give.")
     directions: tuple[str, ...] = Field((), description="Of a translation model.")
     roles: tuple[str, ...] = Field(description="Networks in the weights file.")
     nimg: int = Field(ge=0, description="Real images shown in training.")
-    metrics: tuple[dict[str, Any], ...] = Field((), description="Values with provenance.")
-    dtype: str = Field("float32", description="Of the parameters.")
+    metrics: tuple[dict[str, Any], ...] = Field((), description="Records with provenance.")
+    dtype: str = Field("float32", description="Type of the parameters.")
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
     @property
@@ -89,8 +86,8 @@ def read_info(folder: Path, source: str) -> ModelInfo:
         source: what the user calls it, for messages.
 
     Raises:
-        PublishError: it is missing, not a ganforge model, of a newer format, or holds a wrong
-            value; names its key.
+        PublishError: it is missing, not of a ganforge model, of a newer format, or has an invalid
+            value; names the key.
     """
     try:
         values = json.loads(require_file(folder, CONFIG_FILE, source).read_text(encoding="utf-8"))
@@ -144,10 +141,10 @@ def _not_valid(source: str, key: str, fault: str) -> PublishError:
 
 
 def require_file(folder: Path, name: str, source: str) -> Path:
-    """The path of a file that must be there.
+    """The path of a file of an export folder.
 
     Raises:
-        PublishError: it is not.
+        PublishError: there is no such file.
     """
     path = folder / name
     if not path.is_file():
@@ -165,10 +162,10 @@ def require_file(folder: Path, name: str, source: str) -> Path:
 
 
 def check_weights(folder: Path, info: ModelInfo, source: str) -> Path:
-    """The weights file, known to be the one that was exported.
+    """The path of the weights file, after its hash was checked.
 
     Raises:
-        PublishError: it is missing or its hash differs.
+        PublishError: it is missing, or its hash differs.
     """
     path = require_file(folder, WEIGHTS_FILE, source)
     found = file_sha256(path)

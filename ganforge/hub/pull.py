@@ -1,4 +1,4 @@
-"""Finds the files of a published model: a folder on disk, or a repository through the cache."""
+"""Finds the files of a published model: in a folder, or on the Hub through its cache."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from huggingface_hub import HfApi
 
 from ganforge import __version__
 from ganforge.errors import PublishError
-from ganforge.hub.errors import explain_hub_faults
+from ganforge.hub.errors import explain_hub_errors
 from ganforge.hub.format import (
     CARD_FILE,
     CONFIG_FILE,
@@ -21,14 +21,14 @@ from ganforge.hub.format import (
 
 @dataclass(frozen=True)
 class Location:
-    """Which model, and how to get it.
+    """A published model, and how to get it.
 
     Attributes:
         path_or_repo: an export or a run's folder, or owner/name on the Hub.
         revision: branch, tag or commit; main when None.
         token: Hub token; the one of `hf auth login` or HF_TOKEN when None.
         cache_dir: where downloads are kept; the Hub client's own cache when None.
-        local_files_only: use only what is in the cache.
+        local_files_only: use only the cache.
     """
 
     path_or_repo: str
@@ -39,14 +39,15 @@ class Location:
 
     @property
     def is_folder(self) -> bool:
-        """Whether this is a folder on disk, which wins over a repository of the same name."""
+        """Whether it is a folder, which takes precedence over a repository of the same name."""
         return Path(self.path_or_repo).is_dir()
 
 
 def fetch_info(location: Location) -> tuple[Path, ModelInfo]:
-    """The folder that holds the model's `config.json`, and its content.
+    """Download only `config.json`, so that a model that cannot be used here costs nothing.
 
-    Only this small file is downloaded, so that a model that cannot be used here costs nothing.
+    Returns:
+        The folder that holds the file, and its content.
 
     Raises:
         PublishError: there is no such model, or it cannot be reached or read.
@@ -68,18 +69,18 @@ def fetch_info(location: Location) -> tuple[Path, ModelInfo]:
 
 
 def fetch_weights(location: Location, folder: Path, info: ModelInfo) -> Path:
-    """The path of the model's weights, downloaded if need be and checked.
+    """The path of the model's weights, downloaded if necessary, and checked by hash.
 
     Args:
         location: the model.
-        folder: what `fetch_info` returned; on the Hub it fixes the commit.
-        info: what `fetch_info` returned.
+        folder: from `fetch_info`; its name is the commit on the Hub.
+        info: from `fetch_info`.
 
     Raises:
-        PublishError: the weights cannot be had, or are not those that were exported.
+        PublishError: the weights cannot be downloaded, or are not those that were exported.
     """
     if not location.is_folder:
-        # The snapshot's folder is named after its commit: both files come from the same one.
+        # Both files must come from the same commit.
         folder = _download(location, [WEIGHTS_FILE], folder.name)
     return check_weights(folder, info, location.path_or_repo)
 
@@ -92,10 +93,10 @@ def pull(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
 ) -> Path:
-    """Download a whole model and check it, without loading it.
+    """Download all files of a model and check them, without loading it.
 
     Returns:
-        The folder with its files; the model's own folder if it is on disk.
+        The folder with the files; the given one, if it is a folder.
 
     Raises:
         PublishError: there is no such model, or it cannot be reached, read or trusted.
@@ -112,7 +113,7 @@ _ALL_FILES = [CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, SAMPLES_FILE]
 def _download(location: Location, names: list[str], revision: str | None) -> Path:
     repo_id = location.path_or_repo
     api = HfApi(token=location.token, library_name="ganforge", library_version=__version__)
-    with explain_hub_faults("download", repo_id, location.revision, "no folder has this name"):
+    with explain_hub_errors("download", repo_id, location.revision, "no folder has this name"):
         snapshot = api.snapshot_download(
             repo_id,
             revision=revision,

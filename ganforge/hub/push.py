@@ -1,4 +1,4 @@
-"""Uploads an export folder to the Hub, as one commit."""
+"""Uploads an export folder to the Hub."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from ganforge.errors import PublishError
-from ganforge.hub.errors import explain_hub_faults
+from ganforge.hub.errors import explain_hub_errors
 from ganforge.hub.format import (
     CARD_FILE,
     CONFIG_FILE,
@@ -40,13 +40,13 @@ def push_folder(
     token: str | None = None,
     message: str | None = None,
 ) -> PushResult:
-    """Upload an export folder; the repository is made if it does not exist.
+    """Upload an export folder, as one commit; a new repository is created.
 
     Args:
-        folder: what `export_model` wrote. It is checked before anything is sent.
+        folder: an export folder. It is checked before anything is uploaded.
         repo_id: owner/name.
-        revision: branch; made from main if it does not exist. Default: main.
-        private: visibility of a new repository; a public one is refused when this is set.
+        revision: branch; a new one is created from main. Default: main.
+        private: create a private repository, and refuse a public one.
         token: Hub token. Default: the one of `hf auth login` or HF_TOKEN.
         message: title of the commit.
 
@@ -59,7 +59,7 @@ def push_folder(
     check_weights(folder, info, str(folder))
     require_file(folder, CARD_FILE, str(folder))
     api = HfApi(token=token, library_name="ganforge", library_version=info.ganforge_version)
-    with explain_hub_faults("push to", repo_id, revision):
+    with explain_hub_errors("push to", repo_id, revision):
         _prepare_repo(api, repo_id, revision, private)
         commit = api.upload_folder(
             repo_id=repo_id,
@@ -76,17 +76,17 @@ def push_folder(
 
 
 def check_repo_id(repo_id: str) -> None:
-    """Refuse what cannot name a repository.
+    """Refuse an invalid name of a repository.
 
     Raises:
-        PublishError: there is no owner, or the Hub allows no such name.
+        PublishError: the owner is missing, or the Hub does not allow the name.
     """
     if repo_id.count("/") != 1:
         raise PublishError(
             f"'{repo_id}' does not name a repository and its owner. Use owner/name, e.g. "
             f"org/{repo_id.strip('/').rpartition('/')[2] or 'name'}."
         )
-    with explain_hub_faults("push to", repo_id):
+    with explain_hub_errors("push to", repo_id):
         validate_repo_id(repo_id)
 
 

@@ -1,1 +1,1 @@
-"""Using a trained generator: images, interpolations, translations."""
+"""Inference with a published generator: images, interpolations, translations."""

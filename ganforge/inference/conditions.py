@@ -76,22 +76,33 @@ def encode_conditions(
                 f"{_ARGUMENTS[name]} was given, but this model is not conditioned on it. Leave it "
                 f"out, or use a model trained on data with {_ARGUMENTS[name]}."
             )
-        if isinstance(items, Tensor):
-            rows = _checked(name, items, count, sizes(spec)[name])
-        elif len(items) not in (1, count):
-            raise ConfigError(
-                f"{len(items)} {_NOUNS[name]} for {count} images. Give one per image, or one for "
-                f"all."
-            )
-        elif name == "text":
-            rows = _embed(items, spec, text_encoder)
-        elif name == "attributes":
-            rows = torch.tensor([_attribute_row(text, spec.attribute_names) for text in items])
-        else:
-            index = [_index("class", label, spec.class_names) for label in items]
-            rows = one_hot(torch.tensor(index), spec.num_classes).float()
+        rows = _rows(name, items, spec, count, text_encoder)
         found[name] = rows.expand(count, -1)
     return found
+
+
+def _rows(
+    name: str, items: Items, spec: ImageSpec, count: int, text_encoder: Mapping[str, Any] | None
+) -> Tensor:
+    """Vectors [count, c_dim], or [1, c_dim] for all images."""
+    if isinstance(items, Tensor):
+        size = sizes(spec)[name]
+        if tuple(items.shape) not in ((1, size), (count, size)):
+            raise ConfigError(
+                f"{name} has shape {list(items.shape)}; this model wants [{count}, {size}]: one "
+                f"row per image, or a single row for all."
+            )
+        return items
+    if len(items) not in (1, count):
+        raise ConfigError(
+            f"{len(items)} {_NOUNS[name]} for {count} images. Give one per image, or one for all."
+        )
+    if name == "text":
+        return _embed(items, spec, text_encoder)
+    if name == "attributes":
+        return torch.tensor([_attribute_row(text, spec.attribute_names) for text in items])
+    index = [_index("class", label, spec.class_names) for label in items]
+    return one_hot(torch.tensor(index), spec.num_classes).float()
 
 
 def _items(name: str, value: Any) -> Items:
@@ -107,15 +118,6 @@ def _items(name: str, value: Any) -> Items:
             f"or one for each."
         ) from err
     return rows[None] if rows.ndim == 1 else rows
-
-
-def _checked(name: str, rows: Tensor, count: int, size: int) -> Tensor:
-    if tuple(rows.shape) not in ((1, size), (count, size)):
-        raise ConfigError(
-            f"{name} has shape {list(rows.shape)}; this model wants [{count}, {size}]: one row "
-            f"per image, or a single row for all."
-        )
-    return rows
 
 
 def _embed(texts: list[str], spec: ImageSpec, changes: Mapping[str, Any] | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where a model can be put on this machine."""
+"""The devices of this machine."""
 
 import torch
 
@@ -6,10 +6,10 @@ from ganforge.errors import ConfigError
 
 
 def resolve_device(device: torch.device | str | None) -> torch.device:
-    """The device asked for, known to be there; by default the GPU if there is one.
+    """Check that a device exists; the default is the GPU if there is one.
 
     Raises:
-        ConfigError: there is no such device; names those there are.
+        ConfigError: there is no such device; names those that exist.
     """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

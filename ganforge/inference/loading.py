@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 
 def build_architecture(info: ModelInfo, source: str) -> Architecture[Any]:
-    """The architecture that `config.json` names, with its options, from an installed plugin.
+    """Build the architecture that `config.json` names, from an installed plugin.
 
     Args:
         info: content of `config.json`.
@@ -29,7 +29,7 @@ def build_architecture(info: ModelInfo, source: str) -> Architecture[Any]:
     Raises:
         PluginNotFound: no installed plugin provides it; names the package to install.
         PluginError: the installed package is too old.
-        ConfigError: the installed architecture does not know one of the options.
+        ConfigError: the installed architecture has no such option.
     """
     registry = get_registry()
     try:
@@ -50,14 +50,13 @@ def build_architecture(info: ModelInfo, source: str) -> Architecture[Any]:
 
 
 def _check_version(info: ModelInfo, installed: Plugin, source: str) -> None:
-    """Refuse an older major version; warn of other differences that may matter.
+    """Refuse an older major version; warn of an older minor version or another package.
 
-    A newer package is expected to read older models: the weights' names and shapes are checked
-    in any case.
+    A newer package should read older models; names and shapes of the weights are always checked.
     """
     wanted = info.plugin
     if installed.distribution != wanted.distribution:
-        # A plugin may move to a package of its own, so this alone is no fault.
+        # No error: a plugin may move to another package.
         _logger.warning(
             "%s was exported with '%s' from the package %s; here %s provides it. If the images "
             "look wrong, install %s instead.",
@@ -85,10 +84,10 @@ def _check_version(info: ModelInfo, installed: Plugin, source: str) -> None:
 def build_networks(
     architecture: Architecture[Any], info: ModelInfo, weights: Path, source: str
 ) -> dict[str, nn.Module]:
-    """The networks that generate, with the published weights.
+    """Build the networks that generate, with the published weights.
 
     Args:
-        architecture: what `build_architecture` returned.
+        architecture: from `build_architecture`.
         info: content of `config.json`.
         weights: the checked weights file.
         source: what the user calls the model, for messages.
@@ -103,7 +102,7 @@ def build_networks(
             f"'{info.architecture}' generates with {', '.join(architecture.ema_roles)}. Export "
             f"or download the model again."
         )
-    # Initialising draws random numbers; loading a model must not change the caller's.
+    # Initialisation draws random numbers; loading must not change the caller's random state.
     with torch.random.fork_rng(devices=[]):
         built = architecture.networks()
     networks = {role: built[role] for role in architecture.ema_roles}

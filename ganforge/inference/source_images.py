@@ -1,4 +1,4 @@
-"""Brings what a caller wants translated into the shape that a model takes."""
+"""Converts images to translate to the size and channels of a model."""
 
 from collections.abc import Sequence
 
@@ -16,21 +16,21 @@ Images = Image.Image | Tensor | Sequence[Image.Image | Tensor]
 def source_batch(
     images: Images, channels: int, height: int, width: int, mode: Resize | None
 ) -> Tensor:
-    """A batch of the model's size and channels from images of any.
+    """Convert images of any size and mode to a batch.
 
     Args:
-        images: what to translate.
-        channels: of the model's source.
-        height: of the model's source.
-        width: of the model's source.
-        mode: how images of another size are scaled; None refuses them.
+        images: the images to translate.
+        channels: channels of the model's source.
+        height: height of the model's source.
+        width: width of the model's source.
+        mode: how images of another size are resized; None refuses them.
 
     Returns:
         [N, channels, height, width] float32 in [-1, 1].
 
     Raises:
-        ConfigError: there are no images, or one has another size and `mode` is None.
-        ShapeError: a tensor is not an image, or outside [-1, 1].
+        ConfigError: there are no images, or an image has another size and `mode` is None.
+        ShapeError: a tensor is not an image, or has values outside [-1, 1].
     """
     batches = [_as_batch(image, channels) for image in _as_list(images)]
     if not batches:
@@ -62,7 +62,7 @@ def _as_batch(image: Image.Image | Tensor, channels: int) -> Tensor:
         )
     batch = (image.unsqueeze(0) if image.ndim == 3 else image).detach().cpu()
     img = from_uint8(batch) if batch.dtype == torch.uint8 else batch.float()
-    # A slack of 1 % lets the output of another model in, and still shows a [0, 255] scale.
+    # A tolerance of 1 % accepts the output of another model, and still finds a [0, 255] scale.
     if img.numel() and img.abs().max() > 1.01:
         raise ShapeError(
             f"The tensor to translate holds values from {img.min():.3g} to {img.max():.3g}; "

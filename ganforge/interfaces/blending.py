@@ -1,6 +1,6 @@
-"""Latents between others: linear combinations, and paths along the sphere.
+"""Arithmetic of latents: linear combination and spherical interpolation.
 
-Shapes: K values to combine, N images, L style layers; a row is all numbers of one image.
+Shapes: K values to combine, N images, L style layers; a row holds all numbers of one image.
 """
 
 import math
@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 _NEARLY_PARALLEL = 1e-4
-"""Sine below which two directions span no plane to turn in."""
+"""Sine of the angle below which two directions count as parallel."""
 
 
 def linear(values: Sequence[Tensor], weights: Tensor) -> Tensor:
     """The weighted sum of K tensors.
 
     Args:
-        values: K tensors [N, ...]; with weights by layer [N, L, ...].
-        weights: [K, N], or [K, N, L].
+        values: K tensors [N, ...], or [N, L, ...] with weights by layer.
+        weights: [K, N], or [K, N, L] by layer.
 
     Returns:
-        [N, ...]. A row whose weights are a single one is that row, exactly.
+        [N, ...]; exact for one-hot weights.
     """
     return sum(
         (v * _like(weight.to(v.dtype), v) for v, weight in zip(values, weights, strict=True)),
@@ -30,16 +30,16 @@ def linear(values: Sequence[Tensor], weights: Tensor) -> Tensor:
 
 
 def spherical(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
-    """The point at `t` of the way from one row to another, turning at a constant speed.
+    """Spherical linear interpolation (slerp) between rows.
 
-    Halfway between two normal draws a straight line is too close to 0: its squared length is half
-    of theirs, which the generator has never seen. Rows that are parallel, opposite or 0 span no
-    plane to turn in; between them the way is straight.
+    Halfway between two normal draws, linear interpolation halves the squared norm, to a value that
+    the generator has not seen. Rows that are parallel, opposite or 0 are interpolated linearly,
+    because no angle is defined.
 
     Args:
         start: [N, ...], at t = 0.
         end: [N, ...], at t = 1.
-        t: [N].
+        t: [N], in [0, 1].
 
     Source: White 2016, arXiv:1609.04468, Sec. 2.1.
     """
@@ -57,23 +57,23 @@ def spherical(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
 
 
 def unit_variance(weights: Tensor) -> Tensor:
-    """Weights [K, N] scaled so that a sum of independent normal draws stays standard normal."""
+    """Scale weights [K, N] so that a sum of independent normal draws has unit variance."""
     return weights / weights.square().sum(0, keepdim=True).sqrt().clamp(min=1e-12)
 
 
 def to_normal(uniform: Tensor) -> Tensor:
-    """Standard normals, float64, from uniforms in [0, 1): the same quantile."""
+    """Map uniforms in [0, 1) to standard normals, float64, of equal quantiles."""
     # Draws are multiples of 2^-24; half a step keeps 0 from becoming infinite.
     inner = uniform.double().clamp(2.0**-25, 1.0 - 2.0**-25)
     return torch.erfinv(2.0 * inner - 1.0) * math.sqrt(2.0)
 
 
 def to_uniform(normal: Tensor) -> Tensor:
-    """The inverse of `to_normal`: uniforms in [0, 1), float32."""
+    """Map normals to uniforms in [0, 1), float32: the inverse of `to_normal`."""
     uniform = (0.5 * (1.0 + torch.erf(normal / math.sqrt(2.0)))).float()
     return uniform.clamp(0.0, 1.0 - 2.0**-24)
 
 
 def _like(weight: Tensor, value: Tensor) -> Tensor:
-    """Weights [N] or [N, L] in the shape and on the device of values [N, L, ...]."""
+    """Broadcast weights [N] or [N, L] to values [N, L, ...], on their device."""
     return weight.to(value.device).reshape(*weight.shape, *[1] * (value.ndim - weight.ndim))

@@ -1,4 +1,4 @@
-"""What to generate: seeds and conditions, and latents between seeds.
+"""Requests for images: seeds, conditions, and latents between seeds.
 
 Shapes: N images, C channels, H height, W width, T frames. Images are float in [-1, 1].
 """
@@ -12,24 +12,25 @@ from torch import Tensor, nn
 
 from ganforge.errors import ShapeError
 from ganforge.interfaces import blending
+from ganforge.interfaces.conditions import CONDITIONS
 
-_PER_IMAGE = ("label", "attributes", "text", "source")
+_PER_IMAGE = (*CONDITIONS, "source")
 
 
 @dataclass
 class GenerateRequest:
-    """What to generate: one image per seed, and the conditions an architecture understands.
+    """A request for one image per seed, with its conditions.
 
     Attributes:
-        seeds: one integer per image; it fixes the image whatever the batch or device.
+        seeds: one integer per image. A seed gives the same image in any batch, on any device.
         device: where to generate.
-        label: [N, num_classes] one-hot labels, or None for the architecture's own draw.
+        label: [N, num_classes] one-hot labels; None draws them from the seeds.
         attributes: [N, A] attribute vectors.
         text: [N, D] caption embeddings.
         source: [N, C, H, W] images to translate; for video [N, T, C, H, W].
-        truncation: truncation psi (or threshold); None leaves the latent as it is.
-        options: anything else an architecture offers, by name; it refuses the unknown.
-        blend: latents between seeds, in place of those of `seeds`; None for the seeds' own.
+        truncation: truncation psi or threshold; None means no truncation.
+        options: the architecture's `generate_options`.
+        blend: latents between seeds, used instead of those of `seeds`.
     """
 
     seeds: Sequence[int]
@@ -44,17 +45,17 @@ class GenerateRequest:
 
     @property
     def size(self) -> int:
-        """Number of images asked for."""
+        """Number of images."""
         return len(self.seeds)
 
     def noise(self, *shape: int, stream: int = 0, is_latent: bool = True) -> Tensor:
-        """Draw [N, *shape] standard normals, each row from its own seed.
+        """Draw [N, *shape] standard normals, row n from seed n.
 
         Args:
             shape: shape of one row.
-            stream: which of a seed's independent draws; give each use its own number.
-            is_latent: False for fine detail that says nothing of the content. Between seeds,
-                latents follow the path asked for; detail keeps its variance on any path.
+            stream: number of the draw; draws with different numbers are independent.
+            is_latent: False for noise that only adds detail. Between seeds, latents follow the
+                path of `blend`, while detail keeps unit variance.
         """
         if self.blend is None:
             return self._draw(torch.randn, shape, stream)
@@ -63,7 +64,7 @@ class GenerateRequest:
         return self.blend.combine(drawn) if is_path else self.blend.combine_detail(drawn)
 
     def uniform(self, *shape: int, stream: int = 0) -> Tensor:
-        """Draw [N, *shape] uniforms in [0, 1), each row from its own seed."""
+        """Draw [N, *shape] uniforms in [0, 1), row n from seed n."""
         if self.blend is None:
             return self._draw(torch.rand, shape, stream)
         return self.blend.combine_uniform(
@@ -71,21 +72,20 @@ class GenerateRequest:
         )
 
     def blended(self, space: str, draw: Callable[["GenerateRequest"], Tensor]) -> Tensor:
-        """Latents of a space: `draw` of this request, or between the draws of several seeds.
+        """Latents of a space: `draw(self)`, or a blend of the draws of several seeds.
 
-        An architecture calls it for each space in its `latent_spaces` whose latents are not plain
-        draws: mapped, truncated, ...
+        An architecture calls it for each of its `latent_spaces` except z: mapped latents, ...
 
         Args:
             space: name of the space.
-            draw: request -> latents [N, ...], a row from its row of the request alone.
+            draw: request -> latents [N, ...]; row n depends on row n of the request only.
         """
         if self.blend is None or self.blend.space != space:
             return draw(self)
         return self.blend.combine([draw(part) for part in self.blend.parts])
 
     def take(self, rows: Sequence[int]) -> "GenerateRequest":
-        """The same request for some of its images, in this order; tensors on its device."""
+        """The request for these rows, in this order, with its tensors on its device."""
         fields: dict[str, Any] = {"seeds": [self.seeds[row] for row in rows]}
         for name in _PER_IMAGE:
             value = getattr(self, name)
@@ -93,11 +93,11 @@ class GenerateRequest:
         return replace(self, **fields, blend=None if self.blend is None else self.blend.take(rows))
 
     def random_label(self, num_classes: int, counts: Sequence[int] = ()) -> Tensor:
-        """The labels asked for, or one drawn from each seed: [N, num_classes] one-hot.
+        """The requested labels, or labels drawn from the seeds: [N, num_classes] one-hot.
 
         Args:
             num_classes: classes of the model.
-            counts: how often each is to be drawn, relatively; empty for equally often.
+            counts: relative frequency of each class; empty for equal frequencies.
         """
         if self.label is not None:
             if self.label.shape != (self.size, num_classes):
@@ -129,13 +129,14 @@ class GenerateRequest:
 
 @dataclass(frozen=True)
 class Blend:
-    """Latents between seeds: N images, each a combination of K.
+    """Latents between seeds: each of N images combines the latents of K seeds.
 
     Attributes:
-        parts: K plain requests of N seeds each.
-        weights: [K, N]; for a space whose latents are [N, L, ...] also [K, N, L], by layer.
-        space: the latent space in which they are combined, z being that of plain draws.
-        is_spherical: turn from the first of two parts to the second, `weights[1]` of the way.
+        parts: K requests without a blend, of N seeds each.
+        weights: [K, N]; or [K, N, L] by layer, in a space of latents [N, L, ...].
+        space: the latent space in which they are combined; z is that of plain draws.
+        is_spherical: interpolate along the sphere from the first of two parts to the second, by
+            `weights[1]`.
     """
 
     parts: tuple[GenerateRequest, ...]
@@ -144,31 +145,31 @@ class Blend:
     is_spherical: bool = False
 
     def combine(self, values: Sequence[Tensor]) -> Tensor:
-        """Latents [N, ...] from those of the K parts."""
+        """Combine the latents of the K parts to latents [N, ...]."""
         if self.is_spherical:
             start, end = values
             return blending.spherical(start, end, self.weights[1])
         return blending.linear(values, self.weights)
 
     def combine_detail(self, values: Sequence[Tensor]) -> Tensor:
-        """Normal draws [N, ...] that stay standard normal; by layer, as the coarsest layer."""
+        """Combine normal draws to standard normals [N, ...]; by the weights of layer 0."""
         weights = self.weights if self.weights.ndim == 2 else self.weights[..., 0]
         return blending.linear(values, blending.unit_variance(weights))
 
     def combine_uniform(self, values: Sequence[Tensor]) -> Tensor:
-        """Uniform draws; turned as normals of the same quantiles, so that they stay uniform."""
+        """Combine uniform draws; along the sphere as normals of equal quantiles, so uniform."""
         if self.is_spherical:
             return blending.to_uniform(self.combine([blending.to_normal(v) for v in values]))
         # About their mean, as a latent of U[-1, 1] is.
         return self.mean([value - 0.5 for value in values]) + 0.5
 
     def mean(self, values: Sequence[Tensor]) -> Tensor:
-        """The weighted sum [N, ...], on any path; of labels, say."""
+        """The weighted sum [N, ...], on any path, e.g. of labels."""
         weights = self.weights if self.weights.ndim == 2 else self.weights[..., 0]
         return blending.linear(values, weights)
 
     def take(self, rows: Sequence[int]) -> "Blend":
-        """The same for some of its images."""
+        """The blend for these rows."""
         return replace(
             self,
             parts=tuple(part.take(rows) for part in self.parts),

@@ -33,10 +33,11 @@ SNIPPETS = {
 @pytest.mark.parametrize("line", COMMANDS)
 def test_command_of_the_page_parses(line):
     command, arguments = main, shlex.split(line)[1:]
-    context = click.Context(main)
+    context = click.Context(main, help_option_names=["-h", "--help"])
     while isinstance(command, click.Group):
         command = command.get_command(context, arguments.pop(0))
-    command.make_context("ganforge", arguments)
+    # Without a parent, click would cache a help option without -h in the command.
+    command.make_context("ganforge", arguments, parent=context)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,7 @@ def model(tmp_path_factory):
         ("Style mixing", {"mix.png"}),
         ("Latent arithmetic", {"sum.png"}),
         ("Classes", {"classes.png", "two.png"}),
+        ("Requests", {f"{seed}.png" for seed in range(50)}),
     ],
 )
 def test_python_of_the_page_runs(model, heading, files, tmp_path, monkeypatch):

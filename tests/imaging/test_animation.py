@@ -7,10 +7,6 @@ from PIL import Image, ImageSequence
 
 from ganforge.errors import ConfigError
 from ganforge.imaging.animation import check_animation, write_animation
-<<<<<<< HEAD
-=======
-from ganforge.inference.results import Film
->>>>>>> data
 
 
 def frames(num=5, size=(16, 12), mode="RGB"):
@@ -29,13 +25,8 @@ def read_mp4(path):
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 @pytest.mark.parametrize("ending", ["gif", "mp4"])
-<<<<<<< HEAD
 def test_animation_holds_every_frame_in_order(tmp_path, mode, ending):
     path = tmp_path / "new" / f"animation.{ending}"
-=======
-def test_film_holds_every_frame_in_order(tmp_path, mode, ending):
-    path = tmp_path / "new" / f"film.{ending}"
->>>>>>> data
     write_animation(frames(mode=mode), path, fps=10)
     if ending == "gif":
         gif = Image.open(path)
@@ -49,7 +40,6 @@ def test_film_holds_every_frame_in_order(tmp_path, mode, ending):
     np.testing.assert_allclose(levels, [30, 70, 110, 150, 190], atol=3)
 
 
-<<<<<<< HEAD
 def test_animation_of_odd_size_as_mp4_repeats_the_last_row_and_column(tmp_path):
     write_animation(frames(size=(15, 11)), tmp_path / "animation.mp4", fps=24)
     found, _, _ = read_mp4(tmp_path / "animation.mp4")
@@ -57,20 +47,10 @@ def test_animation_of_odd_size_as_mp4_repeats_the_last_row_and_column(tmp_path):
     np.testing.assert_allclose(found[0][-1, -1], 30, atol=3)
     write_animation(frames(size=(15, 11)), tmp_path / "animation.gif", fps=24)
     assert Image.open(tmp_path / "animation.gif").size == (15, 11)
-=======
-def test_film_of_odd_size_as_mp4_repeats_the_last_row_and_column(tmp_path):
-    write_animation(frames(size=(15, 11)), tmp_path / "film.mp4", fps=24)
-    found, _, _ = read_mp4(tmp_path / "film.mp4")
-    assert found[0].shape == (12, 16, 3)
-    np.testing.assert_allclose(found[0][-1, -1], 30, atol=3)
-    write_animation(frames(size=(15, 11)), tmp_path / "film.gif", fps=24)
-    assert Image.open(tmp_path / "film.gif").size == (15, 11)
->>>>>>> data
 
 
 def test_animation_composites_transparency_over_white(tmp_path):
     clear = [Image.new("RGBA", (16, 16), (0, 0, 0, 0))] * 2
-<<<<<<< HEAD
     for name in ("animation.gif", "animation.mp4"):
         write_animation(clear, tmp_path / name, fps=10)
     assert np.asarray(Image.open(tmp_path / "animation.gif").convert("RGB")).min() == 255
@@ -81,18 +61,6 @@ def test_animation_of_one_frame_can_be_saved(tmp_path):
     for name in ("animation.gif", "animation.mp4"):
         write_animation(frames(1), tmp_path / name, fps=10)
     assert len(read_mp4(tmp_path / "animation.mp4")[0]) == 1
-=======
-    for name in ("film.gif", "film.mp4"):
-        write_animation(clear, tmp_path / name, fps=10)
-    assert np.asarray(Image.open(tmp_path / "film.gif").convert("RGB")).min() == 255
-    assert read_mp4(tmp_path / "film.mp4")[0][0].min() >= 253
-
-
-def test_film_of_one_frame_can_be_saved(tmp_path):
-    for name in ("film.gif", "film.mp4"):
-        write_animation(frames(1), tmp_path / name, fps=10)
-    assert len(read_mp4(tmp_path / "film.mp4")[0]) == 1
->>>>>>> data
 
 
 @pytest.mark.parametrize(
@@ -111,26 +79,16 @@ def test_check_animation_refuses_what_cannot_be_written(tmp_path, name, fps, exp
 
 def test_animation_too_large_to_be_drawn_is_refused_and_leaves_nothing(tmp_path):
     with pytest.raises(ConfigError, match=r"would be \d+ x \d+ pixels.*Use a smaller scale"):
-<<<<<<< HEAD
         write_animation(frames(), tmp_path / "animation.gif", fps=10, scale=100_000)
-=======
-        write_animation(frames(), tmp_path / "film.gif", fps=10, scale=100_000)
->>>>>>> data
     assert not list(tmp_path.iterdir())
 
 
 def test_mp4_without_pyav_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ConfigError, match=r"pip install 'ganforge\[video\]', or write a .gif"):
-<<<<<<< HEAD
         write_animation(frames(), tmp_path / "animation.mp4", fps=10)
     assert not list(tmp_path.iterdir())
     write_animation(frames(), tmp_path / "animation.gif", fps=10)
-=======
-        write_animation(frames(), tmp_path / "film.mp4", fps=10)
-    assert not list(tmp_path.iterdir())
-    write_animation(frames(), tmp_path / "film.gif", fps=10)
->>>>>>> data
 
 
 def test_animation_that_fails_leaves_the_file_that_was_there(tmp_path):

@@ -1,0 +1,73 @@
+import re
+
+import yaml
+from huggingface_hub import ModelCard
+
+from ganforge.hub.card import CardInfo
+
+
+def test_card_metadata_is_what_the_hub_indexes(exported):
+    data = ModelCard.load(exported / "README.md").data
+    assert data.library_name == "ganforge"
+    assert {"ganforge", "gan", "tiny"} <= set(data.tags)
+    assert data.pipeline_tag is None, "the Hub has no tag for images by class"
+    assert (data.license, data.datasets) == ("mit", "org/clothes")
+    (result,) = data.eval_results
+    assert (result.metric_type, result.metric_value) == ("fid", 12.34567)
+    assert (result.dataset_type, result.metric_args) == (
+        "org/clothes",
+        {"n_gen": 5000, "n_real": 10000},
+    )
+
+
+def test_card_text_shows_metrics_grid_data_and_how_to_load(exported):
+    text = (exported / "README.md").read_text()
+    row = "| frechet_distance | 12.35 | 5000 | 10000 | extractor tiny-features; extractor_sha256 "
+    assert row + "abababababab; precision fp32; seed 0; nimg 64000 |" in text
+    assert "![Samples](samples.png)" in text
+    assert "Trained on org/clothes (10000 images)." in text
+    assert "Classes, by index: 0 bag, 1 boot, 2 shirt." in text
+    assert 'ganforge.from_pretrained("org/tiny")' in text
+    assert "ganforge generate org/tiny" in text
+    assert "pip install ganforge-tiny" in text
+    assert "| Batch size | 64 |" in text
+    assert "arXiv:0000.00000" in text
+    assert "\n\n\n" not in text
+
+
+def test_card_python_example_compiles(exported, exported_translator):
+    for folder in (exported, exported_translator):
+        (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+        compile(code, "README.md", "exec")
+
+
+def test_card_without_optional_facts_is_honest(exported_plain):
+    text = (exported_plain / "README.md").read_text()
+    assert "This model has not been measured." in text
+    assert "The training data was not described" in text
+    assert "samples.png" not in text
+    assert "labels=" not in text
+    data = ModelCard.load(exported_plain / "README.md").data
+    assert data.license is None
+    assert data.pipeline_tag == "unconditional-image-generation"
+    assert data.eval_results is None
+
+
+def test_card_of_a_translation_model_shows_translate(exported_translator):
+    text = (exported_translator / "README.md").read_text()
+    assert "model.translate(" in text
+    assert "ganforge translate path/to/this/folder" in text
+    assert ModelCard.load(exported_translator / "README.md").data.pipeline_tag == "image-to-image"
+
+
+def test_card_free_text_licence_and_dataset_stay_valid_metadata(export):
+    folder = export(
+        card=CardInfo(name="A: b", license="Ask me first", dataset="10k photos | mine"),
+        metrics=[{"name": "fid", "value": 1.0}],
+    )
+    text = (folder / "README.md").read_text()
+    metadata = yaml.safe_load(text.split("---")[1])
+    assert (metadata["license"], metadata["license_name"]) == ("other", "Ask me first")
+    assert "datasets" not in metadata
+    result = metadata["model-index"][0]["results"][0]
+    assert result["dataset"] == {"name": "10k photos | mine", "type": "10k-photos-mine"}

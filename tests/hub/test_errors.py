@@ -1,0 +1,98 @@
+import shutil
+import time
+
+import huggingface_hub.constants
+import pytest
+from minihub import READ_TOKEN
+
+import ganforge
+from ganforge.errors import PublishError
+from ganforge.hub.push import push_folder
+
+
+def test_push_bad_token_says_so(hub, exported):
+    with pytest.raises(PublishError, match="Cannot push to 'org/tiny': the token is not valid"):
+        push_folder(exported, "org/tiny", token="hf_wrong")
+
+
+def test_push_without_a_token_says_so(hub, exported, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(PublishError, match="Cannot push to 'org/tiny': no token.*hf auth login"):
+        push_folder(exported, "org/tiny")
+
+
+def test_push_without_permission_says_so(hub, exported, pushed):
+    (exported / "README.md").write_text("changed")
+    for repo_id in ("org/tiny", "org/new"):
+        with pytest.raises(PublishError, match=f"'{repo_id}': the token has no permission"):
+            push_folder(exported, repo_id, token=READ_TOKEN)
+
+
+def test_push_invalid_name_is_refused(hub, exported):
+    with pytest.raises(PublishError, match="Cannot push to 'org/ti ny': this is neither"):
+        push_folder(exported, "org/ti ny")
+
+
+def test_push_without_network_fails_in_seconds(disconnect, exported):
+    disconnect()
+    start = time.monotonic()
+    with pytest.raises(PublishError, match="Hub cannot be reached .*Check the network"):
+        push_folder(exported, "org/tiny")
+    assert time.monotonic() - start < 5
+
+
+def test_from_pretrained_network_down_and_not_cached_fails_in_seconds(disconnect):
+    disconnect()
+    start = time.monotonic()
+    with pytest.raises(PublishError, match="Hub cannot be reached .*not in the local cache either"):
+        ganforge.from_pretrained("org/tiny")
+    assert time.monotonic() - start < 5
+
+
+def test_from_pretrained_local_only_and_not_cached_says_so(hub, pushed):
+    with pytest.raises(
+        PublishError, match="not in the local cache.*Leave out --offline .*local_files_only"
+    ):
+        ganforge.from_pretrained("org/tiny", local_files_only=True)
+    assert not any("resolve" in request for request in hub.requests)
+
+
+def test_from_pretrained_private_repo_wants_a_valid_token(hub, exported, monkeypatch):
+    push_folder(exported, "org/secret", private=True)
+    ganforge.from_pretrained("org/secret", token=READ_TOKEN)
+    shutil.rmtree(huggingface_hub.constants.HF_HUB_CACHE)
+    with pytest.raises(
+        PublishError, match="'org/secret' .*: the token is not valid.*hf auth login"
+    ):
+        ganforge.from_pretrained("org/secret", token="hf_wrong")
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(PublishError, match="'org/secret' .*: no such repository, or it is private"):
+        ganforge.from_pretrained("org/secret")
+
+
+def test_from_pretrained_unknown_repo_says_so(hub):
+    with pytest.raises(
+        PublishError,
+        match="Cannot download 'org/nothing' .no folder has this name.: no such repository",
+    ):
+        ganforge.from_pretrained("org/nothing")
+
+
+def test_from_pretrained_unknown_revision_is_named(hub, pushed):
+    with pytest.raises(PublishError, match="at revision 'v9' .*no revision 'v9'. Name a branch"):
+        ganforge.from_pretrained("org/tiny", revision="v9")
+
+
+def test_from_pretrained_impossible_name_says_so(hub):
+    with pytest.raises(PublishError, match="neither a folder nor a repository name"):
+        ganforge.from_pretrained("export/of/mine")
+
+
+def test_overloaded_hub_is_told_from_a_missing_model(hub, exported):
+    hub.is_overloaded = True
+    with pytest.raises(PublishError, match="'org/tiny' .*: the Hub cannot be reached .*503"):
+        ganforge.from_pretrained("org/tiny")
+    with pytest.raises(
+        PublishError, match="Cannot push to 'org/tiny': the Hub answered 503.*later"
+    ):
+        push_folder(exported, "org/tiny")
