@@ -152,23 +152,30 @@ class NoiseToImage(Architecture[ConfigT]):
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """The discriminator's adversarial term, and what `loss.terms` adds to it."""
         real_img, real_c = objective.augment(batch.image), self.condition(batch)
-        gen_img, gen_c = self.generated(objective, nets["generator"], batch)
-        gen_img, discriminator = objective.augment(gen_img), nets["discriminator"]
-        real_logits, gen_logits = self._scores(discriminator, (real_img, real_c), (gen_img, gen_c))
+        discriminator = nets["discriminator"]
+
+        def generated() -> tuple[Tensor, Tensor]:
+            gen_img, gen_c = self.generated(objective, nets["generator"], batch)
+            return objective.augment(gen_img), gen_c
+
+        real_logits, gen_logits = self._scores(discriminator, (real_img, real_c), generated)
         conditioned = Conditioned(self.conditions, real_c, lambda c: discriminator(real_img, c))
         return objective.discriminator(
             batch, real_logits, gen_logits, conditioned=conditioned if self.conditions else None
         )
 
     def _scores(
-        self, discriminator: nn.Module, *shown: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, ...]:
-        """Logits of pairs of images and conditions: in one pass if no statistics mix them."""
+        self,
+        discriminator: nn.Module,
+        real: tuple[Tensor, Tensor],
+        generated: Callable[[], tuple[Tensor, Tensor]],
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of real and generated images: in one pass if no statistics mix them."""
         if not self.per_sample_discriminator:
-            return tuple(discriminator(img, c) for img, c in shown)
-        images, conditions = zip(*shown, strict=True)
-        logits: Tensor = discriminator(torch.cat(images), torch.cat(conditions))
-        return logits.chunk(len(shown))
+            return discriminator(*real), discriminator(*generated())
+        images, conditions = zip(real, generated(), strict=True)
+        real_logits, gen_logits = discriminator(torch.cat(images), torch.cat(conditions)).chunk(2)
+        return real_logits, gen_logits
 
     def generated(
         self, objective: Objective, generator: nn.Module, batch: Batch

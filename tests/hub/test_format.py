@@ -1,5 +1,5 @@
 import pytest
-from published import edit_config
+from published import Tiny, TinyConfig, TinyPlain, TinyTranslator, edit_config
 
 from ganforge.errors import PublishError
 from ganforge.hub.format import conditioning, flatten_state, repo_slug
@@ -90,13 +90,15 @@ def test_require_file_of_a_run_without_an_export_says_how_to_make_one(tmp_path):
         pull(tmp_path)
 
 
-def test_conditioning_is_what_both_the_architecture_and_the_images_have(architecture):
-    labels = ImageSpec(8, 8, class_names=("a", "b"))
-    assert conditioning(architecture, labels) == ("label",)
-    assert conditioning(architecture, ImageSpec(8, 8, text_dim=4)) == (), "it takes no text"
-    assert conditioning(architecture, ImageSpec(8, 8)) == ()
-    architecture.translates = ("forward",)
-    assert conditioning(architecture, labels) == ("label", "source")
+def test_conditioning_is_what_both_the_architecture_and_the_images_have():
+    def of(kind, **fields):
+        return conditioning(kind(TinyConfig(), ImageSpec(8, 8, **fields)))
+
+    assert of(Tiny, class_names=("a",), attribute_names=("x",)) == ("label", "attributes")
+    assert of(Tiny, class_names=("a",)) == ("label",)
+    assert of(Tiny, text_dim=4) == (), "it takes no text"
+    assert of(Tiny) == of(TinyPlain, class_names=("a",)) == ()
+    assert of(TinyTranslator, source_channels=3) == ("source",)
 
 
 def test_flatten_state_copies_tied_weights(networks):

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_generate_option_reaches_the_architecture(model):
 
 def test_generate_attributes_reach_the_architecture(model, monkeypatch):
     info = model.info
-    values = {"image_spec": {**info.image_spec, "attribute_names": ["smile"]}}
+    values = {"image_spec": replace(info.image_spec, attribute_names=("smile",))}
     model.info = info.model_copy(update={**values, "conditioning": ("attributes",)})
     seen = []
     monkeypatch.setattr(

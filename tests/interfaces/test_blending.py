@@ -139,26 +139,22 @@ def test_take_cuts_seeds_conditions_and_blend_alike():
 class Echo(nn.Module):
     """Shows its condition."""
 
-    def __init__(self, c_dim=None):
-        super().__init__()
-        if c_dim is not None:
-            self.c_dim = c_dim
-
     def forward(self, z, c):
         return c
 
 
 class Conditional(NoiseToImage[StrictModel]):
-    name, paper, z_dim = "conditional", "none", 2
+    name, paper, z_dim, optional_inputs = "conditional", "none", 2, ("label",)
 
-    def networks(self, spec: ImageSpec):
+    def networks(self):
         return {}
 
 
 def test_noise_to_image_without_a_label_draws_the_class_from_the_seed():
-    architecture, request = Conditional(StrictModel()), GenerateRequest(range(40))
-    drawn = architecture.generate({"generator": Echo(3)}, request)
+    request, nets = GenerateRequest(range(40)), {"generator": Echo()}
+    spec = ImageSpec(4, 4, class_names=("a", "b", "c"))
+    drawn = Conditional(StrictModel(), spec).generate(nets, request)
     assert_close(drawn, request.random_label(3))
     assert drawn.sum(0).min() > 0, "every class appears"
-    assert architecture.generate({"generator": Echo(0)}, request).shape == (40, 0)
-    assert architecture.generate({"generator": Echo()}, request).shape == (40, 0)
+    without = Conditional(StrictModel(), ImageSpec(4, 4))
+    assert without.generate(nets, request).shape == (40, 0)

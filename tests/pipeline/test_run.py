@@ -21,6 +21,7 @@ from ganforge.config.load import load_pipeline
 from ganforge.interfaces.stage import RunContext
 from ganforge.pipeline import run
 from ganforge.pipeline.run import set_up_logging
+from ganforge.registry.components import resolve
 from ganforge.training.state.run_lock import lock_run_dir
 
 
@@ -148,7 +149,8 @@ def test_rank_zero_decides_which_stages_are_done(monkeypatch, caplog):
 def test_what_a_run_advises_next_are_commands_that_the_cli_takes(
     tmp_path, monkeypatch, pipeline, commands
 ):
-    context = RunContext(load_pipeline(pipeline), tmp_path)
+    config = load_pipeline(pipeline)
+    context = RunContext(config, tmp_path, resolve(config))
     monkeypatch.chdir(tmp_path)
     for name in ("export", "IMAGES"):
         (tmp_path / name).mkdir()

@@ -7,6 +7,11 @@ from training.toy import toy_config
 from ganforge.interfaces.stage import RunContext
 from ganforge.pipeline import session
 from ganforge.pipeline.session import checkpoints_dir, runtime_of, shards_location
+from ganforge.registry.components import resolve
+
+
+def context_of(config, run_dir):
+    return RunContext(config, run_dir, resolve(config))
 
 
 @pytest.fixture
@@ -22,7 +27,7 @@ def heap_calls(monkeypatch):
 
 def test_cpu_optimizations_auto_are_on_and_logged_in_one_line(tmp_path, caplog, heap_calls):
     caplog.set_level("INFO")
-    context = RunContext(toy_config(), tmp_path)
+    context = context_of(toy_config(), tmp_path)
     assert runtime_of(context) is runtime_of(context)
     assert runtime_of(context).cpu_kernels is not None
     assert heap_calls == [1]
@@ -37,7 +42,7 @@ def test_cpu_optimizations_off_leaves_torch_and_the_heap_alone(
 ):
     caplog.set_level("INFO")
     config = toy_config({"cpu_optimizations": choice})
-    runtime = runtime_of(RunContext(config, tmp_path))
+    runtime = runtime_of(context_of(config, tmp_path))
     assert runtime.cpu_kernels is None and heap_calls == []
     with runtime.training_forward():
         assert torch.overrides._get_current_function_mode_stack() == []
@@ -45,8 +50,8 @@ def test_cpu_optimizations_off_leaves_torch_and_the_heap_alone(
 
 
 def test_places_lie_in_the_run_directory_unless_shards_are_given(tmp_path):
-    context = RunContext(toy_config(), tmp_path)
+    context = context_of(toy_config(), tmp_path)
     assert checkpoints_dir(context) == tmp_path / "checkpoints"
     assert shards_location(context) == str(tmp_path / "shards")
-    given = RunContext(toy_config(data={"shards": "s3://bucket"}), tmp_path)
+    given = context_of(toy_config(data={"shards": "s3://bucket"}), tmp_path)
     assert shards_location(given) == "s3://bucket"

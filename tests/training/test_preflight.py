@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import pytest
 from torch import nn
 from training.toy import toy_config, toy_run
 
+from ganforge.config.models import StrictModel
 from ganforge.errors import ConfigError
+from ganforge.interfaces.objective import ObjectiveTerm
 from ganforge.layers import spectral_norm
 from ganforge.registry.components import resolve
-from ganforge.training.preflight import warn_of_objective
+from ganforge.training.preflight import warn_of_doubts, warn_of_objective
 
 WASSERSTEIN = {"name": "wasserstein"}
 CLIPPED = {"regularizers": [{"name": "weight_clipping"}]}
@@ -59,9 +63,19 @@ def test_wasserstein_needs_a_bound_which_may_be_spectral(caplog, norm):
     assert not warned(caplog, WASSERSTEIN, norm(nn.Linear(2, 2)))
 
 
-def test_a_run_is_warned(caplog):
-    toy_run(toy_config(loss=WASSERSTEIN))
+def test_doubts_about_a_run_are_logged(caplog):
+    class Doubtful(ObjectiveTerm):
+        name = "doubtful"
+
+        def caveats(self, architecture):
+            return [f"does nothing for '{architecture.name}'."]
+
+    run = toy_run(toy_config({"slots": 8}, loss=WASSERSTEIN))
+    objective = replace(run.objective, terms=(Doubtful(StrictModel()),))
+    warn_of_doubts(run.architecture, objective, run.config.train, run.num_slots)
     assert "has no minimum unless" in caplog.text
+    assert "loss.terms: 'doubtful' does nothing for 'toy'." in caplog.text
+    assert "Each slot has 2 images, few for BatchNorm" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_sample_is_what_the_averaged_networks_generate_in_any_number():
     run = short_run()
     advance(run, 2)
     request = GenerateRequest(range(70))  # more than one micro-batch
-    expected = generate(run.architecture, run_networks(run), run.spec, replace(request))
+    expected = generate(run.architecture, run_networks(run), replace(request))
     found = view_of(run).sample(request)
     assert found.dtype == torch.float32 and not found.requires_grad
     assert_close(found, expected)
@@ -48,7 +48,7 @@ def test_sample_is_what_the_averaged_networks_generate_in_any_number():
 
 def test_sample_keeps_random_numbers_and_the_request():
     run = short_run()
-    run.spec = ImageSpec(4, 4, 1, class_names=("a", "b"))
+    run.architecture.spec = ImageSpec(4, 4, 1, class_names=("a", "b"))
     run.architecture.generate = lambda networks, request: torch.rand(request.size, 1, 4, 4)
     request, state = GenerateRequest([0, 1]), torch.get_rng_state()
     view_of(run).sample(request)

@@ -17,9 +17,11 @@ from pathlib import Path
 from ganforge.config.models import PipelineConfig
 from ganforge.interfaces.stage import RunContext
 from ganforge.pipeline.session import runtime_of
+from ganforge.registry.components import resolve
 train = dict(trackers=[], cpu_optimizations="{choice}")
 config = dict(name="heap", data=dict(shards="."), model=dict(architecture="dcgan"), train=train)
-runtime_of(RunContext(PipelineConfig.model_validate(config), Path(".")))
+config = PipelineConfig.model_validate(config)
+runtime_of(RunContext(config, Path("."), resolve(config)))
 def step():
     blocks = [bytearray(b"x") * (8 << 20) for _ in range(8)]
 for _ in range(3):

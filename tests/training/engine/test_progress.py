@@ -46,5 +46,5 @@ def test_lr_factor_follows_the_schedule(schedule, kimg, expected):
 
 
 def test_schedule_that_ends_before_it_begins_is_refused():
-    with pytest.raises(ValueError, match="decay_end_kimg=2 lies before decay_start_kimg=4"):
+    with pytest.raises(ValueError, match="decay_end_kimg=2 is before decay_start_kimg=4"):
         ScheduleConfig(name="linear", decay_start_kimg=4, decay_end_kimg=2)

@@ -25,13 +25,13 @@ CPU = torch.device("cpu")
 class Shows(Architecture[StrictModel]):
     """Paints each image with a number of its request."""
 
-    name, paper = "shows", "none"
+    name, paper, optional_inputs = "shows", "none", ("label", "text")
 
-    def __init__(self, paint, translates=()):
-        super().__init__(StrictModel())
+    def __init__(self, paint, translates=(), **fields):
+        super().__init__(StrictModel(), ImageSpec(2, 2, 1, **fields))
         self.paint, self.translates, self.requests = paint, translates, []
 
-    def networks(self, spec):
+    def networks(self):
         return {"generator": nn.Identity()}
 
     def phases(self, objective):
@@ -54,25 +54,23 @@ def test_grid_labels_give_each_column_a_class():
 
 def test_seed_images_are_those_of_the_first_seeds_in_micro_batches():
     architecture = Shows(seeds_of)
-    img = seed_images(architecture, {}, ImageSpec(2, 2, 1), (10, 7), CPU)
+    img = seed_images(architecture, {}, (10, 7), CPU)
     assert img[:, 0, 0, 0].tolist() == list(range(70))
     assert [request.size for request in architecture.requests] == [64, 6]
 
 
 def test_seed_images_take_conditions_from_the_data_in_turn():
-    architecture = Shows(lambda request: request.text[:, 0])
+    architecture = Shows(lambda request: request.text[:, 0], text_dim=1)
     fixed = Batch({"text": torch.tensor([[1.0], [2.0]])})
-    spec = ImageSpec(2, 2, 1, text_dim=1)
-    img = seed_images(architecture, {}, spec, (1, 5), CPU, fixed)
+    img = seed_images(architecture, {}, (1, 5), CPU, fixed)
     assert img[:, 0, 0, 0].tolist() == [1, 2, 1, 2, 1]
 
 
 def test_generate_draws_labels_where_the_request_has_none():
-    architecture = Shows(lambda request: request.label.argmax(1).float())
-    spec = ImageSpec(2, 2, 1, class_names=("a", "b"))
-    img = seed_images(architecture, {}, spec, (1, 4), CPU)
+    architecture = Shows(lambda r: r.label.argmax(1).float(), class_names=("a", "b"))
+    img = seed_images(architecture, {}, (1, 4), CPU)
     assert img[:, 0, 0, 0].tolist() == [0, 1, 0, 1]  # by column
-    drawn = generate(architecture, {}, spec, GenerateRequest(range(50)))
+    drawn = generate(architecture, {}, GenerateRequest(range(50)))
     assert set(drawn[:, 0, 0, 0].tolist()) == {0, 1}
 
 
