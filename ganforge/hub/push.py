@@ -10,10 +10,9 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from ganforge.errors import PublishError
 from ganforge.hub.errors import explain_hub_errors
 from ganforge.hub.format import (
+    ALL_FILES,
     CARD_FILE,
-    CONFIG_FILE,
     SAMPLES_FILE,
-    WEIGHTS_FILE,
     check_weights,
     read_info,
     require_file,
@@ -66,8 +65,8 @@ def push_folder(
             folder_path=folder,
             revision=revision,
             commit_message=message or f"Upload {info.architecture} at {info.nimg // 1000} kimg",
-            allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, SAMPLES_FILE],
-            # A grid of earlier weights must not stay beside new ones.
+            allow_patterns=ALL_FILES,
+            # Samples of earlier weights must not stay.
             delete_patterns=None if (folder / SAMPLES_FILE).is_file() else [SAMPLES_FILE],
         )
     branch = revision or "main"
