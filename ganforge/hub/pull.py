@@ -130,6 +130,6 @@ def _export_in(folder: Path) -> Path:
 def _refuse_revision(location: Location) -> None:
     if location.revision is not None:
         raise PublishError(
-            f"revision='{location.revision}' was asked for, but {location.path_or_repo} is a "
+            f"revision='{location.revision}' was given, but {location.path_or_repo} is a "
             f"folder on disk, which has no revisions. Leave it out, or give owner/name."
         )

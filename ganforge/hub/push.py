@@ -97,7 +97,7 @@ def _prepare_repo(api: HfApi, repo_id: str, revision: str | None, private: bool)
         is_public = False
     if private and is_public:
         raise PublishError(
-            f"'{repo_id}' exists and is public, but private=True was asked for; nothing was sent. "
+            f"'{repo_id}' exists and is public, but private=True was given; nothing was sent. "
             f"Make it private in its settings, or choose another name."
         )
     if revision is not None and revision != "main":
