@@ -139,7 +139,7 @@ def _refused(kind: str, where: str, cure: str) -> Finding:
     return Finding(
         "FAIL",
         "accelerate config",
-        f"{where} asks for {kind}, which ganforge refuses: it reduces gradients itself; {cure}",
+        f"{where} selects {kind}, which ganforge refuses: it reduces gradients itself; {cure}",
     )
 
 

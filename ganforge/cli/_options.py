@@ -1,7 +1,4 @@
-"""Values on the command line: seeds, ranges of layers, and KEY=VALUE options.
-
-What a value needs is imported when it is read: command modules import only click at the top.
-"""
+"""Values on the command line: seeds, ranges of layers, and KEY=VALUE options."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -57,7 +54,7 @@ def read_own_options(ctx: click.Context, param: click.Parameter, pairs: tuple[st
         # `labels` and `num_images` in Python are --label and --num here.
         for flag in (name, name.removesuffix("s"), name.removesuffix("_images")):
             if flag in flags:
-                raise ConfigError(f"-o {name}: this has its own flag; use {flags[flag]}.")
+                raise ConfigError(f"-o {name}: the command has this option; use {flags[flag]}.")
     return options
 
 
@@ -65,8 +62,8 @@ def parse_options(pairs: Iterable[str], option: str = "--option") -> dict[str, A
     """Read KEY=VALUE pairs, whose values are YAML.
 
     Args:
-        pairs: what the user gave.
-        option: what they were given to, for messages.
+        pairs: KEY=VALUE texts.
+        option: name of the option, for messages.
 
     Raises:
         ConfigError: one is not of that form.

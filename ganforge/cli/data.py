@@ -103,8 +103,8 @@ def embed(
     index = embed_shards(location, out, config, overwrite=overwrite, progress=not as_json)
     spec, made = index.image_spec, index.image_spec.text_encoding
     if as_json:
-        told = {"size": spec.text_dim, "revision": made.revision if made else ""}
-        click.echo(json.dumps({"path": str(out), "digest": index.digest, **told}))
+        details = {"size": spec.text_dim, "revision": made.revision if made else ""}
+        click.echo(json.dumps({"path": str(out), "digest": index.digest, **details}))
     else:
         click.echo(f"Embedded the captions with {encoder} ({spec.text_dim} numbers each): {out}.")
 

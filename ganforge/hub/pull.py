@@ -9,9 +9,8 @@ from ganforge import __version__
 from ganforge.errors import PublishError
 from ganforge.hub.errors import explain_hub_errors
 from ganforge.hub.format import (
-    CARD_FILE,
+    ALL_FILES,
     CONFIG_FILE,
-    SAMPLES_FILE,
     WEIGHTS_FILE,
     ModelInfo,
     check_weights,
@@ -104,10 +103,7 @@ def pull(
     location = Location(str(path_or_repo), revision, token, cache_dir, local_files_only)
     folder, info = fetch_info(location)
     fetch_weights(location, folder, info)
-    return folder if location.is_folder else _download(location, _ALL_FILES, folder.name)
-
-
-_ALL_FILES = [CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, SAMPLES_FILE]
+    return folder if location.is_folder else _download(location, ALL_FILES, folder.name)
 
 
 def _download(location: Location, names: list[str], revision: str | None) -> Path:
@@ -134,6 +130,6 @@ def _export_in(folder: Path) -> Path:
 def _refuse_revision(location: Location) -> None:
     if location.revision is not None:
         raise PublishError(
-            f"revision='{location.revision}' was asked for, but {location.path_or_repo} is a "
+            f"revision='{location.revision}' was given, but {location.path_or_repo} is a "
             f"folder on disk, which has no revisions. Leave it out, or give owner/name."
         )

@@ -10,10 +10,9 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from ganforge.errors import PublishError
 from ganforge.hub.errors import explain_hub_errors
 from ganforge.hub.format import (
+    ALL_FILES,
     CARD_FILE,
-    CONFIG_FILE,
     SAMPLES_FILE,
-    WEIGHTS_FILE,
     check_weights,
     read_info,
     require_file,
@@ -66,8 +65,8 @@ def push_folder(
             folder_path=folder,
             revision=revision,
             commit_message=message or f"Upload {info.architecture} at {info.nimg // 1000} kimg",
-            allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, SAMPLES_FILE],
-            # A grid of earlier weights must not stay beside new ones.
+            allow_patterns=ALL_FILES,
+            # Samples of earlier weights must not stay.
             delete_patterns=None if (folder / SAMPLES_FILE).is_file() else [SAMPLES_FILE],
         )
     branch = revision or "main"
@@ -98,7 +97,7 @@ def _prepare_repo(api: HfApi, repo_id: str, revision: str | None, private: bool)
         is_public = False
     if private and is_public:
         raise PublishError(
-            f"'{repo_id}' exists and is public, but private=True was asked for; nothing was sent. "
+            f"'{repo_id}' exists and is public, but private=True was given; nothing was sent. "
             f"Make it private in its settings, or choose another name."
         )
     if revision is not None and revision != "main":

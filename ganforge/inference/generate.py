@@ -18,7 +18,7 @@ def iterate_request(
     request: GenerateRequest,
     batch_size: int,
 ) -> Iterator[Tensor]:
-    """The images of a request in batches; each batch is made when it is asked for.
+    """The images of a request in batches; each batch is made when it is consumed.
 
     Args:
         architecture: what generates.

@@ -1,4 +1,4 @@
-"""Turns what a caller asks a model for into a `GenerateRequest`, before anything is generated."""
+"""Validates seeds, conditions and options, and builds a `GenerateRequest` from them."""
 
 from typing import Any
 
@@ -24,15 +24,15 @@ def build_request(
     truncation: float | None = None,
     **conditions: Any,
 ) -> GenerateRequest:
-    """A request that the model can answer.
+    """Build a request that the model can answer.
 
-    A single seed, label, text or vector serves all images; otherwise there is one for each.
+    A single seed, label, text or vector is used for all images; otherwise there is one for each.
 
     Args:
         architecture: what generates.
         info: what the model was trained on.
         device: where it generates.
-        num_images: how many. Default: as many as there are seeds, labels, texts or vectors.
+        num_images: number of images. Default: one per seed, label, text or vector.
         seeds: one integer per image. Default: 0, 1, 2, ...
         source: [N, C, H, W] images to translate, for models that translate.
         truncation: truncation psi, or threshold.
@@ -40,7 +40,7 @@ def build_request(
             options, as for `PretrainedGan.generate`.
 
     Raises:
-        ConfigError: the model cannot answer it; says what it can.
+        ConfigError: the model cannot answer the request.
         DataError: a text cannot be embedded.
     """
     if architecture.translates and source is None:

@@ -26,9 +26,9 @@ def resolve_seeds(num_images: int | None, seeds: Seeds | None) -> list[int]:
         ConfigError: the numbers disagree, or a seed is not an integer in range.
     """
     if num_images is not None:
-        num_images = _integer(num_images, "num_images={} is not an integer; ask for 1 or more.")
+        num_images = _integer(num_images, "num_images={} is not an integer; use 1 or more.")
         if num_images < 1:
-            raise ConfigError(f"num_images={num_images}; ask for at least 1 image.")
+            raise ConfigError(f"num_images={num_images}; use at least 1.")
         _check_count(num_images, "num_images")
     if seeds is None:
         return list(range(num_images or 1))
@@ -48,7 +48,7 @@ def parse_seeds(text: str, option: str = "seeds") -> list[int]:
 
     Args:
         text: single seeds and ranges.
-        option: what they were given to, for messages.
+        option: name of the option, for messages.
 
     Raises:
         ConfigError: the text is not of that form, or lists too many.
@@ -109,8 +109,8 @@ def listed(value: Any) -> list[Any]:
 def _check_count(count: int, option: str) -> None:
     if count > MAX_IMAGES:
         raise ConfigError(
-            f"{option} asks for {count} images; one request makes at most {MAX_IMAGES}. Ask for "
-            f"fewer, in several parts."
+            f"{option}: {count} images are too many for one request, which makes at most "
+            f"{MAX_IMAGES}. Split it."
         )
 
 

@@ -21,11 +21,11 @@ from ganforge.training.state import checkpoint as checkpoints
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a run has trained so far."""
+    """The averaged networks of a run."""
 
     architecture: Architecture[Any]
     networks: dict[str, nn.Module]
-    """Averaged networks by role, with the batch statistics that the pipeline file asks for, in
+    """Averaged networks by role, with the batch statistics of `train.standing_statistics`, in
     eval mode, without gradients."""
     nimg: int
 
@@ -49,7 +49,7 @@ def load_trained(context: RunContext, device: torch.device) -> TrainedModel:
 
     Raises:
         CheckpointError: there is none, or it does not fit the pipeline file's model.
-        ConfigError: standing statistics are asked for where there is nothing to measure.
+        ConfigError: standing statistics are configured for networks without batch statistics.
     """
     folder = checkpoints_dir(context) / checkpoints.directory_name(newest_nimg(context))
     saved = checkpoints.load(folder)

@@ -18,10 +18,10 @@ def shards(ganforge, photos):
 
 def test_data_prepare_says_what_it_wrote(ganforge, photos):
     arguments = ("data", "prepare", photos, "out")
-    told = json.loads(ganforge(*arguments, "resolution=16", "--workers", 0, "--json").stdout)
+    printed = json.loads(ganforge(*arguments, "resolution=16", "--workers", 0, "--json").stdout)
 
-    assert (told["path"], told["num_samples"]) == ("out", {"main": 12})
-    assert len(told["digest"]) == 64
+    assert (printed["path"], printed["num_samples"]) == ("out", {"main": 12})
+    assert len(printed["digest"]) == 64
 
 
 def test_data_prepare_keeps_what_is_there_unless_told(ganforge, shards, photos):
@@ -55,11 +55,11 @@ def test_data_embed_writes_new_shards(ganforge, tmp_path):
     ganforge("data", "prepare", "list.csv", "plain", "--workers", 0)
     command = ("data", "embed", "plain", "out", "--encoder", "hashed_words", "size=8")
 
-    told = ganforge(*command)
+    printed = ganforge(*command)
     again = ganforge(*command, code=2)
     as_json = json.loads(ganforge(*command, "--overwrite", "--json").stdout)
 
-    assert "Embedded the captions with hashed_words (8 numbers each): out." in told.stdout
+    assert "Embedded the captions with hashed_words (8 numbers each): out." in printed.stdout
     assert "out already exists" in again.stderr
     index = load_index("out")
     assert as_json["digest"] == index.digest
@@ -84,8 +84,8 @@ def test_data_inspect_reports_raw_images_shards_and_pipeline_alike(
     ganforge, photos, shards, pipeline
 ):
     for location in (photos, shards, pipeline):
-        told = json.loads(ganforge("data", "inspect", location, "--json").stdout)
-        assert told["class_counts"] == {"cat": 6, "dog": 6}
+        printed = json.loads(ganforge("data", "inspect", location, "--json").stdout)
+        assert printed["class_counts"] == {"cat": 6, "dog": 6}
 
     text = ganforge("data", "inspect", shards, "--contact-sheet", "sheet.png").stdout
     assert "size      16 x 16 x 3, 8 bits: 12 images" in text
@@ -109,10 +109,10 @@ def test_data_verify_finds_damage(ganforge, shards, tmp_path):
     shard.write_bytes(damaged)
 
     output = ganforge("data", "verify", shards, code=1).stdout
-    told = json.loads(ganforge("data", "verify", shards, "--json", code=1).stdout)
+    printed = json.loads(ganforge("data", "verify", shards, "--json", code=1).stdout)
 
     assert "Damaged: " in output and shard.name in output
-    assert told["is_sound"] is False
+    assert printed["is_sound"] is False
     ganforge("data", "verify", shards, "--no-hashes")
 
 

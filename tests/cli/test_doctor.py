@@ -19,15 +19,15 @@ def test_doctor_prints_a_line_per_finding(ganforge):
 
 
 def test_doctor_json_is_a_list_of_findings(ganforge):
-    told = json.loads(ganforge("doctor", "--json").stdout)
+    printed = json.loads(ganforge("doctor", "--json").stdout)
 
-    assert {"status", "topic", "text"} == set(told[0])
+    assert {"status", "topic", "text"} == set(printed[0])
 
 
 def test_doctor_fails_when_something_would_stop_a_run(ganforge, monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
 
-    assert "ACCELERATE_USE_FSDP=true asks for FSDP" in ganforge("doctor", code=1).stdout
+    assert "ACCELERATE_USE_FSDP=true selects FSDP" in ganforge("doctor", code=1).stdout
 
 
 @pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
@@ -39,7 +39,7 @@ def test_accelerate_config_that_shards_is_refused(tmp_path, kind):
     found = findings_of(_doctor.accelerate_config({"HF_HOME": str(tmp_path)}))["accelerate config"]
 
     assert found.status == "FAIL"
-    assert f"{path} asks for {kind}" in found.text
+    assert f"{path} selects {kind}" in found.text
     assert "run `accelerate config` again" in found.text
 
 

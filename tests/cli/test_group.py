@@ -38,7 +38,15 @@ def leaf_commands():
     return found
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]], ids=str)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        *([name, "--help"] for name in ("run", "generate", "sample", "data")),
+    ],
+    ids=str,
+)
 def test_help_imports_nothing_heavy(arguments):
     code = PROBE.format(arguments=arguments)
 

@@ -5,10 +5,10 @@ from ganforge.hub import push
 
 
 def test_publish_pushes_the_export_of_a_run(ganforge, monkeypatch):
-    asked = {}
+    received = {}
 
     def push_folder(folder, repo_id, **options):
-        asked.update(folder=str(folder), repo_id=repo_id, **options)
+        received.update(folder=str(folder), repo_id=repo_id, **options)
         return push.PushResult(repo_id, "main", "https://hub/org/name", "c" * 40)
 
     monkeypatch.setattr("ganforge.hub.push.push_folder", push_folder)
@@ -17,9 +17,13 @@ def test_publish_pushes_the_export_of_a_run(ganforge, monkeypatch):
     output = ganforge("publish", "run", "org/name", "--private").stdout
 
     assert output == "Published at https://hub/org/name (cccccccccccc).\n"
-    assert (asked["folder"], asked["repo_id"], asked["private"]) == ("run/export", "org/name", True)
-    told = json.loads(ganforge("publish", "run", "org/name", "--json").stdout)
-    assert told == {"url": "https://hub/org/name", "commit": "c" * 40}
+    assert (received["folder"], received["repo_id"], received["private"]) == (
+        "run/export",
+        "org/name",
+        True,
+    )
+    printed = json.loads(ganforge("publish", "run", "org/name", "--json").stdout)
+    assert printed == {"url": "https://hub/org/name", "commit": "c" * 40}
 
 
 def test_publish_of_what_is_no_export_is_refused(ganforge, tmp_path):
@@ -29,8 +33,8 @@ def test_publish_of_what_is_no_export_is_refused(ganforge, tmp_path):
 
 
 def test_pull_of_a_folder_copies_it(ganforge, dcgan, tmp_path):
-    told = json.loads(ganforge("pull", dcgan, "--out", "copy", "--json").stdout)
+    printed = json.loads(ganforge("pull", dcgan, "--out", "copy", "--json").stdout)
 
-    assert told == {"path": "copy"}
+    assert printed == {"path": "copy"}
     assert (tmp_path / "copy" / "model.safetensors").is_file()
     assert ganforge("pull", dcgan).stdout.strip() == str(dcgan)

@@ -100,9 +100,9 @@ def test_generate_passes_truncation_and_options(ganforge, stylegan):
         (["--seeds", "9-3"], "'9-3' is no seed and no range"),
         (["--seeds", "1,2", "-n", "3"], "num_images=3, but 2 seeds were given"),
         (["--label", "cat"], "label"),
-        (["--seeds", "0-99999999999"], "--seeds asks for 100000000000 images"),
-        (["-n", "99999999999"], "num_images asks for 99999999999 images"),
-        (["-o", "seeds=3"], "-o seeds: this has its own flag; use --seeds."),
+        (["--seeds", "0-99999999999"], "--seeds: 100000000000 images are too many"),
+        (["-n", "99999999999"], "num_images: 99999999999 images are too many"),
+        (["-o", "seeds=3"], "-o seeds: the command has this option; use --seeds."),
         (["-o", "labels=3"], "use --label."),
         (["-o", "batch_size=3"], "use --batch-size."),
         (["-o", "text=cat"], "use --text."),
@@ -119,9 +119,9 @@ def test_generate_refuses_what_the_model_does_not_have(ganforge, dcgan, argument
 
 
 def test_generate_repeated_seed_is_one_file(ganforge, dcgan, tmp_path):
-    told = ganforge("generate", dcgan, "--seeds", "1,1,2")
+    printed = ganforge("generate", dcgan, "--seeds", "1,1,2")
 
-    assert "Wrote 2 images" in told.stdout
+    assert "Wrote 2 images" in printed.stdout
     assert len(list((tmp_path / "samples").iterdir())) == 2
 
 
@@ -161,18 +161,18 @@ def test_generate_without_a_model_says_so(ganforge):
 
 
 def test_generate_without_label_draws_a_class_from_each_seed(ganforge, stylegan, monkeypatch):
-    asked = []
+    received = []
     generate = Stylegan2.generate
     monkeypatch.setattr(
         Stylegan2,
         "generate",
-        lambda self, nets, request: asked.append(request.label) or generate(self, nets, request),
+        lambda self, nets, request: received.append(request.label) or generate(self, nets, request),
     )
 
     ganforge("generate", stylegan, "-n", 8)
 
-    assert asked[0].shape == (8, 2)
-    assert set(asked[0].argmax(1).tolist()) == {0, 1}
+    assert received[0].shape == (8, 2)
+    assert set(received[0].argmax(1).tolist()) == {0, 1}
 
 
 # Translate -------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def requests(model, config, reference, data, direction=""):
 
 
 def test_evaluate_hands_over_what_was_asked(ganforge, dcgan, shards, monkeypatch):
-    asked = {}
+    received = {}
 
     class Record:
         def model_dump(self, mode):
@@ -259,8 +259,8 @@ def test_evaluate_hands_over_what_was_asked(ganforge, dcgan, shards, monkeypatch
 
     def evaluate(model, config, reference, runtime, *, data):
         request = requests(model, config, reference, data)([0, 1])
-        asked.update(img=model.generate(request), config=config, reference=reference)
-        asked.update(nimg=model.nimg)
+        received.update(img=model.generate(request), config=config, reference=reference)
+        received.update(nimg=model.nimg)
         return [Record()]
 
     monkeypatch.setattr(_generate, "evaluate", evaluate)
@@ -270,14 +270,14 @@ def test_evaluate_hands_over_what_was_asked(ganforge, dcgan, shards, monkeypatch
 
     assert ganforge(*arguments).stdout == "fid 1.5  (8 generated, 12 real, e, a_to_b)\n"
     assert json.loads(ganforge(*arguments, "--json").stdout)[0]["value"] == 1.5
-    assert asked["img"].shape == (2, 3, 16, 16)
-    assert [(metric.name, metric.options) for metric in asked["config"].metrics] == [
+    assert received["img"].shape == (2, 3, 16, 16)
+    assert [(metric.name, metric.options) for metric in received["config"].metrics] == [
         ("fid", {}),
         ("kid", {"subset_size": 100, "degree": 3}),
     ]
-    assert (asked["config"].num_images, asked["reference"], asked["nimg"]) == (8, "shards", 8000)
-    assert asked["config"].extractor.options == {"weights": "w.pth"}
-    assert [metric.extractor and metric.extractor.name for metric in asked["config"].metrics] == [
+    assert (received["config"].num_images, received["reference"], received["nimg"]) == (8, "shards", 8000)
+    assert received["config"].extractor.options == {"weights": "w.pth"}
+    assert [metric.extractor and metric.extractor.name for metric in received["config"].metrics] == [
         None,
         "e",
     ]

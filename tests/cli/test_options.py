@@ -67,7 +67,7 @@ def test_read_options_names_the_long_flag():
      ("batch_size", "--batch-size")],
 )  # fmt: skip
 def test_read_own_options_with_a_flag_name_it(name, flag):
-    with pytest.raises(ConfigError, match=f"-o {name}: this has its own flag; use {flag}."):
+    with pytest.raises(ConfigError, match=f"-o {name}: the command has this option; use {flag}."):
         read_own_options(click.Context(command), option("pair"), (f"{name}=1",))
 
 

@@ -93,10 +93,10 @@ def test_new_plugin_passes_its_own_tests(python, package):
 
 @pytest.mark.dist
 def test_new_plugin_passes_the_check(python):
-    told = json.loads(python("-m", "ganforge", "plugins", "check", "tiny-gan", "--json").stdout)
+    printed = json.loads(python("-m", "ganforge", "plugins", "check", "tiny-gan", "--json").stdout)
 
-    assert {outcome["status"] for outcome in told} == {"passed"}
-    assert {"1 and 2 ranks agree", "has a docs page"} <= {outcome["check"] for outcome in told}
+    assert {outcome["status"] for outcome in printed} == {"passed"}
+    assert {"1 and 2 ranks agree", "has a docs page"} <= {outcome["check"] for outcome in printed}
 
 
 def test_new_plugin_trains_and_publishes_and_loads(python, package, photos, tmp_path):

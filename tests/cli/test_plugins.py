@@ -12,9 +12,9 @@ def test_plugins_list_is_a_table(ganforge):
 
 
 def test_plugins_list_json_has_kind_name_and_origin(ganforge):
-    told = json.loads(ganforge("plugins", "list", "--json").stdout)
+    printed = json.loads(ganforge("plugins", "list", "--json").stdout)
 
-    found = next(row for row in told if row["name"] == "r1")
+    found = next(row for row in printed if row["name"] == "r1")
     assert (found["kind"], found["distribution"].split()[0]) == ("regularizer", "ganforge")
     assert found["summary"]
 

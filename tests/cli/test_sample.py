@@ -13,12 +13,12 @@ def pixels(path):
 
 
 def test_interpolate_writes_each_file_asked_for(ganforge, stylegan, tmp_path):
-    told = ganforge(
+    printed = ganforge(
         *("sample", "interpolate", stylegan, "--seeds", "1,2", "--steps", 4, "--scale", 2),
         *("--out", "new/walk.png", "--out", "walk.gif", "--out", "walk.mp4", "--json"),
     )
 
-    assert json.loads(told.stdout) == {"paths": ["new/walk.png", "walk.gif", "walk.mp4"]}
+    assert json.loads(printed.stdout) == {"paths": ["new/walk.png", "walk.gif", "walk.mp4"]}
     assert pixels("new/walk.png").shape == (32, 5 * 32, 3)
     assert sum(1 for _ in ImageSequence.Iterator(Image.open("walk.gif"))) == 5
     assert (tmp_path / "walk.mp4").stat().st_size > 500
@@ -107,12 +107,12 @@ def test_arithmetic_and_classes_write_a_picture(ganforge, biggan):
 
 def test_nearest_shows_training_images_and_writes_distances(ganforge, dcgan, photos, tmp_path):
     ganforge("data", "prepare", photos, "shards", "resolution=16", "channels=3", "--workers", 0)
-    told = ganforge(
+    printed = ganforge(
         *("sample", "nearest", dcgan, "--reference", "shards", "--seeds", "4-6"),
         *("--pixels-only", "--json"),
     )
 
-    assert json.loads(told.stdout)["paths"] == ["nearest.png", "nearest.json"]
+    assert json.loads(printed.stdout)["paths"] == ["nearest.png", "nearest.json"]
     record = json.loads((tmp_path / "nearest.json").read_text())
     assert [row["seed"] for row in record["samples"]] == [4, 5, 6]
     assert record["num_real"] == 12
@@ -154,8 +154,8 @@ def test_sample_refuses_with_code_2_and_writes_nothing(
 def test_sample_into_a_file_is_refused_before_anything_is_made(ganforge, dcgan, tmp_path, command):
     (tmp_path / "afile").write_text("kept")
     name, *rest = command
-    told = ganforge("sample", name, dcgan, *rest, "--out", "afile/i3.png", code=2)
-    assert "Cannot write to the folder afile: afile is a file" in told.stderr
+    printed = ganforge("sample", name, dcgan, *rest, "--out", "afile/i3.png", code=2)
+    assert "Cannot write to the folder afile: afile is a file" in printed.stderr
 
 
 def test_interpolate_without_pyav_says_so_before_the_model_is_loaded(

@@ -13,14 +13,13 @@ def pushed(hub, exported):
 
 
 @pytest.fixture
-def export(tmp_path, architecture, networks, spec):
+def export(tmp_path, architecture, networks):
     """Export the conditional model, with changed arguments."""
 
     def run(folder=tmp_path / "again", **changes):
         arguments = {
             "architecture": architecture,
             "networks": networks,
-            "spec": spec,
             "nimg": 1000,
             "card": CardInfo(name="Tiny"),
         }

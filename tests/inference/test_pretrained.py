@@ -115,7 +115,7 @@ def test_generate_leaves_global_state_alone(model):
         ({"labels": "boots"}, "no class 'boots'. Did you mean 'boot'. *Valid: bag, boot, shirt"),
         ({"labels": [0, 1], "num_images": 3}, "2 labels for 3 images. Give one per image"),
         ({"truncation": "a"}, "truncation=a was asked for of 'tiny'. Give a finite number"),
-        ({"num_images": 0}, "num_images=0; ask for at least 1"),
+        ({"num_images": 0}, "num_images=0; use at least 1"),
         ({"num_images": 3, "seeds": [1]}, "num_images=3, but 1 seeds.*only one of the two"),
         ({"batch_size": 0}, "batch_size=0; use at least 1"),
         ({"output_type": "jpg"}, "output_type='jpg' is unknown. Use 'pil', 'pt', 'np'"),
@@ -149,7 +149,7 @@ def test_generate_truncation_that_is_no_factor_is_refused(model, truncation):
 
 
 def test_generate_more_images_than_memory_holds_is_refused(model):
-    with pytest.raises(ConfigError, match="num_images asks for 99999999999 images.*at most"):
+    with pytest.raises(ConfigError, match="num_images: 99999999999 images are too many.*at most"):
         model.generate(99999999999)
 
 

@@ -7,14 +7,14 @@ from ganforge.errors import ConfigError
 from ganforge.inference.requests import build_request
 
 
-def request(architecture=Styled, fields=None, **asked):
+def request(architecture=Styled, fields=None, **given):
     fields = {"class_names": CLASSES} if fields is None else fields
     model = pretrained(architecture, **fields)
-    return build_request(model.architecture, model.info, torch.device("cpu"), **asked)
+    return build_request(model.architecture, model.info, torch.device("cpu"), **given)
 
 
 @pytest.mark.parametrize(
-    ("asked", "seeds"),
+    ("given", "seeds"),
     [
         ({}, [0]),
         ({"num_images": 3}, [0, 1, 2]),
@@ -25,12 +25,12 @@ def request(architecture=Styled, fields=None, **asked):
         ({"seeds": [5, 3], "labels": "bag"}, [5, 3]),
     ],
 )
-def test_build_request_has_a_seed_for_each_image(asked, seeds):
-    assert request(**asked).seeds == seeds
+def test_build_request_has_a_seed_for_each_image(given, seeds):
+    assert request(**given).seeds == seeds
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("given", "expected"),
     [
         ({"num_images": 0}, "num_images=0"),
         ({"num_images": 3, "seeds": [1]}, "num_images=3, but 1 seeds"),
@@ -41,9 +41,9 @@ def test_build_request_has_a_seed_for_each_image(asked, seeds):
         ({"attributes": [1.0]}, "attributes was given, but this model is not conditioned"),
     ],
 )
-def test_build_request_refuses_what_the_model_cannot_answer(asked, expected):
+def test_build_request_refuses_what_the_model_cannot_answer(given, expected):
     with pytest.raises(ConfigError, match=expected):
-        request(**asked)
+        request(**given)
 
 
 def test_build_request_carries_conditions_and_truncation():

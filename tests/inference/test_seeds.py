@@ -30,9 +30,9 @@ def test_resolve_seeds_takes_numbers_of_any_library(num_images, seeds, expected)
 @pytest.mark.parametrize(
     ("num_images", "seeds", "expected"),
     [
-        (0, None, "num_images=0; ask for at least 1"),
+        (0, None, "num_images=0; use at least 1"),
         (1.5, None, "num_images=1.5 is not an integer"),
-        (99999999999, None, "num_images asks for 99999999999 images.*at most 10000000"),
+        (99999999999, None, "num_images: 99999999999 images .*at most 10000000"),
         (3, [1], "num_images=3, but 1 seeds.*only one of the two"),
         (None, [], "seeds is empty"),
         (None, [-4], "seed -4 is out of range; use 0 to"),
@@ -92,7 +92,7 @@ def test_parse_seeds_refuses_what_is_no_number(text):
 
 @pytest.mark.parametrize("text", ["0-99999999999", "0-5999999,0-5999999"])
 def test_parse_seeds_refuses_more_than_memory_holds(text):
-    with pytest.raises(ConfigError, match=r"seeds asks for \d+ images.*at most 10000000"):
+    with pytest.raises(ConfigError, match=r"seeds: \d+ images are too many.*at most 10000000"):
         parse_seeds(text)
 
 
