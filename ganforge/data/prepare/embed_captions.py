@@ -5,13 +5,13 @@
 
 import dataclasses
 import itertools
+import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import DataConfig
@@ -50,7 +50,8 @@ def with_text(
             raise DataError(f"{where}: {err}") from err
         parts = torch.split(vectors, [len(texts) for texts in captions])
         for sample, part in zip(chunk, parts, strict=True):
-            yield EncodedSample(sample.key, {**sample.members, "text.npy": _npy(part)})
+            members = {**sample.members, "text.npy": npy_bytes(part.float().numpy())}
+            yield EncodedSample(sample.key, members)
 
 
 def _captions_of(sample: EncodedSample, where: str) -> list[str]:
@@ -61,10 +62,6 @@ def _captions_of(sample: EncodedSample, where: str) -> list[str]:
             f"Write one, or leave the sample out."
         )
     return lines
-
-
-def _npy(vectors: Tensor) -> bytes:
-    return npy_bytes(vectors.float().numpy())
 
 
 def text_schema(
@@ -168,18 +165,14 @@ def _read_shard(location: str, info: ShardInfo, cache: ShardCache) -> Iterator[E
                 fault = "is not what the index says: it has changed"
                 raise ShardError(f"Shard {name} {fault}. {REBUILD}")
             file.seek(0)
-            yield from _samples(file, path)
+            tar = tarfile.open(fileobj=file, mode="r:")
+            for key, group in itertools.groupby(tar, lambda member: split_member(member, path)[0]):
+                members = {
+                    member.name.removeprefix(f"{key}."): os.pread(
+                        file.fileno(), member.size, member.offset_data
+                    )
+                    for member in group
+                }
+                yield EncodedSample(key, members)
     except (OSError, tarfile.TarError) as err:
         raise ShardError(f"Shard {name} cannot be read ({err}). {REBUILD}") from err
-
-
-def _samples(file: BinaryIO, path: Path) -> Iterator[EncodedSample]:
-    with tarfile.open(fileobj=file, mode="r:") as tar:
-        for key, group in itertools.groupby(tar, lambda member: split_member(member, path)[0]):
-            members = {m.name.removeprefix(f"{key}."): _content(tar, m) for m in group}
-            yield EncodedSample(key, members)
-
-
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    stream = tar.extractfile(member)
-    return b"" if stream is None else stream.read()

@@ -75,7 +75,7 @@ class ShardCache:
                         copy_checked(url, target, info)
                     # Held until the file has its name, so that evictions see a folder at rest.
                     lock.acquire()
-                    self._evict(keep=partial)
+                    self._evict()
                     return partial.open("rb", buffering=0)
             except ShardError as err:
                 fault = str(err)
@@ -87,10 +87,10 @@ class ShardCache:
             f"if the shard was replaced, upload it again with its index.json."
         )
 
-    def _evict(self, keep: Path) -> None:
+    def _evict(self) -> None:
         """Delete the least recently used shards until the cache is within its limit.
 
-        Partial files count, but those that other processes are writing stay.
+        Partial files count, but those that are being written stay.
         """
         kept: list[tuple[float, int, Path]] = []
         for path in self.folder.glob("*.tar"):
@@ -101,7 +101,7 @@ class ShardCache:
         newest_abandoned = time.time() - _ABANDONED_SEC
         for used, size, path in sorted(kept):
             is_written = path.name.startswith(".") and used > newest_abandoned
-            if excess > 0 and path != keep and not is_written:
+            if excess > 0 and not is_written:
                 path.unlink(missing_ok=True)
                 sidecar_path(path).unlink(missing_ok=True)
                 excess -= size

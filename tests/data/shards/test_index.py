@@ -5,7 +5,7 @@ import pytest
 
 from ganforge.data.shards.index import DatasetIndex, FieldSchema, ShardInfo, load_index
 from ganforge.errors import DataError
-from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.spec import ImageSpec, TextEncoding
 
 
 def make(sha="a" * 64, **spec):
@@ -38,6 +38,15 @@ def test_digest_follows_content_not_recipe_or_names():
         index.image_spec, index.streams, index.fields, recipe={"source": "somewhere"}
     )
     assert elsewhere.digest == index.digest
+
+
+def test_digest_golden_values_never_change():
+    # A change here makes every index that was written unreadable, and every run stop resuming.
+    plain = make(class_names=("x",))
+    assert plain.digest == "905d530d0ed8b83f94c767aef05f17546d904b71527a4d350d87f0b42270b015"
+    for name in ("hashed-words", "hashed_words"):
+        embedded = make(text_dim=4, text_encoding=TextEncoding(name, {"size": 4}, "ab"))
+        assert embedded.digest == "6ebd7bbfbac14cd57db405a135696309dcc71097d200c9d7eca444f5f2cf3203"
 
 
 def test_missing_index_names_location_and_remedy(tmp_path):

@@ -106,8 +106,8 @@ def test_cache_drops_the_least_recently_used_beyond_its_limit(dataset, pipe, tmp
 
 def test_cache_keeps_what_was_opened_last(dataset, pipe, tmp_path):
     first, second, third = shards_of(dataset)
-    cache = ShardCache(str(tmp_path), first.num_bytes + third.num_bytes)
-    for age, info in enumerate((second, first)):
+    cache = ShardCache(str(tmp_path), first.num_bytes + second.num_bytes)
+    for age, info in enumerate((first, second)):
         cache.open(join_location(pipe, info.name), info).close()
         os.utime(cache.path(info), (1000 + age, 1000 + age))
     cache.open(join_location(pipe, first.name), first).close()
