@@ -275,9 +275,15 @@ def test_evaluate_hands_over_what_was_asked(ganforge, dcgan, shards, monkeypatch
         ("fid", {}),
         ("kid", {"subset_size": 100, "degree": 3}),
     ]
-    assert (received["config"].num_images, received["reference"], received["nimg"]) == (8, "shards", 8000)
+    assert (received["config"].num_images, received["reference"], received["nimg"]) == (
+        8,
+        "shards",
+        8000,
+    )
     assert received["config"].extractor.options == {"weights": "w.pth"}
-    assert [metric.extractor and metric.extractor.name for metric in received["config"].metrics] == [
+    assert [
+        metric.extractor and metric.extractor.name for metric in received["config"].metrics
+    ] == [
         None,
         "e",
     ]

@@ -1,10 +1,8 @@
-import types
 
 import pytest
 from metrics.tiny import images, plugin_of, tiny_registry, write_pairs, write_shards
 
-from ganforge.interfaces.component import hookimpl
-from ganforge.metrics import choices, evaluation
+from ganforge.metrics import choices
 from ganforge.registry.plugins import Plugin, Registry
 from ganforge.training.runtime import Runtime
 
@@ -26,18 +24,9 @@ def runtime():
 
 @pytest.fixture
 def registry(monkeypatch) -> Registry:
-    """The tiny registry; `registry.reported` keeps the records that it announces."""
-    made, listener = tiny_registry(), types.ModuleType("listener")
-    made.reported = []
-
-    @hookimpl
-    def ganforge_metric_computed(record):
-        made.reported.append(record)
-
-    listener.ganforge_metric_computed = ganforge_metric_computed
-    made.register(listener, Plugin("listener", "listener", "tiny", "0"))
-    for module in (choices, evaluation):
-        monkeypatch.setattr(module, "get_registry", lambda: made)
+    """A registry with the built-in metrics and the tiny extractor."""
+    made = tiny_registry()
+    monkeypatch.setattr(choices, "get_registry", lambda: made)
     choices._extractor.cache_clear()
     return made
 

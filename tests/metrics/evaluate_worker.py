@@ -26,7 +26,7 @@ def fail() -> None:
 
 def main(shards: str, pairs: str, out: Path) -> None:
     registry = tiny_registry()
-    choices.get_registry = evaluation.get_registry = lambda: registry
+    choices.get_registry = lambda: registry
     runtime, data = Runtime("fp32"), DataConfig(workers=0)
     common = {
         "extractor": "tiny", "num_images": 13, "batch_size": 4, "cache_dir": str(out / "cache")

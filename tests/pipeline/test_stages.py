@@ -243,10 +243,10 @@ def test_open_run_counts_the_classes_of_the_data(here, shards):
     assert opened.class_counts.dtype == torch.float32
 
 
-def test_matching_is_trained_with_where_labels_are_optional(here, shards):
-    run(shards, "loss.matching=1", "stages=[train]")
+def test_mismatched_pairs_are_trained_with_where_labels_are_optional(here, shards):
+    run(shards, "loss.terms=[mismatched_pairs]", "stages=[train]")
     log = (here / "runs" / "quickstart" / "log.jsonl").read_text().splitlines()
-    assert "loss/discriminator/matching" in json.loads(log[-1])
+    assert "loss/discriminator/mismatched_pairs" in json.loads(log[-1])
 
 
 def test_pipeline_logs_to_tensorboard(here, shards):
