@@ -210,12 +210,16 @@ class SlotLoader:
             generator=torch.Generator(),
         )
         results = iter(loader)
-        while True:
-            yield [self._next(results) for _ in self._local_slots]
-
-    def _next(self, results: Iterator[_SlotResult]) -> SlotBatch:
         try:
-            result = next(results)
+            while True:
+                yield [self._checked(self._next(results)) for _ in self._local_slots]
+        finally:
+            # An error's traceback would keep the iterator, and with it the workers, alive.
+            del results
+
+    def _next(self, results: Iterator[_SlotResult]) -> _SlotResult:
+        try:
+            return next(results)
         except RuntimeError as err:
             if "DataLoader worker" not in str(err):
                 raise
@@ -224,6 +228,8 @@ class SlotLoader:
                 f"shared memory (/dev/shm), ran out, lower data.workers (now "
                 f"{self._config.workers}) or train.batch_size, or allow more."
             ) from err
+
+    def _checked(self, result: _SlotResult) -> SlotBatch:
         if result.error is not None:
             raise result.error
         for message in result.bad:

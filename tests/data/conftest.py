@@ -65,6 +65,25 @@ def write_dataset(folder, count=20, per_shard=8, classes=4, size=8, extension="p
     return str(folder)
 
 
+def write_custom(folder, members, schema):
+    """A data set of one stream with these members, whatever the schema says."""
+    folder.mkdir(exist_ok=True)
+    samples = [EncodedSample(f"{n:03d}", m) for n, m in enumerate(members)]
+    shards = write_stream(folder, "main", samples, sorted(schema), 100)
+    index = DatasetIndex.build(ImageSpec(8, 8, 3), {"main": shards}, schema)
+    (folder / "index.json").write_text(index.to_json())
+    return str(folder)
+
+
+def damage(location, number, text=b"\xff" * 8):
+    """Overwrite part of the image of a sample that `write_dataset` wrote."""
+    path = Path(location) / f"main-{number // 8:06d}.tar"
+    data = bytearray(path.read_bytes())
+    begin = data.index(f"{number:05d}.image.png".encode()) + 512 + 40
+    data[begin : begin + len(text)] = text
+    path.write_bytes(data)
+
+
 def rewrite_index(location, **changes):
     """Change fields of an index and sign it again."""
     index = load_index(location).model_copy(update=changes)
@@ -80,6 +99,8 @@ def helpers():
         numbered_image=numbered_image,
         number_of=number_of,
         write_dataset=write_dataset,
+        write_custom=write_custom,
+        damage=damage,
         rewrite_index=rewrite_index,
     )
 

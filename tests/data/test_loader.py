@@ -1,9 +1,7 @@
 import itertools
-import json
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,6 +154,19 @@ def test_loader_dropped_without_close_stops_the_workers(dataset, slot_loader):
     assert not multiprocessing.active_children()
 
 
+def test_loader_that_raises_stops_the_workers_though_the_error_is_kept(
+    dataset, helpers, slot_loader
+):
+    import multiprocessing
+
+    helpers.damage(dataset, 10)
+    steps = iter(slot_loader(dataset, DataConfig(workers=1), micro_batch=20))
+    with pytest.raises(ShardError) as kept:
+        next(steps)
+    assert kept.value.__traceback__ is not None
+    assert not multiprocessing.active_children()
+
+
 LEFT_OPEN = """
 import sys
 from ganforge.config.models import DataConfig
@@ -177,62 +188,16 @@ def test_program_that_leaves_a_loader_open_ends(dataset, extra, code):
     assert subprocess.run(command, timeout=120, check=False).returncode == code
 
 
-def test_loader_of_labels_that_are_absent_says_so_at_once(tmp_path, helpers, load):
-    location = helpers.write_dataset(tmp_path / "plain", classes=0)
-    with pytest.raises(DataError, match=r"Labels are asked for.*plain has none.*use_labels: false"):
-        load(location, 1)
-
-
-def test_loader_of_an_unknown_field_lists_the_known(dataset, load):
-    with pytest.raises(DataError, match="'images' is asked for.*Did you mean 'image'"):
-        load(dataset, 1, fields=["images"])
-
-
 def test_loader_with_more_slots_than_samples_is_refused(dataset, load):
     with pytest.raises(DataError, match="has 20 samples in stream 'main', fewer than the 21 slots"):
         load(dataset, 1, num_slots=21, local_slots=range(1))
-
-
-def test_loader_of_missing_shards_counts_and_names_them(dataset, load):
-    (Path(dataset) / "main-000001.tar").unlink()
-    with pytest.raises(ShardError, match="1 of 3 shards are missing at .*main-000001.tar"):
-        load(dataset, 1)
-
-
-@pytest.mark.parametrize("change", [lambda d: d[:-512], lambda d: d + b"\0" * 512, lambda d: b""])
-def test_loader_of_a_shard_of_another_length_is_refused(dataset, change, load):
-    path = Path(dataset) / "main-000002.tar"
-    path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(ShardError, match=r"main-000002.tar has \d+ bytes, the index says \d+"):
-        load(dataset, 1)
-
-
-def damage(location, number, text=b"\xff" * 8):
-    """Overwrite part of the image data of a sample; returns the shard's path."""
-    path = Path(location) / f"main-{number // 8:06d}.tar"
-    data = bytearray(path.read_bytes())
-    begin = data.index(f"{number:05d}.image.png".encode()) + 512 + 40
-    data[begin : begin + len(text)] = text
-    path.write_bytes(data)
-    return path
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_loader_of_changed_bytes_names_shard_key_and_remedy(dataset, workers, load):
-    damage(dataset, 10)
-    with pytest.raises(
-        ShardError,
-        match=r"^Sample '00010' \(number 2\) of shard .*main-000001.tar: field 'image' has changed "
-        r"since the shard was written.*on_bad_sample: skip",
-    ):
-        load(dataset, 4, config=DataConfig(workers=workers))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_loader_that_skips_takes_the_neighbour_and_counts(
     dataset, workers, helpers, caplog, slot_loader
 ):
-    damage(dataset, 10)
+    helpers.damage(dataset, 10)
     loader = slot_loader(
         dataset,
         DataConfig(workers=workers, on_bad_sample="skip"),
@@ -248,161 +213,15 @@ def test_loader_that_skips_takes_the_neighbour_and_counts(
     loader.close()
 
 
-def test_loader_that_skips_stops_at_the_cap(dataset, load):
+def test_loader_that_skips_stops_at_the_cap(dataset, helpers, load):
     for number in (3, 10, 17):
-        damage(dataset, number)
+        helpers.damage(dataset, number)
     config = DataConfig(workers=0, on_bad_sample="skip", max_bad_samples=2)
     with pytest.raises(DataError, match="More than data.max_bad_samples=2.*ganforge data verify"):
         load(dataset, 20, config=config)
 
 
-def test_loader_of_a_wholly_bad_shard_stops(tmp_path, helpers, load):
-    location = helpers.write_dataset(tmp_path / "shards", count=4, per_shard=2)
-    for path in (Path(location) / "main-000001.tar",):
-        data = path.read_bytes()
-        path.write_bytes(data.replace(b"IDAT", b"iDAT"))
-    with pytest.raises(ShardError, match="and so are all samples of this shard"):
-        load(location, 4, config=DataConfig(workers=0, on_bad_sample="skip"))
-
-
-def write_custom(folder, members, schema, spec=None):
-    """A one-stream data set of these members, whatever the schema says."""
-    folder.mkdir(exist_ok=True)
-    samples = [EncodedSample(f"{n:03d}", m) for n, m in enumerate(members)]
-    shards = write_stream(folder, "main", samples, sorted(schema), 100)
-    index = DatasetIndex.build(spec or ImageSpec(8, 8, 3), {"main": shards}, schema)
-    (folder / "index.json").write_text(index.to_json())
-    return str(folder)
-
-
 IMAGE = FieldSchema(kind="image", height=8, width=8, channels=3)
-
-
-@pytest.mark.parametrize("extension", ["png", "jpg"])
-@pytest.mark.parametrize(
-    ("shape", "text"),
-    [((8, 9, 3), "is 8 x 9 x 3"), ((8, 8), "is 8 x 8 x 1")],
-)
-def test_loader_of_an_image_unlike_the_index_says_both(
-    tmp_path, helpers, extension, shape, text, load
-):
-    data = helpers.file_bytes(np.zeros(shape, np.uint8), extension)
-    location = write_custom(tmp_path / "s", [{f"image.{extension}": data}], {"image": IMAGE})
-    with pytest.raises(ShardError, match=f"Sample '000' .*'image' {text}.*says 8 x 8 x 3 with 8"):
-        load(location, 1, fields=["image"], num_slots=1)
-
-
-@pytest.mark.parametrize("extension", ["png", "jpg"])
-@pytest.mark.parametrize("keep", [10, 0.6])
-def test_loader_of_a_truncated_image_names_it(tmp_path, helpers, extension, keep, load):
-    pixels = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
-    data = helpers.file_bytes(pixels, extension)
-    cut = data[: keep if keep > 1 else int(len(data) * keep)]
-    location = write_custom(tmp_path / "s", [{f"image.{extension}": cut}], {"image": IMAGE})
-    with pytest.raises(
-        ShardError, match=r"Sample '000' .*'image' is a (damaged (JPEG|PNG)|PNG cut)"
-    ):
-        load(location, 1, fields=["image"], num_slots=1)
-
-
-def test_loader_of_bytes_that_are_no_image_says_so(tmp_path, load):
-    location = write_custom(tmp_path / "s", [{"image.png": b"hello world"}], {"image": IMAGE})
-    with pytest.raises(ShardError, match="is neither PNG nor JPEG"):
-        load(location, 1, fields=["image"], num_slots=1)
-
-
-@pytest.mark.parametrize(
-    ("label", "text"),
-    [(b"4", "is the label 4; .*0 to 3"), (b"-1", "label -1"), (b"cat", "not an integer: b'cat'")],
-)
-def test_loader_of_a_label_out_of_range_names_it(tmp_path, helpers, label, text, load):
-    image = helpers.file_bytes(helpers.numbered_image(0))
-    schema = {"image": IMAGE, "label": FieldSchema(kind="label", size=4)}
-    location = write_custom(tmp_path / "s", [{"image.png": image, "label.cls": label}], schema)
-    with pytest.raises(
-        ShardError, match=f"Sample '000' .*s/main-000000.tar: field 'label' .*{text}"
-    ):
-        load(location, 1, num_slots=1)
-
-
-def npy(values):
-    import io
-
-    buffer = io.BytesIO()
-    np.save(buffer, np.asarray(values, dtype=np.float32))
-    return buffer.getvalue()
-
-
-VECTORS = {
-    "attributes": FieldSchema(kind="attributes", size=2),
-    "text": FieldSchema(kind="text", size=3),
-    "caption": FieldSchema(kind="caption"),
-}
-
-
-def vector_members(**changes):
-    return {
-        "attributes.json": json.dumps([1, -0.5]).encode(),
-        "text.npy": npy([1, 2, 3]),
-        "caption.txt": "ein Häuschen".encode(),
-    } | changes
-
-
-def test_loader_gives_attributes_text_and_captions(tmp_path, load):
-    location = write_custom(tmp_path / "s", [vector_members()] * 2, VECTORS)
-    batch = load(location, 1, fields=list(VECTORS), num_slots=1, micro_batch=2)[0][0]
-    torch.testing.assert_close(batch["attributes"], torch.tensor([[1, -0.5]] * 2))
-    torch.testing.assert_close(batch["text"], torch.tensor([[1.0, 2, 3]] * 2))
-    assert batch["caption"] == ["ein Häuschen"] * 2
-
-
-@pytest.mark.parametrize(
-    ("changes", "text"),
-    [
-        ({"attributes.json": b"[1]"}, r"'attributes' has shape \[1\], the index says \[2\]"),
-        ({"attributes.json": b"[1,"}, "'attributes' is not a vector"),
-        ({"text.npy": b"xx"}, "'text' is not a vector"),
-        ({"text.npy": npy([1])}, r"'text' has shape \[1\], the index says \[3\]"),
-        ({"caption.txt": b"\xff\xfe"}, "'caption' is not UTF-8"),
-    ],
-)
-def test_loader_of_a_bad_vector_or_caption_names_it(tmp_path, changes, text, load):
-    location = write_custom(tmp_path / "s", [vector_members(**changes)], VECTORS)
-    with pytest.raises(ShardError, match=f"Sample '000' .*{text}"):
-        load(location, 1, fields=list(VECTORS), num_slots=1)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_loader_gives_16_bit_images_as_int32(tmp_path, channels, load):
-    from ganforge.imaging.codec import encode_png
-
-    pixels = np.random.default_rng(0).integers(0, 65536, (8, 8, channels), dtype=np.uint16)
-    schema = {
-        "image": FieldSchema(
-            kind="image", height=8, width=8, channels=channels, bit_depth=16, max_value=65535
-        )
-    }
-    location = write_custom(tmp_path / "s", [{"image.png": encode_png(pixels)}], schema)
-    image = load(location, 1, fields=["image"], num_slots=1)[0][0]["image"]
-    assert image.dtype == torch.int32
-    np.testing.assert_array_equal(image[0].permute(1, 2, 0), pixels)
-    real = RealImages(DataConfig(), location)[0]
-    assert real.dtype == torch.uint8
-    np.testing.assert_array_equal(real.permute(1, 2, 0), np.rint(pixels / 257).astype(np.uint8))
-
-
-def test_loader_gives_frames_and_flips_a_sequence_as_one(tmp_path, helpers, load):
-    frames = np.concatenate([helpers.numbered_image(n) for n in range(3)])
-    schema = {"frames": FieldSchema(kind="frames", height=8, width=8, channels=3, num_frames=3)}
-    location = write_custom(tmp_path / "s", [{"frames.png": helpers.file_bytes(frames)}], schema)
-    config = DataConfig(workers=0, flip=True)
-    options = {"fields": ["frames"], "num_slots": 1, "micro_batch": 8}
-    batch = load(location, 1, config=config, **options)[0][0]["frames"]
-    assert batch.shape == (8, 3, 3, 8, 8)
-    assert batch[0, :, 0, 0, 0].tolist() == [0, 1, 2]
-    left = (batch[:, :, 2, 0, 0] == 255).tolist()
-    assert all(len(set(sample)) == 1 for sample in left)
-    assert {sample[0] for sample in left} == {True, False}
 
 
 def write_unpaired(folder, helpers, counts):
@@ -479,14 +298,16 @@ def test_real_images_without_labels_say_so(tmp_path, helpers):
         real.labels([0])
 
 
-def test_real_images_of_a_text_field_are_refused(tmp_path):
-    location = write_custom(tmp_path / "s", [vector_members()], VECTORS)
+def test_real_images_of_a_text_field_are_refused(tmp_path, helpers):
+    members = [{"caption.txt": b"a cat"}]
+    schema = {"caption": FieldSchema(kind="caption")}
+    location = helpers.write_custom(tmp_path / "s", members, schema)
     with pytest.raises(DataError, match="'caption' holds text, not images"):
         RealImages(DataConfig(), location, field="caption")[0]
 
 
-def test_real_images_with_a_bad_sample_warn_when_skipping(dataset, caplog):
-    damage(dataset, 0)
+def test_real_images_with_a_bad_sample_warn_when_skipping(dataset, helpers, caplog):
+    helpers.damage(dataset, 0)
     RealImages(DataConfig(on_bad_sample="skip"), dataset)[0]
     assert "A neighbour stands in for a bad sample: Sample '00000'" in caplog.text
 
