@@ -47,7 +47,12 @@ def init_orthogonal(network: nn.Module, gain: float = 1.0) -> None:
 
     Source: Saxe et al. 2014, arXiv:1312.6120; for GANs Brock et al. 2019, arXiv:1809.11096.
     """
-    _init_weights(network, lambda weight: nn.init.orthogonal_(weight, gain))
+    _init_weights(network, lambda weight: _orthogonal(weight, gain))
+
+
+def _orthogonal(weight: Tensor, gain: float) -> Tensor:
+    # Without values there is nothing to factorize.
+    return weight if weight.is_meta else nn.init.orthogonal_(weight, gain)
 
 
 @torch.no_grad()

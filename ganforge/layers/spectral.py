@@ -56,6 +56,8 @@ class SpectralNorm(nn.Module):
 
     @torch.no_grad()
     def _refine(self, matrix: Tensor, times: int) -> None:
+        if matrix.is_meta:  # there are no values, and torch takes milliseconds to find that out
+            return
         u = self.u
         for _ in range(times):
             v = functional.normalize(matrix.T @ u, dim=0, eps=self.eps)

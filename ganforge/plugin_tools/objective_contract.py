@@ -4,7 +4,7 @@ The checks compare values, not names: a term that an architecture computes anew,
 not belong to the loss, are found whatever they are called.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -126,68 +126,67 @@ class _Probe(ObjectiveTerm[_ProbeConfig]):
 
 
 def _follows_terms(case: Case, run: TrainingRun) -> bool:
-    """Whether the phases' loss grows in proportion to the weight of a term."""
-
-    def total(weight: float) -> float:
-        fresh = start(case)
-        probe = _Probe(_ProbeConfig(weight=weight))
-        objective = replace(fresh.objective, terms=(probe,))
-        fresh.phases = fresh.architecture.phases(objective)
-        return _first_discriminator_loss(case, fresh)
-
-    return _is_linear(total(0.0), total(1.0), total(2.0))
+    return _acts(case, run, _Probe(_ProbeConfig()))
 
 
 def _check_mismatched_pairs(case: Case) -> None:
     """Wrong conditions count as much as `loss.terms` says, or are refused."""
-    if not case.conditions:
-        return
-
-    def with_weight(weight: float) -> TrainingRun | None:
-        term = ComponentChoice(name="mismatched_pairs", weight=weight)
-        return _started(_changed(case, {"loss": _with(case.config.loss, terms=(term,))}))
-
-    single, double = with_weight(1.0), with_weight(2.0)
-    if single is None or double is None:
-        return
-    losses = [_first_discriminator_loss(case, run) for run in (start(case), single, double)]
-    if not _is_linear(*losses):
+    chosen = ComponentChoice(name="mismatched_pairs", weight=0.7)
+    run = _started(_changed(case, {"loss": _with(case.config.loss, terms=(chosen,))}))
+    if case.conditions and run is not None and not _acts(case, run, run.objective.terms[0]):
         raise broken(
             case, "'mismatched_pairs' does not act with the weight it is given.", _CONDITION_CURE
         )
 
 
-def _is_linear(none: float, single: float, double: float) -> bool:
-    scale = max(1.0, abs(single))
-    has_effect = abs(single - none) > 1e-6 * scale
-    return has_effect and abs((double - single) - (single - none)) < 1e-4 * scale
+def _acts(case: Case, run: TrainingRun, term: ObjectiveTerm[Any]) -> bool:
+    """Whether what a term returns reaches the loss of its phase, scaled as the adversarial term."""
+    objective = replace(run.objective, terms=(term,))
+    discriminate, contribute = objective.loss.discriminator, term.discriminator
+    adversarial, contributed = list[float](), list[tuple[float, float]]()
+
+    def noted(real_logits: Tensor, gen_logits: Tensor) -> Tensor:
+        value = discriminate(real_logits, gen_logits)
+        adversarial.append(float(value.detach()))
+        return value
+
+    def contributing(scores: Scores) -> Terms:
+        before, terms = adversarial[-1], contribute(scores)
+        contributed.extend((before, float(value.detach())) for value in terms.values())
+        return terms
+
+    objective.loss.discriminator = noted  # type: ignore[method-assign]
+    term.discriminator = contributing  # type: ignore[method-assign]
+    run.phases = run.architecture.phases(objective)
+    phases = [list(terms.values()) for terms in _terms_of(case, run)]
+    return bool(contributed) and all(
+        any(_have_ratio(terms, *values) for terms in phases) for values in contributed
+    )
 
 
-def _first_discriminator_loss(case: Case, run: TrainingRun) -> float:
-    """Sum over the first step of all phases that do not train a generating network."""
-    generating = set(run.architecture.ema_roles)
-    names = {phase.name for phase in run.phases if not generating & set(phase.trains)}
-    found = _terms_of(case, run, only=names)
-    return sum(value for terms in found for value in terms.values())
+def _have_ratio(terms: Sequence[float], adversarial: float, contributed: float) -> bool:
+    """Whether two of the terms are these values, scaled alike."""
+    return any(
+        abs(one * contributed - other * adversarial) <= 1e-4 * abs(other * adversarial)
+        for one in terms
+        for other in terms
+        if one is not other and other
+    )
 
 
-def _terms_of(case: Case, run: TrainingRun, only: set[str] | None = None) -> list[dict[str, float]]:
+def _terms_of(case: Case, run: TrainingRun) -> list[dict[str, float]]:
     """The terms of each phase that ran in one step, as numbers."""
     found: list[dict[str, float]] = []
 
     def noted(phase: Phase) -> Phase:
         def loss(nets: Networks, batch: Batch) -> Terms:
             terms = phase.loss(nets, batch)
-            if only is None or phase.name in only:
-                found.append({name: float(term.detach()) for name, term in terms.items()})
+            found.append({name: float(term.detach()) for name, term in terms.items()})
             return terms
 
         return replace(phase, loss=loss)
 
-    # Discriminators first: what they see must not depend on a generator's update.
-    generating = set(run.architecture.ema_roles)
-    phases = sorted(run.phases, key=lambda p: bool(generating & set(p.trains)))
-    run.phases = [noted(phase) for phase in phases]
+    run.phases = [noted(phase) for phase in run.phases]
     train_case(case, run)
     return found
 

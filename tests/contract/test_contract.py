@@ -134,8 +134,8 @@ class NamesTooMuch(Sound):
     name = "names_too_much"
 
     def phases(self, objective):
-        first, second = super().phases(objective)
-        return [replace(first, trains=("discriminator", "generator")), second]
+        both = ("discriminator", "generator")
+        return [replace(phase, trains=both) for phase in super().phases(objective)]
 
 
 class TouchesTheOther(Sound):
@@ -226,12 +226,64 @@ class IgnoresCritic(Sound):
         return super().phases(replace(objective, n_critic=1))
 
 
-class IgnoresMatching(Sound):
-    name = "ignores_matching"
-    inputs, optional_inputs = ("image", "label"), ()
+class IgnoresTerms(Sound):
+    name = "ignores_terms"
 
     def phases(self, objective):
-        return super().phases(replace(objective, matching=0.0))
+        return super().phases(replace(objective, terms=()))
+
+
+class ReplacesATerm(Sound):
+    """Computes a term anew under the name of the one that the objective contributed."""
+
+    name = "replaces_a_term"
+    inputs, optional_inputs = ("image", "label"), ()
+
+    def discriminator_terms(self, objective, nets, batch):
+        terms = super().discriminator_terms(objective, nets, batch)
+        if "mismatched_pairs" in terms:
+            logits = nets["discriminator"](batch.image, batch.label.roll(1, dims=0))
+            terms["mismatched_pairs"] = objective.loss.discriminator(logits + 1, logits)
+        return terms
+
+
+class HidesConditions(Sound):
+    name = "hides_conditions"
+    inputs, optional_inputs = ("image", "label"), ()
+
+    def discriminator_terms(self, objective, nets, batch):
+        gen_img, gen_c = self.generated(objective, nets["generator"], batch)
+        discriminator = nets["discriminator"]
+        real_logits = discriminator(objective.augment(batch.image), batch.label)
+        gen_logits = discriminator(objective.augment(gen_img), gen_c)
+        return objective.discriminator(batch, real_logits, gen_logits)
+
+
+class ReportsSigns(Sound):
+    name = "reports_signs"
+
+    def discriminator_terms(self, objective, nets, batch):
+        terms = super().discriminator_terms(objective, nets, batch)
+        batch.report("accuracy/real", torch.ones(1))
+        return terms
+
+
+class ReportsOthers(Sound):
+    name = "reports_others"
+
+    def discriminator_terms(self, objective, nets, batch):
+        terms = super().discriminator_terms(objective, nets, batch)
+        batch.report("logits/real", torch.full((1,), 77.0))
+        return terms
+
+
+class SharesLayers(Sound):
+    name = "shares_layers"
+
+    def networks(self):
+        nets = super().networks()
+        nets["discriminator"].layer.bias = nets["generator"].layer.bias
+        return nets
 
 
 class IgnoresAda(Sound):
@@ -328,7 +380,7 @@ class HiddenState(Sound):
         (
             ScoresTogether,
             contract.check_discriminator_is_per_sample,
-            r"`per_sample_discriminator` is set, but among others an image has another score",
+            r"`per_sample_discriminator` is true, but among others an image has another score",
         ),
         (
             IgnoresPenalties,
@@ -341,10 +393,31 @@ class HiddenState(Sound):
             r"n_critic of the pipeline file has no effect\. Give the generator's phases every=",
         ),
         (
-            IgnoresMatching,
+            IgnoresTerms,
             contract.check_objective_is_followed_or_refused,
-            r"matching of the pipeline file has no effect\. Call super\(\)\.discriminator_t",
+            r"loss\.terms of the pipeline file has no effect\. Return what objective\.discriminator",
         ),
+        (
+            ReplacesATerm,
+            contract.check_objective_is_followed_or_refused,
+            r"'mismatched_pairs' does not act with the weight it is given",
+        ),
+        (
+            HidesConditions,
+            contract.check_objective_is_followed_or_refused,
+            r"'mismatched_pairs' does not act .*conditioned=Conditioned",
+        ),
+        (
+            ReportsSigns,
+            contract.check_reports,
+            r"with loss\.name=hinge, 'accuracy/real' is not what the loss was computed from",
+        ),
+        (
+            ReportsOthers,
+            contract.check_reports,
+            r"'logits/real' is not what the loss was computed from\. Leave reports",
+        ),
+        (SharesLayers, contract.check_builds, r"share a parameter: generator\.layer\.bias is disc"),
         (
             IgnoresAda,
             contract.check_objective_is_followed_or_refused,

@@ -29,7 +29,7 @@ from ganforge.data.shards.index import load_index
 from ganforge.errors import DataError, MetricError
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.spec import ImageSpec
-from ganforge.metrics import choices, evaluate, evaluation
+from ganforge.metrics import choices, evaluate
 from ganforge.metrics.evaluation import check_evaluation
 from ganforge.metrics.features import as_bytes
 
