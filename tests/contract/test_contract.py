@@ -264,7 +264,7 @@ class ReportsSigns(Sound):
 
     def discriminator_terms(self, objective, nets, batch):
         terms = super().discriminator_terms(objective, nets, batch)
-        batch.report("accuracy/real", torch.ones(1))
+        batch.report("accuracy/real", nets["discriminator"](batch.image, batch.label) > 0)
         return terms
 
 
@@ -395,7 +395,7 @@ class HiddenState(Sound):
         (
             IgnoresTerms,
             contract.check_objective_is_followed_or_refused,
-            r"loss\.terms of the pipeline file has no effect\. Return what objective\.discriminator",
+            r"loss\.terms of the pipeline file has no effect\. Return what objective\.discrim",
         ),
         (
             ReplacesATerm,
@@ -410,7 +410,7 @@ class HiddenState(Sound):
         (
             ReportsSigns,
             contract.check_reports,
-            r"with loss\.name=hinge, 'accuracy/real' is not what the loss was computed from",
+            r"with loss\.name=wasserstein, 'accuracy/real' is reported, but the sign of a logit",
         ),
         (
             ReportsOthers,
