@@ -103,7 +103,7 @@ class TinyTranslator(Architecture[TinyConfig]):
     name, Config, paper = "tiny_translator", TinyConfig, "Tiny 2021"
     inputs = ("source", "target")
     ema_roles = ("generator_forward", "generator_back")
-    translates = ("forward", "back")
+    directions = ("forward", "back")
 
     def networks(self) -> dict[str, nn.Module]:
         return {role: Shift(self.spec.channels) for role in self.ema_roles}

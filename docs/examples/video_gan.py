@@ -86,7 +86,7 @@ class VideoGan(Architecture[VideoGanConfig]):
 
     name, Config, paper = "video_gan", VideoGanConfig, "Wang et al. 2018, arXiv:1808.06601"
     inputs = ("source", "frames")
-    translates = ("source_to_frames",)
+    directions = ("source_to_frames",)
     example_options = {"width": 4, "chunk_frames": 2}
     judges = ("image_discriminator", "motion_discriminator")
 

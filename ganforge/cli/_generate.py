@@ -133,7 +133,7 @@ def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str
         make,
         model.spec,
         conditions=model.info.conditioning,
-        translates=model.architecture.translates,
+        directions=model.architecture.directions,
         seen_features=model.architecture.seen_features,
         nimg=model.info.nimg,
     )

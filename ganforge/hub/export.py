@@ -122,7 +122,7 @@ def _describe(
         plugin=PluginOrigin(distribution=plugin.distribution, version=plugin.version),
         image_spec=architecture.spec,
         conditioning=conditioning(architecture),
-        directions=architecture.translates,
+        directions=architecture.directions,
         roles=architecture.ema_roles,
         nimg=nimg,
         metrics=tuple(dict(record) for record in metrics),

@@ -60,7 +60,7 @@ class ModelInfo(StrictModel):
 
 def conditioning(architecture: Architecture[Any]) -> tuple[str, ...]:
     """The fields a request to this model can give: label, attributes, text, source."""
-    return (*architecture.conditions, *(("source",) if architecture.translates else ()))
+    return (*architecture.conditions, *(("source",) if architecture.directions else ()))
 
 
 def write_info(folder: Path, info: ModelInfo) -> None:

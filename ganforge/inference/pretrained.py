@@ -216,7 +216,7 @@ class PretrainedGan(SamplingMethods):
             ConfigError: the request does not fit this model; nothing has been translated.
             ShapeError: a tensor is not an image.
         """
-        directions, spec = self.architecture.translates, self.spec
+        directions, spec = self.architecture.directions, self.spec
         if not directions:
             raise ConfigError(
                 f"'{self.info.architecture}' makes images from noise and translates none; use "

@@ -43,9 +43,9 @@ def build_request(
         ConfigError: the model cannot answer the request.
         DataError: a text cannot be embedded.
     """
-    if architecture.translates and source is None:
+    if architecture.directions and source is None:
         raise ConfigError(
-            f"'{info.architecture}' translates images ({', '.join(architecture.translates)}) and "
+            f"'{info.architecture}' translates images ({', '.join(architecture.directions)}) and "
             f"has no latents to sample; use translate(images)."
         )
     options = dict(conditions)

@@ -92,8 +92,8 @@ class Architecture(Component[ConfigT]):
     """The paper's optimizer; `train.optimizer` in the pipeline file overrides its fields."""
     optimizers: ClassVar[Mapping[str, OptimizerConfig]] = {}
     """Fields that differ for some roles; `train.optimizers` overrides them."""
-    translates: ClassVar[tuple[str, ...]] = ()
-    """Names of the directions it translates images in; empty for noise-to-image models.
+    directions: ClassVar[tuple[str, ...]] = ()
+    """Directions in which it translates images; empty for noise-to-image models.
 
     The first goes from source to target, a second one back. `request.options["direction"]` holds
     the requested one; the first if it is absent.
@@ -193,7 +193,7 @@ class Architecture(Component[ConfigT]):
                     f"truncation={truncation} was asked for of '{cls.name}'. Give a finite number, "
                     f"0 or more, e.g. 0.7, or leave it out."
                 )
-        known = {*cls.generate_options, *(("direction",) if cls.translates else ())}
+        known = {*cls.generate_options, *(("direction",) if cls.directions else ())}
         for name in options:
             if name not in known:
                 raise ConfigError(
@@ -201,10 +201,10 @@ class Architecture(Component[ConfigT]):
                     f"{suggest(name, known)}"
                 )
         direction = options.get("direction")
-        if direction is not None and direction not in cls.translates:
+        if direction is not None and direction not in cls.directions:
             raise ConfigError(
                 f"The architecture '{cls.name}' has no direction {direction!r}. "
-                f"{suggest(str(direction), cls.translates)}"
+                f"{suggest(str(direction), cls.directions)}"
             )
 
     @classmethod

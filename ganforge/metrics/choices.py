@@ -19,12 +19,12 @@ _COMPILE_FROM = 1000
 """Images per rank from which half a minute of compilation pays on a CPU."""
 
 
-def build_metrics(config: EvaluateConfig, translates: Sequence[str]) -> list[Metric[Any]]:
+def build_metrics(config: EvaluateConfig, directions: Sequence[str]) -> list[Metric[Any]]:
     """Build the metrics, in the order of the file, if their needs can be met; loads no weights.
 
     Args:
         config: names, options and extractors.
-        translates: directions of the model; empty for a generator from noise.
+        directions: of the model; empty for a generator from noise.
 
     Raises:
         MetricError: a metric needs what its extractor or the model does not have.
@@ -36,7 +36,7 @@ def build_metrics(config: EvaluateConfig, translates: Sequence[str]) -> list[Met
     for number, chosen in enumerate(config.metrics):
         where = f"evaluate.metrics[{number}]"
         metric = get_registry().build(Metric, chosen.name, chosen.options, where)
-        _check_needs(metric, chosen.extractor, config.extractor, translates, where)
+        _check_needs(metric, chosen.extractor, config.extractor, directions, where)
         metrics.append(metric)
     return metrics
 
@@ -66,7 +66,7 @@ def _check_needs(
     metric: Metric[Any],
     own: ComponentChoice | None,
     default: ComponentChoice,
-    translates: Sequence[str],
+    directions: Sequence[str],
     where: str,
 ) -> None:
     if metric.needs == "clips":
@@ -86,7 +86,7 @@ def _check_needs(
             f"{where}.extractor: the metric '{metric.name}' compares pairs of images and uses no "
             f"extractor. Remove the option."
         )
-    elif not translates:
+    elif not directions:
         raise MetricError(
             f"{where}: the metric '{metric.name}' compares translations with their targets, but "
             f"the model generates from noise. Leave it out, or choose an architecture that "

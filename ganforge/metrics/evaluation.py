@@ -52,10 +52,10 @@ def evaluate(
     """
     views = [
         View.open(model, direction, config, reference, data, runtime.device)
-        for direction in model.translates or ("",)
+        for direction in model.directions or ("",)
     ]
-    metrics = build_metrics(config, model.translates)
-    _check_data(metrics, model.translates, load_index(reference), reference)
+    metrics = build_metrics(config, model.directions)
+    _check_data(metrics, model.directions, load_index(reference), reference)
     for view in views:
         _check_counts(metrics, config.num_images, len(view.real))
     features = join_outputs(metrics, config, runtime)
@@ -70,7 +70,7 @@ def evaluate(
 def check_evaluation(
     config: EvaluateConfig,
     runtime: Runtime,
-    translates: Sequence[str],
+    directions: Sequence[str],
     reference: str,
     spec: ImageSpec | None = None,
 ) -> None:
@@ -79,7 +79,7 @@ def check_evaluation(
     Args:
         config: metrics and extractors.
         runtime: where it will run.
-        translates: directions of the model; empty for a generator from noise.
+        directions: of the model; empty for a generator from noise.
         reference: folder or URL of the shards of the real images, which may not exist yet.
         spec: of the images, where it is known without the shards.
 
@@ -88,11 +88,11 @@ def check_evaluation(
             too few images; weights that cannot be had; images of a size that an extractor does
             not take.
     """
-    metrics = build_metrics(config, translates)
+    metrics = build_metrics(config, directions)
     _check_counts(metrics, config.num_images, config.num_real or config.num_images)
     with contextlib.suppress(DataError):  # a missing reference is refused when it is read
         spec = spec or load_index(reference).image_spec
-        _check_data(metrics, translates, load_index(reference), reference)
+        _check_data(metrics, directions, load_index(reference), reference)
     features = join_outputs(metrics, config, runtime)
     if spec is None:
         return
@@ -112,10 +112,10 @@ def _check_counts(metrics: Sequence[Metric[Any]], num_gen: int, num_real: int) -
 
 
 def _check_data(
-    metrics: Sequence[Metric[Any]], translates: Sequence[str], index: DatasetIndex, reference: str
+    metrics: Sequence[Metric[Any]], directions: Sequence[str], index: DatasetIndex, reference: str
 ) -> None:
     for metric in metrics:
-        for direction in translates or ("",):
+        for direction in directions or ("",):
             real_field(index, reference, direction_fields(direction)[1] or None)
             if isinstance(metric, PairMetric):
                 check_paired(metric, direction, index, reference)

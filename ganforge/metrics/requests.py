@@ -26,7 +26,7 @@ class MeasuredModel:
         generate: request -> images [N, C, H, W] in [-1, 1]; the same images on every rank.
         spec: what it generates.
         conditions: its conditions, of `label`, `attributes` and `text`.
-        translates: its directions; empty for a generator from noise.
+        directions: its directions; empty for a generator from noise.
         seen_features: extractors that it was trained against.
         nimg: training progress of the weights, in images.
         num_standing: images behind its standing batch statistics; 0 for running ones.
@@ -36,7 +36,7 @@ class MeasuredModel:
     generate: Callable[[GenerateRequest], Tensor]
     spec: ImageSpec
     conditions: Sequence[str] = ()
-    translates: Sequence[str] = ()
+    directions: Sequence[str] = ()
     seen_features: Sequence[str] = ()
     nimg: int = 0
     num_standing: int = 0

@@ -127,7 +127,7 @@ def _next_commands(context: RunContext) -> list[str]:
     """What can be done with the export."""
     folder, chosen = context.run_dir, context.components.architecture
     publish = f"publish {folder} YOU/{context.config.name}"
-    if chosen.component.translates:
+    if chosen.component.directions:
         return [f"translate {folder} IMAGES --out {folder / 'translated'}", publish]
     text = ' --text "WORDS"' if "text" in chosen.component.reads(chosen.config) else ""
     nearest = f"sample nearest {folder} --reference {shards_location(context)} --pixels-only"

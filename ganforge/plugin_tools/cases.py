@@ -181,11 +181,11 @@ def requests(case: Case, seeds: Sequence[int]) -> Iterator[tuple[GenerateRequest
         request.attributes = torch.tensor([[seed % 2, 1.0] for seed in seeds])
     if "text" in case.conditions:
         request.text = torch.stack([_row(seed, (spec.text_dim,)) for seed in seeds])
-    if not architecture.translates:
+    if not architecture.directions:
         yield request, spec.channels
     ends = [(spec.source_channels or spec.channels, spec.channels)]
     ends.append(ends[0][::-1])
-    for direction, (before, after) in zip(architecture.translates, ends, strict=False):
+    for direction, (before, after) in zip(architecture.directions, ends, strict=False):
         frames = (spec.num_frames,) if spec.num_frames > 1 else ()
         shape = (*frames, before, spec.height, spec.width)
         source = torch.stack([_row(seed, shape).tanh() for seed in seeds])

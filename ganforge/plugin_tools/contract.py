@@ -242,7 +242,7 @@ def check_discriminator_is_per_sample(case: Case) -> None:
 def check_latents_blend(case: Case) -> None:
     """Every latent space can be walked through: the ends are the seeds' images."""
     run = start(case)
-    if run.architecture.translates:
+    if run.architecture.directions:
         return
     (keys, _), *_ = requests(case, (5, 3))
     alone = generate(run, keys)

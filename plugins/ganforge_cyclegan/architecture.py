@@ -87,7 +87,7 @@ class Cyclegan(Architecture[CycleganConfig]):
         "discriminator_width": 4,
         "discriminator_layers": 1,
     }
-    translates = ("source_to_target", "target_to_source")
+    directions = ("source_to_target", "target_to_source")
 
     def check(self, objective: Objective) -> None:
         """Refuse data of one domain, sizes that do not fit, and penalties without a meaning."""
@@ -215,8 +215,8 @@ class Cyclegan(Architecture[CycleganConfig]):
             ShapeError: there is no source, or its shape does not fit.
         """
         self.check_request(request.truncation, request.options)
-        direction = request.options.get("direction", self.translates[0])
-        is_forward = direction == self.translates[0]
+        direction = request.options.get("direction", self.directions[0])
+        is_forward = direction == self.directions[0]
         channels = self.spec.source_channels if is_forward else self.spec.channels
         source = _checked_source(request, channels or self.spec.channels, direction)
         img: Tensor = nets["generator_target" if is_forward else "generator_source"](source)

@@ -332,7 +332,7 @@ def test_evaluate_of_a_translator_translates_the_reference(ganforge, cyclegan, p
     made = {}
 
     def evaluate(model, config, reference, runtime, *, data):
-        for direction in model.translates:
+        for direction in model.directions:
             ask = requests(model, config, reference, data, direction)
             made[direction] = model.generate(ask(range(8)))
         return []

@@ -60,7 +60,7 @@ class Styled(Shown):
 
 
 class Translator(Shown):
-    name, translates = "translator", ("source_to_target",)
+    name, directions = "translator", ("source_to_target",)
 
 
 def pretrained(kind, **fields):

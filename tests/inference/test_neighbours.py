@@ -20,7 +20,7 @@ REAL = images(9, seed=1)
 class FromMemory:
     """Gives image `seed` of those it holds, as a model that has learned by heart would."""
 
-    name, translates, generate_options = "memory", (), {}
+    name, directions, generate_options = "memory", (), {}
 
     def __init__(self, img):
         self.img = img

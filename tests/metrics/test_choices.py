@@ -48,8 +48,8 @@ def config(*metrics, **more) -> EvaluateConfig:
     return EvaluateConfig(metrics=metrics, **({"extractor": "tiny", "num_images": 9} | more))
 
 
-def join(runtime, asked, translates=()):
-    return join_outputs(build_metrics(asked, translates), asked, runtime)
+def join(runtime, asked, directions=()):
+    return join_outputs(build_metrics(asked, directions), asked, runtime)
 
 
 def test_joins_each_metric_with_the_output_that_it_needs(runtime, registry):

@@ -291,8 +291,8 @@ def test_evaluate_video_reference_is_refused(tmp_path, runtime, shards, registry
 def test_check_evaluation_refuses_a_video_reference(runtime, shards, registry):
     as_video(shards)
     with pytest.raises(MetricError, match="'image' of .* holds frames.*evaluate.reference"):
-        check(runtime, shards, metrics=("fid",), translates=())
-    check(runtime, shards, metrics=(), translates=())
+        check(runtime, shards, metrics=("fid",), directions=())
+    check(runtime, shards, metrics=(), directions=())
 
 
 def test_evaluate_two_extractors_generate_once_and_are_never_compared(
@@ -320,9 +320,9 @@ def test_evaluate_seed_of_features_of_a_translator_changes_nothing(
     assert [r.split for r in found[0]] == ["main.target", "main.source"]
 
 
-def check(runtime, reference, spec=None, translates=("source_to_target",), **options):
+def check(runtime, reference, spec=None, directions=("source_to_target",), **options):
     config = EvaluateConfig(**({"extractor": "tiny", "num_images": 12} | options))
-    check_evaluation(config, runtime, translates, str(reference), spec)
+    check_evaluation(config, runtime, directions, str(reference), spec)
 
 
 def test_check_evaluation_of_shards_that_do_not_exist_yet_checks_the_rest(

@@ -71,7 +71,7 @@ def test_pairs_seed_reaches_the_noise_of_the_translator(runtime, registry, pairs
         seen.extend(request.seeds)
         return -request.source
 
-    model = replace(negative_translator(), generate=generate, translates=("source_to_target",))
+    model = replace(negative_translator(), generate=generate, directions=("source_to_target",))
     measure(runtime, pairs, "psnr", model=model, seed=100)
     assert seen == list(range(100, 111))
 

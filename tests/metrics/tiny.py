@@ -122,7 +122,7 @@ def negative_translator(**options) -> MeasuredModel:
     """Maps each image to its negative, in both directions: a function of the source alone."""
     both = ("source_to_target", "target_to_source")
     return MeasuredModel(
-        lambda request: -request.source, ImageSpec(8, 8, 1), translates=both, **options
+        lambda request: -request.source, ImageSpec(8, 8, 1), directions=both, **options
     )
 
 

@@ -80,7 +80,7 @@ def check_asked(context: RunContext) -> None:
     check_evaluation(
         config.evaluate,
         runtime_of(context),
-        chosen.component.translates,
+        chosen.component.directions,
         config.evaluate.reference or shards_location(context),
         expected_spec(config, chosen.component.reads(chosen.config)),
     )
@@ -103,7 +103,7 @@ def _measure(context: RunContext, view: View) -> list[MetricRecord]:
         make,
         architecture.spec,
         conditions=architecture.conditions,
-        translates=architecture.translates,
+        directions=architecture.directions,
         seen_features=architecture.seen_features,
         nimg=nimg,
         num_standing=num_standing(context),

@@ -129,7 +129,7 @@ def _num_images(context: RunContext) -> int | None:
 def _picture(context: RunContext, model: TrainedModel) -> Image.Image | None:
     """The card's picture: new samples, or the newest picture where a model needs data."""
     rows, columns = context.config.train.sample_grid
-    if model.architecture.translates or {"attributes", "text"} & {*model.architecture.conditions}:
+    if model.architecture.directions or {"attributes", "text"} & {*model.architecture.conditions}:
         pictures = sorted((context.run_dir / "samples").glob("nimg-*.png"))
         return Image.open(pictures[-1]) if pictures else None
     device = next(next(iter(model.networks.values())).parameters()).device

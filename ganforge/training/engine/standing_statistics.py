@@ -58,8 +58,8 @@ def check_standing_statistics(
     """
     if config is None:
         return
-    if architecture.translates or "text" in architecture.conditions:
-        needs = "images to translate" if architecture.translates else "captions"
+    if architecture.directions or "text" in architecture.conditions:
+        needs = "images to translate" if architecture.directions else "captions"
         raise ConfigError(
             f"train.standing_statistics: '{architecture.name}' generates from {needs}, but batch "
             f"statistics are measured from seeds and labels alone. Remove it."

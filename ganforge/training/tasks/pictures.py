@@ -117,11 +117,11 @@ def sample_grid(run: TrainingRun, fixed: Batch | None) -> tuple[Image.Image, Ten
         fixed: real samples, which give images to translate, attributes and captions.
     """
     rows, columns = run.config.train.sample_grid
-    if not run.architecture.translates or fixed is None:
+    if not run.architecture.directions or fixed is None:
         img = last_frame(sample_images(run, fixed))
         return image_grid(img, rows, columns), img
     strips, made = [], []
-    for direction in run.architecture.translates:
+    for direction in run.architecture.directions:
         source, output = translate_images(run, fixed, direction)
         made.append(output)
         strips.append(_alternate(source[: columns * rows], output[: columns * rows], columns))

@@ -158,12 +158,12 @@ def test_standing_statistics_without_batchnorm_are_refused():
         toy_run(config)
 
 
-@pytest.mark.parametrize(("translates", "needs"), [(("a_to_b",), "images to tr"), ((), "captions")])
-def test_standing_statistics_of_what_needs_data_are_refused(translates, needs):
+@pytest.mark.parametrize(("directions", "needs"), [(("a_to_b",), "images to tr"), ((), "captions")])
+def test_standing_statistics_of_what_needs_data_are_refused(directions, needs):
     class Asks(Draw):
-        inputs = ("image",) if translates else ("image", "text")
+        inputs = ("image",) if directions else ("image", "text")
 
-    Asks.translates = translates
+    Asks.directions = directions
     architecture = Asks(StrictModel(), ImageSpec(1, 1, 3, text_dim=4))
     networks = architecture.networks()
     with pytest.raises(ConfigError, match=f"'draw' generates from {needs}.*Remove it"):

@@ -27,9 +27,9 @@ class Shows(Architecture[StrictModel]):
 
     name, paper, optional_inputs = "shows", "none", ("label", "text")
 
-    def __init__(self, paint, translates=(), **fields):
+    def __init__(self, paint, directions=(), **fields):
         super().__init__(StrictModel(), ImageSpec(2, 2, 1, **fields))
-        self.paint, self.translates, self.requests = paint, translates, []
+        self.paint, self.directions, self.requests = paint, directions, []
 
     def networks(self):
         return {"generator": nn.Identity()}
