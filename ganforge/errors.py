@@ -23,7 +23,7 @@ class PluginError(GanforgeError):
 
 
 class PluginNotFound(PluginError):
-    """No installed plugin provides the name that was asked for."""
+    """No installed plugin provides a component of that name."""
 
 
 class PluginConflict(PluginError):
@@ -51,7 +51,7 @@ class TrainingError(GanforgeError):
 
 
 class RunStopped(TrainingError):
-    """A signal asked the run to stop. Its state is saved; the same command goes on from there."""
+    """A signal told the run to stop. Its state is saved; the same command goes on from there."""
 
     exit_code: ClassVar[int] = 75
     """EX_TEMPFAIL of sysexits.h: a scheduler may start the same command again."""
@@ -66,7 +66,7 @@ class CheckpointError(GanforgeError):
 
 
 class MetricError(GanforgeError):
-    """A metric cannot be computed as asked."""
+    """A metric cannot be computed with these options or on these images."""
 
 
 class PublishError(GanforgeError):

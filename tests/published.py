@@ -98,7 +98,7 @@ class Shift(nn.Module):
 
 
 class TinyTranslator(Architecture[TinyConfig]):
-    """Grey to colour by adding a constant, and back by a mean."""
+    """Gray to color by adding a constant, and back by a mean."""
 
     name, Config, paper = "tiny_translator", TinyConfig, "Tiny 2021"
     inputs = ("source", "target")

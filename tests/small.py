@@ -4,11 +4,11 @@ import torch
 
 from ganforge.api import ImageSpec
 
-GREY = ImageSpec(16, 16, 1)
+GRAY = ImageSpec(16, 16, 1)
 LABELLED = ImageSpec(16, 16, 3, class_names=("a", "b", "c"))
 
 
-def build(architecture, spec=GREY, **options):
+def build(architecture, spec=GRAY, **options):
     """An architecture with its example options and these, bound to a spec."""
     config = architecture.Config(**{**architecture.example_options, **options})
     return architecture(config, spec)
@@ -19,7 +19,7 @@ def rebound(architecture, spec):
     return type(architecture)(architecture.config, spec)
 
 
-def build_networks(architecture, spec=GREY, **options):
+def build_networks(architecture, spec=GRAY, **options):
     """Its networks, of seed 0."""
     torch.manual_seed(0)
     return build(architecture, spec, **options).networks()

@@ -21,7 +21,7 @@ def wheel(tmp_path_factory):
     return path
 
 
-def test_wheel_holds_code_pipelines_data_and_licences(wheel):
+def test_wheel_holds_code_pipelines_data_and_licenses(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in (
         "ganforge/pipelines/quickstart.yaml",

@@ -11,11 +11,11 @@ from ganforge.api import ComponentOptions, FeatureMetric, Field, Metric, MetricE
 class CoverageConfig(ComponentOptions):
     """Options of coverage."""
 
-    neighbors: int = Field(5, gt=0, description="Radius: the distance to this real neighbour.")
+    neighbors: int = Field(5, gt=0, description="Radius: the distance to this real neighbor.")
 
 
 class Coverage(FeatureMetric[CoverageConfig]):
-    """Share of real images with a generated one nearer than their k-th real neighbour.
+    """Share of real images with a generated one nearer than their k-th real neighbor.
 
     Source: Naeem et al. 2020, arXiv:2002.09797.
     """
@@ -26,7 +26,7 @@ class Coverage(FeatureMetric[CoverageConfig]):
     lower_is_better = False
 
     def check(self, num_gen: int, num_real: int) -> None:
-        """Refuse fewer real images than neighbours."""
+        """Refuse fewer real images than neighbors."""
         if num_real <= self.config.neighbors:
             raise MetricError(
                 f"The metric 'coverage' has {num_real} real images and needs more than "

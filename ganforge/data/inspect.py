@@ -238,7 +238,7 @@ def _warn(report: DatasetReport) -> None:
 
 
 def _thumbnail(img: Pixels) -> Image.Image:
-    """At most 64 x 64 pixels of RGB on grey paper, with the aspect ratio kept."""
+    """At most 64 x 64 pixels of RGB on gray paper, with the aspect ratio kept."""
     if img.dtype == np.uint16:
         img = (img.astype(np.float32) * (255 / max(1, int(img.max())))).astype(np.uint8)
     ratio = _THUMBNAIL / max(img.shape[:2])

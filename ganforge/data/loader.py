@@ -293,7 +293,7 @@ class RealImages(Dataset[Tensor]):
         available = self.index.num_samples(self.stream)
         if num_samples is not None and num_samples > available:
             raise DataError(
-                f"{num_samples} real images are asked for, but the data set at {location} has "
+                f"{num_samples} real images are needed, but the data set at {location} has "
                 f"{available}. Set evaluate.num_real to at most {available}."
             )
         self._count = available if num_samples is None else num_samples
@@ -342,7 +342,7 @@ class RealImages(Dataset[Tensor]):
         rows = torch.stack([shard, places - begin], dim=1).numpy()
         values, bad = self._reader.batch(self.stream, rows, fields)
         for message in bad:
-            logger.warning("A neighbour stands in for a bad sample: %s", message)
+            logger.warning("A neighbor stands in for a bad sample: %s", message)
         return {name: self._tensor(name, value) for name, value in values.items()}
 
     def _tensor(self, name: str, value: Tensor | list[str]) -> Tensor:

@@ -21,13 +21,13 @@ _PROVENANCE = (
 
 
 class CardInfo(StrictModel):
-    """What a model card says beyond `config.json`."""
+    """The contents of a model card beyond `config.json`."""
 
     name: str = Field(description="Title.")
     description: str = Field("", description="A paragraph on the model.")
     repo_id: str | None = Field(None, description="org/name on the Hub, for the examples.")
     license: str | None = Field(
-        None, description="Licence of the weights: an identifier of the Hub, or text."
+        None, description="License of the weights: an identifier of the Hub, or text."
     )
     dataset: str | None = Field(None, description="A data set on the Hub, or a description.")
     num_train_images: int | None = Field(None, description="Number of training images.")

@@ -89,6 +89,6 @@ def _refusal(err: HfHubHTTPError, revision: str | None) -> str:
     if status == 403:
         return (
             "the token has no permission for this. Use a token with write access, of a member of "
-            "the organisation."
+            "the organization."
         )
     return f"the Hub answered {status} ({err.server_message or err}). Try again later."

@@ -1,6 +1,6 @@
 """Image files to pixels and back: any format in, exact PNG (or the JPEG itself) out.
 
-Pixels are arrays [H, W, C], uint8 or uint16, with C = 1 grey, 3 RGB or 4 RGBA.
+Pixels are arrays [H, W, C], uint8 or uint16, with C = 1 gray, 3 RGB or 4 RGBA.
 """
 
 import io
@@ -24,7 +24,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8"
 _PNG_HEADER = struct.Struct(">IIBBxxB")
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
-_PNG_COLOURS = {1: 0, 3: 2, 4: 6}
+_PNG_COLORS = {1: 0, 3: 2, 4: 6}
 _PALETTE = 3
 # PIL can run external programs for some formats (EPS), so the list is closed.
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
@@ -43,8 +43,8 @@ def png_header(data: Bytes) -> tuple[int, int, int, int, bool]:
     """
     if len(data) < 33:
         raise Undecodable(f"is a PNG cut short after {len(data)} bytes")
-    width, height, depth, colour, interlaced = _PNG_HEADER.unpack_from(data, 16)
-    return height, width, _PNG_CHANNELS.get(colour, 0), depth, bool(interlaced)
+    width, height, depth, color, interlaced = _PNG_HEADER.unpack_from(data, 16)
+    return height, width, _PNG_CHANNELS.get(color, 0), depth, bool(interlaced)
 
 
 def decode_png16(data: Bytes) -> NDArray[np.uint16]:
@@ -84,7 +84,7 @@ def decode_image(value: Bytes | Path | Image.Image | NDArray[Any]) -> Pixels:
         height, width, _, depth, _ = png_header(data)
         _check_size(height, width)
         if depth == 16:
-            return _spread_grey_alpha(decode_png16(data))
+            return _spread_gray_alpha(decode_png16(data))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -145,10 +145,10 @@ def _from_array(values: NDArray[Any]) -> Pixels:
         raise Undecodable(f"is an array of shape {list(values.shape)}; use [H, W] or [H, W, C]")
     if pixels.dtype not in (np.uint8, np.uint16):
         raise Undecodable(f"is an array of {pixels.dtype}; use uint8 or uint16")
-    return _spread_grey_alpha(pixels)
+    return _spread_gray_alpha(pixels)
 
 
-def _spread_grey_alpha(pixels: Pixels) -> Pixels:
+def _spread_gray_alpha(pixels: Pixels) -> Pixels:
     return pixels[..., [0, 0, 0, 1]] if pixels.shape[2] == 2 else pixels
 
 
@@ -171,7 +171,7 @@ def _encode_png16(pixels: NDArray[np.uint16]) -> bytes:
     rows[:, 0] = 1
     rows[:, 1 : 1 + step] = raw[:, :step]
     rows[:, 1 + step :] = raw[:, step:] - raw[:, :-step]
-    header = struct.pack(">IIBBBBB", width, height, 16, _PNG_COLOURS[channels], 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, _PNG_COLORS[channels], 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
     return PNG_SIGNATURE + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -200,13 +200,13 @@ def storable_as_is(data: Bytes, pixels: Pixels) -> str | None:
 
 def _is_sound_jpeg(data: Bytes, pixels: Pixels) -> bool:
     """Whether the strict decoder of training reads it to the same upright pixels."""
-    colourspace = "GRAY" if pixels.shape[2] == 1 else "RGB"
+    colorspace = "GRAY" if pixels.shape[2] == 1 else "RGB"
     try:
         *_, space, _ = simplejpeg.decode_jpeg_header(data)
-        decoded = simplejpeg.decode_jpeg(data, colorspace=colourspace)
+        decoded = simplejpeg.decode_jpeg(data, colorspace=colorspace)
     except ValueError:
         return False
-    if space not in (("Gray",) if colourspace == "GRAY" else ("YCbCr", "RGB")):
+    if space not in (("Gray",) if colorspace == "GRAY" else ("YCbCr", "RGB")):
         return False
     if decoded.shape != pixels.shape:
         return False

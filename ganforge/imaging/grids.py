@@ -115,7 +115,7 @@ class _Layout:
         )
 
     def write(self, draw: ImageDraw.ImageDraw, text: str, corner: tuple[int, int]) -> None:
-        """Write a line centred on the column of a cell."""
+        """Write a line centered on the column of a cell."""
         left = corner[0] + (self.cell[0] - _width(text)) // 2
         draw.text((left, corner[1]), text, fill=_black(draw.mode), font=_font())
 
@@ -148,11 +148,11 @@ def _black(mode: str) -> int | tuple[int, ...]:
 
 
 def _paper(mode: str, value: int) -> int | tuple[int, ...]:
-    """An opaque grey in one of the modes of `MODES`."""
+    """An opaque gray in one of the modes of `MODES`."""
     if mode == MODES[1]:
         return value
-    colour = (value, value, value)
-    return colour if mode == MODES[3] else (*colour, 255)
+    color = (value, value, value)
+    return color if mode == MODES[3] else (*color, 255)
 
 
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

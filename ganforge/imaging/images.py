@@ -1,6 +1,6 @@
 """Image tensors and PIL images: conversion of values, channels, alpha and size.
 
-Shapes: N images, C channels (1 grey, 3 RGB, 4 RGBA), H height, W width. Float images are in
+Shapes: N images, C channels (1 gray, 3 RGB, 4 RGBA), H height, W width. Float images are in
 [-1, 1]; the byte b stands for b / 127.5 - 1.
 """
 
@@ -19,15 +19,15 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """PIL's mode for each number of channels."""
 WHITE = (255, 255, 255)
 LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in grey: ITU-R BT.601, as in PIL's conversion to grey."""
+"""Weights of red, green and blue in gray: ITU-R BT.601, as in PIL's conversion to gray."""
 Resize = Literal["crop", "pad", "stretch"]
 """How `resize` reaches another shape."""
 ArrayT = TypeVar("ArrayT", NDArray[Any], Tensor)
 
 
-def composite(colour: ArrayT, alpha: ArrayT, background: ArrayT | float) -> ArrayT:
-    """`colour` over an opaque `background`; alpha is in [0, 1]. Shapes broadcast."""
-    mixed: ArrayT = colour * alpha + background * (1 - alpha)
+def composite(color: ArrayT, alpha: ArrayT, background: ArrayT | float) -> ArrayT:
+    """`color` over an opaque `background`; alpha is in [0, 1]. Shapes broadcast."""
+    mixed: ArrayT = color * alpha + background * (1 - alpha)
     return mixed
 
 
@@ -64,7 +64,7 @@ def from_pil(
 
     Args:
         image: transparency is composited over `background` unless channels is 4.
-        channels: 1 grey, 3 RGB, 4 RGBA.
+        channels: 1 gray, 3 RGB, 4 RGBA.
         background: RGB, 0 to 255.
 
     Returns:
@@ -105,8 +105,8 @@ def convert_channels(
         img = composite(img[:, :3], img[:, 3:].add(1).div(2), below)
     if channels == 1:
         return (img * img.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    colour = img.expand(-1, 3, -1, -1)
-    return torch.cat([colour, torch.ones_like(colour[:, :1])], 1) if channels == 4 else colour
+    color = img.expand(-1, 3, -1, -1)
+    return torch.cat([color, torch.ones_like(color[:, :1])], 1) if channels == 4 else color
 
 
 def image_grid(img: Tensor, rows: int, cols: int) -> Image.Image:
@@ -141,7 +141,7 @@ def resize(img: Tensor, height: int, width: int, mode: Resize) -> Tensor:
         img: [N, C, H, W] float in [-1, 1].
         height: target height in pixels.
         width: target width in pixels.
-        mode: "crop" scales until the size is covered and cuts the centre, "pad" scales until the
+        mode: "crop" scales until the size is covered and cuts the center, "pad" scales until the
             image fits and adds white, "stretch" changes the aspect ratio.
 
     Returns:
@@ -165,5 +165,5 @@ def _check_batch(img: Tensor) -> None:
     if img.ndim != 4 or img.shape[1] not in MODES:
         raise ShapeError(
             f"An image batch of shape {list(img.shape)} cannot be shown; it must be "
-            f"[N, C, H, W] with C = 1 (grey), 3 (RGB) or 4 (RGBA)."
+            f"[N, C, H, W] with C = 1 (gray), 3 (RGB) or 4 (RGBA)."
         )

@@ -59,8 +59,8 @@ class ImageForm:
         if pixels.shape[2] == self.channels:
             return pixels
         if self.channels == 1:
-            grey: Pixels = np.rint(pixels @ np.array(LUMA))[..., None].astype(pixels.dtype)
-            return grey
+            gray: Pixels = np.rint(pixels @ np.array(LUMA))[..., None].astype(pixels.dtype)
+            return gray
         if pixels.shape[2] == 1:
             pixels = np.repeat(pixels, 3, axis=2)
         if self.channels == 4:
@@ -97,9 +97,9 @@ class ImageForm:
 
     def _pad(self, pixels: Pixels) -> Pixels:
         height, width, channels = pixels.shape
-        colour = self._background()
+        color = self._background()
         # Padding of an image with alpha is transparent.
-        fill = colour @ np.array(LUMA) if channels == 1 else np.append(colour, 0.0)[:channels]
+        fill = color @ np.array(LUMA) if channels == 1 else np.append(color, 0.0)[:channels]
         canvas = np.empty((self.height, self.width, channels), dtype=pixels.dtype)
         canvas[...] = np.rint(fill)
         top, left = (self.height - height) // 2, (self.width - width) // 2
@@ -115,7 +115,7 @@ def flatten_alpha(pixels: Pixels, background: NDArray[np.float64] | float) -> Pi
 
 
 def scale(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Lanczos resampling with anti-aliasing; colours are weighted by alpha."""
+    """Lanczos resampling with anti-aliasing; colors are weighted by alpha."""
     if pixels.shape[:2] == (height, width):
         return pixels
     if pixels.dtype == np.uint16:

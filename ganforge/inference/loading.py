@@ -43,9 +43,7 @@ def build_architecture(info: ModelInfo, source: str) -> Architecture[Any]:
         ) from err
     _check_version(info, registry.plugin_of(architecture), source)
     where = f"{source}, config.json: options"
-    component, options = registry.configure(
-        Architecture, info.architecture, info.options, where
-    )
+    component, options = registry.configure(Architecture, info.architecture, info.options, where)
     return component(options, info.spec)
 
 
@@ -102,7 +100,7 @@ def build_networks(
             f"'{info.architecture}' generates with {', '.join(architecture.ema_roles)}. Export "
             f"or download the model again."
         )
-    # Initialisation draws random numbers; loading must not change the caller's random state.
+    # Initialization draws random numbers; loading must not change the caller's random state.
     with torch.random.fork_rng(devices=[]):
         built = architecture.networks()
     networks = {role: built[role] for role in architecture.ema_roles}

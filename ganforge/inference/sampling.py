@@ -19,7 +19,7 @@ from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
 
 if TYPE_CHECKING:
-    from ganforge.inference.neighbours import Neighbours
+    from ganforge.inference.neighbors import Neighbors
 
 PathKind = Literal["linear", "spherical"]
 _MAX_STEPS = 10_000
@@ -238,7 +238,7 @@ class SamplingMethods:
         num_real: int | None = None,
         batch_size: int = 16,
         **conditions: Any,
-    ) -> "Neighbours":
+    ) -> "Neighbors":
         """Samples beside their nearest training images, by pixels and by features.
 
         Args:
@@ -256,13 +256,13 @@ class SamplingMethods:
             MetricError: they have another size, or the extractor cannot be had.
         """
         # Metrics and their libraries are needed here only.
-        from ganforge.inference.neighbours import find_neighbours, open_reference
+        from ganforge.inference.neighbors import find_neighbors, open_reference
 
         request = self.request(seeds=range(8) if seeds is None else seeds, **conditions)
         spec = self.info.spec
         shape = (spec.channels, spec.height, spec.width)
         opened = open_reference(str(reference), shape, num_real, extractor, extractor_options or {})
-        return find_neighbours(self.architecture, self.networks, request, opened, batch_size)
+        return find_neighbors(self.architecture, self.networks, request, opened, batch_size)
 
     def _space(self, space: str | None) -> str:
         spaces = self.architecture.latent_spaces

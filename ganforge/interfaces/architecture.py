@@ -190,7 +190,7 @@ class Architecture(Component[ConfigT]):
             is_number = isinstance(truncation, float | int)
             if not (is_number and math.isfinite(truncation) and truncation >= 0):
                 raise ConfigError(
-                    f"truncation={truncation} was asked for of '{cls.name}'. Give a finite number, "
+                    f"truncation={truncation} is not valid for '{cls.name}'. Give a finite number, "
                     f"0 or more, e.g. 0.7, or leave it out."
                 )
         known = {*cls.generate_options, *(("direction",) if cls.directions else ())}
@@ -215,7 +215,7 @@ class Architecture(Component[ConfigT]):
             ConfigError: says so.
         """
         raise ConfigError(
-            f"truncation={truncation} was asked for, but the architecture '{cls.name}' has no "
+            f"truncation={truncation} was given, but the architecture '{cls.name}' has no "
             f"truncation. Leave it out."
         )
 

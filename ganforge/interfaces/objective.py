@@ -263,9 +263,7 @@ class Objective:
             terms |= term.discriminator(scores)
         return _named(terms, part)
 
-    def generator(
-        self, gen_logits: Tensor, real: Callable[[], Tensor], *, part: str = ""
-    ) -> Terms:
+    def generator(self, gen_logits: Tensor, real: Callable[[], Tensor], *, part: str = "") -> Terms:
         """The generator's adversarial term.
 
         Args:

@@ -31,7 +31,7 @@ class Stage(Component[ConfigT]):
 
     @abstractmethod
     def is_done(self, context: RunContext) -> bool:
-        """Whether its result is there and belongs to this configuration; rank 0 is asked."""
+        """Whether its result exists and belongs to this configuration. Called on rank 0 only."""
 
     @abstractmethod
     def run(self, context: RunContext) -> None:

@@ -1,4 +1,4 @@
-"""Activations: rectifiers that compile well, and pixel normalisation."""
+"""Activations: rectifiers that compile well, and pixel normalization."""
 
 import math
 

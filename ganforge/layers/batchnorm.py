@@ -1,4 +1,4 @@
-"""The arithmetic of batch normalisation, for every place that computes or joins batch moments.
+"""The arithmetic of batch normalization, for every place that computes or joins batch moments.
 
 Source: Ioffe and Szegedy 2015, arXiv:1502.03167, Alg. 1; groups are joined as by Chan, Golub and
 LeVeque 1979, STAN-CS-79-773.
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 BatchNorm = _BatchNorm
-"""The base class of every batch normalisation: torch's, of any dimension, and `SyncBatchNorm`."""
+"""The base class of every batch normalization: torch's, of any dimension, and `SyncBatchNorm`."""
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,7 +37,7 @@ def unbias(count: float) -> float:
     return count / max(count - 1, 1)
 
 
-def normalise(
+def normalize(
     x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
     """(x - mean) / sqrt(var + eps) * weight + bias, for x [N, C, ...] and the rest [C].

@@ -1,4 +1,4 @@
-"""Normalisation whose gain and bias depend on a condition."""
+"""Normalization whose gain and bias depend on a condition."""
 
 import torch
 from torch import Tensor, nn
@@ -8,17 +8,17 @@ from ganforge.layers.spectral import spectral_norm
 
 
 class ConditionalBatchNorm2d(nn.Module):
-    """Batch normalisation with gain and bias predicted from a condition.
+    """Batch normalization with gain and bias predicted from a condition.
 
-    With one-hot labels as condition this is class-conditional batch normalisation (Dumoulin et al.
+    With one-hot labels as condition this is class-conditional batch normalization (Dumoulin et al.
     2017, arXiv:1610.07629). With a shared class embedding, concatenated with a part of the latent,
     it is that of BigGAN (Brock et al. 2019, arXiv:1809.11096, appendix B). Without a condition it
-    is plain batch normalisation, so that one block serves both cases.
+    is plain batch normalization, so that one block serves both cases.
 
     Args:
         num_features: channels of the input.
         cond_dim: size of the condition; 0 for none.
-        spectral: put spectral normalisation on the two predictors.
+        spectral: put spectral normalization on the two predictors.
         eps: added to the variance.
         momentum: of the running statistics.
     """

@@ -1,4 +1,4 @@
-"""Layers with equalised learning rate: N(0, 1) weights, scaled in the forward pass.
+"""Layers with equalized learning rate: N(0, 1) weights, scaled in the forward pass.
 
 Adam moves every parameter by about the learning rate, whatever its scale. With all weights stored
 at unit scale, all layers learn at the same speed.
@@ -17,7 +17,7 @@ from ganforge.layers.resample import BINOMIAL_TAPS, ConvResampler, ResampleMode
 
 
 class EqualizedLinear(nn.Module):
-    """Fully connected layer with equalised learning rate.
+    """Fully connected layer with equalized learning rate.
 
     Args:
         in_features: size of the input rows.
@@ -49,7 +49,7 @@ class EqualizedLinear(nn.Module):
 
 
 class EqualizedConv2d(nn.Module):
-    """Convolution with equalised learning rate and optional filtered resampling by two.
+    """Convolution with equalized learning rate and optional filtered resampling by two.
 
     Args:
         in_channels: channels of the input.

@@ -1,4 +1,4 @@
-"""Initialisation of the weights of a network."""
+"""Initialization of the weights of a network."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ _WEIGHTED = (
 def init_normal(network: nn.Module, std: float = 0.02) -> None:
     """Draw linear, embedding and convolution weights from N(0, std) and zero the biases.
 
-    Gains of normalisations are drawn from N(1, std).
+    Gains of normalizations are drawn from N(1, std).
 
     Source: Radford et al. 2016, arXiv:1511.06434, Sec. 4, and the authors' code for the gains.
     """

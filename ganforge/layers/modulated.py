@@ -77,7 +77,7 @@ def _grouped(
 
 
 class ModulatedConv2d(nn.Module):
-    """Modulated convolution with equalised learning rate and its own style from w.
+    """Modulated convolution with equalized learning rate and its own style from w.
 
     Args:
         in_channels: channels of the input.

@@ -48,7 +48,7 @@ def resample2d(
 
     Args:
         img: [N, C, H, W].
-        kernel: [K] taps of the filter along one axis; not normalised here.
+        kernel: [K] taps of the filter along one axis; not normalized here.
         up: insert `up - 1` zeros after each sample.
         down: keep every down-th result.
         padding: zeros before and after each axis, after the insertion; negative values crop.

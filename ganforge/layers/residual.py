@@ -15,7 +15,7 @@ from ganforge.layers.resample import upsample_nearest
 from ganforge.layers.spectral import spectral_norm
 
 NormFactory = Callable[[int], nn.Module]
-"""Builds a normalisation for a number of channels."""
+"""Builds a normalization for a number of channels."""
 
 
 def _conv(in_channels: int, out_channels: int, kernel_size: int, spectral: bool) -> nn.Conv2d:
@@ -29,10 +29,10 @@ class ResidualUpBlock(nn.Module):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        cond_dim: size of the condition of both batch normalisations; 0 for none.
-        upsample: double the size (nearest neighbour), or keep it.
-        spectral: put spectral normalisation on all weights.
-        norm_eps: added to the variance in both normalisations.
+        cond_dim: size of the condition of both batch normalizations; 0 for none.
+        upsample: double the size (nearest neighbor), or keep it.
+        spectral: put spectral normalization on all weights.
+        norm_eps: added to the variance in both normalizations.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ResidualUpBlock(nn.Module):
         """[N, in_channels, H, W] and [N, cond_dim] -> [N, out_channels, H', W']."""
         y = self.conv1(self._upsampled(relu(self.norm1(x, cond))))
         y = self.conv2(relu(self.norm2(y, cond)))
-        # A 1x1 convolution commutes with nearest-neighbour upsampling, and is cheaper before it.
+        # A 1x1 convolution commutes with nearest-neighbor upsampling, and is cheaper before it.
         skip = x if self.skip is None else self.skip(x)
         total: Tensor = y + self._upsampled(skip)
         return total
@@ -77,8 +77,8 @@ class ResidualDownBlock(nn.Module):
         out_channels: channels of the output.
         downsample: halve the size, or keep it.
         first: whether its input is the image; then there is no ReLU before the first convolution.
-        spectral: put spectral normalisation on all weights.
-        norm: builds the normalisation before each ReLU; None for no normalisation.
+        spectral: put spectral normalization on all weights.
+        norm: builds the normalization before each ReLU; None for no normalization.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Spectral normalisation: divide a weight by its largest singular value.
+"""Spectral normalization: divide a weight by its largest singular value.
 
-Unlike torch's parametrisation, this one computes in float32 under autocast, and gives the same
+Unlike torch's parametrization, this one computes in float32 under autocast, and gives the same
 weight in training and evaluation for the same state.
 
 Source: Miyato et al. 2018, arXiv:1802.05957, Sec. 2.1 and appendix A.
@@ -22,12 +22,12 @@ _WARM_UP = 15
 
 
 class SpectralNorm(nn.Module):
-    """Parametrisation W -> W / sigma(W), sigma by power iteration.
+    """Parametrization W -> W / sigma(W), sigma by power iteration.
 
     The left singular vector `u` is a float buffer; each forward in training mode refines it.
 
     Args:
-        weight: the weight to normalise; gives the shape and the first estimate.
+        weight: the weight to normalize; gives the shape and the first estimate.
         dim: output dimension of the weight.
         num_iterations: power iterations per forward in training mode.
         eps: keeps a zero weight finite.
@@ -81,7 +81,7 @@ class SpectralNorm(nn.Module):
 
 
 def spectral_norm(module: ModuleT, *, num_iterations: int = 1, eps: float = 1e-12) -> ModuleT:
-    """Put spectral normalisation on `module.weight` and return the module.
+    """Put spectral normalization on `module.weight` and return the module.
 
     Args:
         module: a linear, embedding or (transposed) convolution layer.

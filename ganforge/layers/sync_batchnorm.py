@@ -1,4 +1,4 @@
-"""Batch normalisation over the joint batch of all ranks, on any backend.
+"""Batch normalization over the joint batch of all ranks, on any backend.
 
 torch's SyncBatchNorm refuses the CPU; this one needs only an all-reduce.
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from ganforge.interfaces.batch import full_precision
-from ganforge.layers.batchnorm import BatchNorm, join_moments, moments, normalise
+from ganforge.layers.batchnorm import BatchNorm, join_moments, moments, normalize
 
 
 class _SumOverRanks(torch.autograd.Function):
@@ -59,7 +59,7 @@ def _joint_moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class SyncBatchNorm(BatchNorm):
-    """Batch normalisation over the batches of all ranks together.
+    """Batch normalization over the batches of all ranks together.
 
     It has the same state as `nn.BatchNorm1d/2d/3d`, and computes the same function in evaluation
     and outside a process group.
@@ -85,7 +85,7 @@ class SyncBatchNorm(BatchNorm):
             mean, var, count = self._joint_moments(wide)
             self._track(mean, var * count / (count - 1).clamp_min(1))
             weight, bias = (self.weight, self.bias) if self.affine else (None, None)
-            return normalise(wide, mean, var, weight, bias, self.eps).to(input.dtype)
+            return normalize(wide, mean, var, weight, bias, self.eps).to(input.dtype)
 
     @torch.no_grad()
     def _track(self, mean: Tensor, unbiased_var: Tensor) -> None:
@@ -102,12 +102,12 @@ class SyncBatchNorm(BatchNorm):
 
 
 def convert_sync_batchnorm(module: nn.Module) -> nn.Module:
-    """Replace every batch normalisation inside `module` by a `SyncBatchNorm`, in place.
+    """Replace every batch normalization inside `module` by a `SyncBatchNorm`, in place.
 
     The replacement has the same parameters and buffers under the same names.
 
     Returns:
-        `module`, or its replacement if it is itself a batch normalisation.
+        `module`, or its replacement if it is itself a batch normalization.
     """
     if isinstance(module, BatchNorm):
         return _replacement(module)

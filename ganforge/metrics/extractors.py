@@ -42,7 +42,7 @@ class InceptionV3(FeatureExtractor[InceptionV3Config]):
     """Inception-v3 with the TensorFlow weights and resizing of Heusel et al. 2017.
 
     Its outputs are 2048 pooled features and the 1008 logits without bias. They equal those of
-    torch-fidelity's `inception-v3-compat`. Grey images are repeated to RGB.
+    torch-fidelity's `inception-v3-compat`. Gray images are repeated to RGB.
     """
 
     name = "inception_v3"

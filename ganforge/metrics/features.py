@@ -143,7 +143,7 @@ def _check_images(img: Tensor) -> None:
 
 
 def over_white(img: Tensor) -> Tensor:
-    """RGB of RGBA images [N, 4, H, W] uint8 over white; grey and RGB are returned unchanged."""
+    """RGB of RGBA images [N, 4, H, W] uint8 over white; gray and RGB are returned unchanged."""
     if img.shape[1] != 4:
         return img
     return composite(img[:, :3].float(), img[:, 3:].float() / 255, 255.0).round().to(torch.uint8)

@@ -137,7 +137,7 @@ class KernelDistance(FeatureMetric[KernelDistanceConfig]):
 class PrecisionRecallConfig(StrictModel):
     """Options of precision and recall."""
 
-    neighbors: int = Field(3, gt=0, description="Radius: the distance to this neighbour.")
+    neighbors: int = Field(3, gt=0, description="Radius: the distance to this neighbor.")
 
 
 class PrecisionRecall(FeatureMetric[PrecisionRecallConfig]):
@@ -153,10 +153,10 @@ class PrecisionRecall(FeatureMetric[PrecisionRecallConfig]):
     lower_is_better: ClassVar[bool] = False
 
     def check(self, num_gen: int, num_real: int) -> None:
-        """Refuse fewer images than neighbours."""
+        """Refuse fewer images than neighbors."""
         least = self.config.neighbors + 1
         _at_least(
-            least, num_gen, num_real, self.name, f"each needs {self.config.neighbors} neighbours"
+            least, num_gen, num_real, self.name, f"each needs {self.config.neighbors} neighbors"
         )
 
     def compute(self, gen: Tensor, real: Tensor) -> dict[str, float]:

@@ -65,7 +65,7 @@ def score_pairs(
 
     Args:
         metric: what to compute.
-        values: what it said of all pairs, by name.
+        values: its values over all pairs, by name.
         view: what the records say beside the values.
 
     Raises:

@@ -68,7 +68,7 @@ def least_squares_discriminator(
 
 
 def least_squares_generator(gen_logits: Tensor, wanted_label: float = 1.0) -> Tensor:
-    """Half the squared distance of the logits from `c`, what the generator wants to hear.
+    """Half the squared distance of the logits from `c`, the generator's target label.
 
     Source: Mao et al. 2017, arXiv:1611.04076, Eq. 2.
     """
@@ -145,8 +145,6 @@ def full(logits: Tensor) -> Tensor:
     return logits if logits.element_size() >= 4 else logits.float()
 
 
-
-
 class LogisticConfig(StrictModel):
     """Options of the losses with a logistic discriminator."""
 
@@ -195,15 +193,13 @@ class LeastSquaresConfig(StrictModel):
     b: float = Field(
         1.0, description="Label of real images. 0.9 smooths it. The paper's other choice: 1."
     )
-    c: float = Field(
-        1.0, description="What the generator wants to hear. The paper's other choice: 0."
-    )
+    c: float = Field(1.0, description="The generator's target label. The paper's other choice: 0.")
 
 
 class LeastSquares(AdversarialLoss[LeastSquaresConfig]):
     """LSGAN (Mao et al. 2017, arXiv:1611.04076).
 
-    The default labels are 0, 1, 1 (Eq. 9). With a, b, c = -1, 1, 0 (Eq. 8) the game minimises
+    The default labels are 0, 1, 1 (Eq. 9). With a, b, c = -1, 1, 0 (Eq. 8) the game minimizes
     the Pearson chi-squared divergence.
     """
 

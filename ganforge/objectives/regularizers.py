@@ -22,7 +22,6 @@ from ganforge.layers.batchnorm import BatchNorm
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
-
 def critic_gradient(critic: Callable[[Tensor], Tensor], img: Tensor) -> Tensor:
     """Gradient of the critic's value with respect to each image.
 
@@ -128,8 +127,6 @@ def _full(tensor: Tensor) -> Tensor:
     return tensor if tensor.element_size() >= 4 else tensor.float()
 
 
-
-
 def _refuse_batchnorm(name: str, networks: Mapping[str, nn.Module]) -> None:
     for role, network in networks.items():
         norm = next((n for n, m in network.named_modules() if isinstance(m, BatchNorm)), None)
@@ -153,7 +150,7 @@ class GammaConfig(RegularizerConfig):
 
 
 class R1(Regularizer[GammaConfig]):
-    """Zero-centred gradient penalty at real images (Mescheder et al. 2018, arXiv:1801.04406)."""
+    """Zero-centered gradient penalty at real images (Mescheder et al. 2018, arXiv:1801.04406)."""
 
     name = "r1"
     Config = GammaConfig
@@ -166,7 +163,7 @@ class R1(Regularizer[GammaConfig]):
 
 
 class R2(Regularizer[GammaConfig]):
-    """Zero-centred gradient penalty at generated images (Mescheder et al. 2018)."""
+    """Zero-centered gradient penalty at generated images (Mescheder et al. 2018)."""
 
     name = "r2"
     Config = GammaConfig
@@ -183,7 +180,7 @@ class GradientPenaltyConfig(RegularizerConfig):
     """Options of WGAN-GP's penalty."""
 
     weight: ScheduledPositive = Field(10.0, description="Lambda of the paper.")
-    one_sided: bool = Field(False, description="Penalise only gradient norms above 1.")
+    one_sided: bool = Field(False, description="Penalize only gradient norms above 1.")
 
 
 class GradientPenalty(Regularizer[GradientPenaltyConfig]):
@@ -263,8 +260,6 @@ class WeightClipping(Regularizer[WeightClippingConfig]):
             parameter.clamp_(-self.config.limit, self.config.limit)
 
 
-
-
 class PathLengthConfig(RegularizerConfig):
     """Options of StyleGAN2's path length regularization."""
 
@@ -334,7 +329,7 @@ class Orthogonal(Regularizer[OrthogonalConfig]):
 def _own_weights(module: nn.Module) -> Iterator[Tensor]:
     yield from module.parameters(recurse=False)
     if parametrize.is_parametrized(module):
-        # The raw weight, before spectral normalisation divides it.
+        # The raw weight, before spectral normalization divides it.
         for tensors in module.parametrizations.children():  # type: ignore[union-attr]
             yield from tensors.parameters(recurse=False)
 

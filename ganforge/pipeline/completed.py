@@ -1,4 +1,4 @@
-"""What a finished stage was asked for: it runs again when that has changed."""
+"""The settings that a finished stage ran with: it runs again when they have changed."""
 
 import json
 from collections.abc import Mapping
@@ -8,15 +8,15 @@ from typing import Any
 from ganforge.io.atomic import write_text
 
 
-def remember(run_dir: Path, stage: str, asked: Mapping[str, Any]) -> None:
-    """Note that the stage has done what it was asked for; `asked` is ready for JSON."""
-    write_text(_path(run_dir, stage), json.dumps(asked, sort_keys=True) + "\n")
+def remember(run_dir: Path, stage: str, settings: Mapping[str, Any]) -> None:
+    """Note that the stage has finished with these settings, which are ready for JSON."""
+    write_text(_path(run_dir, stage), json.dumps(settings, sort_keys=True) + "\n")
 
 
-def is_as_asked(run_dir: Path, stage: str, asked: Mapping[str, Any]) -> bool:
-    """Whether the last thing that the stage did is this."""
+def ran_with(run_dir: Path, stage: str, settings: Mapping[str, Any]) -> bool:
+    """Whether the stage last finished with exactly these settings."""
     try:
-        return bool(json.loads(_path(run_dir, stage).read_text()) == dict(asked))
+        return bool(json.loads(_path(run_dir, stage).read_text()) == dict(settings))
     except (OSError, ValueError):
         return False
 

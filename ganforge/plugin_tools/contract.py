@@ -136,7 +136,7 @@ def _watched(phase: Phase, seen: dict[str, set[str]]) -> Phase:
 def check_gradients_reach_all_parameters(case: Case) -> None:
     """Every trainable parameter has a non-zero gradient within three steps.
 
-    Three, because a branch that starts at zero (a zero-initialised scale) passes none at first.
+    Three, because a branch that starts at zero (a zero-initialized scale) passes none at first.
     """
     run = start(case)
     reached: set[str] = set()

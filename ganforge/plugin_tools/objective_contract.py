@@ -43,7 +43,7 @@ def check_objective_is_followed_or_refused(case: Case) -> None:
     loss = case.config.loss
     penalties = (*loss.regularizers, ComponentChoice(name="r1", every=1))
     penalized, slower = _with(loss, regularizers=penalties), _with(loss, n_critic=2)
-    for asked, update, is_followed, cure in (
+    for key, update, is_followed, cure in (
         ("loss.regularizers", {"loss": penalized}, _penalizes, _PENALTY_CURE),
         ("loss.n_critic", {"loss": slower}, _has_slower_phase, _N_CRITIC_CURE),
         ("loss.terms", {}, _follows_terms, _TERM_CURE),
@@ -53,7 +53,7 @@ def check_objective_is_followed_or_refused(case: Case) -> None:
         changed = _changed(case, update)
         run = _started(changed)
         if run is not None and not is_followed(changed, run):
-            raise broken(case, f"{asked} of the pipeline file has no effect.", cure)
+            raise broken(case, f"{key} of the pipeline file has no effect.", cure)
     _check_mismatched_pairs(case)
 
 

@@ -22,7 +22,7 @@ _PUBLIC = ("api", "layers")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check said of one subject."""
+    """The outcome of one check of one subject."""
 
     check: str
     subject: str

@@ -88,7 +88,7 @@ class Registry:
         if not _SNAKE_CASE.fullmatch(component.name):
             raise PluginContractError(
                 f"Plugin '{plugin.name}' provides the {kind.kind} '{component.name}'. Names are in "
-                f"snake_case: write name = \"{snake_case(component.name)}\" in "
+                f'snake_case: write name = "{snake_case(component.name)}" in '
                 f"{component.__name__}."
             )
         taken = self._components.get((kind, component.name))

@@ -68,10 +68,10 @@ def model_spec(config: PipelineConfig, index: DatasetIndex, fields: tuple[str, .
         ConfigError: resolution or channels differ from the pipeline file's.
     """
     spec = index.image_spec
-    asked, has = config.data.height_width, (spec.height, spec.width)
-    if asked is not None and asked != has:
+    wanted, has = config.data.height_width, (spec.height, spec.width)
+    if wanted is not None and wanted != has:
         raise ConfigError(
-            f"data.resolution is {asked[0]}x{asked[1]}, but the shards hold {has[0]}x{has[1]} "
+            f"data.resolution is {wanted[0]}x{wanted[1]}, but the shards hold {has[0]}x{has[1]} "
             f"images. Prepare them again at that size (another data.shards or run name), or "
             f"correct data.resolution."
         )

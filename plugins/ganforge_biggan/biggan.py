@@ -22,7 +22,7 @@ from ganforge_biggan.family import (
     BigganFamilyConfig,
     Layout,
     attention_or_none,
-    initialise,
+    initialize,
     scaled,
 )
 
@@ -57,7 +57,7 @@ class BigganGenerator(nn.Module):
         )
         self.norm = ConditionalBatchNorm2d(widths[-1], 0, eps=NORM_EPS)
         self.to_image = spectral_norm(nn.Conv2d(widths[-1], spec.channels, 3, padding=1))
-        initialise(self, config)
+        initialize(self, config)
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
         """Generate."""
@@ -95,7 +95,7 @@ class Biggan(BigganFamily[BigganConfig]):
         return BigganGenerator(self.config, self.spec, layout)
 
     def discriminator_layers(self, layout: Layout) -> list[nn.Module]:
-        """Residual blocks, with attention where it is asked for."""
+        """Residual blocks, with attention at resolution `attention`."""
         widths = scaled(layout.discriminator_widths, self.config.channels)
         layers: list[nn.Module] = []
         steps = zip([self.spec.channels, *widths], widths, layout.down_sides(), strict=False)

@@ -18,7 +18,7 @@ from ganforge_biggan.family import (
     BigganFamilyConfig,
     Layout,
     attention_or_none,
-    initialise,
+    initialize,
     scaled,
 )
 
@@ -55,7 +55,7 @@ class DeepUpBlock(nn.Module):
         in_channels: channels of the input; the two 3x3 convolutions have a fourth of them.
         out_channels: of the output, at most as many.
         cond_dim: size of the condition.
-        upsample: double the size (nearest neighbour) before the first 3x3, or keep it.
+        upsample: double the size (nearest neighbor) before the first 3x3, or keep it.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class BigganDeepGenerator(nn.Module):
                 self.attention.append(attention_or_none(width, attends))
         self.norm = ConditionalBatchNorm2d(widths[-1], 0, eps=NORM_EPS)
         self.to_image = _conv(widths[-1], spec.channels, 3)
-        initialise(self, config)
+        initialize(self, config)
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
         """Generate."""
@@ -159,7 +159,7 @@ class BigganDeep(BigganFamily[BigganDeepConfig]):
         return BigganDeepGenerator(self.config, self.spec, layout)
 
     def discriminator_layers(self, layout: Layout) -> list[nn.Module]:
-        """Two blocks a grid, with attention where it is asked for."""
+        """Two blocks at each resolution, with attention at resolution `attention`."""
         widths = scaled(layout.discriminator_widths, self.config.channels)
         layers: list[nn.Module] = [_conv(self.spec.channels, widths[0], 3)]
         sides = layout.down_sides()

@@ -179,7 +179,7 @@ class BigganFamily(NoiseToImage[ConfigT]):
             )
 
     def request_latent(self, request: GenerateRequest) -> Tensor:
-        """Draw z [N, z_dim] from the request's seeds, truncated if asked for."""
+        """Draw z [N, z_dim] from the request's seeds, truncated if it says so."""
         return request.blended("z", self._truncated)
 
     def _truncated(self, request: GenerateRequest) -> Tensor:
@@ -247,7 +247,7 @@ class FamilyDiscriminator(nn.Module):
         self.blocks = nn.Sequential(*layers)
         width = layout.discriminator_widths[-1] * config.channels
         self.head = ProjectionHead(width, spec.num_classes)
-        initialise(self, config)
+        initialize(self, config)
 
     def forward(self, img: Tensor, c: Tensor) -> Tensor:
         """Score."""
@@ -265,7 +265,7 @@ def attention_or_none(channels: int, found: bool) -> nn.Module:
     return SelfAttention(channels, spectral=True) if found else nn.Identity()
 
 
-def initialise(network: nn.Module, config: BigganFamilyConfig) -> None:
+def initialize(network: nn.Module, config: BigganFamilyConfig) -> None:
     """Give all weights their first values."""
     init_orthogonal(network) if config.init == "orthogonal" else init_normal(network)
 

@@ -37,7 +37,7 @@ class CganConfig(ComponentOptions):
     """Options of the conditional GAN; the defaults are the paper's network for MNIST."""
 
     condition: Literal["label", "attributes", "both"] = Field(
-        "label", description="What the data must have and both networks are told."
+        "label", description="What both networks are conditioned on; the data must have it."
     )
     z_dim: int = Field(100, gt=0, description="Latent size.")
     latent_units: int = Field(200, gt=0, description="ReLU units that see the latent.")

@@ -149,7 +149,7 @@ class Lapgan(Architecture[LapganConfig]):
         """What penalties on one level's networks look at."""
         generator, c = nets.eager(f"generator_{level}"), batch.label
         discriminator = nets.eager(f"discriminator_{level}")
-        penalised = PenaltyInput(
+        penalized = PenaltyInput(
             discriminator=discriminator,
             generator=generator,
             critic=lambda img: discriminator(objective.augment(img), c),
@@ -158,7 +158,7 @@ class Lapgan(Architecture[LapganConfig]):
             gen_img=lambda: self.gen_img(level, nets, batch),
             synthesize=lambda num: self._synthesize(generator, level, batch, num),
         )
-        return {"": penalised}
+        return {"": penalized}
 
     def real_img(self, level: int, batch: Batch) -> Tensor:
         """[N, C, h, w] real images of a level."""

@@ -1,7 +1,7 @@
 """Convolutional GANs: DCGAN, and those that changed its objective or its blocks.
 
 LSGAN, WGAN and WGAN-GP are objectives: `architecture: dcgan` with another `loss`. `resnet_gan` has
-the residual networks of WGAN-GP, `sngan` those with spectral normalisation, `acgan` a classifier.
+the residual networks of WGAN-GP, `sngan` those with spectral normalization, `acgan` a classifier.
 """
 
 from typing import Any

@@ -75,7 +75,7 @@ class AcganGenerator(nn.Module):
 
 
 class AcganDiscriminator(nn.Module):
-    """img [N, C, H, W] -> logits [N] and, if asked, class logits [N, num_classes]."""
+    """img [N, C, H, W] -> logits [N] and, optionally, class logits [N, num_classes]."""
 
     def __init__(self, config: AcganConfig, spec: ImageSpec) -> None:
         super().__init__()

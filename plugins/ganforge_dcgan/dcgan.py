@@ -38,9 +38,9 @@ class DcganConfig(ComponentOptions):
     )
     discriminator_condition: Literal["maps", "scores"] = Field(
         "maps",
-        description="How the discriminator is told the class. maps: a constant map of each class "
-        "beside the image (Mirza and Osindero 2014). scores: it gives a score for each class, of "
-        "which that of the class counts (Liu et al. 2019, arXiv:1905.01723), which costs less.",
+        description="How the discriminator is conditioned on the class. maps: a constant map of "
+        "each class beside the image (Mirza and Osindero 2014). scores: a score for each class, of "
+        "which the one of the image's class counts (Liu et al. 2019, arXiv:1905.01723); cheaper.",
     )
     z_dim: int = Field(100, gt=0, description="Latent size.")
     base_channels: int = Field(
@@ -55,7 +55,7 @@ class DcganConfig(ComponentOptions):
     generator_norm: Norm = "batch"
     discriminator_norm: Norm | Literal["spectral"] = Field(
         "batch",
-        description="With a gradient penalty use layer or none. spectral normalises the weights in "
+        description="With a gradient penalty use layer or none. spectral normalizes the weights in "
         "place of the activations (SNGAN's standard CNN, Miyato et al. 2018).",
     )
     minibatch_kernels: int = Field(
@@ -75,7 +75,7 @@ def _widths(config: DcganConfig, doublings: int) -> list[int]:
 
 
 def _c_dim(config: DcganConfig, spec: ImageSpec) -> int:
-    """Classes that the networks are told."""
+    """Classes that the networks are conditioned on."""
     return 0 if config.condition == "none" else spec.num_classes
 
 

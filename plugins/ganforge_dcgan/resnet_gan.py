@@ -1,6 +1,6 @@
 """The residual networks of WGAN-GP. Source: Gulrajani et al. 2017, arXiv:1704.00028, appendix F.
 
-The paper's critic has no normalisation for CIFAR-10; `layer` is its choice for deeper ones.
+The paper's critic has no normalization for CIFAR-10; `layer` is its choice for deeper ones.
 Deviations from the paper: labels by projection in place of an auxiliary classifier, any size whose
 halves reach a small grid, and generator and critic see batches of the same size.
 """

@@ -1,4 +1,4 @@
-"""SNGAN: a spectrally normalised discriminator. Source: Miyato et al. 2018, arXiv:1802.05957.
+"""SNGAN: a spectrally normalized discriminator. Source: Miyato et al. 2018, arXiv:1802.05957.
 
 With labels: conditional BatchNorm and the projection discriminator of Miyato and Koyama 2018,
 arXiv:1802.05637. Deviation from the paper: any size whose halves reach a small grid.
@@ -25,7 +25,7 @@ class SnganConfig(ResnetConfig):
 
 
 class Sngan(ResnetFamily[SnganConfig]):
-    """Spectral normalisation GAN (Miyato et al. 2018)."""
+    """Spectral normalization GAN (Miyato et al. 2018)."""
 
     name, Config = "sngan", SnganConfig
     paper = "Miyato et al. 2018, arXiv:1802.05957"

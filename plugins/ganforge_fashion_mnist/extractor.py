@@ -48,7 +48,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(FEATURES, CLASSES)
 
     def forward(self, img: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [N, 128] and logits [N, 10] of grey images [N, 1, 32, 32] in [-1, 1]."""
+        """Features [N, 128] and logits [N, 10] of gray images [N, 1, 32, 32] in [-1, 1]."""
         features = self.body(img)
         return features, self.head(features)
 
@@ -63,7 +63,7 @@ class Classifier(nn.Module):
 
 
 def as_input(img: Tensor) -> Tensor:
-    """Grey float [N, 1, 32, 32] in [-1, 1]; 28x28 gets a black border, RGB is averaged.
+    """Gray float [N, 1, 32, 32] in [-1, 1]; 28x28 gets a black border, RGB is averaged.
 
     Args:
         img: [N, 1 or 3, H, W] uint8, H and W both 28 or both 32.
@@ -79,15 +79,15 @@ def as_input(img: Tensor) -> Tensor:
             f"measures uint8 [N, 1 or 3, 28, 28] or [N, 1 or 3, 32, 32]. Set data.resolution to "
             f"28 or 32, or choose another evaluate.extractor."
         )
-    # Averaged as integers, so that grey stored as RGB gives exactly the grey.
-    return _grey_32(img.float().mean(1, keepdim=True) / 127.5 - 1)
+    # Averaged as integers, so that gray stored as RGB gives exactly the gray.
+    return _gray_32(img.float().mean(1, keepdim=True) / 127.5 - 1)
 
 
-def _grey_32(img: Tensor) -> Tensor:
+def _gray_32(img: Tensor) -> Tensor:
     """Mean of the channels [N, 1, 32, 32] of images in [-1, 1]; 28x28 gets a black border."""
-    grey = img.mean(1, keepdim=True)
-    border = (32 - grey.shape[-1]) // 2
-    return nn.functional.pad(grey, (border, border, border, border), value=-1.0)
+    gray = img.mean(1, keepdim=True)
+    border = (32 - gray.shape[-1]) // 2
+    return nn.functional.pad(gray, (border, border, border, border), value=-1.0)
 
 
 @functools.cache
@@ -144,4 +144,4 @@ class FashionMnistFeatures(FeatureExtractor[ComponentOptions]):
 
     def maps(self, img: Tensor) -> list[Tensor]:
         """Maps of float images [N, 1 or 3, H, W] in [-1, 1]; RGB is averaged."""
-        return self.classifier.maps(_grey_32(img))
+        return self.classifier.maps(_gray_32(img))

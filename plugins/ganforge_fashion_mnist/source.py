@@ -22,9 +22,9 @@ CLASS_NAMES = (
 
 
 class FashionMnist(Source[ComponentOptions]):
-    """Fashion-MNIST's test split: 10,000 grey 28x28 images of clothing in ten even classes.
+    """Fashion-MNIST's test split: 10,000 gray 28x28 images of clothing in ten even classes.
 
-    Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; MIT licence.
+    Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; MIT license.
     """
 
     name = "fashion_mnist"

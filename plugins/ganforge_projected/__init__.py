@@ -1,6 +1,6 @@
 """Projected GAN: discriminators on frozen features. Source: Sauer et al. 2021, arXiv:2111.01007.
 
-Deviations from the paper: no normalisation but the spectral one in the discriminators, one mean
+Deviations from the paper: no normalization but the spectral one in the discriminators, one mean
 over the cells of all scales in place of a sum over scales, and no class condition.
 """
 

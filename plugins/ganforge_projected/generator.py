@@ -34,9 +34,7 @@ class ProjectedConfig(ComponentOptions):
     projection_channels: int = Field(
         64, gt=0, description="Channels of the finest projected map; doubled at each coarser one."
     )
-    projection_seed: int = Field(
-        0, ge=0, description="Seed of the fixed random projections."
-    )
+    projection_seed: int = Field(0, ge=0, description="Seed of the fixed random projections.")
     discriminator_channels: int = Field(
         64,
         gt=0,

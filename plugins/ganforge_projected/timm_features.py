@@ -105,7 +105,7 @@ class TimmFeatures(FeatureExtractor[TimmConfig]):
         return [(x.shape[1], x.shape[2], x.shape[3]) for x in maps[-_NUM_MAPS:]]
 
     def maps(self, img: Tensor) -> list[Tensor]:
-        """The last four maps of float images [N, 1 or 3, H, W] in [-1, 1]; grey becomes RGB."""
+        """The last four maps of float images [N, 1 or 3, H, W] in [-1, 1]; gray becomes RGB."""
         side = self.config.side
         if tuple(img.shape[-2:]) != (side, side):
             img = functional.interpolate(img, size=(side, side), mode="bilinear", antialias=True)

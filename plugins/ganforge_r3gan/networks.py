@@ -22,9 +22,7 @@ class R3ganConfig(ComponentOptions):
     """Options of R3GAN; the defaults are the paper's for CIFAR-10 and for FFHQ at 256x256."""
 
     z_dim: int = Field(64, gt=0, description="Latent size.")
-    channel_base: int = Field(
-        24576, gt=0, description="Channels times resolution."
-    )
+    channel_base: int = Field(24576, gt=0, description="Channels times resolution.")
     channel_max: int = Field(768, gt=0, description="Maximum number of channels.")
     blocks: int = Field(2, gt=0, description="Residual blocks on each grid.")
     expansion: int = Field(2, gt=0, description="Widening inside a residual block.")

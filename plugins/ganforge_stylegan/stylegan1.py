@@ -1,4 +1,4 @@
-"""StyleGAN: styles set mean and deviation of every feature map (adaptive instance normalisation).
+"""StyleGAN: styles set mean and deviation of every feature map (adaptive instance normalization).
 
 Source: Karras et al. 2019, arXiv:1812.04948, Sec. 2 and appendix C.
 
@@ -56,7 +56,7 @@ class AdaptiveInstanceNorm(nn.Module):
 class AdainLayer(NoisyLayer):
     """3x3 convolution, noise, bias, leaky ReLU, style; the first layer has no convolution.
 
-    The paper enlarges by nearest neighbour and smooths with [1, 2, 1] (bilinear filtering); on
+    The paper enlarges by nearest neighbor and smooths with [1, 2, 1] (bilinear filtering); on
     inserted zeros that is one filter, [1, 3, 3, 1], which the convolution is fused with here.
 
     Args:
@@ -138,5 +138,5 @@ class Stylegan(NoisyFamily[StyleganConfig]):
     paper = "Karras et al. 2019, arXiv:1812.04948"
 
     def synthesis(self) -> StyleganSynthesis:
-        """Convolutions with adaptive instance normalisation."""
+        """Convolutions with adaptive instance normalization."""
         return StyleganSynthesis(self.config, self.spec)

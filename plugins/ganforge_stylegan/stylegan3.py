@@ -3,7 +3,7 @@
 Source: Karras et al. 2021, arXiv:2106.12423, Sec. 3 and appendices B, C and F.
 
 Deviations from the paper: sizes other than powers of two, height and width that differ, and class
-labels as in arXiv:2006.06676. Weights are not normalised beforehand: demodulation cancels it.
+labels as in arXiv:2006.06676. Weights are not normalized beforehand: demodulation cancels it.
 """
 
 import math
@@ -83,7 +83,7 @@ class FourierInput(nn.Module):
             return torch.einsum("oc,nchw->nohw", mix, waves)
 
     def _positions(self, axis: int) -> Tensor:
-        """Pixel centres along one axis, in short sides from the middle of the image."""
+        """Pixel centers along one axis, in short sides from the middle of the image."""
         length = self.band.grid[axis]
         index = torch.arange(length, device=self.phases.device)
         return (index - (length - 1) / 2) / self.band.rate
@@ -118,7 +118,7 @@ class AliasFreeLayer(nn.Module):
             down,
             kaiser_taps(up_taps, before.cutoff, 2 * before.half_width, rate),
             kaiser_taps(down_taps, after.cutoff, 2 * after.half_width, rate),
-            _centred(before.grid[0] + 2, up, up_taps, after.grid[0], down, down_taps),
+            _centered(before.grid[0] + 2, up, up_taps, after.grid[0], down, down_taps),
             clamp=config.conv_clamp,
         )
 
@@ -165,7 +165,7 @@ def _gain(layer: AliasFreeLayer | ToImage, x: Tensor) -> Tensor:
     return layer.magnitude.rsqrt()
 
 
-def _centred(
+def _centered(
     length: int, up: int, up_taps: int, after: int, down: int, down_taps: int
 ) -> tuple[int, int]:
     """Padding with which the middle of the input stays the middle of the output.

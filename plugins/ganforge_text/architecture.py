@@ -2,11 +2,10 @@
 
 Source: Reed et al. 2016, arXiv:1605.05396 (algorithm 1; equation 5). Deviations from the paper: the
 caption encoder is any that the data were embedded with, in place of a character CNN-RNN trained
-with the images; the wrong captions are those of the neighbours in the slot; any adversarial loss.
+with the images; the wrong captions are those of the neighbors in the slot; any adversarial loss.
 The authors' program also has residual blocks on the coarse grids, which the paper does not mention
 and which are left out.
 """
-
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +99,7 @@ class GanIntCls(NoiseToImage[GanIntClsConfig]):
         if batch.size < 2:
             raise ConfigError(
                 f"train.batch_size: '{self.name}' takes the wrong caption of an image from its "
-                f"neighbour in the slot, and a slot has {batch.size} image. Use at least two "
+                f"neighbor in the slot, and a slot has {batch.size} image. Use at least two "
                 f"images per slot (a larger train.batch_size, or fewer train.slots)."
             )
         return self.condition(batch).roll(1, dims=0)

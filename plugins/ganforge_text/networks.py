@@ -40,9 +40,7 @@ class GanIntClsConfig(ComponentOptions):
         True, description="Train on real images with wrong captions; false is GAN-INT."
     )
     generator_norm: Norm = "batch"
-    discriminator_norm: Norm = Field(
-        "batch", description="A gradient penalty needs layer or none."
-    )
+    discriminator_norm: Norm = Field("batch", description="A gradient penalty needs layer or none.")
 
 
 def _widths(channels: int, limit: int, doublings: int) -> list[int]:

@@ -27,7 +27,7 @@ class TorchInstanceNorm(nn.Module):
     """What nn.InstanceNorm2d calls, without its check of the number of channels."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise [N, C, H, W]."""
+        """Normalize [N, C, H, W]."""
         return nn.functional.instance_norm(x)
 
 

@@ -25,7 +25,7 @@ from ganforge.data.prepare.source_to_shards import prepare
 
 
 def write_images(folder: Path, count: int) -> None:
-    """Random 32x32 grey images."""
+    """Random 32x32 gray images."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
     for number in range(count):

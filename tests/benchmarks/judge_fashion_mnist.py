@@ -97,7 +97,7 @@ def as_batch(images: NDArray[np.uint8]) -> Tensor:
         img = F.pad(img, (2, 2, 2, 2))
     if img.shape[1:] != (1, 32, 32):
         raise click.ClickException(
-            f"The images are {list(img.shape)}; the judge takes 28x28 or 32x32, grey or RGB."
+            f"The images are {list(img.shape)}; the judge takes 28x28 or 32x32, gray or RGB."
         )
     return img
 

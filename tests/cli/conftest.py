@@ -102,7 +102,7 @@ def biggan(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def cgan(tmp_path_factory):
-    """A grey model with attributes."""
+    """A gray model with attributes."""
     spec = ImageSpec(9, 7, 1, attribute_names=("Female", "Black_Hair"))
     return export(tmp_path_factory.mktemp("models"), "cgan", spec, condition="attributes")
 

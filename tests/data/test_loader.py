@@ -194,7 +194,7 @@ def test_loader_with_more_slots_than_samples_is_refused(dataset, load):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_loader_that_skips_takes_the_neighbour_and_counts(
+def test_loader_that_skips_takes_the_neighbor_and_counts(
     dataset, workers, helpers, caplog, slot_loader
 ):
     helpers.damage(dataset, 10)
@@ -288,13 +288,13 @@ def test_real_images_are_not_flipped(dataset, helpers):
 
 
 def test_more_real_images_than_there_are_is_refused(dataset):
-    with pytest.raises(DataError, match="21 real images are asked for.*has 20.*evaluate.num_real"):
+    with pytest.raises(DataError, match="21 real images are needed.*has 20.*evaluate.num_real"):
         RealImages(DataConfig(), dataset, num_samples=21)
 
 
 def test_real_images_without_labels_say_so(tmp_path, helpers):
     real = RealImages(DataConfig(), helpers.write_dataset(tmp_path / "s", classes=0))
-    with pytest.raises(DataError, match="Labels are asked for"):
+    with pytest.raises(DataError, match="Labels are needed"):
         real.labels([0])
 
 
@@ -309,7 +309,7 @@ def test_real_images_of_a_text_field_are_refused(tmp_path, helpers):
 def test_real_images_with_a_bad_sample_warn_when_skipping(dataset, helpers, caplog):
     helpers.damage(dataset, 0)
     RealImages(DataConfig(on_bad_sample="skip"), dataset)[0]
-    assert "A neighbour stands in for a bad sample: Sample '00000'" in caplog.text
+    assert "A neighbor stands in for a bad sample: Sample '00000'" in caplog.text
 
 
 @pytest.mark.gpu

@@ -60,7 +60,7 @@ def test_card_of_a_translation_model_shows_translate(exported_translator):
     assert ModelCard.load(exported_translator / "README.md").data.pipeline_tag == "image-to-image"
 
 
-def test_card_free_text_licence_and_dataset_stay_valid_metadata(export):
+def test_card_free_text_license_and_dataset_stay_valid_metadata(export):
     folder = export(
         card=CardInfo(name="A: b", license="Ask me first", dataset="10k photos | mine"),
         metrics=[{"name": "fid", "value": 1.0}],

@@ -59,7 +59,7 @@ def test_read_info_invalid_config_names_the_field(exported):
         ({"image_spec": SPEC | {"channels": 7}}, "image_spec.channels"),
         ({"image_spec": SPEC | {"class_names": 5}}, "image_spec.class_names"),
         ({"image_spec": SPEC | {"class_names": [5]}}, "image_spec.class_names.0"),
-        ({"image_spec": SPEC | {"colour": 1}}, "image_spec.colour"),
+        ({"image_spec": SPEC | {"color": 1}}, "image_spec.color"),
         ({"image_spec": SPEC | {"text_encoding": {"nam": "x"}}}, "image_spec.text_encoding.name"),
         ({"image_spec": [8, 8]}, "image_spec"),
         ({"image_spec": {"height": 8, "width": 8}}, "conditioning"),

@@ -12,8 +12,8 @@ from ganforge.imaging.animation import check_animation, write_animation
 def frames(num=5, size=(16, 12), mode="RGB"):
     """Flat images, each of its own brightness."""
     values = [30 + 40 * i for i in range(num)]
-    colours = {"L": int, "RGB": lambda v: (v, v, v), "RGBA": lambda v: (v, v, v, 255)}
-    return tuple(Image.new(mode, size, colours[mode](v)) for v in values)
+    colors = {"L": int, "RGB": lambda v: (v, v, v), "RGBA": lambda v: (v, v, v, 255)}
+    return tuple(Image.new(mode, size, colors[mode](v)) for v in values)
 
 
 def read_mp4(path):

@@ -24,7 +24,7 @@ def test_decode_of_lossless_formats_is_exact(helpers, extension, channels):
     options = {"lossless": True} if extension == "webp" else {}
     decoded = decode_image(helpers.file_bytes(img, extension, **options))
     if extension == "webp":
-        pixels = np.broadcast_to(pixels, (5, 7, 3))  # WebP has no grey
+        pixels = np.broadcast_to(pixels, (5, 7, 3))  # WebP has no gray
     np.testing.assert_array_equal(decoded, pixels)
 
 
@@ -37,7 +37,7 @@ def test_encode_png_then_decode_returns_the_same_pixels(channels, dtype):
     np.testing.assert_array_equal(decoded, pixels)
 
 
-def test_decode_of_16_bit_tiff_and_pillow_grey_png_keeps_all_bits(helpers):
+def test_decode_of_16_bit_tiff_and_pillow_gray_png_keeps_all_bits(helpers):
     pixels = noise(4, 4, dtype=np.uint16)
     for extension in ("tif", "png"):
         decoded = decode_image(helpers.file_bytes(Image.fromarray(pixels), extension))
@@ -53,7 +53,7 @@ def test_decode_of_palette_with_transparency_gives_rgba(helpers):
     assert decode_image(helpers.file_bytes(img, "png")).shape == (1, 2, 3)
 
 
-def test_decode_of_rgb_with_colour_key_gives_alpha(helpers):
+def test_decode_of_rgb_with_color_key_gives_alpha(helpers):
     img = Image.new("RGB", (2, 1), (1, 2, 3))
     img.putpixel((1, 0), (9, 9, 9))
     data = helpers.file_bytes(img, "png", transparency=(1, 2, 3))
@@ -61,7 +61,7 @@ def test_decode_of_rgb_with_colour_key_gives_alpha(helpers):
     assert storable_as_is(data, decode_image(data)[..., :3]) is None
 
 
-def test_decode_of_grey_alpha_and_bilevel_and_cmyk(helpers):
+def test_decode_of_gray_alpha_and_bilevel_and_cmyk(helpers):
     assert decode_image(Image.new("LA", (2, 2), (7, 9))).tolist()[0][0] == [7, 7, 7, 9]
     assert decode_image(Image.new("1", (2, 2), 1)).tolist()[0][0] == [255]
     assert decode_image(Image.new("CMYK", (2, 2))).shape == (2, 2, 3)
@@ -134,11 +134,11 @@ def test_decompression_bomb_limit_holds_for_other_formats(helpers, monkeypatch):
 
 def test_storable_as_is_keeps_sound_files_of_the_right_form(helpers):
     smooth = np.linspace(0, 255, 64, dtype=np.uint8).reshape(8, 8)
-    colour = np.stack([smooth] * 3, axis=2)
-    for pixels, extension in ((colour, "jpg"), (smooth, "jpg"), (colour, "png"), (smooth, "png")):
+    color = np.stack([smooth] * 3, axis=2)
+    for pixels, extension in ((color, "jpg"), (smooth, "jpg"), (color, "png"), (smooth, "png")):
         data = helpers.file_bytes(pixels, extension)
         assert storable_as_is(data, decode_image(data)) == extension
-    assert storable_as_is(helpers.file_bytes(colour, "webp"), colour) is None
+    assert storable_as_is(helpers.file_bytes(color, "webp"), color) is None
 
 
 def test_storable_as_is_refuses_what_the_loader_could_not_read(helpers):

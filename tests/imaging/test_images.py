@@ -72,9 +72,9 @@ def test_from_pil_palette_with_transparent_index_is_composited():
 
 @pytest.mark.parametrize("make", [np.array, torch.tensor])
 def test_composite_mixes_by_alpha_for_arrays_and_tensors(make):
-    colour, alpha = make([10.0, 20.0, 30.0]), make([0.0, 0.25, 1.0])
-    assert composite(colour, alpha, 100.0).tolist() == [100.0, 80.0, 30.0]
-    assert composite(colour, alpha, make([4.0, 8.0, 12.0])).tolist() == [4.0, 11.0, 30.0]
+    color, alpha = make([10.0, 20.0, 30.0]), make([0.0, 0.25, 1.0])
+    assert composite(color, alpha, 100.0).tolist() == [100.0, 80.0, 30.0]
+    assert composite(color, alpha, make([4.0, 8.0, 12.0])).tolist() == [4.0, 11.0, 30.0]
 
 
 def test_from_pil_turns_a_photo_upright():
@@ -115,13 +115,13 @@ def test_convert_channels_composites_over_the_background():
     assert to_uint8(convert_channels(clear, 3, (255, 128, 0))).flatten().tolist() == [255, 128, 0]
 
 
-def test_convert_channels_grey_and_back_is_identity():
-    grey = torch.rand(2, 1, 3, 3)
-    assert_close(convert_channels(convert_channels(grey, 3), 1), grey)
-    assert_close(convert_channels(grey, 4)[:, 3], torch.ones(2, 3, 3))
+def test_convert_channels_gray_and_back_is_identity():
+    gray = torch.rand(2, 1, 3, 3)
+    assert_close(convert_channels(convert_channels(gray, 3), 1), gray)
+    assert_close(convert_channels(gray, 4)[:, 3], torch.ones(2, 3, 3))
 
 
-def test_convert_channels_red_to_grey_uses_luma():
+def test_convert_channels_red_to_gray_uses_luma():
     red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)
     assert_close(convert_channels(red, 1).item(), 0.299)
 
@@ -131,7 +131,7 @@ def test_convert_channels_unknown_channels_names_choices():
         convert_channels(torch.zeros(1, 3, 2, 2), 5)
 
 
-def test_resize_crop_keeps_the_centre():
+def test_resize_crop_keeps_the_center():
     img = torch.zeros(1, 1, 4, 8)
     img[..., 2:6] = 1
     assert_close(resize(img, 4, 4, "crop"), torch.ones(1, 1, 4, 4))

@@ -38,7 +38,7 @@ def test_every_policy_reaches_the_size(resize, shape, dtype, channels):
     assert fitted.dtype == dtype
 
 
-def test_crop_keeps_the_centre_and_fit_keeps_everything():
+def test_crop_keeps_the_center_and_fit_keeps_everything():
     pixels = np.zeros((4, 12, 3), dtype=np.uint8)
     pixels[:, 4:8] = 200
     assert (form(4, 4, resize="crop").apply(pixels) == 200).all()
@@ -79,7 +79,7 @@ def test_alpha_is_composited_on_the_background_never_dropped(background):
     assert result[0, 1].tolist() == expected.tolist()
 
 
-def test_alpha_is_composited_before_conversion_to_grey():
+def test_alpha_is_composited_before_conversion_to_gray():
     pixels = np.zeros((8, 8, 4), dtype=np.uint8)
     assert (form(channels=1).apply(pixels) == 255).all()
 
@@ -90,15 +90,15 @@ def test_alpha_of_16_bit_images_is_composited_in_16_bits():
     assert result[0, 0].tolist() == [65535, 128 * 257, 0]
 
 
-def test_colour_to_grey_uses_the_luma_and_keeps_greys():
-    greys = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
-    np.testing.assert_array_equal(form(16, 16, 1).apply(greys)[..., 0], greys[..., 0])
+def test_color_to_gray_uses_the_luma_and_keeps_grays():
+    grays = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    np.testing.assert_array_equal(form(16, 16, 1).apply(grays)[..., 0], grays[..., 0])
     red = np.zeros((8, 8, 3), dtype=np.uint8)
     red[..., 0] = 255
     assert form(channels=1).apply(red)[0, 0, 0] == round(0.299 * 255)
 
 
-def test_grey_to_colour_and_alpha_is_opaque():
+def test_gray_to_color_and_alpha_is_opaque():
     assert form(channels=4).apply(np.full((8, 8, 1), 7, np.uint8))[0, 0].tolist() == [7, 7, 7, 255]
 
 
@@ -112,7 +112,7 @@ def test_16_bit_in_an_8_bit_set_is_refused():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_scale_weighs_colours_by_alpha(dtype):
+def test_scale_weighs_colors_by_alpha(dtype):
     white = np.iinfo(dtype).max
     pixels = np.zeros((8, 8, 4), dtype=dtype)
     pixels[:, :4] = (white // 2, 0, 0, white)
@@ -130,8 +130,8 @@ def test_padding_of_images_with_alpha_is_transparent():
 
 @pytest.mark.parametrize("background", [0, 37, 255])
 def test_flatten_alpha_equals_pillow_for_every_byte_and_alpha(background):
-    colour, alpha = np.meshgrid(np.arange(256), np.arange(256))
-    pixels = np.stack([colour, colour, colour, alpha], axis=2).astype(np.uint8)
+    color, alpha = np.meshgrid(np.arange(256), np.arange(256))
+    pixels = np.stack([color, color, color, alpha], axis=2).astype(np.uint8)
     paper = Image.new("RGBA", (256, 256), (background,) * 3 + (255,))
     expected = Image.alpha_composite(paper, Image.fromarray(pixels)).convert("RGB")
     np.testing.assert_array_equal(flatten_alpha(pixels, background), np.asarray(expected))

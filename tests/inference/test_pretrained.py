@@ -114,7 +114,7 @@ def test_generate_leaves_global_state_alone(model):
     [
         ({"labels": "boots"}, "no class 'boots'. Did you mean 'boot'. *Valid: bag, boot, shirt"),
         ({"labels": [0, 1], "num_images": 3}, "2 labels for 3 images. Give one per image"),
-        ({"truncation": "a"}, "truncation=a was asked for of 'tiny'. Give a finite number"),
+        ({"truncation": "a"}, "truncation=a is not valid for 'tiny'. Give a finite number"),
         ({"num_images": 0}, "num_images=0; use at least 1"),
         ({"num_images": 3, "seeds": [1]}, "num_images=3, but 1 seeds.*only one of the two"),
         ({"batch_size": 0}, "batch_size=0; use at least 1"),
@@ -164,13 +164,13 @@ def test_translate_on_noise_model_points_to_generate(model):
 
 
 def test_translate_each_direction_takes_its_own_channels(translator):
-    colour = translator.translate(torch.zeros(3, 1, 6, 8), batch_size=2, output_type="pt")
-    assert_close(colour, torch.full((3, 3, 6, 8), 0.25))
-    grey = translator.translate(colour, direction="back", output_type="pt")
-    assert_close(grey, torch.zeros(3, 1, 6, 8))
+    color = translator.translate(torch.zeros(3, 1, 6, 8), batch_size=2, output_type="pt")
+    assert_close(color, torch.full((3, 3, 6, 8), 0.25))
+    gray = translator.translate(color, direction="back", output_type="pt")
+    assert_close(gray, torch.zeros(3, 1, 6, 8))
     red = torch.tensor([0.5, 0.0, -0.2]).view(3, 1, 1).expand(3, 6, 8)
-    grey = translator.translate(red, direction="back", output_type="pt")
-    assert_close(grey, torch.full((1, 1, 6, 8), 0.1 - 0.25))
+    gray = translator.translate(red, direction="back", output_type="pt")
+    assert_close(gray, torch.full((1, 1, 6, 8), 0.1 - 0.25))
 
 
 def test_translate_mixed_images_of_any_size_reach_the_spec(translator):

@@ -77,7 +77,7 @@ def test_blend_halfway_is_the_mean_or_the_middle_of_the_arc():
     assert_close(turned, blending.spherical(start, end, torch.tensor([0.5])))
 
 
-def test_blend_of_uniforms_is_linear_in_a_centred_latent_for_any_weights():
+def test_blend_of_uniforms_is_linear_in_a_centered_latent_for_any_weights():
     request = request_between(0.5, shape=torch.tensor([[1.0], [1.0]]))
     parts = [2 * GenerateRequest([seed]).uniform(4) - 1 for seed in (1, 2)]
     assert_close(2 * request.uniform(4) - 1, parts[0] + parts[1])

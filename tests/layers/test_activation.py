@@ -61,7 +61,7 @@ def test_pixel_norm_known_vector_has_unit_mean_square():
     assert_close(out, torch.tensor([[3.0, 4.0]]) / math.sqrt(12.5))
 
 
-def test_pixel_norm_feature_map_normalises_each_pixel_and_keeps_its_type():
+def test_pixel_norm_feature_map_normalizes_each_pixel_and_keeps_its_type():
     x = torch.randn(2, 8, 3, 3).bfloat16()
     out = PixelNorm()(x)
     assert out.dtype == torch.bfloat16

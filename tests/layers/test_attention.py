@@ -6,7 +6,7 @@ from ganforge.errors import ShapeError
 from ganforge.layers import SelfAttention
 
 
-def test_self_attention_at_initialisation_is_the_identity():
+def test_self_attention_at_initialization_is_the_identity():
     x = torch.randn(2, 8, 4, 4)
     assert_close(SelfAttention(8)(x), x)
 

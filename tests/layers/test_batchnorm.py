@@ -1,4 +1,4 @@
-"""Batch moments agree with torch's batch normalisation, also where groups are joined."""
+"""Batch moments agree with torch's batch normalization, also where groups are joined."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from ganforge.layers import SyncBatchNorm
-from ganforge.layers.batchnorm import BatchNorm, join_moments, moments, normalise, unbias
+from ganforge.layers.batchnorm import BatchNorm, join_moments, moments, normalize, unbias
 
 
 def draw(*shape):
@@ -18,21 +18,21 @@ def draw(*shape):
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5), (2, 3, 4, 5), (2, 3, 2, 3, 4)])
-def test_moments_and_normalise_are_torchs_batch_norm(shape):
+def test_moments_and_normalize_are_torchs_batch_norm(shape):
     x, weight, bias = draw(*shape), draw(3) + 2, draw(3)
     running_mean, running_var = torch.zeros(3).double(), torch.zeros(3).double()
     expected = functional.batch_norm(
         x, running_mean, running_var, weight, bias, training=True, momentum=1.0, eps=1e-3
     )
     mean, var = moments(x)
-    assert_close(normalise(x, mean, var, weight, bias, 1e-3), expected)
+    assert_close(normalize(x, mean, var, weight, bias, 1e-3), expected)
     assert_close(mean, running_mean)
     assert_close(var * unbias(x.numel() / 3), running_var)
 
 
-def test_normalise_without_weight_and_bias_gives_unit_moments():
+def test_normalize_without_weight_and_bias_gives_unit_moments():
     x = 3 * draw(8, 2, 4) + 100
-    y = normalise(x, *moments(x), None, None, 0.0)
+    y = normalize(x, *moments(x), None, None, 0.0)
     assert_close(torch.stack(moments(y)), torch.tensor([[0.0, 0.0], [1.0, 1.0]]).double())
 
 

@@ -15,7 +15,7 @@ def test_equalized_linear_known_weights_are_scaled_at_run_time():
     assert_close(out, torch.full((1, 2), 4 * 10.0 * 0.1 / math.sqrt(4) + 0.5))
 
 
-def test_equalized_linear_lr_mult_keeps_the_function_at_initialisation():
+def test_equalized_linear_lr_mult_keeps_the_function_at_initialization():
     torch.manual_seed(0)
     x = torch.randn(64, 256)
     for lr_mult in (1.0, 0.01):

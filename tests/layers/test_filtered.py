@@ -60,7 +60,7 @@ def test_kaiser_taps_longer_filters_stop_more():
 
 
 def wave(frequency, phase, length, rate):
-    """A cosine along the width, at pixel centres."""
+    """A cosine along the width, at pixel centers."""
     position = (torch.arange(length) - (length - 1) / 2) / rate
     row = torch.cos(2 * math.pi * (frequency * position + phase))
     return row.expand(1, 1, 64, length)

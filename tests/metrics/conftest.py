@@ -1,4 +1,3 @@
-
 import pytest
 from metrics.tiny import images, plugin_of, tiny_registry, write_pairs, write_shards
 

@@ -53,10 +53,10 @@ def test_inception_numbers_equal_torch_fidelity_on_the_same_pngs(weights, incept
     assert gen_features["pooled"].std() > 0.1
 
 
-def test_inception_grey_is_repeated_to_rgb(inception):
-    grey = images(1, 0, channels=1, side=16)
+def test_inception_gray_is_repeated_to_rgb(inception):
+    gray = images(1, 0, channels=1, side=16)
     with torch.no_grad():
-        assert_close(inception(grey)["pooled"], inception(grey.repeat(1, 3, 1, 1))["pooled"])
+        assert_close(inception(gray)["pooled"], inception(gray.repeat(1, 3, 1, 1))["pooled"])
 
 
 def test_inception_folded_norms_and_bf16_stay_close(weights, inception, monkeypatch):

@@ -104,7 +104,7 @@ def test_pairs_metrics_share_one_translation_and_stand_beside_metrics_of_feature
     assert values["rms/source_to_target"] == pytest.approx(math.sqrt(506 / 11), abs=1e-4)
 
 
-def test_pairs_of_a_bad_sample_are_both_of_the_neighbour(runtime, registry, tmp_path):
+def test_pairs_of_a_bad_sample_are_both_of_the_neighbor(runtime, registry, tmp_path):
     source, target = images(5, seed=3), images(5, seed=4)
     location = write_streams(tmp_path / "s", {"main": {"source": source, "target": target}})
     spoil_png(next((tmp_path / "s").glob("*.tar")), 7)  # source and target in turn: of sample 3

@@ -32,7 +32,7 @@ def test_real_set_is_the_image_field_and_says_which_part(shards):
 def test_real_set_of_a_translation_is_the_target_unless_a_field_is_named(pairs):
     assert RealSet(DATA, pairs, None).split == "main.target"
     assert RealSet(DATA, pairs, None, "source").split == "main.source"
-    with pytest.raises(DataError, match="'image' is asked for.*source, target"):
+    with pytest.raises(DataError, match="'image' is needed.*source, target"):
         RealSet(DATA, pairs, None, "image")
 
 

@@ -1,4 +1,4 @@
-"""What a measured model is asked for; tests/cli/test_models.py covers captions."""
+"""The requests that a measured model gets; tests/cli/test_models.py covers captions."""
 
 import pytest
 import torch

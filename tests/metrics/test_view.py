@@ -32,7 +32,7 @@ def test_view_of_a_direction_compares_with_its_target(pairs, direction, real, nu
 
 
 def test_view_of_a_direction_that_the_reference_lacks_is_refused(pairs):
-    with pytest.raises(DataError, match="'frames' is asked for"):
+    with pytest.raises(DataError, match="'frames' is needed"):
         opened(pairs, negative_translator(), "source_to_frames")
 
 

@@ -1,6 +1,5 @@
 """The adversarial pair: conditions of generated images, passes, reports."""
 
-
 import pytest
 import torch
 from ganforge_classic.cgan import Cgan
@@ -113,6 +112,7 @@ def test_generated_images_that_a_penalty_joins_with_real_ones_have_their_labels(
 def test_per_sample_discriminator_sees_real_and_generated_images_in_one_pass():
     def terms(alone):
         objective = Objective(Relativistic(Relativistic.Config()))
+
         class OnePass(LabelledToy):
             per_sample_discriminator = alone
 

@@ -380,7 +380,7 @@ def test_orthogonal_skips_biases_embeddings_and_excluded_modules():
     assert got.item() == 0.0
 
 
-def test_orthogonal_sees_weights_under_spectral_normalisation():
+def test_orthogonal_sees_weights_under_spectral_normalization():
     plain = nn.Linear(3, 4)
     want = build("orthogonal").penalty(inputs(quadratic, generator=plain))
     normed = nn.utils.parametrizations.spectral_norm(plain)

@@ -6,7 +6,7 @@ import torch
 from ganforge_biggan import Biggan, BigganConfig, BigganDeep, BigganDeepConfig
 from ganforge_biggan.biggan_deep import DeepDownBlock, DeepUpBlock
 from ganforge_biggan.family import Layout, ProjectionHead, resampled
-from small import GREY, LABELLED, build, build_networks, num_parameters
+from small import GRAY, LABELLED, build, build_networks, num_parameters
 from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
@@ -122,7 +122,7 @@ def test_widths_that_do_not_fit_are_refused(options, fault):
 
 
 @pytest.mark.parametrize(
-    "spec", [GREY, ImageSpec(24, 40, 3), ImageSpec(32, 16, 4), LABELLED, ImageSpec(8, 8)], ids=str
+    "spec", [GRAY, ImageSpec(24, 40, 3), ImageSpec(32, 16, 4), LABELLED, ImageSpec(8, 8)], ids=str
 )
 def test_biggan_any_image_spec_gives_images_and_logits(spec):
     networks = built(spec, attention=None)
@@ -142,7 +142,7 @@ def test_biggan_large_images_reach_the_widths_with_one_tiny_channel():
 # What the networks do --------------------------------------------------------------------------
 
 
-def test_biggan_every_weight_is_orthogonal_and_spectrally_normalised():
+def test_biggan_every_weight_is_orthogonal_and_spectrally_normalized():
     networks = built(LABELLED)
     for network in networks.values():
         for module in network.modules():
@@ -342,7 +342,7 @@ def test_biggan_threshold_of_zero_is_refused():
 # BigGAN-deep -----------------------------------------------------------------------------------
 
 
-def built_deep(spec=GREY, **options):
+def built_deep(spec=GRAY, **options):
     torch.manual_seed(0)
     config = BigganDeepConfig(**{**BigganDeep.example_options, **options})
     return BigganDeep(config, spec).networks()
@@ -363,7 +363,7 @@ def test_biggan_deep_128_has_the_published_number_of_parameters():
     assert round(discriminator / 1e6, 1) == 34.6
 
 
-@pytest.mark.parametrize("spec", [GREY, ImageSpec(24, 40, 4), LABELLED, ImageSpec(64, 64)], ids=str)
+@pytest.mark.parametrize("spec", [GRAY, ImageSpec(24, 40, 4), LABELLED, ImageSpec(64, 64)], ids=str)
 def test_biggan_deep_any_image_spec_gives_images_and_logits(spec):
     networks = built_deep(spec, attention=None)
     img = networks["generator"](torch.randn(2, 6), condition(spec, 2))

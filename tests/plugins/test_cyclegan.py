@@ -99,7 +99,7 @@ def test_discriminator_logit_sees_a_patch_of_the_papers_size(layers, field):
     network = PatchDiscriminator(1, width=2, num_layers=layers)
     for name, module in network.layers.named_children():
         if isinstance(module, InstanceNorm):
-            # The normalisation sees the whole image; the convolutions alone make the patch.
+            # The normalization sees the whole image; the convolutions alone make the patch.
             network.layers.register_module(name, nn.Identity())
     img = torch.randn(1, 1, 160, 160, requires_grad=True)
     logits = network(img)

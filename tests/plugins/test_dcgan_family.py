@@ -12,7 +12,7 @@ from ganforge_dcgan import (
     Sngan,
     SnganConfig,
 )
-from small import GREY, build, num_parameters, rebound
+from small import GRAY, build, num_parameters, rebound
 from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
@@ -27,7 +27,7 @@ from ganforge.registry.plugins import get_registry
 FAMILY = [Dcgan, Acgan, ResnetGan, Sngan]
 CLASSES = ("a", "b", "c")
 LABELLED = ImageSpec(16, 16, 3, class_names=CLASSES)
-SPECS = [GREY, ImageSpec(24, 40, 3), ImageSpec(32, 16, 4), LABELLED]
+SPECS = [GRAY, ImageSpec(24, 40, 3), ImageSpec(32, 16, 4), LABELLED]
 
 
 def objective(loss=NonSaturating, *regularizers):
@@ -83,7 +83,7 @@ def test_dcgan_family_unreachable_size_names_itself_and_near_sizes(architecture,
 @pytest.mark.parametrize("architecture", [Dcgan, Acgan])
 def test_penalty_on_single_images_with_batchnorm_is_refused(architecture, regularizer):
     penalty = regularizer(regularizer.Config())
-    message = rf"'{penalty.name}' penalises.*has BatchNorm.*model\.discriminator_norm: none"
+    message = rf"'{penalty.name}' penalizes.*has BatchNorm.*model\.discriminator_norm: none"
     with pytest.raises(ConfigError, match=message):
         build(architecture, LABELLED).check(objective(Wasserstein, penalty))
     for norm in ("none", "layer"):
@@ -94,7 +94,7 @@ def test_penalty_on_single_images_with_batchnorm_is_refused(architecture, regula
 
 @pytest.mark.parametrize("architecture", [ResnetGan, Sngan])
 def test_resnets_take_a_gradient_penalty(architecture):
-    build(architecture, GREY).check(
+    build(architecture, GRAY).check(
         objective(Wasserstein, GradientPenalty(GradientPenalty.Config()))
     )
 
@@ -104,7 +104,7 @@ def test_resnets_take_a_gradient_penalty(architecture):
 
 def test_dcgan_discriminator_without_norms_keeps_the_size_of_the_signal():
     torch.manual_seed(0)
-    gan = build(Dcgan, GREY, discriminator_norm="none", base_channels=32)
+    gan = build(Dcgan, GRAY, discriminator_norm="none", base_channels=32)
     x = torch.randn(64, 1, 16, 16)
     for layer in gan.networks()["discriminator"].layers:
         x = layer(x)
@@ -117,7 +117,7 @@ def test_dcgan_is_told_the_label_where_there_is_one_when_it_may_choose():
     assert (gan.inputs, gan.optional_inputs) == (("image",), ("label",))
     assert build(Dcgan).optional_inputs == build(Dcgan, condition="label").optional_inputs == ()
     assert rebound(gan, LABELLED).networks()["generator"].c_dim == 3
-    assert rebound(gan, GREY).networks()["generator"].c_dim == 0
+    assert rebound(gan, GRAY).networks()["generator"].c_dim == 0
 
 
 @pytest.mark.parametrize("generator", ["dcgan", "lsgan"])
@@ -158,8 +158,8 @@ def test_dcgan_with_a_score_for_each_class_gives_that_of_the_class_asked_for():
     assert_close(disc(img, torch.eye(3)), disc.layers(img).flatten(1).diagonal())
     assert disc(img[:1], torch.eye(3)[:1]).shape == (1,)
 
-    plain = build(Dcgan, GREY, discriminator_condition="scores").networks()["discriminator"]
-    assert plain(torch.randn(2, 1, GREY.height, GREY.width), torch.zeros(2, 0)).shape == (2,)
+    plain = build(Dcgan, GRAY, discriminator_condition="scores").networks()["discriminator"]
+    assert plain(torch.randn(2, 1, GRAY.height, GRAY.width), torch.zeros(2, 0)).shape == (2,)
 
 
 @pytest.mark.parametrize(
@@ -174,11 +174,11 @@ def test_dcgan_with_a_score_for_each_class_gives_that_of_the_class_asked_for():
     ids=str,
 )
 def test_dcgan_per_sample_discriminator_where_nothing_mixes_the_batch(options, alone):
-    gan = build(Dcgan, GREY, **options)
+    gan = build(Dcgan, GRAY, **options)
     assert gan.per_sample_discriminator is alone
     if alone:
         disc = gan.networks()["discriminator"]
-        img = torch.randn(4, 1, GREY.height, GREY.width)
+        img = torch.randn(4, 1, GRAY.height, GRAY.width)
         c = torch.zeros(4, 0)
         assert_close(disc(img, c)[:1], disc(img[:1], c[:1]))
 
@@ -224,22 +224,22 @@ def test_dcgan_default_size_is_the_papers_for_64x64():
 
 
 def test_dcgan_minibatch_discrimination_sees_the_batch_and_only_when_asked():
-    plain = build(Dcgan, GREY).networks()["discriminator"]
+    plain = build(Dcgan, GRAY).networks()["discriminator"]
     assert not any(isinstance(m, MinibatchDiscrimination) for m in plain.modules())
-    disc = build(Dcgan, GREY, minibatch_kernels=5, discriminator_norm="none").networks()[
+    disc = build(Dcgan, GRAY, minibatch_kernels=5, discriminator_norm="none").networks()[
         "discriminator"
     ]
     img = torch.randn(4, 1, 16, 16)
     alone, among = disc(img[:2], None), disc(img, None)[:2]
     assert alone.shape == (2,) and (alone - among).abs().max() > 1e-6
     extra = layer(16 * 16, 5 * 5, bias=False) + 5  # kernels, and their weights in the last layer
-    reference = build(Dcgan, GREY, discriminator_norm="none").networks()["discriminator"]
+    reference = build(Dcgan, GRAY, discriminator_norm="none").networks()["discriminator"]
     assert num_parameters(disc) - num_parameters(reference) == extra
 
 
 @pytest.mark.parametrize("kernels", [0, 5])
 def test_dcgan_spectral_discriminator_has_weights_of_norm_one_and_no_batchnorm(kernels):
-    disc = build(Dcgan, GREY, discriminator_norm="spectral", minibatch_kernels=kernels).networks()[
+    disc = build(Dcgan, GRAY, discriminator_norm="spectral", minibatch_kernels=kernels).networks()[
         "discriminator"
     ]
     for _ in range(30):  # power iterations
@@ -267,7 +267,7 @@ def test_lsgan_generator_has_the_papers_layers_at_112x112():
 
 
 def test_wgan_steps_keep_the_critic_within_the_clip():
-    gan = build(Dcgan, GREY)
+    gan = build(Dcgan, GRAY)
     chosen = objective(Wasserstein, WeightClipping(WeightClipping.Config(limit=0.01)))
     networks = gan.networks()
     for phase in gan.phases(chosen):
@@ -414,7 +414,7 @@ def test_resnets_classes_begin_alike_and_can_part(architecture):
 
 
 def test_resnet_channels_may_be_given_for_each_grid_and_block():
-    gan = build(ResnetGan, GREY, generator_channels=(16, 8, 4), discriminator_channels=(4, 8, 16))
+    gan = build(ResnetGan, GRAY, generator_channels=(16, 8, 4), discriminator_channels=(4, 8, 16))
     gan.check(objective())
     networks = gan.networks()
     assert networks["generator"].to_image.in_channels == 4
@@ -426,11 +426,11 @@ def test_resnet_channels_may_be_given_for_each_grid_and_block():
 def test_resnet_wrong_number_of_channels_says_how_many(architecture, option):
     message = rf"model\.{option}=\(8, 8\).*wants 3 positive numbers. Give 3, or one number for all"
     with pytest.raises(ConfigError, match=message):
-        build(architecture, GREY, **{option: (8, 8)}).check(objective())
+        build(architecture, GRAY, **{option: (8, 8)}).check(objective())
 
 
 def test_resnet_critic_layer_norm_option_is_per_image():
-    disc = build(ResnetGan, GREY, discriminator_norm="layer").networks()["discriminator"]
+    disc = build(ResnetGan, GRAY, discriminator_norm="layer").networks()["discriminator"]
     assert any(isinstance(m, nn.GroupNorm) for m in disc.modules())
     img = torch.randn(4, 1, 16, 16)
     assert_close(disc(img, None)[:1], disc(img[:1], None), atol=1e-5, rtol=1e-4)
@@ -439,7 +439,7 @@ def test_resnet_critic_layer_norm_option_is_per_image():
 @pytest.mark.parametrize("architecture", FAMILY)
 @pytest.mark.parametrize("loss", [Hinge, Wasserstein, Relativistic])
 def test_dcgan_family_trains_with_any_objective(architecture, loss):
-    spec = LABELLED if "label" in architecture.inputs else GREY
+    spec = LABELLED if "label" in architecture.inputs else GRAY
     gan = build(architecture, spec)
     networks = gan.networks()
     batch = Batch({"image": torch.rand(4, spec.channels, 16, 16), "label": labels(4, spec)})

@@ -99,9 +99,9 @@ def test_extractor_outputs_have_their_sizes_and_no_gradient(extractor):
     assert not any(value.requires_grad for value in found.values())
 
 
-def test_extractor_grey_as_rgb_is_the_same_grey():
-    grey = torch.arange(256, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
-    assert torch.equal(as_input(grey), as_input(grey.expand(-1, 3, -1, -1)))
+def test_extractor_gray_as_rgb_is_the_same_gray():
+    gray = torch.arange(256, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
+    assert torch.equal(as_input(gray), as_input(gray.expand(-1, 3, -1, -1)))
 
 
 def test_extractor_pads_28_pixels_and_takes_rgb(extractor):

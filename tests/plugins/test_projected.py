@@ -363,9 +363,9 @@ def test_timm_weights_file_is_handed_on_and_its_last_four_maps_are_used(fake_tim
     maps = extractor.maps(torch.zeros(2, 1, 16, 16))
     assert [tuple(x.shape[1:]) for x in maps] == TimmFeatures.map_shapes(config, 16, 16)
     assert [x.shape[-1] for x in maps] == [8, 4, 2, 1]
-    grey = torch.full((1, 1, 32, 32), 0.5)
+    gray = torch.full((1, 1, 32, 32), 0.5)
     by_hand = extractor.network(torch.full((1, 3, 32, 32), 1.0))[-1]
-    assert_close(extractor.maps(grey)[-1], by_hand)
+    assert_close(extractor.maps(gray)[-1], by_hand)
 
 
 def test_timm_hash_follows_the_weights(fake_timm, weights):

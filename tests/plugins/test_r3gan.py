@@ -4,7 +4,7 @@ import pytest
 import torch
 from ganforge_r3gan import R3gan, R3ganConfig
 from ganforge_r3gan.networks import ResidualBlock, transition, variance_init
-from small import GREY, LABELLED, build, build_networks, num_parameters
+from small import GRAY, LABELLED, build, build_networks, num_parameters
 from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
@@ -77,7 +77,7 @@ def test_r3gan_level_arithmetic_matches_the_networks():
 
 
 @pytest.mark.parametrize(
-    "spec", [GREY, ImageSpec(24, 40, 3), ImageSpec(32, 16, 4), LABELLED, ImageSpec(28, 28)], ids=str
+    "spec", [GRAY, ImageSpec(24, 40, 3), ImageSpec(32, 16, 4), LABELLED, ImageSpec(28, 28)], ids=str
 )
 def test_r3gan_any_image_spec_gives_images_and_logits(spec):
     networks = built(spec)
@@ -124,7 +124,7 @@ def test_r3gan_network_keeps_the_variance_at_first(role):
     # A flat image keeps its variance through the filters.
     inputs = inputs if role == "generator" else inputs.expand(-1, -1, 16, 16)
     spread = network(inputs, none).std()
-    # Bilinear enlargement averages neighbours, so images begin somewhat flatter than noise.
+    # Bilinear enlargement averages neighbors, so images begin somewhat flatter than noise.
     assert 0.3 < spread < (1.3 if role == "generator" else 6.0)
 
 

@@ -36,7 +36,7 @@ OBJECTIVES = {
 }
 
 
-def centres():
+def centers():
     angle = torch.arange(NUM_MODES) * (2 * math.pi / NUM_MODES)
     return RADIUS * torch.stack([angle.cos(), angle.sin()], dim=1)
 
@@ -44,7 +44,7 @@ def centres():
 def ring_fields(num, generator):
     """A batch as a loader of 16-bit images yields it."""
     mode = torch.randint(NUM_MODES, (num,), generator=generator)
-    points = centres()[mode] + STD * torch.randn(num, 2, generator=generator)
+    points = centers()[mode] + STD * torch.randn(num, 2, generator=generator)
     return {"image": ((points + 1) * 32767.5).round().to(torch.int32).view(num, 1, 1, 2)}
 
 
@@ -106,7 +106,7 @@ def trained(name):
 
 def covered_modes(points):
     """Modes with at least one in a hundred points within five standard deviations."""
-    distance = torch.cdist(points, centres())
+    distance = torch.cdist(points, centers())
     near = distance.amin(dim=1) < 5 * STD
     counts = torch.bincount(distance[near].argmin(dim=1), minlength=NUM_MODES)
     return int((counts >= points.shape[0] / 100).sum())

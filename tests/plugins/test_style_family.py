@@ -3,7 +3,7 @@
 import pytest
 import torch
 from ganforge_stylegan import Stylegan, Stylegan2, Stylegan3
-from small import GREY, LABELLED, build_networks, no_label
+from small import GRAY, LABELLED, build_networks, no_label
 
 from ganforge.api import Architecture, ImageSpec
 from ganforge.registry.plugins import get_registry
@@ -26,7 +26,7 @@ def test_style_plugins_are_registered(architecture):
 
 
 @pytest.mark.parametrize(
-    "spec", [GREY, ImageSpec(24, 40, 3), ImageSpec(32, 16, 4), LABELLED], ids=str
+    "spec", [GRAY, ImageSpec(24, 40, 3), ImageSpec(32, 16, 4), LABELLED], ids=str
 )
 @FAMILY
 def test_style_family_any_image_spec_gives_images_and_logits(architecture, options, spec):

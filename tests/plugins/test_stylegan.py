@@ -67,7 +67,7 @@ def test_adain_layer_equals_its_parts_in_order():
     assert_close(layer(x, w, noise), layer.style(shown * 2**0.5, w))
 
 
-def test_stylegan_enlargement_is_nearest_neighbour_and_bilinear_smoothing():
+def test_stylegan_enlargement_is_nearest_neighbor_and_bilinear_smoothing():
     """Karras et al. 2019, Sec. 2 and appendix C; away from the borders."""
     torch.manual_seed(0)
     layer = AdainLayer(3, 2, (24, 24), StyleganConfig(w_dim=4), is_larger=True)

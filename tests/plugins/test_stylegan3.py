@@ -7,7 +7,7 @@ from ganforge_stylegan import Stylegan2, Stylegan3
 from ganforge_stylegan.config import Stylegan2Config, Stylegan3Config
 from ganforge_stylegan.schedule import Plan
 from ganforge_stylegan.stylegan3 import AliasFreeLayer, FourierInput
-from small import GREY, build, build_networks, no_label, num_parameters
+from small import GRAY, build, build_networks, no_label, num_parameters
 from torch.testing import assert_close
 
 from ganforge.api import Batch, ConfigError, GenerateRequest, ImageSpec, Networks, Objective
@@ -93,7 +93,7 @@ def test_stylegan3_at_1024_has_the_number_of_parameters_of_its_layers():
     assert num_parameters(networks["discriminator"]) == 29_012_513  # that of StyleGAN2
 
 
-def make_input(channels=64, spec=GREY, margin=2):
+def make_input(channels=64, spec=GRAY, margin=2):
     torch.manual_seed(0)
     band = Plan(spec, 4, margin, 64 * channels, channels).bands()[0]
     return FourierInput(band, 5)
@@ -115,7 +115,7 @@ def plane_waves(source, x, y):
     return source.weight @ torch.sin(2 * math.pi * turns) / math.sqrt(len(turns))
 
 
-def test_stylegan3_input_samples_plane_waves_at_pixel_centres():
+def test_stylegan3_input_samples_plane_waves_at_pixel_centers():
     source = make_input(spec=ImageSpec(16, 32), margin=2)
     out = source(torch.zeros(1, 5))
     assert out.shape == (1, 64, 16 + 4, 32 + 4)
@@ -145,7 +145,7 @@ def test_stylegan3_input_starts_without_pose_but_learns_one():
 
 
 @pytest.mark.parametrize("spec", [ImageSpec(64, 64), ImageSpec(24, 40), ImageSpec(28, 28)], ids=str)
-def test_stylegan3_layers_keep_the_centre(spec):
+def test_stylegan3_layers_keep_the_center(spec):
     """A picture that is its own mirror image stays so, through every change of rate."""
     config = Stylegan3Config(w_dim=4, channel_max=2, channel_base=512, num_layers=6, margin=4)
     bands = Plan(spec, 6, 4, 512, 2).bands()

@@ -93,7 +93,7 @@ def _probe_field(
         if other is not None:
             raise DataError(
                 f"Images of {where} differ in size: {found[0][0]} x {found[0][1]} and "
-                f"{other[0]} x {other[1]}. Set data.resolution, and data.resize if the centre is "
+                f"{other[0]} x {other[1]}. Set data.resolution, and data.resize if the center is "
                 f"not what you want."
             )
     return FieldSchema(

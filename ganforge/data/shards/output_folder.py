@@ -85,8 +85,8 @@ def _check_free(out: Path, overwrite: bool) -> None:
         index = load_index(str(out))
     except DataError as err:
         raise DataError(
-            f"{out} is not overwritten: which of its files are the data set's cannot be told. "
-            f"{err} Or delete the folder, or choose another."
+            f"{out} is not overwritten: there is no way to tell which of its files belong to the "
+            f"data set. {err} Or delete the folder, or choose another."
         ) from err
     shards = [Path(shard.name) for infos in index.streams.values() for shard in infos]
     own = {INDEX_NAME, *map(str, shards), *(str(sidecar_path(shard)) for shard in shards)}

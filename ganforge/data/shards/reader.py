@@ -54,12 +54,12 @@ def check_fields(index: DatasetIndex, fields: Sequence[str], location: str) -> N
             continue
         if name == "label":
             raise DataError(
-                f"Labels are asked for, but the data set at {location} has none. Set "
+                f"Labels are needed, but the data set at {location} has none. Set "
                 f"data.use_labels: false, or prepare it from a source with labels (class "
                 f"sub-folders, or a label column)."
             )
         raise DataError(
-            f"The field '{name}' is asked for, but the data set at {location} has no such field. "
+            f"The field '{name}' is needed, but the data set at {location} has no such field. "
             f"{suggest(name, index.fields)} Prepare it from a source that provides '{name}'."
         )
 
@@ -130,7 +130,7 @@ class SampleReader:
                 caption when omitted.
 
         Returns:
-            values by field name, and a message for each bad sample that its neighbour replaced.
+            values by field name, and a message for each bad sample that its neighbor replaced.
 
         Raises:
             ShardError: a sample is damaged and `on_bad_sample` is "error", or a shard is.

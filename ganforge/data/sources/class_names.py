@@ -29,13 +29,13 @@ def folder_classes(files: Sequence[str], labels: bool | None, where: str) -> tup
         where: for messages.
 
     Raises:
-        DataError: classes are asked for, but images lie outside of class folders.
+        DataError: `labels` is set, but images lie outside of class folders.
     """
     tops = {Path(name).parts[0] if len(Path(name).parts) > 1 else "" for name in files}
     if labels is False or tops == {""}:
         if labels:
             raise DataError(
-                f"Labels are asked for, but {where} has no class sub-folders. Make one folder per "
+                f"Labels are needed, but {where} has no class sub-folders. Make one folder per "
                 f"class, or set labels: false (source.labels=false)."
             )
         return ()
@@ -43,7 +43,7 @@ def folder_classes(files: Sequence[str], labels: bool | None, where: str) -> tup
         if labels:
             loose = next(name for name in files if len(Path(name).parts) == 1)
             raise DataError(
-                f"Labels are asked for, but '{loose}' in {where} lies outside of the class "
+                f"Labels are needed, but '{loose}' in {where} lies outside of the class "
                 f"sub-folders. Move it into one, or set labels: false (source.labels=false)."
             )
         return ()

@@ -60,7 +60,7 @@ class IdxConfig(StrictModel):
 
 
 class IdxSource(Source[IdxConfig]):
-    """Grey images, and labels, in IDX files."""
+    """Gray images, and labels, in IDX files."""
 
     name = "idx"
     Config = IdxConfig

@@ -27,7 +27,7 @@ class AdaConfig(StrictModel):
 
     pipe: Literal["blit", "geom", "color", "bg", "bgc"] = Field(
         "bgc",
-        description="Which transformations: pixel blitting (b), general geometry (g), colour (c).",
+        description="Which transformations: pixel blitting (b), general geometry (g), color (c).",
     )
     p: float | None = Field(
         None, ge=0, le=1, description="Fixed strength. Default: adapted to the discriminator."
@@ -38,7 +38,7 @@ class AdaConfig(StrictModel):
     target: float = Field(
         0.6, gt=-1, lt=1, description="Adaptive p keeps the mean sign of D(real) here."
     )
-    interval: int = Field(4, gt=0, description="Adapt p each this many steps.")
+    interval: int = Field(4, gt=0, description="Steps between two changes of p.")
     speed_kimg: float = Field(500.0, gt=0, description="p can move by 1 within this much.")
 
     @model_validator(mode="after")
@@ -51,9 +51,9 @@ class AdaConfig(StrictModel):
 
 
 class Ada(Augmentation[AdaConfig]):
-    """Geometry and colour, each transformation with probability p, the same for real and fake.
+    """Geometry and color, each transformation with probability p, the same for real and fake.
 
-    An image that draws no geometric (or no colour) change is passed through bit for bit.
+    An image that draws no geometric (or no color) change is passed through bit for bit.
 
     Attributes:
         p: scalar, the strength now.
@@ -83,10 +83,10 @@ class Ada(Augmentation[AdaConfig]):
         return self.config.p is None
 
     def forward(self, img: Tensor) -> Tensor:
-        """Augment images [N, C, H, W] in [-1, 1]; colours may leave that range.
+        """Augment images [N, C, H, W] in [-1, 1]; colors may leave that range.
 
         Raises:
-            ShapeError: the images are too small, or have channels that are not colours.
+            ShapeError: the images are too small, or have channels that are not colors.
         """
         self._check(img)
         # Only where reading p is free: on a GPU it would wait for the queue.
@@ -127,7 +127,7 @@ class Ada(Augmentation[AdaConfig]):
             )
         if self.config.pipe in ("color", "bgc") and img.shape[1] not in (1, 3, 4):
             raise ShapeError(
-                f"augment 'ada' with pipe={self.config.pipe!r} got {shape}; it knows the colours "
+                f"augment 'ada' with pipe={self.config.pipe!r} got {shape}; it knows the colors "
                 f"of 1, 3 or 4 channels. Set augment.pipe to 'bg' to move pixels only."
             )
 

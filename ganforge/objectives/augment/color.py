@@ -1,6 +1,6 @@
-"""Random colour maps of ADA as affine maps of RGB, one per image.
+"""Random color maps of ADA as affine maps of RGB, one per image.
 
-Source: Karras et al. 2020, arXiv:2006.06676, appendix B, figure 20 (colour transformations).
+Source: Karras et al. 2020, arXiv:2006.06676, appendix B, figure 20 (color transformations).
 """
 
 import math
@@ -23,14 +23,14 @@ def color_matrix(size: int, p: Tensor) -> Tensor:
         p: scalar probability of each transformation.
 
     Returns:
-        [size, 3, 4] affine maps of colours in [-1, 1]. Grey stays grey under every one of them.
+        [size, 3, 4] affine maps of colors in [-1, 1]. Gray stays gray under every one of them.
     """
     brightness = gate(p, _BRIGHTNESS * normal(size, p), 0.0)
     contrast = gate(p, torch.exp2(_CONTRAST_OCTAVES * normal(size, p)), 1.0)
     flip = gate(p, integers(size, 2, p), 0.0)
     hue = gate(p, math.pi * symmetric(size, p), 0.0)
     saturation = gate(p, torch.exp2(_SATURATION_OCTAVES * normal(size, p)), 1.0)
-    # About the grey axis all of these commute: luma is scaled by one number, and chroma, the
+    # About the gray axis all of these commute: luma is scaled by one number, and chroma, the
     # plane across, is turned by the hue and scaled by another.
     luma = contrast * (1.0 - 2.0 * flip)
     linear = _luma_chroma(luma, contrast * saturation, hue)
@@ -39,7 +39,7 @@ def color_matrix(size: int, p: Tensor) -> Tensor:
 
 
 def _luma_chroma(luma: Tensor, chroma: Tensor, angle: Tensor) -> Tensor:
-    """[N, 3, 3]: scale the grey axis by `luma`; turn the rest by `angle`, scale it by `chroma`."""
+    """[N, 3, 3]: scale the gray axis by `luma`; turn the rest by `angle`, scale it by `chroma`."""
     # Rodrigues' formula about (1, 1, 1) / sqrt(3); every matrix here is circulant, so three
     # numbers per image say it all.
     axis, cosine = luma / 3.0, chroma * angle.cos() / 3.0
@@ -51,13 +51,13 @@ def _luma_chroma(luma: Tensor, chroma: Tensor, angle: Tensor) -> Tensor:
 
 
 def apply_color(img: Tensor, matrix: Tensor) -> Tensor:
-    """Apply colour maps to grey, RGB, or RGB with alpha; alpha is left as it is.
+    """Apply color maps to gray, RGB, or RGB with alpha; alpha is left as it is.
 
     Args:
         img: [N, C, H, W] with C of 1, 3 or 4.
         matrix: [N, 3, 4].
     """
-    if img.shape[1] == 1:  # grey g is the colour (g, g, g), and stays on that axis
+    if img.shape[1] == 1:  # gray g is the color (g, g, g), and stays on that axis
         scale = matrix[:, :1, :3].sum(2, keepdim=True)[..., None]
         return img * scale + matrix[:, :1, 3:, None]
     rgb = torch.baddbmm(matrix[:, :, 3:], matrix[:, :, :3], img[:, :3].flatten(2))

@@ -32,13 +32,13 @@ class DiffAugmentConfig(StrictModel):
 
 
 class DiffAugment(Augmentation[DiffAugmentConfig]):
-    """Colour jitter, translation and cutout at a fixed strength."""
+    """Color jitter, translation and cutout at a fixed strength."""
 
     name = "diffaugment"
     Config = DiffAugmentConfig
 
     def forward(self, img: Tensor) -> Tensor:
-        """Augment images [N, C, H, W] in [-1, 1]; colours may leave that range.
+        """Augment images [N, C, H, W] in [-1, 1]; colors may leave that range.
 
         Raises:
             ShapeError: not a batch of images.
@@ -62,8 +62,8 @@ def jitter_color(img: Tensor, config: DiffAugmentConfig) -> Tensor:
     """Brightness +-0.5, saturation 0 to 2, contrast 0.5 to 1.5; alpha is left as it is."""
     colors = img[:, :_RGB]
     colors = colors + _uniform(img, -0.5, 0.5)
-    grey = colors.mean(1, keepdim=True)
-    colors = grey + (colors - grey) * _uniform(img, 0.0, 2.0)
+    gray = colors.mean(1, keepdim=True)
+    colors = gray + (colors - gray) * _uniform(img, 0.0, 2.0)
     middle = colors.mean((1, 2, 3), keepdim=True)
     colors = middle + (colors - middle) * _uniform(img, 0.5, 1.5)
     return torch.cat([colors, img[:, _RGB:]], dim=1)
@@ -89,9 +89,9 @@ def cut_out(img: Tensor, config: DiffAugmentConfig) -> Tensor:
     for axis in (2, 3):
         side = img.shape[axis]
         hole = int(side * config.hole + 0.5)
-        # The centre is anywhere; with an even hole also half a pixel past the last one.
-        centre = torch.randint(0, side + (1 - hole % 2), (img.shape[0], 1, 1, 1), device=img.device)
-        offset = torch.arange(side, device=img.device) - (centre - hole // 2)
+        # The center is anywhere; with an even hole also half a pixel past the last one.
+        center = torch.randint(0, side + (1 - hole % 2), (img.shape[0], 1, 1, 1), device=img.device)
+        offset = torch.arange(side, device=img.device) - (center - hole // 2)
         hit = (offset >= 0) & (offset < hole)
         inside = inside & (hit.transpose(2, 3) if axis == 2 else hit)
     return img * ~inside

@@ -1,7 +1,7 @@
 """Random affine maps of ADA as homogeneous matrices, one per image.
 
 All matrices are inverses: they take an output position to the input position that it shows, in
-pixels from the centre. Each factor is exactly the identity where its draw says "leave as it is",
+pixels from the center. Each factor is exactly the identity where its draw says "leave as it is",
 so a product of such factors is exactly the identity too.
 
 Source: Karras et al. 2020, arXiv:2006.06676, appendix B, figure 19 (pixel blitting and general

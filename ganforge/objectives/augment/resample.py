@@ -40,7 +40,7 @@ def affine_resample(img: Tensor, inverse: Tensor) -> Tensor:
     Args:
         img: [N, C, H, W] float32 or float64, H and W at least 4.
         inverse: [N, 3, 3] maps an output position to the input position it shows, both (x, y, 1)
-            in pixels from the centre of the image.
+            in pixels from the center of the image.
 
     Returns:
         [N, C, H, W].
@@ -122,7 +122,7 @@ def _upsample_axis(img: Tensor, block: int) -> Tensor:
 
 
 def downsample(fine: Tensor, height: int, width: int) -> Tensor:
-    """Half the resolution: output pixel i is centred at 2 i + margin of the fine image.
+    """Half the resolution: output pixel i is centered at 2 i + margin of the fine image.
 
     Args:
         fine: [N, C, h, w], where `affine_resample` left it: with a margin of 4 at the start and

@@ -12,7 +12,7 @@ from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.metrics import MetricRecord
 from ganforge.metrics.evaluation import check_evaluation, evaluate
 from ganforge.metrics.requests import MeasuredModel
-from ganforge.pipeline.completed import is_as_asked, remember
+from ganforge.pipeline.completed import ran_with, remember
 from ganforge.pipeline.session import runtime_of, shards_location
 from ganforge.pipeline.trained_model import load_trained, newest_nimg
 from ganforge.registry.plugins import get_registry
@@ -37,11 +37,11 @@ class Evaluate(Stage[StrictModel]):
         measured = {
             record.metric for record in read_records(context.run_dir) if record.nimg == nimg
         }
-        return wanted <= measured and is_as_asked(context.run_dir, self.name, _asked(context, nimg))
+        return wanted <= measured and ran_with(context.run_dir, self.name, _settings(context, nimg))
 
     def check(self, context: RunContext) -> None:
         """Refuse metrics that could not be computed once training has ended."""
-        check_asked(context)
+        check_metrics(context)
 
     def plan(self, context: RunContext) -> str:
         """Which metrics and extractors, on how many images."""
@@ -68,7 +68,7 @@ class Evaluate(Stage[StrictModel]):
         _measure(context, view)
 
 
-def check_asked(context: RunContext) -> None:
+def check_metrics(context: RunContext) -> None:
     """Refuse what could not be measured, as far as the pipeline file and the shards tell.
 
     Raises:
@@ -118,7 +118,7 @@ def _measure(context: RunContext, view: View) -> list[MetricRecord]:
             lines.append(values)
             view.log({f"metric/{record.label}": record.value})
             hooks.ganforge_metric_computed(run=view, record=values)
-        remember(context.run_dir, Evaluate.name, _asked(context, nimg))
+        remember(context.run_dir, Evaluate.name, _settings(context, nimg))
     return records
 
 
@@ -136,8 +136,8 @@ def read_records(run_dir: Path) -> list[MetricRecord]:
     ]
 
 
-def _asked(context: RunContext, nimg: int | None) -> dict[str, Any]:
+def _settings(context: RunContext, nimg: int | None) -> dict[str, Any]:
     """Everything that the numbers depend on, ready for JSON."""
     config = context.config.evaluate
-    asked = config.model_dump(mode="json", exclude={"every_kimg", "batch_size", "cache_dir"})
-    return {"nimg": nimg, "num_standing": num_standing(context), **asked}
+    settings = config.model_dump(mode="json", exclude={"every_kimg", "batch_size", "cache_dir"})
+    return {"nimg": nimg, "num_standing": num_standing(context), **settings}

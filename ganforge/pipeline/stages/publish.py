@@ -16,7 +16,7 @@ from ganforge.hub.format import check_weights, read_info
 from ganforge.hub.push import check_repo_id, push_folder
 from ganforge.imaging.images import image_grid
 from ganforge.interfaces.stage import RunContext, Stage
-from ganforge.pipeline.completed import is_as_asked, remember
+from ganforge.pipeline.completed import ran_with, remember
 from ganforge.pipeline.session import runtime_of, shards_location
 from ganforge.pipeline.stages.evaluate import num_standing, read_records
 from ganforge.pipeline.trained_model import TrainedModel, load_trained, newest_nimg
@@ -31,7 +31,7 @@ class Publish(Stage[StrictModel]):
     name = "publish"
 
     def is_done(self, context: RunContext) -> bool:
-        """Whether a whole export is as asked, has the newest metrics, and is not to push."""
+        """Whether the export is complete and current, and there is nothing to push."""
         folder = context.run_dir / "export"
         if context.config.publish.repo_id is not None or not folder.exists():
             return False
@@ -42,7 +42,7 @@ class Publish(Stage[StrictModel]):
             check_weights(folder, info, str(folder))
         except PublishError:
             return False
-        return is_as_asked(context.run_dir, self.name, _asked(context, info.nimg))
+        return ran_with(context.run_dir, self.name, _settings(context, info.nimg))
 
     def check(self, context: RunContext) -> None:
         """Refuse a repository that cannot be pushed to: a name that is none, no token at all."""
@@ -98,19 +98,19 @@ class Publish(Stage[StrictModel]):
             card=card,
             samples=_picture(context, model),
         )
-        remember(context.run_dir, self.name, _asked(context, model.nimg))
+        remember(context.run_dir, self.name, _settings(context, model.nimg))
         log.info("Exported to %s.", folder)
         if config.publish.repo_id is not None:
             pushed = push_folder(folder, config.publish.repo_id, private=config.publish.private)
             log.info("Published at %s.", pushed.url)
 
 
-def _asked(context: RunContext, nimg: int) -> dict[str, Any]:
+def _settings(context: RunContext, nimg: int) -> dict[str, Any]:
     """All that the export depends on besides weights and metrics, ready for JSON."""
     config = context.config
-    asked = config.publish.model_dump(mode="json", exclude={"repo_id", "private"})
-    asked |= {"name": config.name, "description": config.description}
-    return {"nimg": nimg, "num_standing": num_standing(context), **asked}
+    settings = config.publish.model_dump(mode="json", exclude={"repo_id", "private"})
+    settings |= {"name": config.name, "description": config.description}
+    return {"nimg": nimg, "num_standing": num_standing(context), **settings}
 
 
 def _metrics(context: RunContext) -> list[dict[str, object]]:

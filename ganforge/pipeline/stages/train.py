@@ -13,7 +13,7 @@ from ganforge.imaging.images import image_grid
 from ganforge.imaging.save import write_png
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.pipeline.session import checkpoints_dir, runtime_of, shards_location
-from ganforge.pipeline.stages.evaluate import check_asked, evaluate_run
+from ganforge.pipeline.stages.evaluate import check_metrics, evaluate_run
 from ganforge.registry.plugins import get_registry
 from ganforge.training.build import build_run
 from ganforge.training.engine.loop import Task, train
@@ -72,7 +72,7 @@ class Train(Stage[StrictModel]):
         config, chosen = context.config, context.components.architecture
         reads = check_labels(config, chosen.component, chosen.config)
         if config.evaluate.every_kimg is not None:
-            check_asked(context)
+            check_metrics(context)
         num_slots = choose_slots(config, runtime_of(context).world_size, _fixed_slots(context))
         spec = expected_spec(config, reads)
         if spec is not None:
@@ -193,9 +193,7 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
         check_same_data(saved, index.digest, newest)
         check_same_precision(saved, config.train.precision, runtime.precision, newest)
     num_slots = None if saved is None else int(saved.state["num_slots"])
-    run = build_run(
-        context.components, model_spec(config, index, fields), runtime, num_slots
-    )
+    run = build_run(context.components, model_spec(config, index, fields), runtime, num_slots)
     if runtime.is_main:
         warn_of_doubts(run.architecture, run.objective, config.train, run.num_slots)
     run.data_digest = index.digest

@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from ganforge.interfaces.batch import full_precision
-from ganforge.layers.batchnorm import join_moments, normalise, unbias
+from ganforge.layers.batchnorm import join_moments, normalize, unbias
 from ganforge.training.cpu import small_grids
 
 Function = Callable[..., Any]
@@ -93,4 +93,4 @@ def batch_norm_by_image(
             with torch.no_grad():
                 running_mean.lerp_(mean, momentum)
                 running_var.lerp_(var * unbias(x.numel() / x.shape[1]), momentum)
-        return normalise(wide, mean, var, weight, bias, eps).to(x.dtype)
+        return normalize(wide, mean, var, weight, bias, eps).to(x.dtype)

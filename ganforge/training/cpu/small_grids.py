@@ -141,7 +141,7 @@ def conv_transpose2d_side_by_side(
     """
     full = (x.shape[3] - 1) * stride[1] + weight.shape[3]
     width = full - 2 * padding[1] + output_padding[1]
-    # Far enough apart that neighbouring images do not overlap in the columns that are kept.
+    # Far enough apart that neighboring images do not overlap in the columns that are kept.
     reach = full - padding[1] + output_padding[1]
     place = max(x.shape[3], -(-reach // stride[1]))
     wide = _side_by_side(x, place)

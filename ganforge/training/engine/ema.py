@@ -1,7 +1,7 @@
 """Exponential moving average of the generating networks, with a half-life in images.
 
 Running statistics of BatchNorm are averaged with the weights, so that both lag alike. Other
-buffers are copied: singular vectors of spectral normalisation have no meaningful mean, and an
+buffers are copied: singular vectors of spectral normalization have no meaningful mean, and an
 average latent is a mean already.
 """
 

@@ -23,7 +23,7 @@ def make_batch(
     slot_state: dict[str, Tensor] | None = None,
     class_counts: Tensor | None = None,
 ) -> Batch:
-    """Move one slot's fields to the device and normalise them there.
+    """Move one slot's fields to the device and normalize them there.
 
     Args:
         fields: uint8 or int32 images [N, C, H, W] or frames [N, T, C, H, W], int64 labels [N],

@@ -82,7 +82,7 @@ def _norms(network: nn.Module) -> list[BatchNorm]:
 class _MeanMoments:
     """The mean over passes of one norm's batch statistics.
 
-    Each pass is normalised by its own batch statistics. This is a hook, not the training mode of
+    Each pass is normalized by its own batch statistics. This is a hook, not the training mode of
     the norm: that may average over ranks, and only rank 0 draws sample pictures.
     """
 

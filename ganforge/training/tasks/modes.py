@@ -40,7 +40,7 @@ class Modes:
     """Clusters of real samples, to measure how many of them generated samples cover.
 
     A sample belongs to the nearest cluster, however bad it looks. So this measures modes and not
-    quality, unlike coverage by neighbourhoods (Naeem et al. 2020, arXiv:2002.09797), which is low
+    quality, unlike coverage by neighborhoods (Naeem et al. 2020, arXiv:2002.09797), which is low
     for all samples that are not yet sharp.
 
     Args:
@@ -51,7 +51,7 @@ class Modes:
 
     def __init__(self, real: Tensor) -> None:
         num_modes = max(1, min(_MAX_MODES, len(real) // _IMAGES_PER_MODE))
-        self._centres = _cluster_centres(real, num_modes)
+        self._centers = _cluster_centers(real, num_modes)
         self._real_shares = self._shares(real)
 
     def coverage(self, gen: Tensor) -> float:
@@ -60,22 +60,22 @@ class Modes:
         return float(self._real_shares[is_covered].sum())
 
     def _shares(self, samples: Tensor) -> Tensor:
-        counts = torch.bincount(_nearest(samples, self._centres), minlength=len(self._centres))
+        counts = torch.bincount(_nearest(samples, self._centers), minlength=len(self._centers))
         return counts / max(1, len(samples))
 
 
-def _nearest(samples: Tensor, centres: Tensor) -> Tensor:
-    return torch.cdist(samples, centres).argmin(dim=1)
+def _nearest(samples: Tensor, centers: Tensor) -> Tensor:
+    return torch.cdist(samples, centers).argmin(dim=1)
 
 
-def _cluster_centres(samples: Tensor, num: int) -> Tensor:
-    """Centres [num, D] by k-means, which starts from samples far apart: deterministic."""
-    centres = samples[torch.cdist(samples, samples.mean(dim=0, keepdim=True)).argmin()][None]
+def _cluster_centers(samples: Tensor, num: int) -> Tensor:
+    """Centers [num, D] by k-means, which starts from samples far apart: deterministic."""
+    centers = samples[torch.cdist(samples, samples.mean(dim=0, keepdim=True)).argmin()][None]
     for _ in range(num - 1):
-        farthest = torch.cdist(samples, centres).amin(dim=1).argmax()
-        centres = torch.cat([centres, samples[farthest][None]])
+        farthest = torch.cdist(samples, centers).amin(dim=1).argmax()
+        centers = torch.cat([centers, samples[farthest][None]])
     for _ in range(20):
-        members = functional.one_hot(_nearest(samples, centres), num).to(samples.dtype)
+        members = functional.one_hot(_nearest(samples, centers), num).to(samples.dtype)
         counts = members.sum(dim=0)[:, None]
-        centres = torch.where(counts > 0, members.T @ samples / counts.clamp(min=1), centres)
-    return centres
+        centers = torch.where(counts > 0, members.T @ samples / counts.clamp(min=1), centers)
+    return centers

@@ -25,7 +25,7 @@ class BudgetTask:
     _since: float = field(default_factory=time.monotonic)
 
     def due(self, run: TrainingRun) -> bool:
-        """With the log, where ranks synchronise anyway."""
+        """With the log, where ranks synchronize anyway."""
         return run.config.train.max_minutes is not None and due_every(
             run, run.config.train.log_every_kimg
         )
@@ -72,7 +72,7 @@ class StopTask:
         )
 
     def due(self, run: TrainingRun) -> bool:
-        """With the log, where ranks synchronise anyway."""
+        """With the log, where ranks synchronize anyway."""
         return due_every(run, run.config.train.log_every_kimg)
 
     def run(self, run: TrainingRun) -> None:

@@ -60,7 +60,7 @@ def test_data_set_with_foreign_entries_is_not_replaced(write, tmp_path, name):
 def test_data_set_with_a_damaged_index_is_not_replaced(write, tmp_path):
     write(tmp_path / "out")
     (tmp_path / "out" / "index.json").write_text("{}")
-    with pytest.raises(DataError, match="cannot be told. .* Or delete the folder"):
+    with pytest.raises(DataError, match="no way to tell.* Or delete the folder"):
         write(tmp_path / "out", overwrite=True)
     assert (tmp_path / "out" / "main-000000.tar").exists()
 

@@ -10,13 +10,13 @@ from ganforge.errors import DataError, ShardError
 
 
 def test_reader_of_an_unknown_field_lists_the_known(dataset, load):
-    with pytest.raises(DataError, match="'images' is asked for.*Did you mean 'image'"):
+    with pytest.raises(DataError, match="'images' is needed.*Did you mean 'image'"):
         load(dataset, 1, fields=["images"])
 
 
 def test_reader_of_labels_that_are_absent_says_so_at_once(tmp_path, helpers, load):
     location = helpers.write_dataset(tmp_path / "plain", classes=0)
-    with pytest.raises(DataError, match=r"Labels are asked for.*plain has none.*use_labels: false"):
+    with pytest.raises(DataError, match=r"Labels are needed.*plain has none.*use_labels: false"):
         load(location, fields=["label"])
 
 

@@ -1,4 +1,4 @@
-"""ADA: identity at p = 0, the colour algebra, the feedback on p, and double backward."""
+"""ADA: identity at p = 0, the color algebra, the feedback on p, and double backward."""
 
 import math
 
@@ -97,7 +97,7 @@ def test_ada_under_autocast_computes_in_float32():
     assert torch.equal(got, want)
 
 
-# Colour ----------------------------------------------------------------------------------------
+# Color ----------------------------------------------------------------------------------------
 
 
 def luma_chroma(luma: float, chroma: float, angle: float) -> Tensor:
@@ -117,7 +117,7 @@ def test_luma_chroma_flip_negates_luma_and_keeps_the_rest():
     assert_close(got, rgb - 2 * rgb.mean())
 
 
-def test_luma_chroma_scales_saturation_about_grey():
+def test_luma_chroma_scales_saturation_about_gray():
     rgb = torch.tensor([0.1, 0.5, -0.7], dtype=torch.float64)
     assert_close(luma_chroma(1.0, 3.0, 0.0) @ rgb, rgb.mean() + 3 * (rgb - rgb.mean()))
 
@@ -129,7 +129,7 @@ def test_luma_chroma_hue_is_a_rotation():
     assert_close(turn.trace().item(), 1 + 2 * math.cos(0.77))
 
 
-def test_color_matrix_keeps_grey_grey_and_has_the_papers_distribution():
+def test_color_matrix_keeps_gray_gray_and_has_the_papers_distribution():
     matrix = color.color_matrix(20000, torch.tensor(1.0, dtype=torch.float64))
     luma, shift = matrix[:, 0, :3].sum(1), matrix[:, :, 3]
     assert_close(matrix[:, :, :3].sum(2), luma[:, None].expand(-1, 3))
@@ -144,11 +144,11 @@ def test_color_matrix_keeps_grey_grey_and_has_the_papers_distribution():
     assert_close(saturation.std().item(), 1.0, atol=0.03, rtol=0)
 
 
-def test_color_of_grey_image_is_that_of_equal_channels():
-    grey = torch.randn(5, 1, 4, 4, dtype=torch.float64)
+def test_color_of_gray_image_is_that_of_equal_channels():
+    gray = torch.randn(5, 1, 4, 4, dtype=torch.float64)
     matrix = color.color_matrix(5, torch.tensor(1.0, dtype=torch.float64))
-    as_rgb = color.apply_color(grey.expand(-1, 3, -1, -1), matrix)
-    assert_close(color.apply_color(grey, matrix).expand(-1, 3, -1, -1), as_rgb)
+    as_rgb = color.apply_color(gray.expand(-1, 3, -1, -1), matrix)
+    assert_close(color.apply_color(gray, matrix).expand(-1, 3, -1, -1), as_rgb)
 
 
 def test_color_of_rgb_is_the_affine_map_of_each_pixel():
@@ -296,7 +296,7 @@ def test_ada_on_what_is_no_image_batch_says_what_it_wants(shape):
         build()(torch.zeros(shape))
 
 
-def test_ada_on_unknown_colours_says_which_pipe_to_use():
+def test_ada_on_unknown_colors_says_which_pipe_to_use():
     with pytest.raises(ShapeError, match=r"\[2, 6, 8, 8\].*augment\.pipe to 'bg'"):
         build()(torch.zeros(2, 6, 8, 8))
     assert build(pipe="bg", p=1.0)(torch.zeros(2, 6, 8, 8)).shape == (2, 6, 8, 8)

@@ -39,7 +39,7 @@ def test_diffaugment_changes_images_and_keeps_shape_and_type(policy, channels):
     assert (out != img).flatten(1).any(1).sum() >= 8
 
 
-def test_diffaugment_color_is_affine_about_grey_and_mean():
+def test_diffaugment_color_is_affine_about_gray_and_mean():
     img = torch.randn(500, 3, 4, 4, dtype=torch.float64)
     out = build(policy=["color"])(img)
     # Means: brightness moves the mean of an image by at most 1/2, the others keep it.
@@ -136,4 +136,4 @@ def test_diffaugment_with_unknown_policy_lists_the_valid_ones():
     with pytest.raises(
         ConfigError, match=r"augment\.policy\.0.*'color', 'translation' or 'cutout'"
     ):
-        build(policy=["colour"])
+        build(policy=["color"])

@@ -54,7 +54,7 @@ def test_batch_norm_by_image_keeps_bfloat16_and_is_exact_where_means_are_large()
 
 
 def taken_by_image(monkeypatch, module, x, *, is_compiled=True):
-    """Call the module with the kernels: the number of normalisations by image, and the result."""
+    """Call the module with the kernels: the number of normalizations by image, and the result."""
     seen = []
     monkeypatch.setattr(
         kernels, "batch_norm_by_image", lambda *a: seen.append(a) or batch_norm_by_image(*a)
@@ -66,7 +66,7 @@ def taken_by_image(monkeypatch, module, x, *, is_compiled=True):
     return len(seen), result
 
 
-def test_compiled_batches_are_normalised_by_image(monkeypatch):
+def test_compiled_batches_are_normalized_by_image(monkeypatch):
     x, plain, norm = draw(4, 3, 5, 5).float(), nn.BatchNorm2d(3), nn.BatchNorm2d(3)
     num, found = taken_by_image(monkeypatch, norm, x)
     assert num == 1

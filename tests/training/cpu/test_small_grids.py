@@ -80,7 +80,7 @@ def laid_side_by_side(monkeypatch, layer, x, *, dtype=torch.bfloat16):
         (nn.Conv2d(128, 128, 3, padding=1), 9, False),  # wide enough by itself
         (nn.ConvTranspose2d(160, 64, 4, 2, 1), 9, False),
         (nn.Conv2d(64, 48, 3, padding=1), 8, False),  # too little work
-        (nn.Conv2d(128, 128, 1), 8, False),  # no neighbours, no padding
+        (nn.Conv2d(128, 128, 1), 8, False),  # no neighbors, no padding
         (nn.Conv2d(256, 256, 3, padding=1, groups=2), 8, False),
         (nn.Conv2d(128, 128, 3, padding=2, dilation=2), 8, False),
         (nn.Conv2d(128, 128, 3, padding="same"), 8, False),

@@ -128,7 +128,7 @@ def test_check_accepts_an_overflowing_gradient_in_fp16():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_step_on_a_gpu_never_synchronises():
+def test_step_on_a_gpu_never_synchronizes():
     run = toy_run(toy_config())
     stepper = make_stepper(run)
     fields = toy_fields(run)

@@ -44,12 +44,12 @@ def test_diversity_alone_does_not_show_that_six_of_eight_modes_are_missing():
 def test_modes_of_the_same_data_are_the_same():
     real = features(clusters(64, range(8), 1))
     first, second = Modes(real), Modes(real.clone())
-    assert torch.equal(first._centres, second._centres)
+    assert torch.equal(first._centers, second._centers)
 
 
 def test_modes_of_few_samples_are_few():
-    assert len(Modes(torch.randn(3, 5))._centres) == 1
-    assert len(Modes(torch.randn(19, 5))._centres) == 4
+    assert len(Modes(torch.randn(3, 5))._centers) == 1
+    assert len(Modes(torch.randn(19, 5))._centers) == 4
 
 
 def test_features_average_images_and_only_flatten_the_rest():

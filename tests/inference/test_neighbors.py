@@ -9,8 +9,8 @@ from torch.testing import assert_close
 from ganforge.errors import ConfigError, MetricError, PluginNotFound
 from ganforge.hub.format import ModelInfo
 from ganforge.imaging.images import from_uint8
-from ganforge.inference import neighbours
-from ganforge.inference.neighbours import nearest
+from ganforge.inference import neighbors
+from ganforge.inference.neighbors import nearest
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.interfaces.spec import ImageSpec
 
@@ -60,8 +60,8 @@ def registry(monkeypatch, tmp_path):
                 raise PluginNotFound(f"no '{name}'. Valid: tiny.")
             return TinyExtractor(TinyExtractor.Config(**options))
 
-    monkeypatch.setattr(neighbours, "get_registry", Registry)
-    monkeypatch.setattr(neighbours, "default_cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr(neighbors, "get_registry", Registry)
+    monkeypatch.setattr(neighbors, "default_cache_dir", lambda: tmp_path / "cache")
 
 
 def test_nearest_of_rows_is_the_first_of_the_closest_over_all_parts():

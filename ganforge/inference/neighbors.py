@@ -41,11 +41,11 @@ _OUTPUT = "pooled"
 
 
 @dataclass(frozen=True)
-class Neighbours(ImageGrid):
+class Neighbors(ImageGrid):
     """Samples, each with the nearest images of a data set in its row.
 
     Attributes:
-        record: the numbers: for each sample the index of its neighbours, and their distances.
+        record: the numbers: for each sample the index of its neighbors, and their distances.
     """
 
     record: Mapping[str, Any] = field(default_factory=dict)
@@ -102,7 +102,7 @@ def open_reference(
         )
         if _OUTPUT not in built.outputs:
             raise MetricError(
-                f"Neighbours are found by '{_OUTPUT}' features, but the feature extractor "
+                f"Neighbors are found by '{_OUTPUT}' features, but the feature extractor "
                 f"'{extractor}' has only {', '.join(built.outputs)}. Choose another extractor, or "
                 f"compare pixels only."
             )
@@ -110,13 +110,13 @@ def open_reference(
     return Reference(real, built, runtime)
 
 
-def find_neighbours(
+def find_neighbors(
     architecture: Architecture[Any],
     networks: Mapping[str, torch.nn.Module],
     request: GenerateRequest,
     reference: Reference,
     batch_size: int,
-) -> Neighbours:
+) -> Neighbors:
     """Generate, and find the nearest image of each sample by pixels and by features."""
     img = to_uint8(run_request(architecture, networks, request, batch_size))
     real = reference.real
@@ -150,7 +150,7 @@ def _grid(
     found: Mapping[str, tuple[Tensor, Tensor]],
     reference: Reference,
     record: Mapping[str, Any],
-) -> Neighbours:
+) -> Neighbors:
     columns = [to_pil(img)]
     captions = [[f"seed {seed}" for seed in seeds]]
     for distance, index in found.values():
@@ -161,7 +161,7 @@ def _grid(
         cells=tuple(caption for row in zip(*captions, strict=True) for caption in row),
     )
     cells = tuple(image for row in zip(*columns, strict=True) for image in row)
-    return Neighbours(cells, len(columns), names, record)
+    return Neighbors(cells, len(columns), names, record)
 
 
 def _nearest_pixels(img: Tensor, real: RealSet) -> tuple[Tensor, Tensor]:
