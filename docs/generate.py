@@ -180,7 +180,7 @@ def with_code(page: str) -> str:
 def generated() -> dict[Path, str]:
     """Every generated file with what it should hold."""
     pages = {DOCS / "pipeline-file.md": pipeline_page(), DOCS / "cli.md": cli_page()}
-    for path in (DOCS / "hooks.md", DOCS / "metrics.md", DOCS / "writing-plugins.md"):
+    for path in (DOCS / f"{name}.md" for name in ("data", "hooks", "metrics", "writing-plugins")):
         pages[path] = with_code(path.read_text(encoding="utf-8"))
     return pages
 

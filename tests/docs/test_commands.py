@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 import pytest
-from ganforge.registry.validate import validate_components
 
 from ganforge.cli import main
-from ganforge.config.load import find_pipeline, load_pipeline
-from ganforge.registry.plugins import get_registry
+from ganforge.config.find import find_pipeline
+from ganforge.config.load import load_pipeline
+from ganforge.registry.components import resolve
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
@@ -51,4 +51,4 @@ def test_command_of_a_page_parses(page, words):
         if (ROOT / pipeline).exists():
             pipeline = str(ROOT / pipeline)
         config = load_pipeline(find_pipeline(pipeline), list(parameters["overrides"]))
-        validate_components(config, get_registry())
+        resolve(config)

@@ -18,10 +18,7 @@ ARCHITECTURES = {
     "video_gan": "video_gan",
 }
 METRICS = ("coverage", "psnr")  # tried in test_metrics_page.py
-
-
-EVENTS = {"log_pictures"}
-"""Plugins of run events, which tests/docs/test_example_runs.py runs."""
+PACKAGED = ("coverage", "lecam", "log_pictures", "stripes", "summary")  # test_example_package.py
 
 
 def install(file_name):
@@ -36,7 +33,7 @@ def install(file_name):
 
 
 def test_every_example_is_tried():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*ARCHITECTURES, *METRICS}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*ARCHITECTURES, *METRICS, *PACKAGED}
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS.keys())

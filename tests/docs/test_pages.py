@@ -21,7 +21,7 @@ def generated():
     return load_generator().generated()
 
 
-PAGES_WITH_CODE = ["hooks.md", "metrics.md", "writing-plugins.md"]
+PAGES_WITH_CODE = ["data.md", "hooks.md", "metrics.md", "writing-plugins.md"]
 
 
 @pytest.mark.parametrize("page", ["cli.md", "pipeline-file.md", *PAGES_WITH_CODE])

@@ -276,7 +276,7 @@ def test_resampled_far_limit_changes_nothing_and_stays_finite():
 
 
 def test_biggan_truncation_is_fixed_by_the_seed_whatever_the_batch():
-    architecture, networks = tiny(), built(LABELLED)
+    architecture, networks = tiny(LABELLED), built(LABELLED)
     networks["generator"].eval()
 
     def made(seeds):
@@ -289,7 +289,7 @@ def test_biggan_truncation_is_fixed_by_the_seed_whatever_the_batch():
 
 
 def test_biggan_without_a_label_draws_the_class_from_the_seed():
-    architecture, networks = tiny(), built(LABELLED)
+    architecture, networks = tiny(LABELLED), built(LABELLED)
     networks["generator"].eval()
     asked = GenerateRequest([1, 2])
     label = asked.random_label(3)

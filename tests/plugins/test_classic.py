@@ -131,8 +131,8 @@ def test_cgan_defaults_are_the_papers_mnist_network():
     ],
 )
 def test_cgan_condition_chooses_inputs_and_joins_them(condition, inputs, size):
-    gan = build(Cgan, condition=condition)
-    assert gan.inputs == inputs
+    gan = build(Cgan, both_spec(), condition=condition)
+    assert gan.reads(gan.config).required == inputs
     label, attributes = torch.eye(3)[:2], torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     batch = Batch({"image": images(2), "label": label, "attributes": attributes})
     c = gan.condition(batch)
@@ -332,13 +332,13 @@ def test_lapgan_terms_compare_real_with_generated_images_of_the_level(level):
     gan, phases, nets, batch = lapgan_step(levels=2)
     for net in nets.modules().values():
         net.eval()
-    found = {p.name: p.loss(nets, batch)["adversarial"] for p in phases[2 * level : 2 * level + 2]}
+    found = {p.name: p.loss(nets, batch) for p in phases[2 * level : 2 * level + 2]}
     disc, c, loss = nets[f"discriminator_{level}"], batch.label, NonSaturating.Config()
     real, gen = disc(gan.real_img(level, batch), c), disc(gan.gen_img(level, nets, batch), c)
     expected = NonSaturating(loss).discriminator(real, gen)
-    assert_close(found[f"discriminator_{level}"], expected)
-    assert_close(batch.reports[f"logits/real_{level}"], real.mean())
-    assert_close(batch.reports["logits/gen"], gen.mean())
+    assert_close(found[f"discriminator_{level}"][f"adversarial_{level}"], expected)
+    assert_close(batch.reports[f"logits/real_{level}"], [real.mean()])
+    assert_close(batch.reports["logits/gen"], [gen.mean()])
     assert found.keys() == {f"discriminator_{level}", f"generator_{level}"}
 
 

@@ -209,7 +209,7 @@ def test_step_of_hinge_loss_is_the_mean_over_all_cells():
     found = architecture.discriminator_terms(objective(), nets, batch)["adversarial"]
     empty, d = torch.zeros(4, 0), built()["discriminator"]
     real = d(batch.image, empty)
-    gen = d(batch.memory["gen_img"], empty)
+    gen = d(batch.memory["generated"][0], empty)
     assert_close(found, (1 - real).relu().mean() + (1 + gen).relu().mean())
 
 

@@ -208,7 +208,7 @@ def test_r3gan_phases_pair_real_and_generated_logits_with_both_penalties():
     objective = Objective(
         Relativistic(Relativistic.Config()), (R1(R1.Config(gamma=0.1)), R2(R2.Config(gamma=0.1)))
     )
-    architecture, nets = tiny(), Networks(built(LABELLED))
+    architecture, nets = tiny(LABELLED), Networks(built(LABELLED))
     batch = Batch({"image": torch.randn(3, 3, 16, 16), "label": torch.eye(3)})
     phases = {phase.name: phase for phase in architecture.phases(objective)}
     c = torch.eye(3)
@@ -224,7 +224,7 @@ def test_r3gan_phases_pair_real_and_generated_logits_with_both_penalties():
     assert_close(terms["adversarial"], functional.softplus(-gap(gen_img)).mean())
     terms = phases["discriminator"].loss(nets, batch)
     assert set(terms) == {"adversarial", "r1", "r2"}
-    expected = functional.softplus(gap(batch.memory["gen_img"])).mean()
+    expected = functional.softplus(gap(batch.memory["generated"][0])).mean()
     assert_close(terms["adversarial"], expected)
 
 
@@ -232,7 +232,7 @@ def test_r3gan_phases_pair_real_and_generated_logits_with_both_penalties():
 
 
 def test_r3gan_generate_clamps_and_draws_a_missing_class_from_the_seed():
-    architecture, networks = tiny(), built(LABELLED)
+    architecture, networks = tiny(LABELLED), built(LABELLED)
     with torch.no_grad():
         networks["generator"].to_image.weight.mul_(50)
     asked = GenerateRequest([1, 2])

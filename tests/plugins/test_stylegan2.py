@@ -234,7 +234,7 @@ def test_stylegan2_truncation_is_towards_the_mean_of_the_images_class():
     ws = gen.truncated(w, 0.25, mean=gen.class_means(c))
     assert_close(ws[:, 0], 0.25 * w + 0.75 * gen.class_means(c))
     own, everyone, alone = (
-        tiny().generate(
+        tiny(LABELLED).generate(
             {"generator": gen},
             GenerateRequest(
                 [1, 2, 3][: len(label)],
@@ -262,8 +262,8 @@ def test_stylegan2_truncation_zero_gives_one_image_for_all_seeds():
 def test_stylegan2_generate_without_label_draws_one_from_the_seed():
     nets = {"generator": built(LABELLED)["generator"].eval()}
     drawn = GenerateRequest([4]).random_label(3)
-    free = tiny().generate(nets, GenerateRequest([4]))
-    assert_close(free, tiny().generate(nets, GenerateRequest([4], label=drawn)))
+    free = tiny(LABELLED).generate(nets, GenerateRequest([4]))
+    assert_close(free, tiny(LABELLED).generate(nets, GenerateRequest([4], label=drawn)))
 
 
 @pytest.mark.parametrize(
