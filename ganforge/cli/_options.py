@@ -68,9 +68,7 @@ def parse_options(pairs: Iterable[str], option: str = "--option") -> dict[str, A
     Raises:
         ConfigError: one is not of that form.
     """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
+    from ganforge.config.overrides import parse_value
 
     options: dict[str, Any] = {}
     for pair in pairs:
@@ -78,8 +76,7 @@ def parse_options(pairs: Iterable[str], option: str = "--option") -> dict[str, A
         if not separator or not key:
             raise ConfigError(f"{option} {pair!r} is not KEY=VALUE.")
         try:
-            parsed: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))
-        except (YAMLError, OmegaConfBaseException) as err:
+            options[key] = parse_value(text)
+        except ConfigError as err:
             raise ConfigError(f"{option} {pair!r}: the value is not YAML; quote it.") from err
-        options[key] = parsed["value"]
     return options

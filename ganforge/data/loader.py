@@ -313,22 +313,6 @@ class RealImages(Dataset[Tensor]):
         """Several images: uint8 [n, C, H, W]."""
         return self.samples(numbers, [self.field])[self.field]
 
-    def labels(self, numbers: Sequence[int]) -> Tensor:
-        """The labels of several samples: int64 [n].
-
-        Raises:
-            DataError: the data set has no labels.
-        """
-        return self.samples(numbers, ["label"])["label"]
-
-    def vectors(self, numbers: Sequence[int], field: str) -> Tensor:
-        """Attributes or caption embeddings of several samples: float32 [n, D].
-
-        Raises:
-            DataError: the data set has no such field.
-        """
-        return self.samples(numbers, [field])[field]
-
     def samples(self, numbers: Sequence[int], fields: Sequence[str]) -> dict[str, Tensor]:
         """Fields of the same samples by name, each [n, ...]; images are uint8.
 

@@ -311,7 +311,7 @@ def test_evaluate_of_text_draws_the_references_captions(ganforge, painter, monke
     monkeypatch.setattr(_generate, "evaluate", evaluate)
     ganforge("evaluate", painter, "--reference", reference)
 
-    vectors = RealImages(DataConfig(), reference).vectors([0], "text")
+    vectors = RealImages(DataConfig(), reference).samples([0], ["text"])["text"]
     model = from_pretrained(painter, device="cpu")
     wanted = model.generate(seeds=[0], text=vectors, output_type="pt")
     assert_close(made["one"], wanted)

@@ -274,7 +274,7 @@ def test_real_images_are_the_first_in_index_order(dataset, helpers):
     assert real[0].dtype == torch.uint8
     assert helpers.number_of(real.batch(range(12))) == list(range(12))
     assert helpers.number_of(real[11][None]) == [11]
-    assert real.labels([0, 5, 9]).tolist() == [0, 1, 1]
+    assert real.samples([0, 5, 9], ["label"])["label"].tolist() == [0, 1, 1]
     with pytest.raises(IndexError):
         real[12]
     assert len(pickle.loads(pickle.dumps(real))) == 12
@@ -295,7 +295,7 @@ def test_more_real_images_than_there_are_is_refused(dataset):
 def test_real_images_without_labels_say_so(tmp_path, helpers):
     real = RealImages(DataConfig(), helpers.write_dataset(tmp_path / "s", classes=0))
     with pytest.raises(DataError, match="Labels are needed"):
-        real.labels([0])
+        real.samples([0], ["label"])
 
 
 def test_real_images_of_a_text_field_are_refused(tmp_path, helpers):

@@ -23,7 +23,7 @@ class HfConfig(StrictModel):
         description="Hub id (org/name), a folder, also one of save_to_disk, or a loader: "
         "imagefolder, parquet."
     )
-    name: str | None = Field(None, description="Configuration of the data set.")
+    subset: str | None = Field(None, description="Subset (configuration) of the data set.")
     split: str = "train"
     revision: str | None = Field(None, description="Commit, tag or branch on the Hub.")
     data_dir: str | None = Field(None, description="Folder, for imagefolder.")
@@ -57,7 +57,7 @@ class HfSource(Source[HfConfig]):
             raise DataError(
                 f"{f'There is no folder {config.path} here. ' if is_absent else ''}"
                 f"Data set path={config.path!r} (split {config.split!r}) cannot be loaded: {err}. "
-                f"Check path, name, split and the connection."
+                f"Check path, subset, split and the connection."
             ) from err
         if data.features is None:
             raise DataError(
@@ -72,7 +72,7 @@ class HfSource(Source[HfConfig]):
         files = config.data_files
         return datasets.load_dataset(
             config.path,
-            config.name,
+            config.subset,
             split=config.split,
             revision=config.revision,
             data_dir=config.data_dir,

@@ -22,6 +22,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from ganforge.errors import CheckpointError
@@ -165,19 +166,30 @@ def load_networks(networks: Mapping[str, nn.Module], tensors: Mapping[str, Tenso
     """Load tensors `role.name`, as `flatten` makes them, into the networks of these roles.
 
     Raises:
-        CheckpointError: names or shapes differ, nothing is loaded; the message is a part of a
+        CheckpointError: as `copy_tensors`.
+    """
+    copy_tensors(
+        flatten({role: network.state_dict() for role, network in networks.items()}), tensors
+    )
+
+
+@torch.no_grad()
+def copy_tensors(live: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+    """Copy saved tensors into the live ones of the same names.
+
+    Raises:
+        CheckpointError: names or shapes differ, nothing is copied; the message is a part of a
             sentence, for the caller to say where and what to do.
     """
-    expected = flatten({role: network.state_dict() for role, network in networks.items()})
-    faults = [f"missing {name}" for name in expected if name not in tensors]
-    faults += [f"unexpected {name}" for name in tensors if name not in expected]
+    faults = [f"missing {name}" for name in live if name not in saved]
+    faults += [f"unexpected {name}" for name in saved if name not in live]
     faults += [
-        f"{name} is {list(tensors[name].shape)}, not {list(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in tensors and tensors[name].shape != tensor.shape
+        f"{name} is {list(saved[name].shape)}, not {list(tensor.shape)}"
+        for name, tensor in live.items()
+        if name in saved and saved[name].shape != tensor.shape
     ]
     if faults:
         shown = "; ".join(faults[:5]) + ("; ..." if len(faults) > 5 else "")
         raise CheckpointError(f"{len(faults)} tensor(s) differ: {shown}.")
-    for role, network in networks.items():
-        network.load_state_dict({name: tensors[f"{role}.{name}"] for name in network.state_dict()})
+    for name, tensor in live.items():
+        tensor.copy_(saved[name])

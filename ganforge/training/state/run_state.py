@@ -20,7 +20,7 @@ from ganforge.training.engine.ema import Ema
 from ganforge.training.engine.optimizers import Group
 from ganforge.training.engine.progress import Progress
 from ganforge.training.runtime import Runtime
-from ganforge.training.state.checkpoint import Checkpoint, flatten
+from ganforge.training.state.checkpoint import Checkpoint, copy_tensors, flatten
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,13 @@ class TrainingRun:
             (self.stateful_modules(), "modules", "/"),
         ):
             live = flatten({key: m.state_dict() for key, m in targets.items()}, separator)
-            _copy_strict(live, tensors[name], f"{where}/{name}.safetensors")
+            try:
+                copy_tensors(live, tensors[name])
+            except CheckpointError as err:
+                raise CheckpointError(
+                    f"{where}/{name}.safetensors does not fit this model: {err} The model section "
+                    f"has changed; restore it, or give this run another name or run_dir."
+                ) from err
         self._restore_optimizers(tensors["optimizers"], where)
         self.slot_state = [{} for _ in self.local_slots]
         for key, tensor in tensors["slots"].items():
@@ -214,18 +220,3 @@ def is_out_of_time(config: PipelineConfig, extra: Mapping[str, Any]) -> bool:
 
 def _fused(optimizer: torch.optim.Optimizer) -> bool:
     return bool(optimizer.param_groups[0].get("fused"))
-
-
-@torch.no_grad()
-def _copy_strict(live: dict[str, Tensor], saved: dict[str, Tensor], where: str) -> None:
-    missing, unknown = live.keys() - saved.keys(), saved.keys() - live.keys()
-    shapes = [k for k in live.keys() & saved.keys() if live[k].shape != saved[k].shape]
-    if missing or unknown or shapes:
-        first = sorted([*missing, *unknown, *shapes])[0]
-        raise CheckpointError(
-            f"{where} does not fit this model: {len(missing)} tensors missing, {len(unknown)} "
-            f"unknown, {len(shapes)} of another shape, e.g. '{first}'. The model section has "
-            f"changed; restore it, or give this run another name or run_dir."
-        )
-    for key, tensor in live.items():
-        tensor.copy_(saved[key])
