@@ -36,7 +36,7 @@ class Coverage(FeatureMetric[CoverageConfig]):
     def compute(self, gen: Tensor, real: Tensor) -> dict[str, float]:
         """From 0 to 1 as `coverage`, of features [N, D] and [M, D]."""
         reached = 0
-        for rows in real.split(1024):  # never the whole M x M distance matrix
+        for rows in torch.split(real, 1024):  # never the whole M x M distance matrix
             # The nearest of all is the image itself.
             radius = torch.cdist(rows, real).kthvalue(self.config.neighbors + 1, dim=1).values
             reached += int((torch.cdist(rows, gen).amin(dim=1) < radius).sum())
