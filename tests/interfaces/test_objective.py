@@ -1,0 +1,103 @@
+import pytest
+import torch
+from torch.nn import functional
+from torch.testing import assert_close
+
+from ganforge.api import Batch, ConfigError, ObjectiveTerm
+from ganforge.interfaces.objective import Augmentation, Objective
+from ganforge.objectives.losses import NonSaturating, Relativistic, Wasserstein
+from ganforge.objectives.regularizers import R1, PathLength
+
+REAL, GEN = torch.tensor([2.0, -1.0]), torch.tensor([-3.0, 0.5])
+
+
+class Spread(ObjectiveTerm):
+    """The distance of the mean logits."""
+
+    name = "spread"
+
+    def discriminator(self, scores):
+        return {"spread": scores.real.mean() - scores.gen.mean()}
+
+
+class Brighter(Augmentation):
+    """Adds one, and remembers what it observed."""
+
+    name = "brighter"
+
+    def forward(self, img):
+        return img + 1
+
+    def observe(self, real_logits):
+        self.seen = real_logits
+
+
+def objective(loss=NonSaturating, **parts):
+    return Objective(loss(loss.Config()), **parts)
+
+
+def batch():
+    return Batch({"image": torch.zeros(2, 1, 2, 2)})
+
+
+def test_discriminator_gives_the_loss_and_what_terms_add():
+    terms = objective(terms=(Spread(Spread.Config()),)).discriminator(batch(), REAL, GEN)
+    expected = functional.softplus(-REAL).mean() + functional.softplus(GEN).mean()
+    assert_close(terms, {"adversarial": expected, "spread": torch.tensor(1.75)})
+
+
+def test_discriminator_of_a_part_names_terms_and_reports_after_it():
+    found = batch()
+    terms = objective(terms=(Spread(Spread.Config()),)).discriminator(found, REAL, GEN, part="1")
+    assert terms.keys() == {"adversarial_1", "spread_1"}
+    assert {"logits/real", "logits/real_1", "accuracy/gen_1"} <= found.reports.keys()
+
+
+@pytest.mark.parametrize(
+    ("loss", "accuracies"),
+    [
+        (NonSaturating, {"accuracy/real": 0.5, "accuracy/gen": 0.5}),
+        (Relativistic, {"accuracy/pairs": 0.5}),
+        (Wasserstein, {}),
+    ],
+)
+def test_discriminator_reports_the_accuracies_that_the_loss_defines(loss, accuracies):
+    found = batch()
+    objective(loss).discriminator(found, REAL, GEN)
+    means = {name: [torch.tensor(value)] for name, value in accuracies.items()}
+    logits = {"logits/real": [REAL.mean()], "logits/gen": [GEN.mean()]}
+    assert_close(found.reports, logits | means)
+
+
+def test_discriminator_feeds_adaptive_augmentation_unless_told_otherwise():
+    chosen = objective(augmentation=Brighter(Brighter.Config()))
+    chosen.discriminator(batch(), REAL, GEN, adapt=False)
+    assert not hasattr(chosen.augmentation, "seen")
+    chosen.discriminator(batch(), REAL, GEN)
+    assert_close(chosen.augmentation.seen, REAL)
+
+
+def test_generator_scores_real_images_only_if_the_loss_compares_with_them():
+    terms = objective().generator(GEN, lambda: pytest.fail("scored real images"), part="2")
+    assert_close(terms, {"adversarial_2": functional.softplus(-GEN).mean()})
+    pairs = objective(Relativistic).generator(GEN, lambda: REAL)
+    assert_close(pairs["adversarial"], functional.softplus(REAL - GEN).mean())
+
+
+def test_augment_without_augmentation_returns_the_images_themselves():
+    img = torch.zeros(1, 1, 2, 2)
+    assert objective().augment(img) is img
+    assert_close(objective(augmentation=Brighter(Brighter.Config())).augment(img), img + 1)
+
+
+def test_for_target_gives_the_regularizers_of_one_network():
+    r1, path_length = R1(R1.Config()), PathLength(PathLength.Config())
+    chosen = objective(regularizers=(r1, path_length))
+    assert chosen.for_target("discriminator") == [r1]
+    assert chosen.for_target("generator") == [path_length]
+
+
+def test_refuse_term_names_it_where_it_is_listed_and_passes_otherwise():
+    objective().refuse_term("spread", "it has no spread")
+    with pytest.raises(ConfigError, match="'spread' cannot be used here: it has no spread. Remove"):
+        objective(terms=(Spread(Spread.Config()),)).refuse_term("spread", "it has no spread")
