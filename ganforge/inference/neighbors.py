@@ -25,13 +25,7 @@ from ganforge.interfaces.metric import FeatureExtractor
 from ganforge.io.atomic import write_text
 from ganforge.io.cache import default_cache_dir
 from ganforge.metrics.cache import FeatureCache
-from ganforge.metrics.features import (
-    Extractor,
-    Output,
-    extract_features,
-    over_white,
-    plan_batches,
-)
+from ganforge.metrics.features import Extractor, Output, extract_features, over_white, plan_batches
 from ganforge.metrics.real import RealSet, real_features
 from ganforge.registry.plugins import get_registry
 from ganforge.training.runtime import Runtime

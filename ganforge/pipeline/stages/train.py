@@ -26,12 +26,7 @@ from ganforge.training.fields import (
     make_loader,
     model_spec,
 )
-from ganforge.training.preflight import (
-    check_labels,
-    check_trainable,
-    choose_slots,
-    warn_of_doubts,
-)
+from ganforge.training.preflight import check_labels, check_trainable, choose_slots, warn_of_doubts
 from ganforge.training.run_view import view_of
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.resume import check_resumable, check_same_data, check_same_precision
@@ -116,10 +111,7 @@ class Train(Stage[StrictModel]):
         _start_trackers(run)
         meter = Meter(run.runtime)
         save = CheckpointTask(checkpoints_dir(context))
-        with (
-            Display(config.total_kimg, run.runtime.is_main) as display,
-            StopTask(save) as stop,
-        ):
+        with Display(config.total_kimg, run.runtime.is_main) as display, StopTask(save) as stop:
             tasks: list[Task] = [
                 BudgetTask(),
                 LogTask(meter, display, lines, monitor, run.progress.nimg),
