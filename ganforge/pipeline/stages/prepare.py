@@ -61,7 +61,7 @@ class Prepare(Stage[StrictModel]):
         location = Path(shards_location(context))
         chosen = context.components.architecture
         reads = chosen.component.reads(chosen.config)
-        needed = [name for name in ("label", "attributes") if name in reads.required]
+        needed: list[str] = [name for name in ("label", "attributes") if name in reads.required]
         needs = dict.fromkeys(needed, f"'{chosen.component.name}' needs them")
         data = context.config.data
         # The index is read again by whoever needs it; it may be too large to be sent.
