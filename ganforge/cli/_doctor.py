@@ -5,8 +5,8 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,30 +30,14 @@ class Finding:
     topic: str
     text: str
 
-    def to_dict(self) -> dict[str, str]:
-        """For --json."""
-        return asdict(self)
-
 
 def examine(run_dir: Path, environ: Mapping[str, str] = os.environ) -> list[Finding]:
-    """Run all checks.
-
-    Args:
-        run_dir: folder of the runs.
-        environ: environment variables.
-    """
-    checks: list[Callable[[], Iterator[Finding]]] = [
-        _versions,
-        _device,
-        _compiler,
-        lambda: _launch(environ),
-        lambda: accelerate_config(environ),
-        _plugins,
-        lambda: _disk(run_dir),
-        _inception,
-        _hub_token,
-    ]
-    return [finding for check in checks for finding in check()]
+    """Run all checks; `run_dir` is the folder of the runs."""
+    checks = (
+        *(_versions(), _device(), _compiler(), _launch(environ), accelerate_config(environ)),
+        *(_plugins(), _disk(run_dir), _inception(), _hub_token()),
+    )
+    return [finding for check in checks for finding in check]
 
 
 def _versions() -> Iterator[Finding]:
@@ -71,9 +55,8 @@ def _device() -> Iterator[Finding]:
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             found = torch.cuda.get_device_properties(index)
-            yield Finding(
-                "ok", "device", f"cuda:{index} {found.name}, {found.total_memory / 2**30:.0f} GiB"
-            )
+            memory = f"{found.total_memory / 2**30:.0f} GiB"
+            yield Finding("ok", "device", f"cuda:{index} {found.name}, {memory}")
         return
     threads = f"CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     yield Finding("warn", "device", f"{threads}; no CUDA device, so only small runs are practical")
@@ -85,8 +68,7 @@ def _compiler() -> Iterator[Finding]:
 
     if torch.cuda.is_available():
         try:
-            version = importlib.metadata.version("triton")
-            yield Finding("ok", "compile", f"Triton {version}")
+            yield Finding("ok", "compile", f"Triton {importlib.metadata.version('triton')}")
         except importlib.metadata.PackageNotFoundError:
             yield Finding("warn", "compile", "no Triton: training runs uncompiled, and slower")
         return
@@ -102,22 +84,18 @@ def _launch(environ: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding("ok", "launch", " ".join(found) or "one process (no launcher variables)")
     tasks = environ.get("SLURM_NTASKS", "1")
     if "SLURM_PROCID" in environ and tasks != "1" and environ.get("WORLD_SIZE", "1") == "1":
-        yield Finding(
-            "ok",
-            "launch",
-            f"SLURM_NTASKS={tasks}, WORLD_SIZE is not set: a run that is started like this "
-            f"trains in each task alone; slurm/train.sbatch sets it",
-        )
+        effect = "a run that is started like this trains in each task alone"
+        cure = "slurm/train.sbatch sets it"
+        text = f"SLURM_NTASKS={tasks}, WORLD_SIZE is not set: {effect}; {cure}"
+        yield Finding("ok", "launch", text)
 
 
 def accelerate_config(environ: Mapping[str, str]) -> Iterator[Finding]:
     """The default file and the environment variables of `accelerate config`."""
     home = Path(environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
     path = home / "accelerate" / "default_config.yaml"
-    for variable, kind in (
-        ("ACCELERATE_USE_FSDP", "FSDP"),
-        ("ACCELERATE_USE_DEEPSPEED", "DEEPSPEED"),
-    ):
+    for kind in ("FSDP", "DEEPSPEED"):
+        variable = f"ACCELERATE_USE_{kind}"
         if environ.get(variable, "false").lower() in ("1", "true"):
             yield _refused(kind, f"{variable}={environ[variable]}", f"unset {variable}")
     if not path.is_file():
@@ -136,11 +114,8 @@ def accelerate_config(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _refused(kind: str, where: str, cure: str) -> Finding:
-    return Finding(
-        "FAIL",
-        "accelerate config",
-        f"{where} selects {kind}, which ganforge refuses: it reduces gradients itself; {cure}",
-    )
+    text = f"{where} selects {kind}, which ganforge refuses: it reduces gradients itself; {cure}"
+    return Finding("FAIL", "accelerate config", text)
 
 
 def _plugins() -> Iterator[Finding]:
@@ -181,9 +156,8 @@ def _inception() -> Iterator[Finding]:
     if found:
         yield Finding("ok", "inception", str(found[0]))
     else:
-        yield Finding(
-            "warn", "inception", f"weights not cached in {folders[0]}; the first FID downloads them"
-        )
+        text = f"weights not cached in {folders[0]}; the first FID downloads them"
+        yield Finding("warn", "inception", text)
 
 
 def _hub_token() -> Iterator[Finding]:

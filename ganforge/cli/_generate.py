@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -13,7 +13,7 @@ from ganforge.cli._options import parse_options
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import DataConfig, EvaluateConfig, MetricChoice
 from ganforge.errors import ConfigError, DataError
-from ganforge.imaging.save import check_folder, save_images
+from ganforge.imaging.save import check_folder, write_png
 from ganforge.inference.generate import run_request
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.inference.seeds import resolve_seeds
@@ -35,17 +35,14 @@ def generate_files(model: PretrainedGan, arguments: Arguments) -> list[dict[str,
     images = model.images(request, arguments["batch_size"])
     files = []
     for name, image, seed, label in zip(_seed_names(seeds), images, seeds, labels, strict=True):
-        (path,) = save_images([image], arguments["out"], [name])
+        path = arguments["out"] / f"{name}.png"
+        write_png(path, image)
         files.append({"path": str(path), "seed": seed, "label": label})
     return files
 
 
 def chosen_seeds(arguments: Arguments) -> list[int]:
-    """The seeds of --seeds, or of --num and --seed; without these one per label or text.
-
-    Raises:
-        ConfigError: --num and the number of --seeds differ, or there are too many.
-    """
+    """The seeds of --seeds, or of --num and --seed; without these one per label or text."""
     num, listed = arguments["num"], arguments["seeds"]
     num_conditions = max(len(arguments[name]) for name in ("labels", "attributes", "texts"))
     if listed is None:
@@ -75,9 +72,9 @@ def translate_files(
     check_folder(out)
     model.architecture.check_request(None, options)
     sources = list(_image_files(inputs))
-    names = _unique_names(sources)
-    targets = {(out / f"{name}.png").resolve() for name in names}
-    lost = [path for path in sources if path.resolve() in targets]
+    targets = [out / f"{name}.png" for name in _unique_names(sources)]
+    written = {path.resolve() for path in targets}
+    lost = [path for path in sources if path.resolve() in written]
     if lost:
         raise ConfigError(
             f"The results would overwrite {len(lost)} of the images that are translated, {lost[0]} "
@@ -95,8 +92,8 @@ def translate_files(
             batch_size=batch_size,
             **options,
         )
-        paths = save_images(cast(list[Image.Image], translated), out, names[part])
-        for path, source in zip(paths, sources[part], strict=True):
+        for source, path, image in zip(sources[part], targets[part], translated, strict=True):
+            write_png(path, image)
             files.append({"path": str(path), "source": str(source)})
     return files
 
@@ -110,17 +107,12 @@ def _metric(text: str) -> MetricChoice:
 
 def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Measure a model on all ranks; the records as JSON-ready mappings."""
+    options = parse_options(arguments["extractor_option"], "--extractor-option")
+    same = ("num_images", "num_real", "seed", "truncation", "batch_size")
     config = EvaluateConfig(
         metrics=tuple(map(_metric, arguments["metrics"])),
-        extractor=ComponentChoice(
-            name=arguments["extractor"],
-            **parse_options(arguments["extractor_option"], "--extractor-option"),
-        ),
-        num_images=arguments["num_images"],
-        num_real=arguments["num_real"],
-        seed=arguments["seed"],
-        truncation=arguments["truncation"],
-        batch_size=arguments["batch_size"],
+        extractor=ComponentChoice(name=arguments["extractor"], **options),
+        **{key: arguments[key] for key in same},
     )
     model.architecture.check_request(config.truncation, {})
     runtime = Runtime(precision="fp32")
@@ -149,18 +141,17 @@ def _image_files(inputs: Sequence[Path]) -> Iterator[Path]:
             continue
         found = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
         if not found:
-            raise DataError(
-                f"{path} holds no image files ({', '.join(sorted(_SUFFIXES))}). Check the path."
-            )
+            suffixes = ", ".join(sorted(_SUFFIXES))
+            raise DataError(f"{path} holds no image files ({suffixes}). Check the path.")
         yield from found
 
 
 def _unique_names(paths: Sequence[Path]) -> list[str]:
     """File names without suffix; numbered where two inputs have the same."""
-    stems = [path.stem for path in paths]
+    count = Counter(path.stem for path in paths)
     return [
-        stem if stems.count(stem) == 1 else f"{stem}-{index:06d}"
-        for index, stem in enumerate(stems)
+        path.stem if count[path.stem] == 1 else f"{path.stem}-{index:06d}"
+        for index, path in enumerate(paths)
     ]
 
 

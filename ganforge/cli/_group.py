@@ -11,11 +11,15 @@ import click
 from ganforge.errors import GanforgeError, PluginConflict, RunStopped, explain, suggest
 
 
-class ErrorGroup(click.Group):
-    """A group that reports errors of the user as one message, with exit code 2."""
+class RootGroup(click.Group):
+    """The `ganforge` group: a static table of commands, and the commands of plugins."""
+
+    def __init__(self, *args: Any, lazy: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy = lazy
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; errors that a user can fix are shown without a traceback."""
+        """Run the command; an error that a user can fix is one message, with exit code 2."""
         try:
             return super().invoke(ctx)
         except RunStopped as stop:
@@ -27,14 +31,6 @@ class ErrorGroup(click.Group):
                 raise
             click.echo(f"Error: {message}", err=True)
             ctx.exit(2)
-
-
-class RootGroup(ErrorGroup):
-    """The `ganforge` group: a static table of commands, and the commands of plugins."""
-
-    def __init__(self, *args: Any, lazy: Mapping[str, str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._lazy = lazy
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Built-in names in the order of a workflow, then third-party names."""

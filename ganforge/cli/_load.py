@@ -24,13 +24,8 @@ def conditions(
 ) -> dict[str, Any]:
     """The conditions of `PretrainedGan.generate` that the options of a command give.
 
-    Args:
-        model: whose own options are checked: no name may meet a parameter of a method.
-        arguments: of the command.
-        count: repeat labels, attributes and texts in turn to this number.
-
-    Raises:
-        ConfigError: -o gives what is no option of the architecture.
+    Labels, attributes and texts are repeated in turn to `count`. Options of the architecture are
+    checked here: none may have the name of a parameter of a method.
     """
     model.architecture.check_request(None, arguments["options"])
     given = {

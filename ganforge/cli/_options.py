@@ -59,15 +59,7 @@ def read_own_options(ctx: click.Context, param: click.Parameter, pairs: tuple[st
 
 
 def parse_options(pairs: Iterable[str], option: str = "--option") -> dict[str, Any]:
-    """Read KEY=VALUE pairs, whose values are YAML.
-
-    Args:
-        pairs: KEY=VALUE texts.
-        option: name of the option, for messages.
-
-    Raises:
-        ConfigError: one is not of that form.
-    """
+    """Read KEY=VALUE pairs, whose values are YAML; `option` is named in messages."""
     from ganforge.config.overrides import parse_value
 
     options: dict[str, Any] = {}

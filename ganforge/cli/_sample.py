@@ -19,23 +19,14 @@ def save_samples(
 ) -> list[Path]:
     """Load the model, sample, and write each file; refuse first what could not be written.
 
-    Args:
-        model: export folder or owner/name.
-        arguments: of the command; with `fps`, the result is an animation.
-        sample: model and conditions -> `ImageGrid` or `Animation`.
-        columns: columns of the picture, as far as they are known.
-        rows: rows of the picture, likewise.
-
-    Returns:
-        The files.
+    `sample` makes an `Animation` when the command has `fps`, else an `ImageGrid`. The columns and
+    rows of the picture are given as far as they are known.
     """
     out, scale = arguments["out"], arguments["scale"]
     files: list[Path] = [out] if isinstance(out, Path) else list(out)
-    is_animation, settings = "fps" in arguments, {"scale": scale}
-    if is_animation:
-        settings["fps"] = arguments["fps"]
+    settings = {key: arguments[key] for key in ("scale", "fps") if key in arguments}
     for path in files:
-        (check_animation_file if is_animation else check_grid_file)(path, **settings)
+        (check_animation_file if "fps" in settings else check_grid_file)(path, **settings)
     loaded = load_model(model, arguments)
     if not any(path.suffix.lower() == ".png" for path in files):
         columns = rows = 1

@@ -38,28 +38,20 @@ text_encoder = click.option(
 )  # fmt: skip
 truncation = click.option("--truncation", type=float, help="Truncation psi or threshold.")
 
-_extractor = click.option("--extractor", default="inception_v3", show_default=True)
-_extractor_option = click.option(
-    "--extractor-option", multiple=True, metavar="KEY=VALUE", help="E.g. weights=PATH; repeatable."
-)
+
+def _all(*decorators: Decorator) -> Decorator:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
 
 
-def extractor(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the feature extractor and its options."""
-    return _all(command, _extractor, _extractor_option)
-
-
-def conditions(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the conditions of generated images."""
-    return _all(command, label, attributes, text, text_encoder, truncation)
-
-
-def running(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add how a model is loaded and run."""
-    return _all(command, batch_size, device, revision, offline, option, as_json)
-
-
-def _all(command: Callable[..., Any], *decorators: Decorator) -> Callable[..., Any]:
-    for decorator in reversed(decorators):
-        command = decorator(command)
-    return command
+extractor = _all(
+    click.option("--extractor", default="inception_v3", show_default=True),
+    click.option("--extractor-option", multiple=True, metavar="KEY=VALUE",
+                 help="E.g. weights=PATH; repeatable."),
+)  # fmt: skip
+conditions = _all(label, attributes, text, text_encoder, truncation)
+running = _all(batch_size, device, revision, offline, option, as_json)

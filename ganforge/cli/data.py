@@ -2,15 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from ganforge.cli import _shared
 
 if TYPE_CHECKING:
     from ganforge.data.inspect import DatasetReport
 
 _MOST_SIZES = 8
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(epilog="Example: ganforge data inspect photos")
@@ -23,23 +24,14 @@ def data() -> None:
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument("settings", nargs=-1)
 @click.option(
-    "--workers",
-    type=click.IntRange(min=0),
-    default=1,
-    show_default=True,
+    "--workers", type=click.IntRange(min=0), default=1, show_default=True,
     help="Worker processes; 0 uses the main process.",
-)
+)  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Seed of the shuffle.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing data set.")
-@_json
+@_shared.as_json
 def prepare(
-    source: str,
-    out: Path,
-    settings: tuple[str, ...],
-    workers: int,
-    seed: int,
-    overwrite: bool,
-    as_json: bool,
+    source: str, out: Path, settings: tuple[str, ...], as_json: bool, **options: Any
 ) -> None:
     """Write the images of SOURCE as shards into the folder OUT.
 
@@ -53,24 +45,14 @@ def prepare(
     from ganforge.data.prepare.source_to_shards import prepare as prepare_shards
     from ganforge.registry.plugins import get_registry
 
-    given = [*_as_settings(guess_source(source)), *settings]
-    index = prepare_shards(
-        data_section(given, get_registry().options_model),
-        out,
-        workers=workers,
-        seed=seed,
-        progress=not as_json,
-        overwrite=overwrite,
-    )
+    guessed = [f"source.{key}={json.dumps(value)}" for key, value in guess_source(source).items()]
+    section = data_section([*guessed, *settings], get_registry().options_model)
+    index = prepare_shards(section, out, progress=not as_json, **options)
     counts = {stream: index.num_samples(stream) for stream in index.streams}
     if as_json:
         click.echo(json.dumps({"path": str(out), "num_samples": counts, "digest": index.digest}))
     else:
         click.echo(f"Wrote {sum(counts.values())} samples to {out}.")
-
-
-def _as_settings(source: dict[str, object]) -> list[str]:
-    return [f"source.{key}={json.dumps(value)}" for key, value in source.items()]
 
 
 @data.command(
@@ -81,14 +63,9 @@ def _as_settings(source: dict[str, object]) -> list[str]:
 @click.argument("settings", nargs=-1)
 @click.option("--encoder", required=True, help="Text encoder, from `ganforge plugins list`.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing data set.")
-@_json
+@_shared.as_json
 def embed(
-    location: str,
-    out: Path,
-    settings: tuple[str, ...],
-    encoder: str,
-    overwrite: bool,
-    as_json: bool,
+    location: str, out: Path, settings: tuple[str, ...], encoder: str, as_json: bool, **options: Any
 ) -> None:
     """Embed the captions of the shards at LOCATION; write new shards to the folder OUT.
 
@@ -100,7 +77,7 @@ def embed(
     from ganforge.data.prepare.embed_captions import embed as embed_shards
 
     config = ComponentChoice(name=encoder, **parse_options(settings, "SETTINGS:"))
-    index = embed_shards(location, out, config, overwrite=overwrite, progress=not as_json)
+    index = embed_shards(location, out, config, progress=not as_json, **options)
     spec, made = index.image_spec, index.image_spec.text_encoding
     if as_json:
         details = {"size": spec.text_dim, "revision": made.revision if made else ""}
@@ -112,19 +89,15 @@ def embed(
 @data.command(epilog="Example: ganforge data inspect photos --contact-sheet sheet.png")
 @click.argument("location")
 @click.option(
-    "--contact-sheet",
-    type=click.Path(path_type=Path),
+    "--contact-sheet", type=click.Path(path_type=Path),
     help="Write the first images to this PNG file.",
-)
+)  # fmt: skip
 @click.option(
-    "--max-samples",
-    type=click.IntRange(min=1),
+    "--max-samples", type=click.IntRange(min=1),
     help="Samples of each stream to read. Default: all.",
-)
-@_json
-def inspect(
-    location: str, contact_sheet: Path | None, max_samples: int | None, as_json: bool
-) -> None:
+)  # fmt: skip
+@_shared.as_json
+def inspect(location: str, as_json: bool, **options: Any) -> None:
     """Report image sizes, classes and damaged files of LOCATION.
 
     LOCATION is a folder or URL of shards; a folder, zip or manifest of images; or a pipeline file
@@ -134,23 +107,17 @@ def inspect(
     from ganforge.data.inspect import inspect as inspect_data
 
     is_pipeline = Path(location).suffix in (".yaml", ".yml")
-    report = inspect_data(
-        load_pipeline(location).data if is_pipeline else location,
-        contact_sheet=contact_sheet,
-        max_samples=max_samples,
-    )
+    report = inspect_data(load_pipeline(location).data if is_pipeline else location, **options)
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else _describe(report))
 
 
 @data.command(epilog="Example: ganforge data verify shards")
 @click.argument("location")
 @click.option(
-    "--hashes/--no-hashes",
-    default=True,
-    show_default=True,
+    "--hashes/--no-hashes", default=True, show_default=True,
     help="Read every byte, or check sizes only (remote: the first bytes).",
-)
-@_json
+)  # fmt: skip
+@_shared.as_json
 @click.pass_context
 def verify(ctx: click.Context, location: str, hashes: bool, as_json: bool) -> None:
     """Check the shards at LOCATION against their index. Exit code 1 if one is damaged."""

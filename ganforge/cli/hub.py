@@ -3,8 +3,11 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import click
+
+from ganforge.cli import _shared
 
 
 @click.command(epilog="Example: ganforge publish runs/quickstart/export org/name --private")
@@ -13,15 +16,8 @@ import click
 @click.option("--revision", help="Branch; a new one is created from main. Default: main.")
 @click.option("--private", is_flag=True, help="Create a private repository.")
 @click.option("--message", help="Commit message.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def publish(
-    folder: Path,
-    repo_id: str,
-    revision: str | None,
-    private: bool,
-    message: str | None,
-    as_json: bool,
-) -> None:
+@_shared.as_json
+def publish(folder: Path, repo_id: str, as_json: bool, **options: Any) -> None:
     """Upload the export FOLDER to the Hub as REPO_ID (owner/name).
 
     FOLDER may also be the folder of a run. The token is that of `hf auth login` or HF_TOKEN.
@@ -29,7 +25,7 @@ def publish(
     from ganforge.hub.push import push_folder
 
     export = folder / "export" if (folder / "export").is_dir() else folder
-    pushed = push_folder(export, repo_id, revision=revision, private=private, message=message)
+    pushed = push_folder(export, repo_id, **options)
     if as_json:
         click.echo(json.dumps({"url": pushed.url, "commit": pushed.commit_sha}))
     else:
@@ -40,8 +36,8 @@ def publish(
 @click.argument("repo_id")
 @click.option("--out", type=click.Path(path_type=Path), help="Also copy the files to this folder.")
 @click.option("--revision", help="Branch, tag or commit. Default: main.")
-@click.option("--offline", is_flag=True, help="Use only the local cache.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_shared.offline
+@_shared.as_json
 def pull(
     repo_id: str, out: Path | None, revision: str | None, offline: bool, as_json: bool
 ) -> None:

@@ -101,8 +101,5 @@ def evaluate(model: str, **arguments: Any) -> None:
 
 
 def _report(files: list[dict[str, Any]], as_json: bool) -> None:
-    """Say what was written."""
-    if as_json:
-        click.echo(json.dumps(files, indent=2))
-    else:
-        click.echo(f"Wrote {len(files)} images to {Path(files[0]['path']).parent}.")
+    text = f"Wrote {len(files)} images to {Path(files[0]['path']).parent}."
+    click.echo(json.dumps(files, indent=2) if as_json else text)

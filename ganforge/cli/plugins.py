@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from ganforge.cli import _shared
+
 
 @click.group(epilog="Example: ganforge plugins list")
 def plugins() -> None:
@@ -12,7 +14,7 @@ def plugins() -> None:
 
 
 @plugins.command("list", epilog="Example: ganforge plugins list --json")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_shared.as_json
 def list_plugins(as_json: bool) -> None:
     """List all components with their kind, name and package."""
     from ganforge.registry.plugins import get_registry
@@ -51,7 +53,7 @@ def new(name: str, out: Path) -> None:
 
 @plugins.command(epilog="Example: ganforge plugins check dcgan")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_shared.as_json
 @click.pass_context
 def check(ctx: click.Context, name: str, as_json: bool) -> None:
     """Check an installed plugin, package or component NAME against the plugin contract.

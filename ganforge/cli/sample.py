@@ -148,21 +148,15 @@ def _draw(
     grid: tuple[int, int] = (1, 1),
     also: Sequence[Path] = (),
 ) -> None:
-    """Sample with a model, write the picture, and print the files.
+    """Call `sample` with the model and the conditions, write the picture, and print the files.
 
-    Args:
-        model: export folder or owner/name.
-        arguments: of the command.
-        sample: calls a method of the model with the conditions of the command.
-        grid: columns and rows of the picture, as far as they are known.
-        also: files that are written beside the picture.
+    `grid` has the columns and rows of the picture, as far as they are known; the files `also` are
+    written beside the picture.
     """
     import json
 
     from ganforge.cli._sample import save_samples
 
     paths = [str(path) for path in (*save_samples(model, arguments, sample, *grid), *also)]
-    if arguments["as_json"]:
-        click.echo(json.dumps({"paths": paths}, indent=2))
-    else:
-        click.echo(f"Wrote {', '.join(paths)}.")
+    text = f"Wrote {', '.join(paths)}."
+    click.echo(json.dumps({"paths": paths}, indent=2) if arguments["as_json"] else text)

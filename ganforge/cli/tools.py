@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from ganforge.cli import _shared
+
 
 @click.command(epilog="Example: ganforge schema --out pipeline.schema.json")
 @click.option(
@@ -28,7 +30,7 @@ def schema(out: Path | None) -> None:
 
 
 @click.command(epilog="Example: ganforge doctor --json")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_shared.as_json
 @click.option("--run-dir", default="runs", show_default=True, help="Folder of the runs.")
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool, run_dir: str) -> None:
@@ -36,11 +38,13 @@ def doctor(ctx: click.Context, as_json: bool, run_dir: str) -> None:
 
     Exit code 1 if something would stop a run.
     """
+    from dataclasses import asdict
+
     from ganforge.cli._doctor import examine
 
     findings = examine(Path(run_dir))
     if as_json:
-        click.echo(json.dumps([finding.to_dict() for finding in findings], indent=2))
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         width = max(len(finding.topic) for finding in findings)
         for finding in findings:

@@ -30,21 +30,13 @@ class CardInfo(StrictModel):
         None, description="License of the weights: an identifier of the Hub, or text."
     )
     dataset: str | None = Field(None, description="A data set on the Hub, or a description.")
-    num_train_images: int | None = Field(None, description="Number of training images.")
+    num_train_images: int | None = None
     tags: tuple[str, ...] = Field((), description="Further tags.")
-    training: dict[str, Any] = Field(
-        default_factory=dict, description="Rows of the training table."
-    )
+    training: dict[str, Any] = Field({}, description="Rows of the training table.")
 
 
 def write_card(folder: Path, info: ModelInfo, card: CardInfo, *, has_samples: bool) -> None:
-    """Write `README.md` into an export folder."""
-    content = render_card(info, card, has_samples=has_samples)
-    (folder / CARD_FILE).write_text(content, encoding="utf-8")
-
-
-def render_card(info: ModelInfo, card: CardInfo, *, has_samples: bool) -> str:
-    """The model card as text: YAML metadata, then Markdown."""
+    """Write `README.md` into an export folder: YAML metadata, then Markdown."""
     source = importlib.resources.files("ganforge.hub").joinpath("model_card.md.jinja")
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False
@@ -59,7 +51,8 @@ def render_card(info: ModelInfo, card: CardInfo, *, has_samples: bool) -> str:
         location=card.repo_id or "path/to/this/folder",
         cell=_cell,
     )
-    return str(ModelCard(rendered)).strip() + "\n"
+    content = str(ModelCard(rendered)).strip() + "\n"
+    (folder / CARD_FILE).write_text(content, encoding="utf-8")
 
 
 def _metadata(info: ModelInfo, card: CardInfo) -> ModelCardData:

@@ -3,21 +3,11 @@
 import contextlib
 from collections.abc import Iterator
 
-from huggingface_hub import get_token
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    LocalTokenNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import errors, get_token
 
 from ganforge.errors import PublishError
 
-_TRANSPORT_ERROR: type[BaseException] = HfHubHTTPError.__mro__[1]
+_TRANSPORT_ERROR: type[BaseException] = errors.HfHubHTTPError.__mro__[1]
 """Base of the HTTP client's own errors, whichever client this huggingface_hub uses."""
 
 
@@ -27,33 +17,27 @@ def explain_hub_errors(
 ) -> Iterator[None]:
     """Raise a `PublishError` instead of an error of the Hub client.
 
-    Args:
-        action: what is tried, such as "download" or "push to".
-        repo_id: the repository.
-        revision: the branch, tag or commit; main when None.
-        note: a remark on the name.
+    `action` is what is tried, such as "download" or "push to"; `note` is a remark on the name.
     """
     where = f"Cannot {action} '{repo_id}'" + (f" at revision '{revision}'" if revision else "")
     where += f" ({note})" if note else ""
     try:
         yield
-    except (HFValidationError, LocalTokenNotFoundError) as err:
-        raise PublishError(f"{where}: {_reason(err)}") from err
-    except LocalEntryNotFoundError as err:
+    except errors.HFValidationError as err:
+        fault = f"this is neither a folder nor a repository name such as 'org/name' ({err})."
+        raise PublishError(f"{where}: {fault}") from err
+    except errors.LocalTokenNotFoundError as err:
+        advice = "no token. Run `hf auth login`, set HF_TOKEN, or pass a token."
+        raise PublishError(f"{where}: {advice}") from err
+    except errors.LocalEntryNotFoundError as err:
         raise PublishError(f"{where}: {_not_local(err)}") from err
-    except HfHubHTTPError as err:
+    except errors.HfHubHTTPError as err:
         raise PublishError(f"{where}: {_refusal(err, revision)}") from err
-    except (OfflineModeIsEnabled, _TRANSPORT_ERROR, ConnectionError) as err:
+    except (errors.OfflineModeIsEnabled, _TRANSPORT_ERROR, ConnectionError) as err:
         raise PublishError(f"{where}: {_unreachable(err)}") from err
 
 
-def _reason(err: HFValidationError | LocalTokenNotFoundError) -> str:
-    if isinstance(err, LocalTokenNotFoundError):
-        return "no token. Run `hf auth login`, set HF_TOKEN, or pass a token."
-    return f"this is neither a folder nor a repository name such as 'org/name' ({err})."
-
-
-def _not_local(err: LocalEntryNotFoundError) -> str:
+def _not_local(err: errors.LocalEntryNotFoundError) -> str:
     if err.__cause__ is not None:
         return _unreachable(err.__cause__) + " It is not in the local cache either."
     return (
@@ -69,15 +53,14 @@ def _unreachable(err: BaseException) -> str:
     )
 
 
-def _refusal(err: HfHubHTTPError, revision: str | None) -> str:
+def _refusal(err: errors.HfHubHTTPError, revision: str | None) -> str:
     status = err.response.status_code
-    if isinstance(err, RevisionNotFoundError):
-        return (
-            f"the repository has no revision '{revision or 'main'}'. Name a branch, tag or commit."
-        )
-    if isinstance(err, GatedRepoError):
+    if isinstance(err, errors.RevisionNotFoundError):
+        name = revision or "main"
+        return f"the repository has no revision '{name}'. Name a branch, tag or commit."
+    if isinstance(err, errors.GatedRepoError):
         return "access must be granted by its owner. Ask on its page, then use your token."
-    if isinstance(err, RepositoryNotFoundError):
+    if isinstance(err, errors.RepositoryNotFoundError):
         return (
             "no such repository, or it is private and the token may not read it. Check the name; "
             "for a private one pass a token or run `hf auth login`."

@@ -42,7 +42,7 @@ def export_model(
     """Write a complete export folder; an earlier one at the same place is replaced at once.
 
     Args:
-        folder: where it goes.
+        folder: where it goes; returned.
         architecture: what the networks belong to; provided by an installed plugin.
         networks: the averaged (EMA) networks, at least the architecture's `ema_roles`.
         nimg: real images shown in training.
@@ -50,19 +50,16 @@ def export_model(
         card: what the model card tells beyond that.
         samples: a grid of samples.
 
-    Returns:
-        The folder.
-
     Raises:
         PublishError: a network or a metric's field is missing, or `folder` holds other things.
     """
     folder = Path(folder)
-    _check(folder, architecture, networks, metrics)
+    _check_complete(architecture, networks, metrics)
     check = functools.partial(_check_replaceable, folder)
+    check()
     with atomic_folder(folder, replace=True, check=check) as partial:
-        roles = architecture.ema_roles
         weights = partial / WEIGHTS_FILE
-        safetensors.torch.save_file(flatten_state(networks, roles), weights)
+        safetensors.torch.save_file(flatten_state(networks, architecture.ema_roles), weights)
         info = _describe(architecture, networks, nimg, metrics, file_sha256(weights))
         write_info(partial, info)
         if samples is not None:
@@ -71,8 +68,7 @@ def export_model(
     return folder
 
 
-def _check(
-    folder: Path,
+def _check_complete(
     architecture: Architecture[Any],
     networks: Mapping[str, nn.Module],
     metrics: Sequence[Mapping[str, Any]],
@@ -90,19 +86,16 @@ def _check(
                 f"metrics[{index}] has the fields {sorted(record)}; a metric needs `name` and "
                 f"`value`."
             )
-    _check_replaceable(folder)
 
 
 def _check_replaceable(folder: Path) -> None:
-    if folder.exists() and not (folder.is_dir() and _is_export_or_empty(folder)):
+    if not folder.exists() or (folder / CONFIG_FILE).is_file():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
         raise PublishError(
             f"{folder} exists and is not an export folder, so it is left alone. "
             f"Choose another folder, or remove it."
         )
-
-
-def _is_export_or_empty(folder: Path) -> bool:
-    return (folder / CONFIG_FILE).is_file() or not any(folder.iterdir())
 
 
 def _describe(

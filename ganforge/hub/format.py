@@ -80,11 +80,7 @@ def write_info(folder: Path, info: ModelInfo) -> None:
 
 
 def read_info(folder: Path, source: str) -> ModelInfo:
-    """Read and check `config.json`.
-
-    Args:
-        folder: the export folder or the snapshot.
-        source: what the user calls it, for messages.
+    """Read and check `config.json`; `source` is what the user calls the folder, for messages.
 
     Raises:
         PublishError: it is missing, not of a ganforge model, of a newer format, or has an invalid
@@ -114,20 +110,18 @@ def read_info(folder: Path, source: str) -> ModelInfo:
         info = ModelInfo.model_validate(values)
     except pydantic.ValidationError as err:
         fault = err.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"])
-        raise _not_valid(source, key, str(fault["msg"])) from err
+        raise _not_valid(source, ".".join(map(str, fault["loc"])), fault["msg"]) from err
     _check_values(info, source)
     return info
 
 
 def _check_values(info: ModelInfo, source: str) -> None:
     """Refuse names that mean nothing here."""
-    has = sizes(info.spec)
+    known = (*CONDITIONS, "source")
     for name in info.conditioning:
-        if name not in (*CONDITIONS, "source"):
-            known = ", ".join((*CONDITIONS, "source"))
-            raise _not_valid(source, "conditioning", f"{name!r} is none of {known}")
-        if name in CONDITIONS and name not in has:
+        if name not in known:
+            raise _not_valid(source, "conditioning", f"{name!r} is none of {', '.join(known)}")
+        if name in CONDITIONS and name not in sizes(info.spec):
             raise _not_valid(source, "conditioning", f"image_spec has no {name}")
     dtype = getattr(torch, info.dtype, None)
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
@@ -142,11 +136,7 @@ def _not_valid(source: str, key: str, fault: str) -> PublishError:
 
 
 def require_file(folder: Path, name: str, source: str) -> Path:
-    """The path of a file of an export folder.
-
-    Raises:
-        PublishError: there is no such file.
-    """
+    """The path of a file of an export folder, which must exist."""
     path = folder / name
     if not path.is_file():
         found = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
@@ -163,11 +153,7 @@ def require_file(folder: Path, name: str, source: str) -> Path:
 
 
 def check_weights(folder: Path, info: ModelInfo, source: str) -> Path:
-    """The path of the weights file, after its hash was checked.
-
-    Raises:
-        PublishError: it is missing, or its hash differs.
-    """
+    """The path of the weights file, whose hash must be that of `config.json`."""
     path = require_file(folder, WEIGHTS_FILE, source)
     found = file_sha256(path)
     if found != info.weights_sha256:

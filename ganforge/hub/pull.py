@@ -20,15 +20,7 @@ from ganforge.hub.format import (
 
 @dataclass(frozen=True)
 class Location:
-    """A published model, and how to get it.
-
-    Attributes:
-        path_or_repo: an export or a run's folder, or owner/name on the Hub.
-        revision: branch, tag or commit; main when None.
-        token: Hub token; the one of `hf auth login` or HF_TOKEN when None.
-        cache_dir: where downloads are kept; the Hub client's own cache when None.
-        local_files_only: use only the cache.
-    """
+    """A published model, and how to get it: the arguments of `PretrainedGan.from_pretrained`."""
 
     path_or_repo: str
     revision: str | None = None
@@ -45,8 +37,7 @@ class Location:
 def fetch_info(location: Location) -> tuple[Path, ModelInfo]:
     """Download only `config.json`, so that a model that cannot be used here costs nothing.
 
-    Returns:
-        The folder that holds the file, and its content.
+    Returns its folder and its content.
 
     Raises:
         PublishError: there is no such model, or it cannot be reached or read.
@@ -58,22 +49,18 @@ def fetch_info(location: Location) -> tuple[Path, ModelInfo]:
             f"runs/quickstart/export, or owner/name on the Hub."
         )
     if location.is_folder:
-        _refuse_revision(location)
-        folder = _export_in(Path(source))
-        return folder, read_info(folder, source)
-    if source.startswith((".", "/", "~")):
+        folder = _folder_on_disk(location)
+    elif source.startswith((".", "/", "~")):
         raise PublishError(f"There is no folder {source}. Check the path, or give owner/name.")
-    folder = _download(location, [CONFIG_FILE], location.revision)
+    else:
+        folder = _download(location, [CONFIG_FILE], location.revision)
     return folder, read_info(folder, source)
 
 
 def fetch_weights(location: Location, folder: Path, info: ModelInfo) -> Path:
     """The path of the model's weights, downloaded if necessary, and checked by hash.
 
-    Args:
-        location: the model.
-        folder: from `fetch_info`; its name is the commit on the Hub.
-        info: from `fetch_info`.
+    `folder` and `info` are from `fetch_info`; the name of the folder is the commit on the Hub.
 
     Raises:
         PublishError: the weights cannot be downloaded, or are not those that were exported.
@@ -85,22 +72,14 @@ def fetch_weights(location: Location, folder: Path, info: ModelInfo) -> Path:
 
 
 def pull(
-    path_or_repo: str | Path,
-    *,
-    revision: str | None = None,
-    token: str | None = None,
-    cache_dir: str | Path | None = None,
-    local_files_only: bool = False,
+    path_or_repo: str | Path, *, revision: str | None = None, local_files_only: bool = False
 ) -> Path:
-    """Download all files of a model and check them, without loading it.
-
-    Returns:
-        The folder with the files; the given one, if it is a folder.
+    """Download all files of a model and check them, without loading it; returns their folder.
 
     Raises:
         PublishError: there is no such model, or it cannot be reached, read or trusted.
     """
-    location = Location(str(path_or_repo), revision, token, cache_dir, local_files_only)
+    location = Location(str(path_or_repo), revision, local_files_only=local_files_only)
     folder, info = fetch_info(location)
     fetch_weights(location, folder, info)
     return folder if location.is_folder else _download(location, ALL_FILES, folder.name)
@@ -120,16 +99,14 @@ def _download(location: Location, names: list[str], revision: str | None) -> Pat
     return Path(snapshot)
 
 
-def _export_in(folder: Path) -> Path:
+def _folder_on_disk(location: Location) -> Path:
     """The folder itself, or its `export` when it is a run's folder."""
-    inner = folder / "export"
-    is_run = not (folder / CONFIG_FILE).exists() and (inner / CONFIG_FILE).is_file()
-    return inner if is_run else folder
-
-
-def _refuse_revision(location: Location) -> None:
     if location.revision is not None:
         raise PublishError(
             f"revision='{location.revision}' was given, but {location.path_or_repo} is a "
             f"folder on disk, which has no revisions. Leave it out, or give owner/name."
         )
+    folder = Path(location.path_or_repo)
+    inner = folder / "export"
+    is_run = not (folder / CONFIG_FILE).exists() and (inner / CONFIG_FILE).is_file()
+    return inner if is_run else folder

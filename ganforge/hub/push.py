@@ -23,8 +23,6 @@ from ganforge.hub.format import (
 class PushResult:
     """Where a model was published."""
 
-    repo_id: str
-    revision: str
     url: str
     """Page of the repository at this revision."""
     commit_sha: str
@@ -69,17 +67,12 @@ def push_folder(
             # Samples of earlier weights must not stay.
             delete_patterns=None if (folder / SAMPLES_FILE).is_file() else [SAMPLES_FILE],
         )
-    branch = revision or "main"
-    url = f"{api.endpoint}/{repo_id}" + (f"/tree/{branch}" if revision else "")
-    return PushResult(repo_id, branch, url, commit.oid)
+    url = f"{api.endpoint}/{repo_id}" + (f"/tree/{revision}" if revision else "")
+    return PushResult(url, commit.oid)
 
 
 def check_repo_id(repo_id: str) -> None:
-    """Refuse an invalid name of a repository.
-
-    Raises:
-        PublishError: the owner is missing, or the Hub does not allow the name.
-    """
+    """Refuse a name without an owner, or one that the Hub does not allow."""
     if repo_id.count("/") != 1:
         raise PublishError(
             f"'{repo_id}' does not name a repository and its owner. Use owner/name, e.g. "

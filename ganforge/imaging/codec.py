@@ -32,15 +32,14 @@ _EXIF_ORIENTATION = 0x0112
 
 
 class Undecodable(Exception):
-    """An image is damaged or unsuitable; the text completes "The image ..."."""
+    """An image is damaged or unsuitable; the text completes "The image ...".
+
+    All functions here that read an image raise it.
+    """
 
 
 def png_header(data: Bytes) -> tuple[int, int, int, int, bool]:
-    """(height, width, channels, bits, interlaced) of a PNG, without unpacking it.
-
-    Raises:
-        Undecodable: it is too short.
-    """
+    """(height, width, channels, bits, interlaced) of a PNG, without unpacking it."""
     if len(data) < 33:
         raise Undecodable(f"is a PNG cut short after {len(data)} bytes")
     width, height, depth, color, interlaced = _PNG_HEADER.unpack_from(data, 16)
@@ -48,23 +47,17 @@ def png_header(data: Bytes) -> tuple[int, int, int, int, bool]:
 
 
 def decode_png16(data: Bytes) -> NDArray[np.uint16]:
-    """A 16-bit PNG, which PIL would cut to 8 bits: [H, W, C].
-
-    Raises:
-        Undecodable: it is damaged.
-    """
+    """A 16-bit PNG, which PIL would cut to 8 bits: [H, W, C]."""
     from torchvision.io import ImageReadMode, decode_png  # rarely needed; costs 100 MB
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch.frombuffer dislikes read-only buffers
             tensor = torch.frombuffer(data, dtype=torch.uint8)
-        decoded: NDArray[np.uint16] = (
-            decode_png(tensor, ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
-        )
+        img: torch.Tensor = decode_png(tensor, ImageReadMode.UNCHANGED)
     except RuntimeError as err:
         raise Undecodable(f"is a damaged PNG ({err})") from err
-    return decoded
+    return img.permute(1, 2, 0).numpy()
 
 
 def decode_image(value: Bytes | Path | Image.Image | NDArray[Any]) -> Pixels:
@@ -97,11 +90,7 @@ def decode_image(value: Bytes | Path | Image.Image | NDArray[Any]) -> Pixels:
 
 
 def read_image_file(path: Path) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        Undecodable: it cannot be read.
-    """
+    """The bytes of a file; an `Undecodable` says why it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as err:
@@ -129,13 +118,11 @@ def _from_pillow(img: Image.Image) -> Pixels:
         return values.astype(np.uint16)[..., None]
     if img.mode == "F":
         raise Undecodable("holds 32-bit floats; convert it to 8 or 16 bits first")
-    if img.mode in ("LA", "La", "PA", "RGBa") or "transparency" in img.info:
-        img = img.convert("RGBA")
-    elif img.mode in ("1", "L"):
-        img = img.convert("L")
-    elif img.mode != "RGBA":
-        img = img.convert("RGB")
-    pixels = np.asarray(img)
+    if img.mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in img.info:
+        mode = "RGBA"
+    else:
+        mode = "L" if img.mode in ("1", "L") else "RGB"
+    pixels = np.asarray(img.convert(mode))
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
@@ -180,12 +167,7 @@ def _encode_png16(pixels: NDArray[np.uint16]) -> bytes:
 
 
 def storable_as_is(data: Bytes, pixels: Pixels) -> str | None:
-    """The extension under which these bytes may be stored unchanged, or None.
-
-    Args:
-        data: an image file.
-        pixels: what is to be stored.
-    """
+    """The extension under which an image file may be stored unchanged for `pixels`, or None."""
     if pixels.dtype != np.uint8:
         return None
     if data[:8] == PNG_SIGNATURE:
@@ -206,9 +188,8 @@ def _is_sound_jpeg(data: Bytes, pixels: Pixels) -> bool:
         decoded = simplejpeg.decode_jpeg(data, colorspace=colorspace)
     except ValueError:
         return False
-    if space not in (("Gray",) if colorspace == "GRAY" else ("YCbCr", "RGB")):
-        return False
-    if decoded.shape != pixels.shape:
+    spaces = ("Gray",) if colorspace == "GRAY" else ("YCbCr", "RGB")
+    if space not in spaces or decoded.shape != pixels.shape:
         return False
     # A rotated photo has other pixels than its bytes, even when it is square.
     near = np.abs(decoded.astype(np.int16) - pixels) <= 16

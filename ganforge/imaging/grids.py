@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ganforge.errors import ConfigError
-from ganforge.imaging.images import MODES, WHITE, from_pil, to_pil
+from ganforge.imaging.images import from_pil, to_pil
 
 _GAP = 2
 _FONT_SIZE = 12
@@ -19,13 +19,7 @@ _MAX_PIXELS = 2**28
 
 @dataclass(frozen=True)
 class Names:
-    """The labels of a grid; an empty tuple means none.
-
-    Attributes:
-        rows: left of each row.
-        columns: above each column.
-        cells: below each cell, row by row.
-    """
+    """The labels left of each row, above each column, and below each cell, row by row."""
 
     rows: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
@@ -33,11 +27,7 @@ class Names:
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse a picture that is too large to draw.
-
-    Raises:
-        ConfigError: a side or the area is beyond the limit; says what to lower.
-    """
+    """Refuse a picture that is too large to draw; the message says what to lower."""
     if max(width, height) > _MAX_SIDE or width * height > _MAX_PIXELS:
         raise ConfigError(
             f"The picture would be {width} x {height} pixels; at most {_MAX_SIDE} a side and "
@@ -45,45 +35,35 @@ def check_size(width: int, height: int) -> None:
         )
 
 
-def enlarge(image: Image.Image, scale: int) -> Image.Image:
-    """The image with each pixel as a square of `scale` pixels."""
-    if scale == 1:
-        return image
-    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-
-
 def named_grid(
     cells: Sequence[Image.Image | None], columns: int, names: Names | None = None, scale: int = 1
 ) -> Image.Image:
-    """A grid of images on white, row by row, with optional labels.
+    """A grid of images of one size on white, row by row, with optional labels.
 
-    Args:
-        cells: images of one size; None stays empty.
-        columns: cells in a row.
-        names: labels beside, above and below the cells.
-        scale: integer upscaling factor of each image.
+    A cell of None stays empty. `scale` is an integer upscaling factor of each image.
     """
     names = names or Names()
     width, height = next(cell.size for cell in cells if cell is not None)
     size = (width * scale, height * scale)
     layout = _Layout(size, columns, -(-len(cells) // columns), names)
     check_size(*layout.size)
-    shown = [None if cell is None else enlarge(cell, scale) for cell in cells]
-    modes = {cell.mode for cell in shown if cell is not None}
+    modes = {cell.mode for cell in cells if cell is not None}
     mode = modes.pop() if len(modes) == 1 else "RGB"
-    picture = Image.new(mode, layout.size, _white(mode))
+    picture = Image.new(mode, layout.size, "white")
     draw = ImageDraw.Draw(picture)
-    for index, cell in enumerate(shown):
+    for index, cell in enumerate(cells):
         left, top = layout.place(index)
         if cell is not None:
-            picture.paste(_in_mode(cell, mode), (left, top))
+            shown = cell if cell.mode == mode else opaque(cell)
+            shown = ImageOps.scale(shown, scale, Image.Resampling.NEAREST)
+            picture.paste(shown, (left, top))
         if index < len(names.cells):
             layout.write(draw, names.cells[index], (left, top + size[1]))
     for index, name in enumerate(names.columns):
         layout.write(draw, name, (layout.place(index)[0], 0))
     for index, name in enumerate(names.rows):
         top = layout.place(index * columns)[1] + (size[1] - _LINE) // 2
-        draw.text((_GAP, top), name, fill=_black(mode), font=_font())
+        draw.text((_GAP, top), name, fill="black", font=_font())
     return picture
 
 
@@ -91,8 +71,7 @@ class _Layout:
     """The positions of a grid's cells; without labels they touch."""
 
     def __init__(self, cell: tuple[int, int], columns: int, rows: int, names: Names) -> None:
-        is_named = bool(names.rows or names.columns or names.cells)
-        self.gap = _GAP if is_named else 0
+        self.gap = _GAP if names != Names() else 0
         self.columns = columns
         self.left = _widest(names.rows) + (2 * _GAP if names.rows else 0)
         self.top = _LINE if names.columns else 0
@@ -117,12 +96,12 @@ class _Layout:
     def write(self, draw: ImageDraw.ImageDraw, text: str, corner: tuple[int, int]) -> None:
         """Write a line centered on the column of a cell."""
         left = corner[0] + (self.cell[0] - _width(text)) // 2
-        draw.text((left, corner[1]), text, fill=_black(draw.mode), font=_font())
+        draw.text((left, corner[1]), text, fill="black", font=_font())
 
 
 def stack(parts: Sequence[Image.Image]) -> Image.Image:
     """Pictures one below the other, in RGB on white."""
-    picture = Image.new("RGB", (max(p.width for p in parts), sum(p.height for p in parts)), WHITE)
+    picture = Image.new("RGB", (max(p.width for p in parts), sum(p.height for p in parts)), "white")
     top = 0
     for part in parts:
         picture.paste(opaque(part), (0, top))
@@ -133,26 +112,6 @@ def stack(parts: Sequence[Image.Image]) -> Image.Image:
 def opaque(image: Image.Image) -> Image.Image:
     """The image in RGB, with transparency over white."""
     return image if image.mode == "RGB" else to_pil(from_pil(image).unsqueeze(0))[0]
-
-
-def _in_mode(image: Image.Image, mode: str) -> Image.Image:
-    return image if image.mode == mode else opaque(image)
-
-
-def _white(mode: str) -> int | tuple[int, ...]:
-    return _paper(mode, 255)
-
-
-def _black(mode: str) -> int | tuple[int, ...]:
-    return _paper(mode, 0)
-
-
-def _paper(mode: str, value: int) -> int | tuple[int, ...]:
-    """An opaque gray in one of the modes of `MODES`."""
-    if mode == MODES[1]:
-        return value
-    color = (value, value, value)
-    return color if mode == MODES[3] else (*color, 255)
 
 
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -42,10 +42,7 @@ def from_uint8(img: Tensor) -> Tensor:
 
 
 def to_pil(img: Tensor) -> list[Image.Image]:
-    """PIL images of mode L, RGB or RGBA from a batch.
-
-    Args:
-        img: [N, C, H, W] float in [-1, 1], or uint8.
+    """PIL images of mode L, RGB or RGBA from a batch [N, C, H, W], float in [-1, 1] or uint8.
 
     Raises:
         ShapeError: the batch is not 4-D or has another number of channels.
@@ -60,15 +57,9 @@ def to_pil(img: Tensor) -> list[Image.Image]:
 def from_pil(
     image: Image.Image, channels: int = 3, background: tuple[int, int, int] = WHITE
 ) -> Tensor:
-    """A float tensor from one image of any mode, 8 or 16 bit, turned upright.
+    """A tensor [C, H, W] float32 in [-1, 1] from an image of any mode, 8 or 16 bit, turned upright.
 
-    Args:
-        image: transparency is composited over `background` unless channels is 4.
-        channels: 1 gray, 3 RGB, 4 RGBA.
-        background: RGB, 0 to 255.
-
-    Returns:
-        [C, H, W] float32 in [-1, 1].
+    Transparency is composited over `background`, RGB 0 to 255, unless `channels` is 4.
 
     Raises:
         ShapeError: another number of channels, or an image of floats or of more than 16 bits.
@@ -85,12 +76,9 @@ def from_pil(
 def convert_channels(
     img: Tensor, channels: int, background: tuple[int, int, int] = WHITE
 ) -> Tensor:
-    """The same images with another number of channels.
+    """The images [N, C, H, W] in [-1, 1] with another number of channels: 1, 3, or 4 (opaque).
 
-    Args:
-        img: [N, C, H, W] float in [-1, 1], C = 1, 3 or 4.
-        channels: 1, 3 or 4; 4 adds opaque alpha.
-        background: RGB, 0 to 255, shown where an image with alpha is transparent.
+    `background`, RGB 0 to 255, is shown where an image with alpha is transparent.
 
     Raises:
         ShapeError: either number of channels is another one.
@@ -112,10 +100,7 @@ def convert_channels(
 def image_grid(img: Tensor, rows: int, cols: int) -> Image.Image:
     """One image with the batch laid out row by row; empty cells are white.
 
-    Args:
-        img: [N, C, H, W] float in [-1, 1], or uint8; N at most rows * cols.
-        rows: rows of the grid.
-        cols: columns of the grid.
+    `img` is [N, C, H, W], float in [-1, 1] or uint8, with N at most rows * cols.
 
     Raises:
         ShapeError: the batch is not 4-D, has another number of channels or does not fit.
@@ -127,25 +112,17 @@ def image_grid(img: Tensor, rows: int, cols: int) -> Image.Image:
             f"{count} images do not fit a grid of {rows} x {cols}. Give more rows or columns, "
             f"or fewer images."
         )
-    white = 255 if channels == 1 else (255,) * channels
-    grid = Image.new(MODES[channels], (cols * width, rows * height), white)
+    grid = Image.new(MODES[channels], (cols * width, rows * height), "white")
     for index, image in enumerate(to_pil(img)):
         grid.paste(image, (index % cols * width, index // cols * height))
     return grid
 
 
 def resize(img: Tensor, height: int, width: int, mode: Resize) -> Tensor:
-    """Images scaled to a size: bicubic, with anti-aliasing when they shrink.
+    """Images [N, C, H, W] in [-1, 1] scaled to a size: bicubic, anti-aliased when they shrink.
 
-    Args:
-        img: [N, C, H, W] float in [-1, 1].
-        height: target height in pixels.
-        width: target width in pixels.
-        mode: "crop" scales until the size is covered and cuts the center, "pad" scales until the
-            image fits and adds white, "stretch" changes the aspect ratio.
-
-    Returns:
-        [N, C, height, width].
+    The mode "crop" scales until the size is covered and cuts the center, "pad" scales until the
+    image fits and adds white, "stretch" changes the aspect ratio.
     """
     if img.shape[-2:] == (height, width):
         return img

@@ -10,29 +10,22 @@ from PIL import Image
 from ganforge.imaging.codec import Pixels, Undecodable
 from ganforge.imaging.images import LUMA, composite
 
-ResizePolicy = Literal["none", "pad", "crop", "fit", "stretch"]
 _PREMULTIPLIED_MIN = 1e-6
 
 
 @dataclass(frozen=True)
 class ImageForm:
-    """The form of all images of a field.
-
-    Attributes:
-        height: pixels.
-        width: pixels.
-        channels: 1, 3 or 4.
-        bit_depth: 8 or 16.
-        resize: how the size is reached, as in `data.resize`.
-        background: RGB 0 to 255, under transparency and as padding.
-    """
+    """The form of all images of a field."""
 
     height: int
     width: int
     channels: int
+    """1, 3 or 4."""
     bit_depth: int
-    resize: ResizePolicy
+    """8 or 16."""
+    resize: Literal["none", "pad", "crop", "fit", "stretch"]
     background: tuple[int, int, int]
+    """RGB 0 to 255, under transparency and as padding."""
 
     def apply(self, pixels: Pixels) -> Pixels:
         """The image in this form.
@@ -46,8 +39,7 @@ class ImageForm:
             raise Undecodable(
                 "has 16 bits per channel, the images before it have 8; make them alike"
             )
-        pixels = self._to_channels(pixels)
-        return np.ascontiguousarray(self._to_size(pixels))
+        return np.ascontiguousarray(self._to_size(self._to_channels(pixels)))
 
     def _background(self) -> NDArray[np.float64]:
         """The background in units of this depth: [3]."""
@@ -88,12 +80,10 @@ class ImageForm:
             ratios = (self.height / height, self.width / width)
             ratio = max(ratios) if self.resize == "crop" else min(ratios)
             pixels = scale(pixels, max(1, round(height * ratio)), max(1, round(width * ratio)))
-        return self._crop(pixels) if self.resize == "crop" else self._pad(pixels)
-
-    def _crop(self, pixels: Pixels) -> Pixels:
-        top = (pixels.shape[0] - self.height) // 2
-        left = (pixels.shape[1] - self.width) // 2
-        return pixels[top : top + self.height, left : left + self.width]
+        if self.resize == "crop":
+            top, left = (pixels.shape[0] - self.height) // 2, (pixels.shape[1] - self.width) // 2
+            return pixels[top : top + self.height, left : left + self.width]
+        return self._pad(pixels)
 
     def _pad(self, pixels: Pixels) -> Pixels:
         height, width, channels = pixels.shape

@@ -1,8 +1,8 @@
-"""Writes images as PNG files."""
+"""Writes images to files."""
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -11,11 +11,7 @@ from ganforge.io.atomic import atomic_file
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be created, before anything is generated.
-
-    Raises:
-        ConfigError: it, or a part of its path, is a file.
-    """
+    """Refuse a folder that cannot be created, because it or a part of its path is a file."""
     for path in (folder, *folder.parents):
         if path.is_dir():
             return
@@ -26,30 +22,15 @@ def check_folder(folder: Path) -> None:
             )
 
 
-def save_images(
-    images: Sequence[Image.Image], folder: str | Path, names: Sequence[str] | None = None
-) -> list[Path]:
-    """Write one PNG per image; each appears when it is whole.
-
-    Args:
-        images: PIL images.
-        folder: created when needed.
-        names: file names without extension. Default: 000000, 000001, ...
-
-    Returns:
-        The files, in order.
-    """
-    stems = [f"{i:06d}" for i in range(len(images))] if names is None else names
-    paths = [Path(folder) / f"{stem}.png" for stem in stems]
-    for path, image in zip(paths, images, strict=True):
-        write_png(path, image)
-    return paths
-
-
 def write_png(path: Path, image: Image.Image) -> None:
-    """Write a picture; the file appears when it is whole."""
+    """Write a picture; its folder is created, and the file appears when it is whole."""
+    write_image(path, image, "PNG")
+
+
+def write_image(path: Path, image: Image.Image, file_format: str, **options: Any) -> None:
+    """Write an image with Pillow's options of the format, as a whole or not at all."""
     # Pillow hides the system's error when a write fails, so it writes to memory.
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, file_format, **options)
     with atomic_file(path) as temporary:
         temporary.write_bytes(buffer.getvalue())

@@ -17,14 +17,9 @@ from ganforge.interfaces.generation import Blend, GenerateRequest
 def interpolation(
     keyframes: GenerateRequest, steps: int, loop: bool, space: str, is_spherical: bool
 ) -> GenerateRequest:
-    """A request for the frames from each keyframe to the next, and the last keyframe.
+    """A request for `steps` frames from each keyframe to the next, and the last keyframe.
 
-    Args:
-        keyframes: two or more.
-        steps: frames from one keyframe to the next.
-        loop: return to the first keyframe instead of ending at the last.
-        space: latent space in which to interpolate.
-        is_spherical: interpolate along the sphere, not linearly.
+    There are two keyframes or more. A loop returns to the first instead of ending at the last.
     """
     num = keyframes.size
     starts = [start for start in range(num if loop else num - 1) for _ in range(steps)]
@@ -42,12 +37,8 @@ def mixed_styles(
 ) -> GenerateRequest:
     """A request for each pair of a row's keyframe and a column's, row by row.
 
-    Args:
-        keyframes: those of the rows, then those of the columns.
-        num_rows: number of rows.
-        fine: layers that take the style of the column; the others take that of the row.
-        num_layers: layers of the generator.
-        space: latent space of the styles.
+    The keyframes of the rows come first. The `fine` of the generator's `num_layers` layers take
+    the style of the column, the others that of the row.
     """
     pairs = [(r, c) for r in range(num_rows) for c in range(num_rows, keyframes.size)]
     weights = torch.zeros(len(pairs), num_layers)
@@ -61,10 +52,7 @@ def means_and_sum(
 ) -> GenerateRequest:
     """A request for the mean of each term's keyframes and, last, the sum of all terms.
 
-    Args:
-        keyframes: the seeds of all terms, in order.
-        terms: factor and seeds of each term.
-        space: latent space of the means and the sum.
+    A term is a factor and its seeds; the keyframes are the seeds of all terms, in order.
     """
     weights = torch.zeros(keyframes.size, len(terms) + 1)
     start = 0

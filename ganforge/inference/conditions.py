@@ -30,7 +30,6 @@ _ARGUMENTS = {"label": "labels", "attributes": "attributes", "text": "text"}
 """What users call a condition when they give it."""
 _NOUNS = {"label": "labels", "attributes": "texts of attributes", "text": "texts"}
 _MAX_LISTED_NAMES = 20
-"""Messages list no more names than this."""
 
 
 def take_conditions(arguments: dict[str, Any]) -> dict[str, Items]:
@@ -55,14 +54,10 @@ def encode_conditions(
     count: int,
     text_encoder: Mapping[str, Any] | None = None,
 ) -> dict[str, Tensor]:
-    """Conditioning tensors [count, c_dim] by condition.
+    """Conditioning tensors [count, c_dim] by condition, from the items of `take_conditions`.
 
-    Args:
-        conditions: items, from `take_conditions`.
-        spec: the model's images.
-        known: the conditions that the model was trained on.
-        count: number of images.
-        text_encoder: options of the text encoder that differ on this machine, e.g. {"path": ...}.
+    `known` are the conditions that the model was trained on; `text_encoder` has the options of
+    the text encoder that differ on this machine, e.g. {"path": ...}.
 
     Raises:
         ConfigError: the model does not have the condition, a name is unknown, the numbers or sizes
@@ -76,8 +71,7 @@ def encode_conditions(
                 f"{_ARGUMENTS[name]} was given, but this model is not conditioned on it. Leave it "
                 f"out, or use a model trained on data with {_ARGUMENTS[name]}."
             )
-        rows = _rows(name, items, spec, count, text_encoder)
-        found[name] = rows.expand(count, -1)
+        found[name] = _rows(name, items, spec, count, text_encoder).expand(count, -1)
     return found
 
 

@@ -20,11 +20,8 @@ def iterate_request(
 ) -> Iterator[Tensor]:
     """The images of a request in batches; each batch is made when it is consumed.
 
-    Args:
-        architecture: what generates.
-        networks: its `ema_roles`, in eval mode, on the request's device.
-        request: what to generate; its tensors may be on any device.
-        batch_size: images per batch; bounds the memory and does not change the images.
+    The networks are the `ema_roles` in eval mode, on the request's device; the tensors of the
+    request may be on any device. The batch size does not change the images.
 
     Yields:
         [n, C, H, W] float32 in [-1, 1], on the CPU.

@@ -22,9 +22,7 @@ _logger = logging.getLogger(__name__)
 def build_architecture(info: ModelInfo, source: str) -> Architecture[Any]:
     """Build the architecture that `config.json` names, from an installed plugin.
 
-    Args:
-        info: content of `config.json`.
-        source: what the user calls the model, for messages.
+    `source` is what the user calls the model, for messages.
 
     Raises:
         PluginNotFound: no installed plugin provides it; names the package to install.
@@ -42,8 +40,9 @@ def build_architecture(info: ModelInfo, source: str) -> Architecture[Any]:
             f"pip install {info.plugin.distribution}"
         ) from err
     _check_version(info, registry.plugin_of(architecture), source)
-    where = f"{source}, config.json: options"
-    component, options = registry.configure(Architecture, info.architecture, info.options, where)
+    component, options = registry.configure(
+        Architecture, info.architecture, info.options, f"{source}, config.json: options"
+    )
     return component(options, info.spec)
 
 
@@ -83,12 +82,6 @@ def build_networks(
     architecture: Architecture[Any], info: ModelInfo, weights: Path, source: str
 ) -> dict[str, nn.Module]:
     """Build the networks that generate, with the published weights.
-
-    Args:
-        architecture: from `build_architecture`.
-        info: content of `config.json`.
-        weights: the checked weights file.
-        source: what the user calls the model, for messages.
 
     Raises:
         PublishError: the roles are not the architecture's, or names or shapes of the weights are

@@ -25,13 +25,7 @@ from ganforge.interfaces.metric import FeatureExtractor
 from ganforge.io.atomic import write_text
 from ganforge.io.cache import default_cache_dir
 from ganforge.metrics.cache import FeatureCache
-from ganforge.metrics.features import (
-    Extractor,
-    Output,
-    extract_features,
-    over_white,
-    plan_batches,
-)
+from ganforge.metrics.features import Extractor, Output, extract_features, over_white, plan_batches
 from ganforge.metrics.real import RealSet, real_features
 from ganforge.registry.plugins import get_registry
 from ganforge.training.runtime import Runtime
@@ -42,13 +36,10 @@ _OUTPUT = "pooled"
 
 @dataclass(frozen=True)
 class Neighbors(ImageGrid):
-    """Samples, each with the nearest images of a data set in its row.
-
-    Attributes:
-        record: the numbers: for each sample the index of its neighbors, and their distances.
-    """
+    """Samples, each with the nearest images of a data set in its row."""
 
     record: Mapping[str, Any] = field(default_factory=dict)
+    """For each sample the index of its neighbors, and their distances."""
 
     def save(self, path: str | Path, *, scale: int = 1) -> Path:
         """Write the picture as PNG, and `record` beside it under the same name as JSON."""
@@ -76,12 +67,8 @@ def open_reference(
 ) -> Reference:
     """Open the images, and build the network, before anything is generated.
 
-    Args:
-        location: folder or URL with index.json.
-        shape: (C, H, W) of the samples.
-        num_real: how many images; all when None.
-        extractor: name of a feature extractor; None compares pixels only.
-        extractor_options: its options.
+    `shape` is (C, H, W) of the samples. All images are used when `num_real` is None; only pixels
+    are compared when `extractor`, the name of a feature extractor, is None.
 
     Raises:
         DataError: the images cannot be read.
@@ -189,14 +176,9 @@ def _nearest_features(
 
 
 def nearest(rows: Tensor, batches: Iterator[Tensor] | Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The nearest of many rows by Euclidean distance; of equally near ones the first.
+    """The nearest neighbors of `rows` [N, D] by Euclidean distance: distances [N], indices [N].
 
-    Args:
-        rows: [N, D].
-        batches: the others, in parts [n, D].
-
-    Returns:
-        Distances [N] and indices [N] over all parts.
+    The candidates come in batches [n, D]; of equally near ones the first is taken.
     """
     best = torch.full((len(rows),), torch.inf)
     index = torch.zeros(len(rows), dtype=torch.long)

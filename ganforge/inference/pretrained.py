@@ -22,7 +22,6 @@ from ganforge.inference.sampling import SamplingMethods
 from ganforge.inference.source_images import Images, source_batch
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.spec import ImageSpec
 
 OutputType = Literal["pil", "pt", "np"]
 Output = list[Image.Image] | Tensor | NDArray[np.uint8]
@@ -34,14 +33,7 @@ _OUTPUTS: Mapping[str, Callable[[Tensor], Output]] = {
 
 
 class PretrainedGan(SamplingMethods):
-    """A published generator.
-
-    Attributes:
-        architecture: builds and runs the networks.
-        networks: the networks that generate, by role, in eval mode.
-        info: the content of `config.json`: provenance, metrics, nimg.
-        device: where the networks are.
-    """
+    """A published generator: its architecture, networks by role, and `config.json` as `info`."""
 
     def __init__(
         self,
@@ -93,16 +85,6 @@ class PretrainedGan(SamplingMethods):
         networks = build_networks(architecture, info, weights, location.path_or_repo)
         return cls(architecture, networks, info, device)
 
-    @property
-    def spec(self) -> ImageSpec:
-        """Size, channels and conditions of its images."""
-        return self.info.spec
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of its classes; empty when it is not class-conditional."""
-        return self.spec.class_names if "label" in self.info.conditioning else ()
-
     def to(self, device: torch.device | str) -> "PretrainedGan":
         """Move the networks; returns itself."""
         self.device = resolve_device(device)
@@ -119,10 +101,7 @@ class PretrainedGan(SamplingMethods):
         )
 
     def request(self, **conditions: Any) -> GenerateRequest:
-        """A request that this model can answer, for `images`.
-
-        Args:
-            conditions: `num_images`, `seeds` and the conditions of `generate`.
+        """A request for `images` from `num_images`, `seeds` and the conditions of `generate`.
 
         Raises:
             ConfigError: it does not fit this model.

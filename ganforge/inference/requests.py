@@ -26,18 +26,8 @@ def build_request(
 ) -> GenerateRequest:
     """Build a request that the model can answer.
 
-    A single seed, label, text or vector is used for all images; otherwise there is one for each.
-
-    Args:
-        architecture: what generates.
-        info: what the model was trained on.
-        device: where it generates.
-        num_images: number of images. Default: one per seed, label, text or vector.
-        seeds: one integer per image. Default: 0, 1, 2, ...
-        source: [N, C, H, W] images to translate, for models that translate.
-        truncation: truncation psi, or threshold.
-        conditions: `labels`, `attributes`, `text`, `text_encoder`, and the architecture's own
-            options, as for `PretrainedGan.generate`.
+    `source` are images [N, C, H, W], for models that translate; all else is as for
+    `PretrainedGan.generate`.
 
     Raises:
         ConfigError: the model cannot answer the request.

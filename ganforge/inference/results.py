@@ -14,15 +14,10 @@ from ganforge.imaging.save import check_folder, write_png
 
 @dataclass(frozen=True)
 class ImageGrid:
-    """Images in rows and columns.
-
-    Attributes:
-        cells: PIL images of one size, row by row; None for an empty cell.
-        columns: cells per row.
-        names: captions of rows, columns and cells.
-    """
+    """Images of one size in rows and columns, with captions."""
 
     cells: tuple[Image.Image | None, ...]
+    """Row by row; None for an empty cell."""
     columns: int
     names: Names = field(default_factory=Names)
 
@@ -32,11 +27,7 @@ class ImageGrid:
         return [cell for cell in self.cells if cell is not None]
 
     def picture(self, scale: int = 1) -> Image.Image:
-        """The grid as one image, with its captions.
-
-        Args:
-            scale: integer upscaling factor of each image.
-        """
+        """The grid as one image, with its captions; `scale` is an integer upscaling factor."""
         _check_scale(scale)
         return named_grid(self.cells, self.columns, self.names, scale)
 
@@ -53,16 +44,12 @@ class ImageGrid:
 
 @dataclass(frozen=True)
 class Animation:
-    """The frames of an interpolation.
-
-    Attributes:
-        images: PIL images of one size, in order. The last frame of a loop precedes its first.
-        steps: frames from one keyframe to the next.
-        is_loop: whether the frames return to the first keyframe.
-    """
+    """The frames of an interpolation."""
 
     images: tuple[Image.Image, ...]
+    """The last frame of a loop precedes its first."""
     steps: int
+    """Frames from one keyframe to the next."""
     is_loop: bool
 
     def grid(self) -> ImageGrid:
@@ -76,11 +63,7 @@ class Animation:
         """Write the grid (.png) or an animation (.gif, .mp4), as a whole or not at all.
 
         A GIF repeats without end. An MP4 of odd width or height gets one more pixel.
-
-        Args:
-            path: its suffix is the format.
-            fps: frames per second.
-            scale: integer upscaling factor.
+        `fps` are frames per second; `scale` is an integer upscaling factor.
 
         Raises:
             ConfigError: see `check_animation_file`.
@@ -94,11 +77,7 @@ class Animation:
 
 
 def check_grid_file(path: Path, scale: int) -> None:
-    """Refuse what `ImageGrid.save` cannot write.
-
-    Raises:
-        ConfigError: the path does not end in .png, its folder is a file, or the scale is below 1.
-    """
+    """Refuse what `ImageGrid.save` cannot write: the suffix, the folder or the scale is wrong."""
     if path.suffix.lower() != ".png":
         raise ConfigError(f"{path}: this picture is written as PNG. Let the name end in .png.")
     _check_scale(scale)
@@ -106,12 +85,7 @@ def check_grid_file(path: Path, scale: int) -> None:
 
 
 def check_animation_file(path: Path, fps: float, scale: int) -> None:
-    """Refuse what `Animation.save` cannot write.
-
-    Raises:
-        ConfigError: an unknown suffix, no PyAV for an MP4, a frame rate that the format does not
-            have, a folder that is a file, or a scale below 1.
-    """
+    """Refuse what `Animation.save` cannot write; see `check_animation` and `check_grid_file`."""
     check_animation(path, fps)
     _check_scale(scale)
     check_folder(path.parent)
@@ -129,14 +103,10 @@ def style_grid(
     mixed: Sequence[Image.Image],
     fine: str,
 ) -> ImageGrid:
-    """Mixed styles, with the images of the seeds in the first column and the first row.
+    """Mixed images, row by row, with the seeds' own images in the first column and row.
 
-    Args:
-        rows: seeds of the rows.
-        columns: seeds of the columns.
-        own: the images of these seeds, rows before columns.
-        mixed: the mixed images, row by row.
-        fine: caption for the layers that take the style of the column.
+    `own` are those of the rows, then those of the columns; `fine` is the caption of the layers
+    that take the style of the column.
     """
     cells: list[Image.Image | None] = [None, *own[len(rows) :]]
     for row in range(len(rows)):
@@ -153,12 +123,10 @@ def arithmetic_grid(
     own: Sequence[Image.Image],
     means: Sequence[Image.Image],
 ) -> ImageGrid:
-    """A column for each term: the images of its seeds, then their mean; last, the result.
+    """A column for each term (factor, seeds): the images of its seeds, then their mean.
 
-    Args:
-        terms: factor and seeds of each term.
-        own: the images of all seeds, in order.
-        means: the image of each term's mean, and of the result.
+    `own` are the images of all seeds; `means` those of the means and, for the last column, of the
+    result.
     """
     left = iter(own)
     columns = [[(next(left), f"seed {seed}") for seed in seeds] for _, seeds in terms]

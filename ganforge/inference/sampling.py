@@ -17,6 +17,7 @@ from ganforge.inference.results import Animation, ImageGrid, arithmetic_grid, st
 from ganforge.inference.seeds import Seeds, Term, parse_terms, resolve_seeds
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
+from ganforge.interfaces.spec import ImageSpec
 
 if TYPE_CHECKING:
     from ganforge.inference.neighbors import Neighbors
@@ -25,7 +26,6 @@ PathKind = Literal["linear", "spherical"]
 _MAX_STEPS = 10_000
 _MAX_FRAMES = 1_000_000
 _MAX_CLASSES = 20
-"""A class grid of more classes needs them by name."""
 
 
 class SamplingMethods:
@@ -40,6 +40,16 @@ class SamplingMethods:
     architecture: Architecture[Any]
     networks: Mapping[str, nn.Module]
     info: ModelInfo
+
+    @property
+    def spec(self) -> ImageSpec:
+        """Size, channels and conditions of the images."""
+        return self.info.spec
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes; empty when the model is not class-conditional."""
+        return self.spec.class_names if "label" in self.info.conditioning else ()
 
     @abstractmethod
     def request(self, **conditions: Any) -> GenerateRequest:
@@ -141,8 +151,7 @@ class SamplingMethods:
             )
         fine, space = slice(first, last + 1), self._space(None)
         request = mixed_styles(keyframes, len(row_seeds), fine, num, space)
-        own = list(self.images(keyframes, batch_size))
-        mixed = list(self.images(request, batch_size))
+        own, mixed = (list(self.images(part, batch_size)) for part in (keyframes, request))
         return style_grid(row_seeds, column_seeds, own, mixed, f"fine: {first}-{last}")
 
     def arithmetic(
@@ -173,8 +182,8 @@ class SamplingMethods:
             seeds=[seed for _, seeds in parsed for seed in seeds], **conditions
         )
         request = means_and_sum(keyframes, parsed, self._space(space))
-        own = list(self.images(keyframes, batch_size))
-        return arithmetic_grid(parsed, own, list(self.images(request, batch_size)))
+        own, means = (list(self.images(part, batch_size)) for part in (keyframes, request))
+        return arithmetic_grid(parsed, own, means)
 
     def class_grid(
         self,
@@ -199,7 +208,7 @@ class SamplingMethods:
         Raises:
             ConfigError: the model has no classes, or so many that they must be named.
         """
-        names = self.info.spec.class_names if "label" in self.info.conditioning else ()
+        names = self.class_names
         if not names:
             raise ConfigError(
                 "This model was trained without classes, so there is no grid of them. Use "
@@ -259,8 +268,7 @@ class SamplingMethods:
         from ganforge.inference.neighbors import find_neighbors, open_reference
 
         request = self.request(seeds=range(8) if seeds is None else seeds, **conditions)
-        spec = self.info.spec
-        shape = (spec.channels, spec.height, spec.width)
+        shape = (self.spec.channels, self.spec.height, self.spec.width)
         opened = open_reference(str(reference), shape, num_real, extractor, extractor_options or {})
         return find_neighbors(self.architecture, self.networks, request, opened, batch_size)
 

@@ -44,11 +44,7 @@ def resolve_seeds(num_images: int | None, seeds: Seeds | None) -> list[int]:
 
 
 def parse_seeds(text: str, option: str = "seeds") -> list[int]:
-    """Read seeds written as "3,10-19".
-
-    Args:
-        text: single seeds and ranges.
-        option: name of the option, for messages.
+    """Read seeds written as "3,10-19"; `option` is the name of the option, for messages.
 
     Raises:
         ConfigError: the text is not of that form, or lists too many.
@@ -70,10 +66,7 @@ def parse_seeds(text: str, option: str = "seeds") -> list[int]:
 
 
 def parse_terms(terms: str | Sequence[Term]) -> list[tuple[float, list[int]]]:
-    """Read a sum of mean latents: the factor and the seeds of each term.
-
-    Args:
-        terms: "1,2,3 - 4-6 + 7", with spaces around the signs, or the terms themselves.
+    """Read "1,2,3 - 4-6 + 7", a sum of mean latents, as the factor and the seeds of each term.
 
     Raises:
         ConfigError: the text is not of that form, or a term has no seed.

@@ -16,23 +16,16 @@ Images = Image.Image | Tensor | Sequence[Image.Image | Tensor]
 def source_batch(
     images: Images, channels: int, height: int, width: int, mode: Resize | None
 ) -> Tensor:
-    """Convert images of any size and mode to a batch.
+    """Convert images of any size and mode to [N, channels, height, width] float32 in [-1, 1].
 
-    Args:
-        images: the images to translate.
-        channels: channels of the model's source.
-        height: height of the model's source.
-        width: width of the model's source.
-        mode: how images of another size are resized; None refuses them.
-
-    Returns:
-        [N, channels, height, width] float32 in [-1, 1].
+    `mode` says how images of another size are resized; None refuses them.
 
     Raises:
         ConfigError: there are no images, or an image has another size and `mode` is None.
         ShapeError: a tensor is not an image, or has values outside [-1, 1].
     """
-    batches = [_as_batch(image, channels) for image in _as_list(images)]
+    listed = [images] if isinstance(images, Image.Image | Tensor) else images
+    batches = [_as_batch(image, channels) for image in listed]
     if not batches:
         raise ConfigError("There are no images to translate; give at least one.")
     for index, batch in enumerate(batches):
@@ -45,10 +38,6 @@ def source_batch(
     return torch.cat(
         [batch if mode is None else resize(batch, height, width, mode) for batch in batches]
     )
-
-
-def _as_list(images: Images) -> list[Image.Image | Tensor]:
-    return [images] if isinstance(images, Image.Image | Tensor) else list(images)
 
 
 def _as_batch(image: Image.Image | Tensor, channels: int) -> Tensor:

@@ -8,7 +8,7 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -33,15 +33,12 @@ _USAGE = "usage: python -m ganforge.run PIPELINE.yaml [key=value ...] [--dry-run
 def run_pipeline(
     path_or_name: str, overrides: Sequence[str] = (), *, dry_run: bool = False
 ) -> RunContext:
-    """Run the stages of a pipeline file; finished stages are skipped.
+    """Run the stages of a pipeline file, or of a packaged one; finished stages are skipped.
 
     Args:
         path_or_name: a pipeline file, or the name of a packaged one.
         overrides: `section.key=value` settings that win over the file.
         dry_run: print the resolved file and the plan, and change nothing.
-
-    Returns:
-        The run's configuration and directory.
 
     Raises:
         GanforgeError: the file, the data or a stage is at fault; says what to do.
@@ -54,13 +51,17 @@ def run_pipeline(
     stages = [choice.build() for choice in components.stages]
     if dry_run:
         # First, so that it is seen where a check fails: weights may be missing on a login node.
-        sys.stdout.write(describe_plan(context, stages))
+        plan = [f"# {stage.name}: {stage.plan(context)}" for stage in stages]
+        lines = [dump_config(config), f"# run directory: {run_dir}", *plan]
+        sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
     for stage in stages:
         stage.check(context)
     if dry_run:
         return context
-    with _sole_run(context):
+    with contextlib.ExitStack() as stack:
+        # What refuses the run directory on rank 0 stops all ranks.
+        runtime_of(context).on_main(lambda: stack.enter_context(lock_run_dir(run_dir)))
         _write_config(context)
         try:
             _run_stages(context, stages)
@@ -75,15 +76,6 @@ def run_pipeline(
     return context
 
 
-@contextlib.contextmanager
-def _sole_run(context: RunContext) -> Iterator[None]:
-    """Hold the run directory on rank 0; what refuses it stops all ranks."""
-    with contextlib.ExitStack() as stack:
-        # lock_run_dir gives no value: None is broadcast.
-        runtime_of(context).on_main(lambda: stack.enter_context(lock_run_dir(context.run_dir)))
-        yield
-
-
 def _run_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> None:
     runtime = runtime_of(context)
     for number, stage in enumerate(stages, start=1):
@@ -96,13 +88,6 @@ def _run_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> No
             # Shards that were not there before can now show what would fail later.
             for later in stages[number:]:
                 later.check(context)
-
-
-def describe_plan(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> str:
-    """The resolved pipeline file, then what each stage would do."""
-    lines = [dump_config(context.config), f"# run directory: {context.run_dir}"]
-    lines += [f"# {stage.name}: {stage.plan(context)}" for stage in stages]
-    return "\n".join(lines) + "\n"
 
 
 def describe_result(context: RunContext) -> str:
@@ -157,9 +142,7 @@ def set_up_logging() -> None:
         level=logging.INFO if rank == 0 else logging.WARNING,
         format="%(message)s",
         datefmt="[%X]",
-        handlers=[
-            RichHandler(console=Console(stderr=True), show_path=False, rich_tracebacks=False)
-        ],
+        handlers=[RichHandler(console=Console(stderr=True), show_path=False)],
         force=True,
     )
     for noisy in ("httpx", "urllib3", "torch.distributed", "datasets"):
@@ -187,7 +170,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"Error: {message}\n")
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

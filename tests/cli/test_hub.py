@@ -9,7 +9,7 @@ def test_publish_pushes_the_export_of_a_run(ganforge, monkeypatch):
 
     def push_folder(folder, repo_id, **options):
         received.update(folder=str(folder), repo_id=repo_id, **options)
-        return push.PushResult(repo_id, "main", "https://hub/org/name", "c" * 40)
+        return push.PushResult("https://hub/org/name", "c" * 40)
 
     monkeypatch.setattr("ganforge.hub.push.push_folder", push_folder)
     Path("run/export").mkdir(parents=True)

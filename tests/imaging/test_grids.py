@@ -3,17 +3,16 @@ import pytest
 from PIL import Image
 
 from ganforge.errors import ConfigError
-from ganforge.imaging.grids import Names, enlarge, named_grid, opaque, stack
+from ganforge.imaging.grids import Names, named_grid, opaque, stack
 
 
 def tile(value, size=(4, 3), mode="L"):
     return Image.new(mode, size, value)
 
 
-def test_enlarge_makes_each_pixel_a_square():
+def test_named_grid_scale_makes_each_pixel_a_square():
     image = Image.fromarray(np.array([[0, 255]], dtype=np.uint8))
-    assert np.asarray(enlarge(image, 2)).tolist() == [[0, 0, 255, 255]] * 2
-    assert enlarge(image, 1) is image
+    assert np.asarray(named_grid([image], 1, scale=2)).tolist() == [[0, 0, 255, 255]] * 2
 
 
 @pytest.mark.parametrize("scale", [5_000, 20_000])

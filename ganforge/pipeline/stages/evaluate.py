@@ -1,6 +1,5 @@
 """The `evaluate` stage: numbers for the newest checkpoint, with their provenance."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,6 @@ from ganforge.training.state.run_state import TrainingRun
 from ganforge.training.tasks.json_lines import JsonLines
 from ganforge.training.tasks.pictures import generate
 
-log = logging.getLogger(__name__)
-
 
 class Evaluate(Stage[StrictModel]):
     """Measure the newest checkpoint."""
@@ -34,9 +31,7 @@ class Evaluate(Stage[StrictModel]):
         """Whether the newest checkpoint has been measured as the pipeline file says."""
         nimg = newest_nimg(context)
         wanted = {metric.name for metric in context.config.evaluate.metrics}
-        measured = {
-            record.metric for record in read_records(context.run_dir) if record.nimg == nimg
-        }
+        measured = {r.metric for r in read_records(context.run_dir) if r.nimg == nimg}
         return wanted <= measured and ran_with(context.run_dir, self.name, _settings(context, nimg))
 
     def check(self, context: RunContext) -> None:
@@ -46,12 +41,12 @@ class Evaluate(Stage[StrictModel]):
     def plan(self, context: RunContext) -> str:
         """Which metrics and extractors, on how many images."""
         config = context.config.evaluate
-        names = (
-            m.name if m.extractor is None else f"{m.name} ({m.extractor.name})"
+        names = [
+            m.name + ("" if m.extractor is None else f" ({m.extractor.name})")
             for m in config.metrics
-        )
-        default = config.extractor.name
-        return f"measure {', '.join(names)} on {config.num_images} images with {default}"
+        ]
+        images = f"{config.num_images} images with {config.extractor.name}"
+        return f"measure {', '.join(names)} on {images}"
 
     def run(self, context: RunContext) -> None:
         """Measure on all ranks together."""
@@ -130,10 +125,8 @@ def num_standing(context: RunContext) -> int:
 
 def read_records(run_dir: Path) -> list[MetricRecord]:
     """All records of a run, oldest first."""
-    return [
-        MetricRecord.model_validate(record)
-        for record in JsonLines(run_dir / "metrics.jsonl").read()
-    ]
+    lines = JsonLines(run_dir / "metrics.jsonl").read()
+    return [MetricRecord.model_validate(line) for line in lines]
 
 
 def _settings(context: RunContext, nimg: int | None) -> dict[str, Any]:

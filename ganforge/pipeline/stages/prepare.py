@@ -1,6 +1,5 @@
 """The `prepare` stage: from raw images to shards with an index."""
 
-import logging
 from pathlib import Path
 
 from ganforge.config.models import StrictModel
@@ -11,8 +10,6 @@ from ganforge.errors import ConfigError, DataError
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.pipeline.session import runtime_of, shards_location
 from ganforge.training.fields import check_encoder
-
-log = logging.getLogger(__name__)
 
 
 class Prepare(Stage[StrictModel]):
@@ -64,12 +61,8 @@ class Prepare(Stage[StrictModel]):
         location = Path(shards_location(context))
         chosen = context.components.architecture
         reads = chosen.component.reads(chosen.config)
-        needs: dict[str, str] = {
-            name: f"'{chosen.component.name}' needs them"
-            for name in ("label", "attributes")
-            if name in reads.required
-        }
+        needed: list[str] = [name for name in ("label", "attributes") if name in reads.required]
+        needs = dict.fromkeys(needed, f"'{chosen.component.name}' needs them")
+        data = context.config.data
         # The index is read again by whoever needs it; it may be too large to be sent.
-        runtime_of(context).on_main(
-            lambda: bool(prepare(context.config.data, location, needs=needs))
-        )
+        runtime_of(context).on_main(lambda: bool(prepare(data, location, needs=needs)))

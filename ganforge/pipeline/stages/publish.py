@@ -61,9 +61,10 @@ class Publish(Stage[StrictModel]):
     def plan(self, context: RunContext) -> str:
         """Where it goes."""
         repo_id = context.config.publish.repo_id
-        return f"export to {context.run_dir / 'export'}" + (
+        push = (
             f" and push to {repo_id}" if repo_id else ", push nowhere (publish.repo_id is not set)"
         )
+        return f"export to {context.run_dir / 'export'}{push}"
 
     def run(self, context: RunContext) -> None:
         """Export on rank 0."""
@@ -75,11 +76,8 @@ class Publish(Stage[StrictModel]):
         card = CardInfo(
             name=config.name,
             description=config.description,
-            repo_id=config.publish.repo_id,
-            license=config.publish.license,
-            dataset=config.publish.dataset,
             num_train_images=_num_images(context),
-            tags=config.publish.tags,
+            **config.publish.model_dump(include={"repo_id", "license", "dataset", "tags"}),
             training={
                 "kimg": model.nimg / 1000,
                 "batch size": config.train.batch_size,

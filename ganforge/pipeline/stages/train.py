@@ -11,6 +11,7 @@ from ganforge.data.shards.index import load_index
 from ganforge.errors import DataError, RunStopped
 from ganforge.imaging.images import image_grid
 from ganforge.imaging.save import write_png
+from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.pipeline.session import checkpoints_dir, runtime_of, shards_location
 from ganforge.pipeline.stages.evaluate import check_metrics, evaluate_run
@@ -26,12 +27,7 @@ from ganforge.training.fields import (
     make_loader,
     model_spec,
 )
-from ganforge.training.preflight import (
-    check_labels,
-    check_trainable,
-    choose_slots,
-    warn_of_doubts,
-)
+from ganforge.training.preflight import check_labels, check_trainable, choose_slots, warn_of_doubts
 from ganforge.training.run_view import view_of
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.resume import check_resumable, check_same_data, check_same_precision
@@ -63,9 +59,8 @@ class Train(Stage[StrictModel]):
         check_resumable(saved, context.config, newest)
         _check_data(saved, context, newest)
         total_nimg = round(context.config.train.total_kimg * 1000)
-        if is_out_of_time(context.config, saved.state["extra"]):
-            return True
-        return int(saved.state["nimg"]) >= total_nimg
+        is_out = is_out_of_time(context.config, saved.state["extra"])
+        return is_out or int(saved.state["nimg"]) >= total_nimg
 
     def check(self, context: RunContext) -> None:
         """Refuse forbidden combinations, and batches that do not split over the ranks."""
@@ -88,18 +83,9 @@ class Train(Stage[StrictModel]):
         return plan if limit is None else f"{plan}, at most {limit:g} minutes"
 
     def run(self, context: RunContext) -> None:
-        """Train to the end, or until a signal.
-
-        Raises:
-            RunStopped: a signal was received; later stages must not run on half a model.
-        """
+        """Train to the end, or until a signal, on which later stages must not run."""
         location = shards_location(context)
         run, fields = open_run(context, location)
-        self._train(context, run, location, fields)
-
-    def _train(
-        self, context: RunContext, run: TrainingRun, location: str, fields: tuple[str, ...]
-    ) -> None:
         samples = context.run_dir / "samples"
         samples.mkdir(parents=True, exist_ok=True)
         config = context.config.train
@@ -107,26 +93,20 @@ class Train(Stage[StrictModel]):
         fixed = fixed_batch(run, location, fields, rows * columns)
         if run.runtime.is_main and "image" in fields:
             write_png(samples / "real.png", image_grid(fixed.image, rows, columns))
-        monitor = HealthMonitor(config.health, last_frame(fixed[_shown(fields)]))
-        if "health" in run.extra:
-            monitor.load_state_dict(run.extra["health"])
+        monitor = _health_monitor(run, fixed, fields)
         lines = JsonLines(context.run_dir / "log.jsonl")
         if run.runtime.is_main:
             lines.drop_after(run.progress.nimg)
-        _start_trackers(run)
+        if config.trackers:
+            run.runtime.accelerator.init_trackers(run.config.name)
         meter = Meter(run.runtime)
         save = CheckpointTask(checkpoints_dir(context))
-        with (
-            Display(config.total_kimg, run.runtime.is_main) as display,
-            StopTask(save) as stop,
-        ):
+        with Display(config.total_kimg, run.runtime.is_main) as display, StopTask(save) as stop:
             tasks: list[Task] = [
                 BudgetTask(),
                 LogTask(meter, display, lines, monitor, run.progress.nimg),
                 SampleTask(samples, fixed, lines, monitor, save.folder),
-                save,
-                *_evaluation(context),
-                stop,
+                *(save, *_evaluation(context), stop),
             ]
             hooks = get_registry().manager.hook
             hooks.ganforge_train_start(run=view_of(run))
@@ -149,25 +129,21 @@ def _check_data(saved: checkpoints.Checkpoint, context: RunContext, where: Path)
 
 def _fixed_slots(context: RunContext) -> int | None:
     newest = checkpoints.latest(checkpoints_dir(context))
-    if newest is None:
-        return None
-    return int(checkpoints.load(newest, with_tensors=False).state["num_slots"])
+    saved = None if newest is None else checkpoints.load(newest, with_tensors=False)
+    return None if saved is None else int(saved.state["num_slots"])
 
 
-def _shown(fields: tuple[str, ...]) -> str:
-    return next(name for name in ("image", "target", "frames") if name in fields)
-
-
-def _start_trackers(run: TrainingRun) -> None:
-    if run.config.train.trackers:
-        run.runtime.accelerator.init_trackers(run.config.name)
+def _health_monitor(run: TrainingRun, fixed: Batch, fields: tuple[str, ...]) -> HealthMonitor:
+    shown = next(name for name in ("image", "target", "frames") if name in fields)
+    monitor = HealthMonitor(run.config.train.health, last_frame(fixed[shown]))
+    if "health" in run.extra:
+        monitor.load_state_dict(run.extra["health"])
+    return monitor
 
 
 def _evaluation(context: RunContext) -> list[Task]:
     every = context.config.evaluate.every_kimg
-    if every is None:
-        return []
-    return [EvaluateTask(functools.partial(evaluate_run, context), every)]
+    return [] if every is None else [EvaluateTask(functools.partial(evaluate_run, context), every)]
 
 
 def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str, ...]]:
