@@ -55,7 +55,6 @@ class Place:
     """Where the pipeline file chooses components of one kind.
 
     Attributes:
-        kind: what is chosen, as in `Component.kind`.
         pattern: keys from the root of the file; `ANY_INDEX` stands for each element of a list.
         owner: the section whose field this is.
         section: the model of a choice; None where the file gives only names.

@@ -25,9 +25,7 @@ def packaged_pipelines() -> dict[str, Path]:
 def find_pipeline(path_or_name: str, folder: Path | None = None) -> Path:
     """The file for a path or the name of a packaged pipeline.
 
-    Args:
-        path_or_name: a path, relative to `folder`, or a packaged name, with or without suffix.
-        folder: base of relative paths; by default the working directory.
+    Paths are relative to `folder`, by default the working directory; names may have a suffix.
 
     Raises:
         ConfigError: there is no such file; the message lists similar names.
@@ -39,7 +37,8 @@ def find_pipeline(path_or_name: str, folder: Path | None = None) -> Path:
     name = path_or_name.removesuffix(".yaml").removesuffix(".yml")
     if name in packaged:
         return packaged[name]
-    beside = _yaml_files(path if path.is_dir() else path.parent)
+    folder = path if path.is_dir() else path.parent
+    beside = sorted(p for p in folder.glob("*") if p.suffix in _SUFFIXES)
     near = difflib.get_close_matches(name, packaged, n=3)
     near += [
         str(p) for p in beside if difflib.SequenceMatcher(None, p.stem, path.stem).ratio() > 0.6
@@ -51,9 +50,3 @@ def find_pipeline(path_or_name: str, folder: Path | None = None) -> Path:
         f"packaged pipelines). {hint}Give the path of a YAML file, or a packaged name: "
         f"{', '.join(sorted(packaged)) or '(none)'}."
     )
-
-
-def _yaml_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(p for p in folder.iterdir() if p.suffix in _SUFFIXES)

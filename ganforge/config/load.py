@@ -51,8 +51,7 @@ def load_pipeline(
 def data_section(settings: Sequence[str], options_model: OptionsModel = _no_options) -> DataConfig:
     """The data section given by settings such as "source.name=folder", without a file.
 
-    Raises:
-        ConfigError: a setting is not of that form, unknown, or of the wrong type.
+    Errors are those of `load_pipeline`.
     """
     rest = Document({"name": "data", "model": {"architecture": "none"}})
     return _finish(rest, [f"data.{setting}" for setting in settings], options_model).data

@@ -49,13 +49,9 @@ def messages_of(
     data: Mapping[str, Any],
     prefix: KeyPath = (),
 ) -> list[Message]:
-    """One message per key that pydantic refuses.
+    """One message per key of `data` that pydantic refuses.
 
-    Args:
-        err: what pydantic raised.
-        model: the model that was validated.
-        data: the values that were validated.
-        prefix: path of `data` in the pipeline file.
+    `prefix` is the path of `data` in the pipeline file.
     """
     texts: dict[KeyPath, list[str]] = {}
     for detail in err.errors(include_url=False):

@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     PrivateAttr,
     SerializerFunctionWrapHandler,
     field_validator,
@@ -21,10 +22,12 @@ from ganforge.config.choices import Chooses, ComponentChoice, ComponentSection, 
 from ganforge.config.schedules import Schedule, Scheduled, ScheduledNonNegative
 from ganforge.config.source_locations import SourceLocations
 
+_STAGES = ("prepare", "train", "evaluate", "publish")
 _MAX_SIDE = 16384
 _MAX_GRID_SIDE = 256
 # Beyond any run; keeps counts of images in the range of a 64-bit integer.
 _MAX_KIMG = 1e12
+Kimg = Annotated[float, Field(gt=0, le=_MAX_KIMG)]
 
 
 class StrictModel(BaseModel):
@@ -144,9 +147,7 @@ class OptimizerConfig(StrictModel):
 
     @field_validator("betas")
     @classmethod
-    def _betas_in_range(
-        cls, value: tuple[float | Schedule, float | Schedule]
-    ) -> tuple[float | Schedule, float | Schedule]:
+    def _betas_in_range(cls, value: tuple[Scheduled, Scheduled]) -> tuple[Scheduled, Scheduled]:
         ends = [(b.start, b.to) if isinstance(b, Schedule) else (b,) for b in value]
         if not all(0 <= beta < 1 for pair in ends for beta in pair):
             shown = [pair[0] if len(pair) == 1 else list(pair) for pair in ends]
@@ -156,9 +157,8 @@ class OptimizerConfig(StrictModel):
     def override(self, *others: "OptimizerConfig | None") -> "OptimizerConfig":
         """This optimizer with the fields that each of `others` sets explicitly."""
         values = dict(self)
-        for other in others:
-            if other is not None:
-                values |= {name: getattr(other, name) for name in other.model_fields_set}
+        for other in filter(None, others):
+            values |= {name: getattr(other, name) for name in other.model_fields_set}
         return OptimizerConfig(**values)
 
     @model_serializer(mode="wrap")
@@ -178,11 +178,9 @@ class ScheduleConfig(StrictModel):
 
     @model_validator(mode="after")
     def _decays_forwards(self) -> "ScheduleConfig":
-        if self.decay_end_kimg is not None and self.decay_end_kimg < self.decay_start_kimg:
-            raise ValueError(
-                f"decay_end_kimg={self.decay_end_kimg:g} is before "
-                f"decay_start_kimg={self.decay_start_kimg:g}"
-            )
+        start, end = self.decay_start_kimg, self.decay_end_kimg
+        if end is not None and end < start:
+            raise ValueError(f"decay_end_kimg={end:g} is before decay_start_kimg={start:g}")
         return self
 
 
@@ -198,14 +196,11 @@ class HealthConfig(StrictModel):
 
     enabled: bool = Field(True, description="Watch the run.")
     window_kimg: float = Field(5.0, gt=0, description="Logits are averaged over this many kimg.")
-    min_diversity: float = Field(
-        0.15,
-        ge=0,
-        description="Warn when sample diversity falls below this fraction of the data's.",
+    min_diversity: NonNegativeFloat = Field(
+        0.15, description="Warn when sample diversity falls below this fraction of the data's."
     )
-    min_coverage: float = Field(
+    min_coverage: NonNegativeFloat = Field(
         0.5,
-        ge=0,
         description="Warn when mode coverage stays below this for two checks, after exceeding it "
         "or without improving.",
     )
@@ -221,7 +216,7 @@ class HealthConfig(StrictModel):
 class TrainConfig(StrictModel):
     """The training run. Progress is counted in thousands of real images shown (kimg)."""
 
-    total_kimg: float = Field(1000.0, gt=0, le=_MAX_KIMG, description="Length of the run.")
+    total_kimg: Kimg = Field(1000.0, description="Length of the run.")
     max_minutes: float | None = Field(
         None, gt=0, description="Limit on the training time, summed over all launches."
     )
@@ -272,14 +267,10 @@ class TrainConfig(StrictModel):
         description="Measure BatchNorm statistics of the averaged weights before they generate. "
         "Default: averages of the running statistics.",
     )
-    log_every_kimg: float = Field(1.0, gt=0, le=_MAX_KIMG, description="Log every N kimg.")
-    sample_every_kimg: float = Field(
-        20.0, gt=0, le=_MAX_KIMG, description="Save a sample picture every N kimg."
-    )
+    log_every_kimg: Kimg = Field(1.0, description="Log every N kimg.")
+    sample_every_kimg: Kimg = Field(20.0, description="Save a sample picture every N kimg.")
     sample_grid: tuple[int, int] = Field((8, 8), description="Rows, columns of the sample grid.")
-    checkpoint_every_kimg: float = Field(
-        50.0, gt=0, le=_MAX_KIMG, description="Save a checkpoint every N kimg."
-    )
+    checkpoint_every_kimg: Kimg = Field(50.0, description="Save a checkpoint every N kimg.")
     keep_checkpoints: int = Field(2, gt=0, description="Delete all but the newest N checkpoints.")
     trackers: tuple[str, ...] = Field(("tensorboard",), description="Accelerate trackers.")
     health: HealthConfig = HealthConfig()
@@ -299,11 +290,11 @@ class TrainConfig(StrictModel):
 
     @model_validator(mode="after")
     def _batch_splits_into_slots(self) -> "TrainConfig":
-        if self.slots and self.batch_size % self.slots:
+        size, slots = self.batch_size, self.slots
+        if slots and size % slots:
             raise ValueError(
-                f"batch_size={self.batch_size} cannot be cut into slots={self.slots} equal parts; "
-                f"use a multiple of {self.slots}, e.g. "
-                f"{max(self.slots, self.batch_size // self.slots * self.slots)}"
+                f"batch_size={size} cannot be cut into slots={slots} equal parts; use a multiple "
+                f"of {slots}, e.g. {max(slots, size // slots * slots)}"
             )
         return self
 
@@ -320,8 +311,7 @@ class EvaluateConfig(StrictModel):
     """What is measured, against which images, and how."""
 
     metrics: Annotated[tuple[MetricChoice, ...], Chooses("metric")] = Field(
-        (MetricChoice(name="fid"),),
-        description="E.g. [fid, is, {name: kid, extractor: timm}].",
+        (MetricChoice(name="fid"),), description="E.g. [fid, is, {name: kid, extractor: timm}]."
     )
     extractor: Annotated[ComponentChoice, Chooses("feature extractor")] = Field(
         ComponentChoice(name="inception_v3"),
@@ -361,12 +351,7 @@ class PipelineConfig(StrictModel):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the run.")
     description: str = Field("", description="What this run is for.")
     run_dir: str | None = Field(None, description="Folder of the run. Default: runs/<name>.")
-    stages: Annotated[tuple[str, ...], Chooses("stage")] = (
-        "prepare",
-        "train",
-        "evaluate",
-        "publish",
-    )
+    stages: Annotated[tuple[str, ...], Chooses("stage")] = _STAGES
     data: DataConfig = DataConfig()
     model: Annotated[ModelConfig, Chooses("architecture")]
     loss: Annotated[LossConfig, Chooses("loss")] = LossConfig()

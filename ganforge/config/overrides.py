@@ -56,12 +56,9 @@ def key_path(key: str) -> KeyPath:
 
 
 def parse_value(text: str, annotation: Any = None) -> Any:
-    """The value that a text stands for.
+    """The value that a typed text stands for in a field of this type.
 
-    Args:
-        text: as typed.
-        annotation: the type of the field; None when it is unknown. Then only text that YAML reads
-            as something else than text, such as a number, is not taken as typed.
+    Where the type is unknown (None), text that YAML does not read as, say, a number stays text.
 
     Raises:
         ConfigError: it is not YAML, and the field is not text.

@@ -47,19 +47,12 @@ class SourceLocations:
     def find(self, path: Sequence[str | int]) -> str | None:
         """The place of `path`, or of the nearest key that contains it; None when unknown."""
         parts = tuple(map(str, path))
-        for length in range(len(parts), -1, -1):
-            place = self._places.get(parts[:length])
-            if place is not None:
-                return place
-        return None
+        above = (parts[:length] for length in range(len(parts), -1, -1))
+        return next((self._places[key] for key in above if key in self._places), None)
 
 
 def yaml_locations(root: yaml.MappingNode, file: str) -> SourceLocations:
-    """The places of all keys below the root node of a YAML file.
-
-    Raises:
-        ConfigError: an anchor contains itself.
-    """
+    """The places of all keys below the root of a YAML file; a ConfigError where anchors circle."""
     locations = SourceLocations()
     locations.put((), file)
     _collect(root, (), file, locations, ())

@@ -46,19 +46,13 @@ class Phase:
 
     def is_due(self, step: int, nimg: int, chunk: int) -> bool:
         """Whether to run in a chunk of a step; `step` counts from 0."""
-        if (step + 1) % self.every:
-            return False
-        return self.due is None or self.due(nimg, chunk)
+        is_turn = (step + 1) % self.every == 0
+        return is_turn and (self.due is None or self.due(nimg, chunk))
 
 
 @dataclass(frozen=True)
 class Reads:
-    """Batch fields that an architecture reads.
-
-    Attributes:
-        required: the data must have them.
-        optional: used if the data have them.
-    """
+    """Batch fields that an architecture reads; the data may lack the optional ones."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
@@ -110,12 +104,7 @@ class Architecture(Component[ConfigT]):
     """Options of a very small model: the contract checks build and train it."""
 
     def __init__(self, config: ConfigT, spec: ImageSpec) -> None:
-        """Bind the architecture to its data.
-
-        Args:
-            config: its options.
-            spec: what the images look like; holds only the conditions that the run uses.
-        """
+        """Bind the architecture to its data; `spec` has only the conditions that the run uses."""
         super().__init__(config)
         self.spec = spec
 
@@ -142,11 +131,7 @@ class Architecture(Component[ConfigT]):
         return ()
 
     def check(self, objective: Objective) -> None:
-        """Refuse what cannot work, before any network is built.
-
-        Raises:
-            ConfigError: an unreachable resolution, a forbidden combination, ...
-        """
+        """Raise a ConfigError for what cannot work, before any network is built."""
 
     @abstractmethod
     def networks(self) -> dict[str, nn.Module]:
@@ -160,9 +145,8 @@ class Architecture(Component[ConfigT]):
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
         """Images [N, C, H, W] in [-1, 1], one per seed: the one inference path.
 
-        Args:
-            nets: at least the `ema_roles`, in eval mode, without gradient.
-            request: seeds and conditions. The result depends on nothing else.
+        `nets` holds at least the `ema_roles`, in eval mode, without gradient. Apart from them, the
+        result depends on the request alone.
         """
 
     def num_styles(self, nets: Mapping[str, nn.Module]) -> int:
@@ -187,8 +171,7 @@ class Architecture(Component[ConfigT]):
         """
         if truncation is not None:
             cls.check_truncation(truncation)
-            is_number = isinstance(truncation, float | int)
-            if not (is_number and math.isfinite(truncation) and truncation >= 0):
+            if not (isinstance(truncation, float | int) and 0 <= truncation < math.inf):
                 raise ConfigError(
                     f"truncation={truncation} is not valid for '{cls.name}'. Give a finite number, "
                     f"0 or more, e.g. 0.7, or leave it out."
@@ -209,11 +192,7 @@ class Architecture(Component[ConfigT]):
 
     @classmethod
     def check_truncation(cls, truncation: float) -> None:
-        """Refuse a truncation that `generate` does not follow: by default, any.
-
-        Raises:
-            ConfigError: says so.
-        """
+        """Raise a ConfigError for a truncation that `generate` does not follow: by default, any."""
         raise ConfigError(
             f"truncation={truncation} was given, but the architecture '{cls.name}' has no "
             f"truncation. Leave it out."

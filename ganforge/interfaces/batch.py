@@ -102,8 +102,7 @@ class Batch:
     def draw_label(self) -> Tensor:
         """Draw [N, num_classes] one-hot labels, each class as often as in the training data.
 
-        They do not depend on the labels of this batch. Classes are equally frequent where
-        `class_counts` is None.
+        Classes are equally frequent where `class_counts` is None.
         """
         num_classes = self.label.shape[1]
         if num_classes == 0:
@@ -111,10 +110,8 @@ class Batch:
         counts = self.class_counts
         counts = torch.ones(num_classes, device=self.device) if counts is None else counts
         # Not torch.multinomial, which waits for a GPU to check its input.
-        edges = counts.cumsum(0) / counts.sum()
-        uniform = torch.rand(self.size, device=self.device)
-        index = torch.searchsorted(edges, uniform, right=True).clamp_(max=num_classes - 1)
-        return nn.functional.one_hot(index, num_classes).float()
+        ends = counts.cumsum(0) / counts.sum()
+        return one_hot_at(torch.rand(self.size, device=self.device), ends)
 
     def report(self, name: str, value: Tensor) -> None:
         """Record the mean of `value` for the log and the health monitor, without a host sync.
@@ -122,6 +119,12 @@ class Batch:
         Several values of one name in a phase are averaged.
         """
         self.reports.setdefault(name, []).append(value.detach().float().mean())
+
+
+def one_hot_at(uniform: Tensor, ends: Tensor) -> Tensor:
+    """The classes, one-hot, whose cumulative shares `ends` enclose uniforms [N] in [0, 1)."""
+    index = torch.searchsorted(ends, uniform, right=True).clamp_(max=len(ends) - 1)
+    return nn.functional.one_hot(index, len(ends)).float()
 
 
 def full_precision(img: Tensor) -> torch.autocast:

@@ -14,14 +14,9 @@ _NEARLY_PARALLEL = 1e-4
 
 
 def linear(values: Sequence[Tensor], weights: Tensor) -> Tensor:
-    """The weighted sum of K tensors.
+    """The weighted sum of K tensors [N, ...] by weights [K, N], or [N, L, ...] by [K, N, L].
 
-    Args:
-        values: K tensors [N, ...], or [N, L, ...] with weights by layer.
-        weights: [K, N], or [K, N, L] by layer.
-
-    Returns:
-        [N, ...]; exact for one-hot weights.
+    It is exact for one-hot weights.
     """
     return sum(
         (v * _like(weight.to(v.dtype), v) for v, weight in zip(values, weights, strict=True)),
@@ -30,16 +25,11 @@ def linear(values: Sequence[Tensor], weights: Tensor) -> Tensor:
 
 
 def spherical(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
-    """Spherical linear interpolation (slerp) between rows.
+    """Spherical linear interpolation (slerp) from start [N, ...], at t [N] = 0, to end, at t = 1.
 
     Halfway between two normal draws, linear interpolation halves the squared norm, to a value that
     the generator has not seen. Rows that are parallel, opposite or 0 are interpolated linearly,
     because no angle is defined.
-
-    Args:
-        start: [N, ...], at t = 0.
-        end: [N, ...], at t = 1.
-        t: [N], in [0, 1].
 
     Source: White 2016, arXiv:1609.04468, Sec. 2.1.
     """

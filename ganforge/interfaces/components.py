@@ -8,46 +8,28 @@ from typing import Any, Generic, TypeVar
 from ganforge.config.models import PipelineConfig
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.component import Component
-from ganforge.interfaces.metric import FeatureExtractor, Metric
 from ganforge.interfaces.objective import Objective
-from ganforge.interfaces.source import Source
 from ganforge.interfaces.spec import ImageSpec
-from ganforge.interfaces.text_encoder import TextEncoder
 
 ComponentT = TypeVar("ComponentT", bound=Component[Any])
 
 
 @dataclass(frozen=True, eq=False)
 class Choice(Generic[ComponentT]):
-    """One component that a pipeline file chooses.
-
-    Attributes:
-        component: its class.
-        config: its validated options.
-        where: its path in the pipeline file, for messages.
-    """
+    """One component that a pipeline file chooses: its class and its validated options."""
 
     component: type[ComponentT]
     config: Any
-    where: str
-
-    def build(self) -> ComponentT:
-        """The component, built at the first call; later calls return the same object."""
-        return self._built
 
     @cached_property
-    def _built(self) -> ComponentT:
+    def built(self) -> ComponentT:
+        """The component, built once."""
         return self.component(self.config)
 
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """All components that a pipeline file chooses.
-
-    Attributes:
-        config: the pipeline file.
-        choices: by their path in the file, e.g. "loss.regularizers.0".
-    """
+    """All components that a pipeline file chooses, by path, e.g. "loss.regularizers.0"."""
 
     config: PipelineConfig
     choices: Mapping[str, Choice[Any]]
@@ -73,32 +55,12 @@ class Components:
         """From `loss` and `augment`: one object, which holds the state of its components."""
         augmentation = self.choices.get("augment")
         return Objective(
-            loss=self.choices["loss"].build(),
-            regularizers=tuple(choice.build() for choice in self.each("loss.regularizers")),
-            augmentation=None if augmentation is None else augmentation.build(),
-            terms=tuple(choice.build() for choice in self.each("loss.terms")),
+            loss=self.choices["loss"].built,
+            regularizers=tuple(choice.built for choice in self.each("loss.regularizers")),
+            augmentation=None if augmentation is None else augmentation.built,
+            terms=tuple(choice.built for choice in self.each("loss.terms")),
             n_critic=self.config.loss.n_critic,
         )
-
-    @property
-    def source(self) -> Choice[Source[Any]] | None:
-        """From `data.source`."""
-        return self.choices.get("data.source")
-
-    @property
-    def text_encoder(self) -> Choice[TextEncoder[Any]] | None:
-        """From `data.text_encoder`."""
-        return self.choices.get("data.text_encoder")
-
-    @property
-    def metrics(self) -> tuple[Choice[Metric[Any]], ...]:
-        """From `evaluate.metrics`."""
-        return self.each("evaluate.metrics")
-
-    @property
-    def extractor(self) -> Choice[FeatureExtractor[Any]]:
-        """From `evaluate.extractor`."""
-        return self.choices["evaluate.extractor"]
 
     @property
     def stages(self) -> tuple[Choice[Any], ...]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganforge.errors import ShapeError
 from ganforge.interfaces import blending
+from ganforge.interfaces.batch import one_hot_at
 from ganforge.interfaces.conditions import CONDITIONS
 
 _PER_IMAGE = (*CONDITIONS, "source")
@@ -23,7 +24,6 @@ class GenerateRequest:
 
     Attributes:
         seeds: one integer per image. A seed gives the same image in any batch, on any device.
-        device: where to generate.
         label: [N, num_classes] one-hot labels; None draws them from the seeds.
         attributes: [N, A] attribute vectors.
         text: [N, D] caption embeddings.
@@ -51,11 +51,8 @@ class GenerateRequest:
     def noise(self, *shape: int, stream: int = 0, is_latent: bool = True) -> Tensor:
         """Draw [N, *shape] standard normals, row n from seed n.
 
-        Args:
-            shape: shape of one row.
-            stream: number of the draw; draws with different numbers are independent.
-            is_latent: False for noise that only adds detail. Between seeds, latents follow the
-                path of `blend`, while detail keeps unit variance.
+        Draws of different `stream` numbers are independent. Between seeds, latents follow the path
+        of `blend`, while noise that only adds detail (not `is_latent`) keeps unit variance.
         """
         if self.blend is None:
             return self._draw(torch.randn, shape, stream)
@@ -67,18 +64,15 @@ class GenerateRequest:
         """Draw [N, *shape] uniforms in [0, 1), row n from seed n."""
         if self.blend is None:
             return self._draw(torch.rand, shape, stream)
-        return self.blend.combine_uniform(
-            [part.uniform(*shape, stream=stream) for part in self.blend.parts]
-        )
+        drawn = [part.uniform(*shape, stream=stream) for part in self.blend.parts]
+        return self.blend.combine_uniform(drawn)
 
     def blended(self, space: str, draw: Callable[["GenerateRequest"], Tensor]) -> Tensor:
         """Latents of a space: `draw(self)`, or a blend of the draws of several seeds.
 
         An architecture calls it for each of its `latent_spaces` except z: mapped latents, ...
 
-        Args:
-            space: name of the space.
-            draw: request -> latents [N, ...]; row n depends on row n of the request only.
+        `draw` gives latents [N, ...] of which row n depends on row n of the request only.
         """
         if self.blend is None or self.blend.space != space:
             return draw(self)
@@ -95,9 +89,7 @@ class GenerateRequest:
     def random_label(self, num_classes: int, counts: Sequence[int] = ()) -> Tensor:
         """The requested labels, or labels drawn from the seeds: [N, num_classes] one-hot.
 
-        Args:
-            num_classes: classes of the model.
-            counts: relative frequency of each class; empty for equal frequencies.
+        `counts` are the relative frequencies of the classes; empty for equal frequencies.
         """
         if self.label is not None:
             if self.label.shape != (self.size, num_classes):
@@ -112,9 +104,7 @@ class GenerateRequest:
             return self.blend.mean([part.random_label(num_classes) for part in self.blend.parts])
         shares = torch.tensor(counts or [1] * num_classes, dtype=torch.float64)
         ends = (shares.cumsum(0) / shares.sum()).to(self.device, torch.float32)
-        index = torch.searchsorted(ends, self.uniform(stream=-1), right=True)
-        index.clamp_(max=num_classes - 1)
-        return nn.functional.one_hot(index, num_classes).float()
+        return one_hot_at(self.uniform(stream=-1), ends)
 
     def _draw(self, sampler: Callable[..., Tensor], shape: tuple[int, ...], stream: int) -> Tensor:
         # Drawn on the CPU so that a seed means the same image on every device.
@@ -153,8 +143,7 @@ class Blend:
 
     def combine_detail(self, values: Sequence[Tensor]) -> Tensor:
         """Combine normal draws to standard normals [N, ...]; by the weights of layer 0."""
-        weights = self.weights if self.weights.ndim == 2 else self.weights[..., 0]
-        return blending.linear(values, blending.unit_variance(weights))
+        return blending.linear(values, blending.unit_variance(self._of_images()))
 
     def combine_uniform(self, values: Sequence[Tensor]) -> Tensor:
         """Combine uniform draws; along the sphere as normals of equal quantiles, so uniform."""
@@ -165,13 +154,13 @@ class Blend:
 
     def mean(self, values: Sequence[Tensor]) -> Tensor:
         """The weighted sum [N, ...], on any path, e.g. of labels."""
-        weights = self.weights if self.weights.ndim == 2 else self.weights[..., 0]
-        return blending.linear(values, weights)
+        return blending.linear(values, self._of_images())
+
+    def _of_images(self) -> Tensor:
+        """The weights [K, N]: those of layer 0 where they are by layer."""
+        return self.weights if self.weights.ndim == 2 else self.weights[..., 0]
 
     def take(self, rows: Sequence[int]) -> "Blend":
         """The blend for these rows."""
-        return replace(
-            self,
-            parts=tuple(part.take(rows) for part in self.parts),
-            weights=self.weights[:, list(rows)],
-        )
+        parts = tuple(part.take(rows) for part in self.parts)
+        return replace(self, parts=parts, weights=self.weights[:, list(rows)])

@@ -33,14 +33,7 @@ class FeatureExtractor(Component[ConfigT], nn.Module):
 
     @abstractmethod
     def forward(self, img: Tensor) -> dict[str, Tensor]:
-        """Features of images.
-
-        Args:
-            img: [N, C, H, W] uint8.
-
-        Returns:
-            [N, D] float32 for each of `outputs`.
-        """
+        """uint8 images [N, C, H, W] -> features [N, D] float32 for each of `outputs`."""
 
     @classmethod
     def map_shapes(cls, config: ConfigT, height: int, width: int) -> list[tuple[int, int, int]]:
@@ -58,9 +51,7 @@ class FeatureExtractor(Component[ConfigT], nn.Module):
         """Feature maps [N, c, h, w] of float images [N, C, H, W] in [-1, 1], from the finest.
 
         They are differentiable with respect to the images: architectures may train against them.
-
-        Raises:
-            ConfigError: as `map_shapes`.
+        Errors are those of `map_shapes`.
         """
         self.map_shapes(self.config, *img.shape[-2:])
         raise ConfigError(f"'{self.name}' names the shapes of maps, but does not override `maps`.")
@@ -75,11 +66,7 @@ class Metric(Component[ConfigT]):
     lower_is_better: ClassVar[bool] = True
 
     def check(self, num_gen: int, num_real: int) -> None:
-        """Refuse image counts that cannot work, before anything is generated.
-
-        Raises:
-            MetricError: too few images for the options; says how many are needed.
-        """
+        """Raise a MetricError for too few images, before any is generated."""
 
 
 class FeatureMetric(Metric[ConfigT]):
@@ -91,11 +78,9 @@ class FeatureMetric(Metric[ConfigT]):
 
     @abstractmethod
     def compute(self, gen: Tensor, real: Tensor) -> dict[str, float]:
-        """Values by name.
+        """Values by name, from features gen [N, D] and real [M, D], float32 on the CPU.
 
-        Args:
-            gen: [N, D] features of generated images, float32 on the CPU.
-            real: [M, D] features of real images; [0, D] where `needs_real` is false.
+        Without `needs_real`, real is [0, D].
         """
 
     def caveats(self, gen: Tensor, real: Tensor) -> list[str]:
@@ -125,7 +110,6 @@ class PairMetric(Metric[ConfigT]):
     def compute(self, values: Mapping[str, Tensor]) -> dict[str, float]:
         """Final values by name: the means over all pairs.
 
-        Args:
-            values: what `compare` returned, for all pairs in index order, float32 on the CPU.
+        `values` is what `compare` returned, for all pairs in index order, float32 on the CPU.
         """
         return {name: value.double().mean().item() for name, value in values.items()}

@@ -59,8 +59,6 @@ class PenaltyInput:
     """What a penalty is computed from. Autocast is off and the networks are not compiled.
 
     Attributes:
-        discriminator: the plain discriminator module.
-        generator: the plain generator module.
         critic: images [N, C, H, W] -> logits, under the real images' conditions.
         real_img: [N, C, H, W] real images, without gradient.
         gen_img: () -> [N, C, H, W] generated images, without gradient; drawn at the first call.
@@ -100,21 +98,10 @@ class Regularizer(Component[ConfigT], nn.Module):
         return int(getattr(self.config, "every", 1))
 
     def check(self, networks: Mapping[str, nn.Module]) -> None:
-        """Refuse networks that it cannot regularize.
-
-        Args:
-            networks: those it applies to, by role, on the meta device.
-
-        Raises:
-            ConfigError: says which, why, and what to do.
-        """
+        """Raise a ConfigError for networks, by role and on meta, that it cannot regularize."""
 
     def penalty(self, inputs: PenaltyInput) -> Tensor | None:
-        """Weighted scalar penalty, before the factor `every`; None if there is only a projection.
-
-        Args:
-            inputs: images, networks and closures of the current slot.
-        """
+        """Weighted scalar penalty, before the factor `every`; None for a mere projection."""
         return None
 
     def project(self, network: nn.Module) -> None:
@@ -161,7 +148,6 @@ class Scores:
     """One discriminator's logits in the current slot: what an objective term sees.
 
     Attributes:
-        loss: the adversarial loss of the run.
         batch: the slot's batch; `batch.report` logs a value.
         real: logits of the real images.
         gen: logits of the generated images.
@@ -184,11 +170,7 @@ class ObjectiveTerm(Component[ConfigT], nn.Module):
     kind = "objective term"
 
     def check(self, architecture: Architecture[Any], objective: Objective) -> None:
-        """Refuse an architecture or an objective that it does not work with.
-
-        Raises:
-            ConfigError: says why and what to do.
-        """
+        """Raise a ConfigError for an architecture or objective that it does not work with."""
 
     def caveats(self, architecture: Architecture[Any]) -> list[str]:
         """What to know when it trains on these data, for the log: "has no effect, because ..."."""
@@ -224,11 +206,7 @@ class Objective:
         return [r for r in self.regularizers if r.target == target]
 
     def refuse_term(self, name: str, why: str) -> None:
-        """Refuse an objective term, for `Architecture.check`.
-
-        Raises:
-            ConfigError: the pipeline file lists it.
-        """
+        """Raise a ConfigError if the pipeline file lists this term, for `Architecture.check`."""
         if any(term.name == name for term in self.terms):
             raise ConfigError(f"loss.terms: '{name}' cannot be used here: {why}. Remove it.")
 
@@ -244,15 +222,9 @@ class Objective:
     ) -> Terms:
         """The discriminator's terms: adversarial, and what `loss.terms` adds.
 
-        Reports logits and accuracies to the log, and feeds adaptive augmentation.
-
-        Args:
-            batch: the slot's batch.
-            real_logits: of augmented real images.
-            gen_logits: of augmented generated images.
-            part: which of several discriminators this is; ends the names of terms and reports.
-            adapt: whether adaptive augmentation follows these logits.
-            conditioned: what the discriminator is conditioned on, for terms that vary it.
+        Reports logits and accuracies to the log, and feeds adaptive augmentation if `adapt`.
+        The logits are of augmented images. `part` says which of several discriminators this is; it
+        ends the names of terms and reports. `conditioned` is for terms that vary the conditions.
         """
         if self.augmentation is not None and adapt:
             self.augmentation.observe(real_logits.detach())
@@ -266,10 +238,8 @@ class Objective:
     def generator(self, gen_logits: Tensor, real: Callable[[], Tensor], *, part: str = "") -> Terms:
         """The generator's adversarial term.
 
-        Args:
-            gen_logits: of augmented generated images, with gradient.
-            real: () -> logits of augmented real images; called only if the loss compares with them.
-            part: as for `discriminator`.
+        Logits are of augmented images; `real()` gives them if the loss compares with real images.
+        `part` is as for `discriminator`.
         """
         real_logits = real() if self.loss.generator_needs_real else None
         return _named({"adversarial": self.loss.generator(gen_logits, real_logits)}, part)

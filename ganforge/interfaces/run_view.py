@@ -20,7 +20,7 @@ class RunView(Protocol):
 
     @property
     def run_dir(self) -> Path:
-        """The directory of the run; a plugin may write files of its own there, on rank 0."""
+        """The directory of the run; a plugin may write its files there, on rank 0."""
 
     @property
     def spec(self) -> ImageSpec:
@@ -52,21 +52,13 @@ class RunView(Protocol):
     def sample(self, request: GenerateRequest) -> Tensor:
         """Generate with the averaged networks; changes neither training nor random numbers.
 
-        Args:
-            request: seeds, and what else the architecture understands; its device is ignored.
-
         Returns:
             [N, C, H, W] float32 in [-1, 1], or [N, T, C, H, W] of frame sequences, on the
-            device of the run.
+            device of the run; that of the request is ignored.
         """
 
     def log(self, values: Mapping[str, float]) -> None:
         """Send values to the trackers of the run, at its progress; only rank 0 does."""
 
     def log_image(self, name: str, img: Tensor) -> None:
-        """Send images to the trackers that take images, as one picture; only rank 0 does.
-
-        Args:
-            name: under which the tracker shows it.
-            img: [N, C, H, W] in [-1, 1].
-        """
+        """Send img [N, C, H, W] in [-1, 1] to the trackers, as one picture; only rank 0 does."""

@@ -32,17 +32,12 @@ _FROZEN = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True, config=_FROZEN)
 class TextEncoding:
-    """How captions became vectors: a prompt must be embedded in the same way.
-
-    Attributes:
-        name: registered name of the text encoder.
-        options: the encoder's options.
-        revision: hash of everything that decides the vectors; equal revisions embed equally.
-    """
+    """How captions became vectors: a prompt must be embedded in the same way."""
 
     name: StrictStr
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     revision: StrictStr = ""
+    """Hash of everything that decides the vectors; equal revisions embed equally."""
 
 
 @dataclass(frozen=True, config=_FROZEN)
@@ -85,11 +80,7 @@ class ImageSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ImageSpec":
-        """Read `to_dict` output.
-
-        Raises:
-            pydantic.ValidationError: a value is missing, unknown or out of range.
-        """
+        """Read `to_dict` output; raises pydantic's ValidationError where that is not valid."""
         return _SPEC.validate_python(dict(values))
 
 

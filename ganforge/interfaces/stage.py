@@ -11,13 +11,7 @@ from ganforge.interfaces.components import Components
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a stage knows.
-
-    Attributes:
-        config: the resolved pipeline file.
-        run_dir: the run's directory.
-        components: what the pipeline file chooses, validated, each built once.
-    """
+    """What a stage knows: the resolved pipeline file, and the components that it chooses."""
 
     config: PipelineConfig
     run_dir: Path
@@ -38,10 +32,9 @@ class Stage(Component[ConfigT]):
         """Do the work, on all ranks together."""
 
     def check(self, context: RunContext) -> None:
-        """Refuse what cannot work, before any stage runs: a fault should not cost a training.
+        """Raise a GanforgeError for what cannot work, before any stage runs.
 
-        Raises:
-            GanforgeError: says what, where, and what to do.
+        A fault should not cost a training.
         """
 
     def plan(self, context: RunContext) -> str:

@@ -46,13 +46,8 @@ class TextEncoder(Component[ConfigT]):
 def unit_scale(vectors: Tensor, texts: Sequence[str], why: str) -> Tensor:
     """Scale vectors [N, D] to root mean square 1, so that all encoders have the same scale.
 
-    Args:
-        vectors: one per text.
-        texts: for the message.
-        why: what a zero vector means.
-
     Raises:
-        DataError: a vector is zero, or not finite.
+        DataError: a vector is zero, or not finite; names the text and why that may be.
     """
     scale = vectors.square().mean(dim=1).sqrt()
     bad = (~torch.isfinite(scale) | (scale == 0)).nonzero().flatten()

@@ -33,13 +33,9 @@ def _compiles_for_cpu(x: Tensor) -> bool:
 
 
 def scaled_leaky_relu(x: Tensor, slope: float = 0.2, gain: float = math.sqrt(2.0)) -> Tensor:
-    """Leaky ReLU followed by a constant gain.
+    """Leaky ReLU times `gain`, any shape.
 
-    Args:
-        x: any shape.
-        slope: of the negative side.
-        gain: sqrt(2) restores the variance, which a rectifier halves (He et al. 2015,
-            arXiv:1502.01852, Sec. 2.2).
+    sqrt(2) restores the variance, which a rectifier halves (He et al. 2015, arXiv:1502.01852).
 
     Source: Karras et al. 2020, arXiv:1912.04958, appendix B.
     """
@@ -47,14 +43,9 @@ def scaled_leaky_relu(x: Tensor, slope: float = 0.2, gain: float = math.sqrt(2.0
 
 
 def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
-    """Scale each feature vector, along dimension 1, to unit mean square.
+    """Scale the feature vectors of x [N, C, ...], along dimension 1, to unit mean square.
 
-    Args:
-        x: [N, C] latents or [N, C, H, W] features.
-        eps: keeps the zero vector finite.
-
-    Returns:
-        The same shape and type; computed in float32.
+    `eps` keeps the zero vector finite. The computation is in float32, the result has x's type.
 
     Source: Karras et al. 2018, arXiv:1710.10196, Sec. 4.2.
     """

@@ -10,14 +10,12 @@ from ganforge.layers.spectral import spectral_norm
 
 
 class SelfAttention(nn.Module):
-    """Self-attention block, the identity at initialization.
+    """Self-attention block for a multiple of 8 channels, the identity at initialization.
 
     Keys and values are max-pooled 2x2, which quarters the memory. The attention is computed step by
     step, because fused kernels have no second derivative, which gradient penalties need.
 
-    Args:
-        channels: of input and output, a multiple of 8.
-        spectral: put spectral normalization on the four 1x1 convolutions.
+    With `spectral`, the four 1x1 convolutions have spectral normalization.
 
     Source: Zhang et al. 2019, arXiv:1805.08318, Sec. 3; the pooling is that of Brock et al. 2019,
     arXiv:1809.11096.

@@ -19,14 +19,10 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def join_moments(means: Tensor, variances: Tensor, shares: Tensor | float) -> tuple[Tensor, Tensor]:
-    """Mean [C] and biased variance [C] of several groups together.
+    """Mean [C] and biased variance [C] of G groups together, from those of each, [G, C].
 
-    Means are subtracted before squaring, where sums of squares would cancel.
-
-    Args:
-        means: [G, C], of each group.
-        variances: [G, C], biased.
-        shares: the share of each group in all values, [G, 1], or 1 / G for equal groups.
+    Shares are those in all values, [G, 1], or 1 / G for equal groups. Means are subtracted before
+    squaring, where sums of squares would cancel.
     """
     mean = (shares * means).sum(dim=0)
     return mean, (shares * (variances + (means - mean).square())).sum(dim=0)

@@ -16,11 +16,8 @@ class ConditionalBatchNorm2d(nn.Module):
     is plain batch normalization, so that one block serves both cases.
 
     Args:
-        num_features: channels of the input.
         cond_dim: size of the condition; 0 for none.
         spectral: put spectral normalization on the two predictors.
-        eps: added to the variance.
-        momentum: of the running statistics.
     """
 
     def __init__(
@@ -41,11 +38,7 @@ class ConditionalBatchNorm2d(nn.Module):
             self.bias = _predictor(cond_dim, num_features, spectral)
 
     def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
-        """[N, C, H, W] and [N, cond_dim] -> [N, C, H, W].
-
-        Raises:
-            ShapeError: the condition is missing or has another size.
-        """
+        """[N, C, H, W] and [N, cond_dim] -> [N, C, H, W]; a ShapeError for other conditions."""
         normal: Tensor = self.norm(x)
         if self.gain is None or self.bias is None:
             return normal

@@ -17,15 +17,7 @@ from ganforge.layers.resample import BINOMIAL_TAPS, ConvResampler, ResampleMode
 
 
 class EqualizedLinear(nn.Module):
-    """Fully connected layer with equalized learning rate.
-
-    Args:
-        in_features: size of the input rows.
-        out_features: size of the output rows.
-        bias: whether to add a bias.
-        bias_init: initial value of the bias.
-        lr_mult: factor on the learning rate of weight and bias.
-    """
+    """Fully connected layer; `lr_mult` is a factor on the learning rate of weight and bias."""
 
     def __init__(
         self,
@@ -52,10 +44,7 @@ class EqualizedConv2d(nn.Module):
     """Convolution with equalized learning rate and optional filtered resampling by two.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
         kernel_size: odd side of the kernel; the borders are padded to keep the size.
-        bias: whether to add a bias.
         resample: "up" doubles the size, "down" halves it.
         taps: taps of the resampling filter along one axis.
         lr_mult: factor on the learning rate of weight and bias.

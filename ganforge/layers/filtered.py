@@ -60,8 +60,6 @@ class FilteredLeakyReLU(nn.Module):
         down_taps: the same for the way down.
         padding: zeros before and after each axis at the higher rate; may be negative.
         clamp: limit of the activations, or None.
-        slope: of the negative side.
-        gain: on the rectified values.
     """
 
     def __init__(

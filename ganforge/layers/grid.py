@@ -6,17 +6,12 @@ _MIN_SIDE, _MAX_SIDE = 4, 7
 
 
 def base_grid(height: int, width: int, name: str) -> tuple[int, int, int]:
-    """Split an image size into a base grid and doublings: (base height, base width, doublings).
+    """Split an image size in pixels: (base height, base width, doublings).
 
     The smaller side of the base grid is 4 to 7 pixels; height and width may differ.
 
-    Args:
-        height: of the images, in pixels.
-        width: of the images, in pixels.
-        name: name of the architecture, for the message.
-
     Raises:
-        ConfigError: no such grid exists.
+        ConfigError: no such grid exists; names the architecture.
     """
     size, doublings = (height, width), 0
     while min(height, width) > _MAX_SIDE and height % 2 == 0 and width % 2 == 0:

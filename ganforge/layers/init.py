@@ -8,16 +8,7 @@ from torch.nn.utils import parametrize
 
 from ganforge.layers.spectral import SpectralNorm
 
-_WEIGHTED = (
-    nn.Linear,
-    nn.Embedding,
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
-)
+_WEIGHTED = (nn.Linear, nn.Embedding, nn.modules.conv._ConvNd)
 
 
 def init_normal(network: nn.Module, std: float = 0.02) -> None:
@@ -47,23 +38,18 @@ def init_orthogonal(network: nn.Module, gain: float = 1.0) -> None:
 
     Source: Saxe et al. 2014, arXiv:1312.6120; for GANs Brock et al. 2019, arXiv:1809.11096.
     """
-    _init_weights(network, lambda weight: _orthogonal(weight, gain))
-
-
-def _orthogonal(weight: Tensor, gain: float) -> Tensor:
-    # Without values there is nothing to factorize.
-    return weight if weight.is_meta else nn.init.orthogonal_(weight, gain)
+    # Weights on the meta device have no values to factorize.
+    _init_weights(network, lambda w: w if w.is_meta else nn.init.orthogonal_(w, gain))
 
 
 @torch.no_grad()
 def _init_weights(network: nn.Module, draw: Callable[[Tensor], Tensor]) -> None:
     for module in network.modules():
-        if not isinstance(module, _WEIGHTED):
-            continue
-        _draw_weight(module, draw)
-        bias = getattr(module, "bias", None)
-        if bias is not None:
-            nn.init.zeros_(bias)
+        if isinstance(module, _WEIGHTED):
+            _draw_weight(module, draw)
+            bias = getattr(module, "bias", None)
+            if bias is not None:
+                nn.init.zeros_(bias)
 
 
 def _draw_weight(module: nn.Module, draw: Callable[[Tensor], Tensor]) -> None:

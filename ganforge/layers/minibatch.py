@@ -25,11 +25,7 @@ class MinibatchStdDev(nn.Module):
         self.group_size, self.num_channels = group_size, num_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] -> [N, C + num_channels, H, W].
-
-        Raises:
-            ShapeError: the groups do not fill the batch, or the parts the channels.
-        """
+        """[N, C, H, W] -> [N, C + num_channels, H, W]; a ShapeError where that does not divide."""
         num, channels, height, width = x.shape
         group = num if self.group_size is None else min(self.group_size, num)
         parts = self.num_channels

@@ -18,12 +18,9 @@ ModulationForm = Literal["scaled", "grouped"]
 
 
 def demodulation(weight: Tensor, styles: Tensor, eps: float = 1e-8) -> Tensor:
-    """The factors [N, O] that give each modulated filter unit norm, in float32.
+    """The factors [N, O], float32, that give each modulated filter unit norm.
 
-    Args:
-        weight: [O, I, k, k].
-        styles: [N, I].
-        eps: keeps a zero filter finite.
+    The weight is [O, I, k, k], the styles are [N, I]; `eps` keeps a zero filter finite.
     """
     with full_precision(weight):
         energy = weight.float().square().sum(dim=(2, 3))
@@ -80,14 +77,9 @@ class ModulatedConv2d(nn.Module):
     """Modulated convolution with equalized learning rate and its own style from w.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
         kernel_size: odd side of the kernel.
-        w_dim: size of w.
-        demodulate: give each output channel unit expected variance.
-        resample: "up" doubles the size, "down" halves it.
-        taps: resampling filter of one axis.
-        form: see `modulated_conv2d`.
+        demodulate, form: as in `modulated_conv2d`.
+        resample, taps: as in `EqualizedConv2d`.
         padding: zeros on each border without resampling; by default the size is kept.
     """
 
@@ -113,23 +105,11 @@ class ModulatedConv2d(nn.Module):
         self.convolve = ConvResampler(kernel_size, resample, taps, padding)
 
     def forward(self, x: Tensor, w: Tensor, gain: Tensor | None = None) -> Tensor:
-        """[N, in_channels, H, W] and [N, w_dim] -> [N, out_channels, H', W'].
-
-        Args:
-            x: features.
-            w: mapped latent.
-            gain: scalar factor on the result.
-        """
+        """[N, in_channels, H, W] and [N, w_dim] -> [N, out_channels, H', W'], times `gain`."""
         # A style scales all pixels of a channel; bfloat16 would round it to 3 digits.
         with full_precision(x):
             styles = self.affine(w.float())
-        weight = self.weight * self.weight_gain
+        weight, form = self.weight * self.weight_gain, self.form
         return modulated_conv2d(
-            x,
-            weight,
-            styles,
-            self.convolve,
-            demodulate=self.demodulate,
-            form=self.form,
-            gain=gain,
+            x, weight, styles, self.convolve, demodulate=self.demodulate, form=form, gain=gain
         )

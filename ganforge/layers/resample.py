@@ -102,13 +102,9 @@ def _leading(x: Tensor, matrix: Tensor) -> Tensor:
     return y.reshape(num, len(matrix), other, channels)
 
 
-def _is_vertical(kernel: Tensor) -> bool:
-    return kernel.shape[3] == 1
-
-
 def _filter(img: Tensor, kernel: Tensor, down: int) -> Tensor:
     channels = img.shape[1]
-    stride = (down, 1) if _is_vertical(kernel) else (1, down)
+    stride = (down, 1) if kernel.shape[3] == 1 else (1, down)
     # Convolution, as filters are defined, is correlation with the flipped kernel.
     weight = kernel.flip((2, 3)).expand(channels, 1, *kernel.shape[2:])
     if down > 1 and img.device.type == "cpu":
@@ -122,7 +118,7 @@ def _filter(img: Tensor, kernel: Tensor, down: int) -> Tensor:
 def _insert_and_filter(img: Tensor, kernel: Tensor, up: int, padding: tuple[int, int]) -> Tensor:
     """Filter along one axis by a transposed convolution, which never stores the zeros."""
     channels, taps = img.shape[1], kernel.numel()
-    vertical = _is_vertical(kernel)
+    vertical = kernel.shape[3] == 1
     # The transposed convolution returns every position where filter and signal overlap; crop
     # these margins to get the padding.
     before, after = taps - 1 - padding[0], taps - up - padding[1]
@@ -151,8 +147,6 @@ class Resample2d(nn.Module):
     """Low-pass filter with up- or downsampling that keeps the mean brightness.
 
     Args:
-        up: factor of enlargement.
-        down: factor of reduction.
         taps: taps of the filter along one axis, of any sum.
         padding: zeros before and after each axis; by default, those that give exactly
             [H * up / down, W * up / down].
@@ -208,8 +202,8 @@ class ConvResampler(nn.Module):
         self.margin = kernel_size // 2 if padding is None else padding
         self.filter: Resample2d | None = None
         if self.pointwise and mode is not None:
-            factor = {"up": (2, 1), "down": (1, 2)}[mode]
-            self.filter = Resample2d(up=factor[0], down=factor[1], taps=taps)
+            up, down = (2, 1) if mode == "up" else (1, 2)
+            self.filter = Resample2d(up=up, down=down, taps=taps)
         elif mode is not None:
             # With this padding the size is exactly doubled or halved.
             pad = len(taps) + (1 - kernel_size if mode == "up" else kernel_size - 3)
@@ -217,13 +211,7 @@ class ConvResampler(nn.Module):
             self.filter = Resample2d(taps=taps, padding=((pad + 1) // 2, pad // 2), gain=gain)
 
     def forward(self, x: Tensor, weight: Tensor, groups: int = 1) -> Tensor:
-        """Convolve.
-
-        Args:
-            x: [N, I, H, W].
-            weight: [O, I / groups, k, k].
-            groups: as in `conv2d`.
-        """
+        """[N, I, H, W] and the weight [O, I / groups, k, k] -> [N, O, H', W']."""
         if self.filter is None:
             margin = self.margin
             if margin > (weight.shape[-1] - 1) // 2 and x.device.type == "cpu":
@@ -231,12 +219,11 @@ class ConvResampler(nn.Module):
                 # torch 2.14).
                 x, margin = functional.pad(x, (margin,) * 4), 0
             return functional.conv2d(x, weight, padding=margin, groups=groups)
-        if self.pointwise:
-            if self.mode == "down":
-                return functional.conv2d(self._filtered(x), weight, groups=groups)
-            return self._filtered(functional.conv2d(x, weight, groups=groups))
         if self.mode == "down":
-            return functional.conv2d(self._filtered(x), weight, stride=2, groups=groups)
+            stride = 1 if self.pointwise else 2
+            return functional.conv2d(self._filtered(x), weight, stride=stride, groups=groups)
+        if self.pointwise:
+            return self._filtered(functional.conv2d(x, weight, groups=groups))
         out, fan, height, width = weight.shape
         swapped = weight.reshape(groups, out // groups, fan, height, width).transpose(1, 2)
         swapped = swapped.reshape(groups * fan, out // groups, height, width)

@@ -27,12 +27,9 @@ class ResidualUpBlock(nn.Module):
     """Generator block: norm, ReLU, upsample, 3x3, norm, ReLU, 3x3; 1x1 on the skip if needed.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
         cond_dim: size of the condition of both batch normalizations; 0 for none.
         upsample: double the size (nearest neighbor), or keep it.
         spectral: put spectral normalization on all weights.
-        norm_eps: added to the variance in both normalizations.
     """
 
     def __init__(
@@ -73,8 +70,6 @@ class ResidualDownBlock(nn.Module):
     """Discriminator block: ReLU, 3x3, ReLU, 3x3, mean-pool; 1x1 on the skip if needed.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
         downsample: halve the size, or keep it.
         first: whether its input is the image; then there is no ReLU before the first convolution.
         spectral: put spectral normalization on all weights.

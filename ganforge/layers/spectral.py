@@ -17,7 +17,6 @@ from ganforge.interfaces.batch import full_precision
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _WARM_UP = 15
 
 
@@ -27,7 +26,7 @@ class SpectralNorm(nn.Module):
     The left singular vector `u` is a float buffer; each forward in training mode refines it.
 
     Args:
-        weight: the weight to normalize; gives the shape and the first estimate.
+        weight: gives the shape and the first estimate.
         dim: output dimension of the weight.
         num_iterations: power iterations per forward in training mode.
         eps: keeps a zero weight finite.
@@ -81,16 +80,13 @@ class SpectralNorm(nn.Module):
 
 
 def spectral_norm(module: ModuleT, *, num_iterations: int = 1, eps: float = 1e-12) -> ModuleT:
-    """Put spectral normalization on `module.weight` and return the module.
+    """Put `SpectralNorm` on the weight of a linear, embedding or (transposed) convolution layer.
 
-    Args:
-        module: a linear, embedding or (transposed) convolution layer.
-        num_iterations: power iterations per training forward.
-        eps: keeps a zero weight finite.
+    Returns the module.
     """
     weight = module.weight
     assert isinstance(weight, Tensor)
-    dim = 1 if isinstance(module, _TRANSPOSED) else 0
+    dim = 1 if isinstance(module, nn.modules.conv._ConvTransposeNd) else 0
     parametrize.register_parametrization(
         module, "weight", SpectralNorm(weight, dim=dim, num_iterations=num_iterations, eps=eps)
     )

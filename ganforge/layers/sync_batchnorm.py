@@ -104,10 +104,7 @@ class SyncBatchNorm(BatchNorm):
 def convert_sync_batchnorm(module: nn.Module) -> nn.Module:
     """Replace every batch normalization inside `module` by a `SyncBatchNorm`, in place.
 
-    The replacement has the same parameters and buffers under the same names.
-
-    Returns:
-        `module`, or its replacement if it is itself a batch normalization.
+    Parameters and buffers stay. A batch normalization itself is replaced by the returned module.
     """
     if isinstance(module, BatchNorm):
         return _replacement(module)

@@ -48,7 +48,7 @@ def run_pipeline(
     refuse_sharded_training()
     run_dir = Path(config.run_dir or Path("runs") / config.name)
     context = RunContext(config, run_dir, components)
-    stages = [choice.build() for choice in components.stages]
+    stages = [choice.built for choice in components.stages]
     if dry_run:
         # First, so that it is seen where a check fails: weights may be missing on a login node.
         plan = [f"# {stage.name}: {stage.plan(context)}" for stage in stages]

@@ -1,7 +1,7 @@
 """Tiny runs on which the contract checks try an architecture: configuration, spec and batches."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,7 +36,7 @@ MICRO_BATCH = 4
 
 @dataclass(frozen=True)
 class Case:
-    """An architecture in a size at which it can be checked in seconds.
+    """An architecture, so small that its checks take seconds.
 
     Attributes:
         config: a pipeline file with the architecture's `example_options`.
@@ -49,14 +49,14 @@ class Case:
     conditions: tuple[str, ...] = ()
 
     @property
-    def name(self) -> str:
-        """The architecture's name."""
-        return self.config.model.architecture
+    def architecture(self) -> type[Architecture[Any]]:
+        """What is checked."""
+        return get_registry().find(Architecture, self.config.model.architecture)
 
     @property
     def label(self) -> str:
         """Name and conditions, for reports."""
-        return "+".join((self.name, *self.conditions))
+        return "+".join((self.config.model.architecture, *self.conditions))
 
     def with_slots(self, num_slots: int) -> "Case":
         """The same with this many slots of `MICRO_BATCH` images each."""
@@ -64,6 +64,10 @@ class Case:
             update={"slots": num_slots, "batch_size": num_slots * MICRO_BATCH}
         )
         return replace(self, config=self.config.model_copy(update={"train": train}))
+
+    def broken(self, message: str) -> PluginContractError:
+        """What to raise where the contract is not kept: the fault, then the cure."""
+        return PluginContractError(f"Architecture '{self.label}': {message}")
 
 
 def cases_of(name: str) -> list[Case]:
@@ -77,7 +81,7 @@ def cases_of(name: str) -> list[Case]:
     reads = _reads(architecture)
     required = tuple(f for f in CONDITIONS if f in reads.required)
     optional = tuple(f for f in CONDITIONS if f in reads.optional)
-    kinds = [required] if not optional else [required, required + optional]
+    kinds = dict.fromkeys((required, required + optional))
     return [_smallest(architecture, conditions) for conditions in kinds]
 
 
@@ -88,16 +92,14 @@ def _reads(architecture: type[Architecture[Any]]) -> Reads:
 def _smallest(architecture: type[Architecture[Any]], conditions: tuple[str, ...]) -> Case:
     reason = ""
     for objective, side in itertools.product(_OBJECTIVES, _SIDES):
-        case = Case(
-            _config(architecture, objective), _spec(architecture, side, conditions), conditions
-        )
+        spec = _spec(architecture, side, conditions)
+        case = Case(_config(architecture, objective), spec, conditions)
         try:
             components = resolve(case.config)
-            components.bound_architecture(case.spec).check(components.objective)
+            components.bound_architecture(spec).check(components.objective)
+            return case
         except ConfigError as err:
             reason = str(err)
-        else:
-            return case
     raise PluginContractError(
         f"Architecture '{architecture.name}' accepts no square image of {_SIDES} pixels with any "
         f"of the losses {[o['name'] for o in _OBJECTIVES]}; the last refusal was: {reason} "
@@ -129,31 +131,18 @@ def _spec(architecture: type[Architecture[Any]], side: int, conditions: Sequence
     )
 
 
-class MadeUpLoader:
-    """An endless stream of made-up data: a pure function of step and slot.
-
-    Args:
-        case: gives fields and sizes.
-        start_step: where the stream continues.
-        slots: this rank's slots.
-    """
-
-    def __init__(self, case: Case, start_step: int, slots: range) -> None:
-        self._case, self._start_step, self._slots = case, start_step, slots
-
-    def __iter__(self) -> Iterator[list[dict[str, Tensor]]]:
-        for step in itertools.count(self._start_step):
-            yield [make_fields(self._case, step, slot) for slot in self._slots]
-
-    def close(self) -> None:
-        """Nothing to stop."""
+def made_up_loader(
+    case: Case, start_step: int, slots: range
+) -> Generator[list[dict[str, Tensor]], None, None]:
+    """An endless stream of made-up data: a pure function of step and slot."""
+    for step in itertools.count(start_step):
+        yield [make_fields(case, step, slot) for slot in slots]
 
 
 def make_fields(case: Case, step: int, slot: int) -> dict[str, Tensor]:
     """One slot's fields at one step, as a loader yields them."""
     generator = torch.Generator().manual_seed(1000 * step + slot)
-    architecture = get_registry().find(Architecture, case.name)
-    names = dict.fromkeys((*_reads(architecture).required, *case.conditions))
+    names = dict.fromkeys((*_reads(case.architecture).required, *case.conditions))
     return {name: _field(name, case.spec, generator) for name in names}
 
 
@@ -165,14 +154,19 @@ def _field(name: str, spec: ImageSpec, generator: torch.Generator) -> Tensor:
     if name == "text":
         return torch.randn(MICRO_BATCH, spec.text_dim, generator=generator)
     channels = spec.source_channels if name == "source" and spec.source_channels else spec.channels
-    frames = (spec.num_frames,) if spec.num_frames > 1 else ()
-    size = (MICRO_BATCH, *frames, channels, spec.height, spec.width)
+    size = (MICRO_BATCH, *image_shape(spec, channels))
     return torch.randint(256, size, generator=generator, dtype=torch.uint8)
+
+
+def image_shape(spec: ImageSpec, channels: int) -> tuple[int, ...]:
+    """[C, H, W] of an image, or [T, C, H, W] of a frame sequence."""
+    frames = (spec.num_frames,) if spec.num_frames > 1 else ()
+    return *frames, channels, spec.height, spec.width
 
 
 def requests(case: Case, seeds: Sequence[int]) -> Iterator[tuple[GenerateRequest, int]]:
     """What to ask of `generate`, and the channels of the answer: one request per direction."""
-    spec, architecture = case.spec, get_registry().find(Architecture, case.name)
+    spec, directions = case.spec, case.architecture.directions
     request = GenerateRequest(seeds)
     if "label" in case.conditions:
         index = torch.tensor([seed % spec.num_classes for seed in seeds])
@@ -181,14 +175,12 @@ def requests(case: Case, seeds: Sequence[int]) -> Iterator[tuple[GenerateRequest
         request.attributes = torch.tensor([[seed % 2, 1.0] for seed in seeds])
     if "text" in case.conditions:
         request.text = torch.stack([_row(seed, (spec.text_dim,)) for seed in seeds])
-    if not architecture.directions:
+    if not directions:
         yield request, spec.channels
     ends = [(spec.source_channels or spec.channels, spec.channels)]
     ends.append(ends[0][::-1])
-    for direction, (before, after) in zip(architecture.directions, ends, strict=False):
-        frames = (spec.num_frames,) if spec.num_frames > 1 else ()
-        shape = (*frames, before, spec.height, spec.width)
-        source = torch.stack([_row(seed, shape).tanh() for seed in seeds])
+    for direction, (before, after) in zip(directions, ends, strict=False):
+        source = torch.stack([_row(seed, image_shape(spec, before)).tanh() for seed in seeds])
         yield replace(request, source=source, options={"direction": direction}), after
 
 
@@ -206,10 +198,6 @@ def start(case: Case, num_steps: int = 1) -> TrainingRun:
 
 def train_case(case: Case, run: TrainingRun) -> TrainingRun:
     """Train to the run's end on made-up data."""
-    train(run, lambda r: MadeUpLoader(case, r.progress.step, r.local_slots), Meter(run.runtime), ())
+    loader = made_up_loader(case, run.progress.step, run.local_slots)
+    train(run, lambda _: loader, Meter(run.runtime), ())
     return run
-
-
-def broken(case: Case, fault: str, cure: str) -> PluginContractError:
-    """What to raise where the contract is not kept."""
-    return PluginContractError(f"Architecture '{case.label}': {fault} {cure}")

@@ -5,7 +5,7 @@
 
 import difflib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,7 @@ from ganforge.interfaces.batch import Batch, Networks
 from ganforge.interfaces.generation import Blend
 from ganforge.interfaces.objective import Terms
 from ganforge.objectives.adversarial_pair import NoiseToImage
-from ganforge.plugin_tools.cases import (
-    Case,
-    broken,
-    make_fields,
-    requests,
-    start,
-    train_case,
-)
+from ganforge.plugin_tools.cases import Case, image_shape, make_fields, requests, start, train_case
 from ganforge.plugin_tools.objective_contract import (
     check_objective_is_followed_or_refused,
     check_reports,
@@ -52,12 +45,10 @@ class _Watched(Blend):
     was_used: list[bool] = field(default_factory=list)
 
     def combine(self, values: Sequence[Tensor]) -> Tensor:
-        """As `Blend` does."""
         self.was_used.append(True)
         return super().combine(values)
 
     def mean(self, values: Sequence[Tensor]) -> Tensor:
-        """As `Blend` does."""
         self.was_used.append(True)
         return super().mean(values)
 
@@ -69,18 +60,18 @@ def check_builds(case: Case) -> None:
     for name in (*reads.required, *reads.optional):
         near = difflib.get_close_matches(name, _FIELDS, 1, 0.8)
         if name not in _FIELDS and near:
-            raise broken(case, f"inputs names '{name}'.", f"Did you mean '{near[0]}'?")
+            raise case.broken(f"inputs names '{name}'. Did you mean '{near[0]}'?")
     networks = architecture.networks()
     missing = [role for role in architecture.ema_roles if role not in networks]
     if missing:
-        raise broken(case, f"ema_roles names {missing}.", "Return them from networks().")
+        raise case.broken(f"ema_roles names {missing}. Return them from networks().")
     run = start(case)
     trained = {role for phase in run.phases for role in phase.trains}
     for role, module in run.nets.modules().items():
         if role not in trained and any(True for _ in module.parameters()):
-            raise broken(case, f"no phase trains '{role}'.", "Add it to a phase's `trains`.")
+            raise case.broken(f"no phase trains '{role}'. Add it to a phase's `trains`.")
     if not getattr(run.architecture, "paper", ""):
-        raise broken(case, "it has no `paper`.", "Cite what it implements: authors, year, arXiv.")
+        raise case.broken("it has no `paper`. Cite what it implements: authors, year, arXiv.")
 
 
 def check_weights_follow_seed(case: Case) -> None:
@@ -88,10 +79,9 @@ def check_weights_follow_seed(case: Case) -> None:
     first, second = start(case), start(case)
     differing = _first_difference(_parameters(first.nets), _parameters(second.nets))
     if differing:
-        raise broken(
-            case,
-            f"two builds from one seed differ in {differing}.",
-            "Draw initial weights from torch's global generator only.",
+        raise case.broken(
+            f"two builds from one seed differ in {differing}. "
+            "Draw initial weights from torch's global generator only."
         )
 
 
@@ -104,11 +94,10 @@ def check_phases_train_what_they_name(case: Case) -> None:
     for phase in run.phases:
         changed, named = seen[phase.name], set(phase.trains)
         if changed != named:
-            raise broken(
-                case,
-                f"phase '{phase.name}' names {sorted(named)} but changes {sorted(changed)}.",
+            raise case.broken(
+                f"phase '{phase.name}' names {sorted(named)} but changes {sorted(changed)}. "
                 "`trains` must list exactly the networks that its loss reaches, and its "
-                "`after_step` may touch no other.",
+                "`after_step` may touch no other."
             )
 
 
@@ -139,29 +128,19 @@ def check_gradients_reach_all_parameters(case: Case) -> None:
     Three, because a branch that starts at zero (a zero-initialized scale) passes none at first.
     """
     run = start(case)
-    reached: set[str] = set()
-    waiting = {
-        f"{role}.{name}": parameter
-        for role, module in run.nets.modules().items()
-        for name, parameter in module.named_parameters()
-    }
-    hooks = [
+    waiting, reached = dict(_named_parameters(run.nets)), set[str]()
+    for name, parameter in waiting.items():
         parameter.requires_grad_(True).register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
             partial(_note_gradient, name, reached)
         )
-        for name, parameter in waiting.items()
-    ]
     run.phases = [replace(phase, every=1) for phase in run.phases]
     for _ in range(_GRADIENT_STEPS):
         _one_step(case, run)
-    for hook in hooks:
-        hook.remove()
     unreached = sorted(waiting.keys() - reached)
     if unreached:
-        raise broken(
-            case,
-            f"no gradient reaches {', '.join(unreached[:5])} ({len(unreached)} parameters).",
-            "Use the parameter in a loss, or make it a buffer.",
+        raise case.broken(
+            f"no gradient reaches {', '.join(unreached[:5])} ({len(unreached)} parameters). "
+            "Use the parameter in a loss, or make it a buffer."
         )
 
 
@@ -182,21 +161,17 @@ def check_output(case: Case) -> None:
                 parameter.mul_(_ENLARGED)
     for request, channels in requests(case, (0, 1, 2)):
         img = generate(run, request)
-        shape = [3, channels, case.spec.height, case.spec.width]
-        if case.spec.num_frames > 1:
-            shape.insert(1, case.spec.num_frames)
+        shape = [3, *image_shape(case.spec, channels)]
         if list(img.shape) != shape or not img.is_floating_point():
-            raise broken(
-                case,
-                f"generate() gives {list(img.shape)} {img.dtype}, not {shape} float.",
-                "Return one image per seed in the size and channels of the image spec.",
+            raise case.broken(
+                f"generate() gives {list(img.shape)} {img.dtype}, not {shape} float. "
+                "Return one image per seed in the size and channels of the image spec."
             )
         low, high = float(img.min()), float(img.max())
         if not (-1 - _RANGE_TOLERANCE <= low and high <= 1 + _RANGE_TOLERANCE):
-            raise broken(
-                case,
-                f"generate() gives values from {low:.3g} to {high:.3g}.",
-                "Images are finite and in [-1, 1]; clamp them if the paper has no tanh.",
+            raise case.broken(
+                f"generate() gives values from {low:.3g} to {high:.3g}. "
+                "Images are finite and in [-1, 1]; clamp them if the paper has no tanh."
             )
 
 
@@ -211,10 +186,9 @@ def check_generate_is_batch_independent(case: Case) -> None:
         for whole, (request, _) in zip(together, requests(case, (seed,)), strict=True):
             gap = float((generate(run, request)[0] - whole[position]).abs().max())
             if gap > _BATCH_TOLERANCE:
-                raise broken(
-                    case,
-                    f"seed {seed} gives another image alone than among {seeds} (by {gap:.3g}).",
-                    "Draw all noise through request.noise and keep batch statistics out of eval.",
+                raise case.broken(
+                    f"seed {seed} gives another image alone than among {seeds} (by {gap:.3g}). "
+                    "Draw all noise through request.noise and keep batch statistics out of eval."
                 )
 
 
@@ -231,11 +205,10 @@ def check_discriminator_is_per_sample(case: Case) -> None:
         first = nets["discriminator"](img[:1], c[:1])
     gap = float((together[:1] - first).abs().max())
     if not gap <= _BATCH_TOLERANCE:
-        raise broken(
-            case,
+        raise case.broken(
             f"`per_sample_discriminator` is true, but among others an image has another score (by "
-            f"{gap:.3g}).",
-            "Leave it out where the discriminator has batch statistics, dropout or spectral norm.",
+            f"{gap:.3g}). "
+            "Leave it out where the discriminator has batch statistics, dropout or spectral norm."
         )
 
 
@@ -253,18 +226,16 @@ def check_latents_blend(case: Case) -> None:
         blend = _Watched(**vars(request.blend))
         img = generate(run, replace(request, blend=blend))
         if not blend.was_used:
-            raise broken(
-                case,
-                f"`latent_spaces` names '{space}', but generate() does not blend in it.",
-                "Call request.blended(space, ...) for its latents, or leave the name out.",
+            raise case.broken(
+                f"`latent_spaces` names '{space}', but generate() does not blend in it. "
+                "Call request.blended(space, ...) for its latents, or leave the name out."
             )
         gap = float((img[[0, 2]] - alone).abs().max())
         if not gap <= _BATCH_TOLERANCE:
-            raise broken(
-                case,
+            raise case.broken(
                 f"on the way between seeds in '{space}', the ends are not their images "
-                f"(by {gap:.3g}).",
-                "Draw all noise through request.noise.",
+                f"(by {gap:.3g}). "
+                "Draw all noise through request.noise."
             )
 
 
@@ -287,11 +258,10 @@ def check_resume_is_exact(case: Case) -> None:
     for kind, tensors in whole.tensors.items():
         differing = _first_difference(tensors, again.tensors[kind])
         if differing:
-            raise broken(
-                case,
-                f"after a resume, {kind} differ from an uninterrupted run in {differing}.",
+            raise case.broken(
+                f"after a resume, {kind} differ from an uninterrupted run in {differing}. "
                 "Keep state in parameters, float buffers or batch.slot_state; draw noise from "
-                "torch's global generator.",
+                "torch's global generator."
             )
 
 
@@ -302,12 +272,12 @@ def _one_step(case: Case, run: TrainingRun) -> None:
 
 
 def _parameters(nets: Networks) -> dict[str, Tensor]:
-    modules: dict[str, nn.Module] = nets.modules()
-    return {
-        f"{role}.{name}": parameter.detach().clone()
-        for role, module in modules.items()
-        for name, parameter in module.named_parameters()
-    }
+    return {name: parameter.detach().clone() for name, parameter in _named_parameters(nets)}
+
+
+def _named_parameters(nets: Networks) -> Iterator[tuple[str, nn.Parameter]]:
+    for role, module in nets.modules().items():
+        yield from module.named_parameters(role)
 
 
 def _first_difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str:

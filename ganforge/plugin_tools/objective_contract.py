@@ -4,21 +4,19 @@ The checks compare values, not names: a term that an architecture computes anew,
 not belong to the loss, are found whatever they are called.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import LossConfig, StrictModel
 from ganforge.errors import ConfigError
-from ganforge.interfaces.architecture import Phase
 from ganforge.interfaces.batch import Batch, Networks
 from ganforge.interfaces.objective import ObjectiveTerm, PenaltyInput, Scores, Terms
-from ganforge.plugin_tools.cases import Case, broken, start, train_case
+from ganforge.plugin_tools.cases import Case, start, train_case
 from ganforge.training.state.run_state import TrainingRun
 
 _PENALTY_CURE = "Give each phase its network's by `with_penalties`, or refuse them in check()."
@@ -40,43 +38,41 @@ _REPORT_CURE = "Leave reports of logits and accuracies to objective.discriminato
 
 def check_objective_is_followed_or_refused(case: Case) -> None:
     """What the pipeline file asks of the loss and of ADA has an effect, or is refused."""
-    loss = case.config.loss
-    penalties = (*loss.regularizers, ComponentChoice(name="r1", every=1))
-    penalized, slower = _with(loss, regularizers=penalties), _with(loss, n_critic=2)
-    for key, update, is_followed, cure in (
-        ("loss.regularizers", {"loss": penalized}, _penalizes, _PENALTY_CURE),
-        ("loss.n_critic", {"loss": slower}, _has_slower_phase, _N_CRITIC_CURE),
-        ("loss.terms", {}, _follows_terms, _TERM_CURE),
-        ("augment", {"augment": ComponentChoice(name="ada")}, _adapts, _ADA_CURE),
-        ("loss.name: relativistic", {"loss": LossConfig(name="relativistic")}, _is_trained, ""),
+    penalties = (*case.config.loss.regularizers, ComponentChoice(name="r1", every=1))
+    penalized, slower = _with_loss(case, regularizers=penalties), _with_loss(case, n_critic=2)
+    relativistic = _with(case, loss=LossConfig(name="relativistic"))
+    for key, changed, is_followed, cure in (
+        ("loss.regularizers", penalized, _penalizes, _PENALTY_CURE),
+        ("loss.n_critic", slower, _has_slower_phase, _N_CRITIC_CURE),
+        ("loss.terms", case, _follows_terms, _TERM_CURE),
+        ("augment", _with(case, augment=ComponentChoice(name="ada")), _adapts, _ADA_CURE),
+        ("loss.name: relativistic", relativistic, _is_trained, ""),
     ):
-        changed = _changed(case, update)
         run = _started(changed)
         if run is not None and not is_followed(changed, run):
-            raise broken(case, f"{key} of the pipeline file has no effect.", cure)
+            raise case.broken(f"{key} of the pipeline file has no effect. {cure}")
     _check_mismatched_pairs(case)
 
 
 def check_reports(case: Case) -> None:
     """Logged logits and accuracies are those of the loss; sign accuracies only if signs count."""
     for name in ("hinge", "wasserstein"):
-        changed = _changed(case, {"loss": _with(case.config.loss, name=name, regularizers=())})
+        changed = _with_loss(case, name=name, regularizers=())
         run = _started(changed)
         if run is None:
             continue
         seen = _Seen().watch(run)
         train_case(changed, run)
-        fault = seen.fault(run.objective.loss.logit_sign_is_class)
-        if fault:
-            raise broken(case, f"with loss.name={name}, {fault}.", _REPORT_CURE)
+        if fault := seen.fault(run.objective.loss.logit_sign_is_class):
+            raise case.broken(f"with loss.name={name}, {fault}. {_REPORT_CURE}")
 
 
-def _with(loss: LossConfig, **settings: Any) -> LossConfig:
-    return loss.model_copy(update=settings)
+def _with(case: Case, **settings: Any) -> Case:
+    return replace(case, config=case.config.model_copy(update=settings))
 
 
-def _changed(case: Case, update: Mapping[str, Any]) -> Case:
-    return replace(case, config=case.config.model_copy(update=dict(update)))
+def _with_loss(case: Case, **settings: Any) -> Case:
+    return _with(case, loss=case.config.loss.model_copy(update=settings))
 
 
 def _started(case: Case) -> TrainingRun | None:
@@ -94,17 +90,14 @@ def _is_trained(case: Case, run: TrainingRun) -> bool:
 
 def _penalizes(case: Case, run: TrainingRun) -> bool:
     """Whether each value that the penalty returns is among a phase's terms."""
-    penalty, returned = run.objective.regularizers[-1], list[float]()
-    penalize = penalty.penalty
+    regularizer, returned = run.objective.regularizers[-1], list[float]()
 
-    def noted(inputs: PenaltyInput) -> Tensor | None:
-        value = penalize(inputs)
+    def note(value: Tensor | None, inputs: PenaltyInput) -> None:
         if value is not None:
-            returned.append(float(value.detach()))
-        return value
+            returned.append(_mean(value))
 
-    penalty.penalty = noted  # type: ignore[method-assign]
-    terms = [value for found in _terms_of(case, run) for value in found.values()]
+    regularizer.penalty = _noting(regularizer.penalty, note)  # type: ignore[method-assign]
+    terms = [value for found in _terms_of(case, run) for value in found]
     return bool(returned) and all(_among(value, terms) for value in returned)
 
 
@@ -112,53 +105,46 @@ def _has_slower_phase(case: Case, run: TrainingRun) -> bool:
     return any(phase.every > 1 and not phase.lazy for phase in run.phases)
 
 
-class _ProbeConfig(StrictModel):
-    weight: float = Field(1.0, description="Factor on the term.")
+class _Probe(ObjectiveTerm[StrictModel]):
+    """A term of known size, from the mean square of the generated images' logits."""
 
-
-class _Probe(ObjectiveTerm[_ProbeConfig]):
-    """A term of known size: the mean square of the generated images' logits."""
-
-    name, Config = "probe", _ProbeConfig
+    name = "probe"
 
     def discriminator(self, scores: Scores) -> Terms:
-        return {self.name: self.config.weight * (1 + scores.gen.float().square().mean())}
+        return {self.name: 1 + scores.gen.float().square().mean()}
 
 
 def _follows_terms(case: Case, run: TrainingRun) -> bool:
-    return _acts(case, run, _Probe(_ProbeConfig()))
+    return _acts(case, run, _Probe(StrictModel()))
 
 
 def _check_mismatched_pairs(case: Case) -> None:
     """Wrong conditions count as much as `loss.terms` says, or are refused."""
     chosen = ComponentChoice(name="mismatched_pairs", weight=0.7)
-    run = _started(_changed(case, {"loss": _with(case.config.loss, terms=(chosen,))}))
+    run = _started(_with_loss(case, terms=(chosen,)))
     if case.conditions and run is not None and not _acts(case, run, run.objective.terms[0]):
-        raise broken(
-            case, "'mismatched_pairs' does not act with the weight it is given.", _CONDITION_CURE
+        raise case.broken(
+            f"'mismatched_pairs' does not act with the weight it is given. {_CONDITION_CURE}"
         )
 
 
 def _acts(case: Case, run: TrainingRun, term: ObjectiveTerm[Any]) -> bool:
     """Whether what a term returns reaches the loss of its phase, scaled as the adversarial term."""
     objective = replace(run.objective, terms=(term,))
-    discriminate, contribute = objective.loss.discriminator, term.discriminator
+    loss, contribute = objective.loss, term.discriminator
     adversarial, contributed = list[float](), list[tuple[float, float]]()
-
-    def noted(real_logits: Tensor, gen_logits: Tensor) -> Tensor:
-        value = discriminate(real_logits, gen_logits)
-        adversarial.append(float(value.detach()))
-        return value
 
     def contributing(scores: Scores) -> Terms:
         before, terms = adversarial[-1], contribute(scores)
-        contributed.extend((before, float(value.detach())) for value in terms.values())
+        contributed.extend((before, _mean(value)) for value in terms.values())
         return terms
 
-    objective.loss.discriminator = noted  # type: ignore[method-assign]
+    loss.discriminator = _noting(  # type: ignore[method-assign]
+        loss.discriminator, lambda value, *_, **named: adversarial.append(_mean(value))
+    )
     term.discriminator = contributing  # type: ignore[method-assign]
     run.phases = run.architecture.phases(objective)
-    phases = [list(terms.values()) for terms in _terms_of(case, run)]
+    phases = _terms_of(case, run)
     return bool(contributed) and all(
         any(_have_ratio(terms, *values) for terms in phases) for values in contributed
     )
@@ -174,21 +160,27 @@ def _have_ratio(terms: Sequence[float], adversarial: float, contributed: float) 
     )
 
 
-def _terms_of(case: Case, run: TrainingRun) -> list[dict[str, float]]:
-    """The terms of each phase that ran in one step, as numbers."""
-    found: list[dict[str, float]] = []
-
-    def noted(phase: Phase) -> Phase:
-        def loss(nets: Networks, batch: Batch) -> Terms:
-            terms = phase.loss(nets, batch)
-            found.append({name: float(term.detach()) for name, term in terms.items()})
-            return terms
-
-        return replace(phase, loss=loss)
-
-    run.phases = [noted(phase) for phase in run.phases]
+def _terms_of(case: Case, run: TrainingRun) -> list[list[float]]:
+    """The values of the terms of each phase that ran in one step."""
+    found: list[list[float]] = []
+    _note_phases(run, lambda terms, nets, batch: found.append([*map(_mean, terms.values())]))
     train_case(case, run)
     return found
+
+
+def _note_phases(run: TrainingRun, note: Callable[[Terms, Networks, Batch], None]) -> None:
+    run.phases = [replace(phase, loss=_noting(phase.loss, note)) for phase in run.phases]
+
+
+def _noting(function: Callable[..., Any], note: Callable[..., None]) -> Callable[..., Any]:
+    """The function, which also passes its result and arguments to `note`."""
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        result = function(*arguments, **named)
+        note(result, *arguments, **named)
+        return result
+
+    return noted
 
 
 def _among(value: float, values: list[float]) -> bool:
@@ -199,16 +191,13 @@ def _adapts(case: Case, run: TrainingRun) -> bool:
     """Whether ADA observes the logits of the loss."""
     augmentation, observed = run.objective.augmentation, list[float]()
     assert augmentation is not None
-    observe = augmentation.observe
-
-    def noted(real_logits: Tensor) -> None:
-        observed.append(_mean(real_logits))
-        observe(real_logits)
-
-    augmentation.observe = noted  # type: ignore[method-assign]
+    augmentation.observe = _noting(  # type: ignore[method-assign]
+        augmentation.observe, lambda _, real_logits: observed.append(_mean(real_logits))
+    )
     seen = _Seen().watch(run)
     train_case(case, run)
-    return bool(observed) and all(_among(value, seen.logits("real")) for value in observed)
+    expected = seen.expected()["logits/real"]
+    return bool(observed) and all(_among(value, expected) for value in observed)
 
 
 @dataclass
@@ -221,39 +210,30 @@ class _Seen:
     def watch(self, run: TrainingRun) -> "_Seen":
         """Record what passes through the run's loss and reports from now on."""
         loss = run.objective.loss
-        discriminate: Callable[[Tensor, Tensor], Tensor] = loss.discriminator
 
-        def noted(real_logits: Tensor, gen_logits: Tensor) -> Tensor:
+        def note_logits(_: Tensor, real_logits: Tensor, gen_logits: Tensor) -> None:
             self.pairs.append((real_logits.detach().float(), gen_logits.detach().float()))
-            return discriminate(real_logits, gen_logits)
 
-        def reporting(phase: Phase) -> Phase:
-            def phase_loss(nets: Networks, batch: Batch) -> Terms:
-                terms = phase.loss(nets, batch)
-                for name, values in batch.reports.items():
-                    self.reports.setdefault(name, []).extend(map(float, values))
-                return terms
+        def note_reports(terms: Terms, nets: Networks, batch: Batch) -> None:
+            for name, values in batch.reports.items():
+                self.reports.setdefault(name, []).extend(map(float, values))
 
-            return replace(phase, loss=phase_loss)
-
-        loss.discriminator = noted  # type: ignore[method-assign]
-        run.phases = [reporting(phase) for phase in run.phases]
+        loss.discriminator = _noting(loss.discriminator, note_logits)  # type: ignore[method-assign]
+        _note_phases(run, note_reports)
         return self
 
-    def logits(self, side: str) -> list[float]:
-        """Means of the logits that the loss got."""
-        index = ("real", "gen").index(side)
-        return [_mean(pair[index]) for pair in self.pairs]
-
-    def fault(self, sign_is_class: bool) -> str:
-        """What is wrong with the reports; empty if nothing."""
-        expected = {
-            "logits/real": self.logits("real"),
-            "logits/gen": self.logits("gen"),
+    def expected(self) -> dict[str, list[float]]:
+        """What should be reported, by name."""
+        return {
+            "logits/real": [_mean(real) for real, _ in self.pairs],
+            "logits/gen": [_mean(gen) for _, gen in self.pairs],
             "accuracy/real": [_mean(real > 0) for real, _ in self.pairs],
             "accuracy/gen": [_mean(gen < 0) for _, gen in self.pairs],
         }
-        for name, values in expected.items():
+
+    def fault(self, sign_is_class: bool) -> str:
+        """What is wrong with the reports; empty if nothing."""
+        for name, values in self.expected().items():
             reported = self.reports.get(name, [])
             if name.startswith("accuracy") and not sign_is_class:
                 if reported:

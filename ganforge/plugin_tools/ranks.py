@@ -29,10 +29,7 @@ Report = dict[str, dict[str, Any]]
 
 
 def compare_ranks(names: Sequence[str]) -> dict[str, str]:
-    """Train each architecture on one and on two ranks.
-
-    Returns:
-        By case label: the empty string where the two agree, else what is wrong.
+    """By case: what is wrong with training on one and on two ranks; empty where they agree.
 
     Raises:
         PluginContractError: the processes could not be run at all.
@@ -104,10 +101,8 @@ def digest(case: Case) -> dict[str, Any]:
             flat = tensor.detach().double().flatten()
             weights = torch.arange(flat.numel(), dtype=torch.float64).cos()
             if flat.numel():
-                digests[f"{kind}: {name}"] = (
-                    float(flat.abs().mean()),
-                    float((flat * weights).mean()),
-                )
+                numbers = flat.abs().mean(), (flat * weights).mean()
+                digests[f"{kind}: {name}"] = tuple(map(float, numbers))
     return {"digests": digests}
 
 

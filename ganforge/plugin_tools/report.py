@@ -15,7 +15,7 @@ from ganforge.interfaces.component import Component
 from ganforge.plugin_tools.cases import cases_of
 from ganforge.plugin_tools.contract import CHECKS, check_builds
 from ganforge.plugin_tools.ranks import compare_ranks
-from ganforge.registry.plugins import Plugin, Registry, get_registry
+from ganforge.registry.plugins import Plugin, Registry, get_registry, snake_case
 
 _PUBLIC = ("api", "layers")
 
@@ -37,21 +37,18 @@ class Outcome:
 def find_components(name: str, registry: Registry) -> dict[Plugin, list[type[Component[Any]]]]:
     """The components that `name` means, by plugin.
 
-    Args:
-        name: an entry point, a distribution or the name of a component; hyphens and underscores
-            are alike.
-        registry: the installed plugins.
+    It is an entry point, a distribution or a component; hyphens and underscores are alike.
 
     Raises:
         PluginNotFound: nothing installed has that name.
     """
-    wanted, known = _plain(name), set()
+    wanted, known = snake_case(name), set()
     found: dict[Plugin, list[type[Component[Any]]]] = {}
     for component in registry.components():
         plugin = registry.plugin_of(component)
         names = (plugin.name, plugin.distribution, component.name)
         known |= set(names)
-        if wanted in map(_plain, names):
+        if wanted in map(snake_case, names):
             found.setdefault(plugin, []).append(component)
     if not found:
         raise PluginNotFound(
@@ -61,16 +58,8 @@ def find_components(name: str, registry: Registry) -> dict[Plugin, list[type[Com
     return found
 
 
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "-")
-
-
 def check_plugin(name: str) -> Iterator[Outcome]:
-    """Run every check on a plugin, a distribution or a component, one outcome at a time.
-
-    Raises:
-        PluginNotFound: nothing installed has that name.
-    """
+    """Run every check on what `find_components` finds, one outcome at a time."""
     for plugin, components in find_components(name, get_registry()).items():
         yield _outcome("imports only the public API", plugin.name, partial(check_imports, plugin))
         for component in components:
@@ -91,12 +80,11 @@ def _check_architecture(architecture: type[Architecture[Any]], plugin: Plugin) -
     for case in cases:
         is_built = True
         for check, function in CHECKS.items():
+            outcome = Outcome(check, case.label, "skipped", "it does not build")
             if is_built:
                 outcome = _outcome(check, case.label, partial(function, case))
                 is_built = outcome.status != "failed" or function is not check_builds
-                yield outcome
-            else:
-                yield Outcome(check, case.label, "skipped", "it does not build")
+            yield outcome
     try:
         verdicts = compare_ranks([name])
     except PluginContractError as err:
@@ -117,11 +105,7 @@ def _outcome(check: str, subject: str, run: Callable[[], str | None]) -> Outcome
 
 
 def check_described(component: type[Component[Any]]) -> None:
-    """It has a docstring, and every option has a description or is one of a few words.
-
-    Raises:
-        PluginContractError: something is not described.
-    """
+    """Refuse a component without docstring, and options that do not explain themselves."""
     if not (component.__doc__ or "").strip() or component.__doc__ == Component.__doc__:
         raise PluginContractError(
             f"{component.__name__} has no docstring. Say in one line what it is; help and the "
@@ -141,17 +125,12 @@ def _is_silent(field: Any) -> bool:
 
 
 def check_imports(plugin: Plugin) -> str | None:
-    """The plugin's modules import nothing of ganforge but its public parts.
-
-    Raises:
-        PluginContractError: one does; names file and line.
-    """
+    """Refuse a plugin of which a module imports more of ganforge than its public parts."""
     if plugin.module.startswith("ganforge."):
         return "part of ganforge's core"
     for path in _source_files(plugin.module):
         for name, line in _imported(path):
-            parts = name.split(".")
-            if parts[0] == "ganforge" and len(parts) > 1 and parts[1] not in _PUBLIC:
+            if name.startswith("ganforge.") and name.split(".")[1] not in _PUBLIC:
                 raise PluginContractError(
                     f"{path.name}:{line} imports {name}, which may change at any time. Import "
                     f"from ganforge.api or ganforge.layers, or ask for what is missing there."
@@ -176,11 +155,7 @@ def _imported(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def check_documented(architecture: str, plugin: Plugin) -> str | None:
-    """A docs page tells of the architecture: docs/architectures, or a third party's README.
-
-    Raises:
-        PluginContractError: none does.
-    """
+    """Refuse an architecture without a docs page: docs/architectures, or a third party's README."""
     if plugin.distribution == "ganforge":
         root = Path(__file__).parents[2]
         if not (root / "pyproject.toml").is_file():

@@ -33,13 +33,9 @@ def new_plugin(name: str, out: Path, registry: Registry) -> Path:
     """Write a plugin package that installs, trains and passes `ganforge plugins check`.
 
     Args:
-        name: the architecture's name in lower case, e.g. "tiny-gan"; a prefix `ganforge-` is
-            understood.
-        out: folder in which the package's folder `ganforge-NAME` is made.
+        name: the architecture's name in lower case, e.g. "tiny-gan", or "ganforge-tiny-gan".
+        out: parent of the new folder `ganforge-NAME`, which is returned.
         registry: the installed plugins, whose names are taken.
-
-    Returns:
-        The package's folder.
 
     Raises:
         PluginError: the name is not usable, or the folder is there and not empty.

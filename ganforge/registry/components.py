@@ -15,10 +15,6 @@ from ganforge.registry.plugins import Registry, get_registry, option_messages
 def resolve(config: PipelineConfig, registry: Registry | None = None) -> Components:
     """Find every component that a pipeline file chooses, and validate all options.
 
-    Args:
-        config: from `load_pipeline`, so that errors can name file and line.
-        registry: the installed components; those of this process when omitted.
-
     Raises:
         PluginNotFound: components are missing, and nothing else is wrong.
         ConfigError: options are not valid. Either error lists all faults, with file and line.
@@ -39,7 +35,7 @@ def resolve(config: PipelineConfig, registry: Registry | None = None) -> Compone
             except pydantic.ValidationError as err:
                 invalid += option_messages(err, component, options, path)
             else:
-                choices[dotted(path)] = Choice(component, options_model, dotted(path))
+                choices[dotted(path)] = Choice(component, options_model)
     if missing or invalid:
         error = ConfigError if invalid else PluginNotFound
         raise_messages([*missing, *invalid], error, config.source_locations)

@@ -1,5 +1,7 @@
 """All hooks. A plugin implements any of them as functions marked `hookimpl`."""
 
+# mypy: disable-error-code=empty-body
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,67 +23,56 @@ hookspec = pluggy.HookspecMarker("ganforge")
 @hookspec
 def ganforge_architectures() -> list[type[Architecture[Any]]]:
     """Architectures for `model.architecture`."""
-    return []
 
 
 @hookspec
 def ganforge_losses() -> list[type[AdversarialLoss[Any]]]:
     """Adversarial losses for `loss.name`."""
-    return []
 
 
 @hookspec
 def ganforge_regularizers() -> list[type[Regularizer[Any]]]:
     """Penalties and weight projections for `loss.regularizers`."""
-    return []
 
 
 @hookspec
 def ganforge_objective_terms() -> list[type[ObjectiveTerm[Any]]]:
     """Terms added to the adversarial loss, for `loss.terms`."""
-    return []
 
 
 @hookspec
 def ganforge_augmentations() -> list[type[Augmentation[Any]]]:
     """Differentiable augmentations of the discriminator's input, for `augment`."""
-    return []
 
 
 @hookspec
 def ganforge_metrics() -> list[type[Metric[Any]]]:
     """Metrics for `evaluate.metrics`."""
-    return []
 
 
 @hookspec
 def ganforge_feature_extractors() -> list[type[FeatureExtractor[Any]]]:
     """Feature extractors for `evaluate.extractor`."""
-    return []
 
 
 @hookspec
 def ganforge_sources() -> list[type[Source[Any]]]:
     """Sources of raw images for `data.source` and `ganforge data prepare`."""
-    return []
 
 
 @hookspec
 def ganforge_text_encoders() -> list[type[TextEncoder[Any]]]:
     """Caption encoders for `data.text_encoder` and `ganforge data embed`."""
-    return []
 
 
 @hookspec
 def ganforge_stages() -> list[type[Stage[Any]]]:
     """Pipeline stages for `stages`."""
-    return []
 
 
 @hookspec
 def ganforge_commands() -> list[click.Command]:
     """Commands to add to the `ganforge` command line."""
-    return []
 
 
 @hookspec

@@ -27,7 +27,7 @@ from ganforge.registry import hookspecs
 from ganforge.registry.kinds import HOOKS, KINDS
 
 GROUP = "ganforge"
-_SNAKE_CASE = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
+Class = type[Component[Any]]
 ComponentT = TypeVar("ComponentT", bound=Component[Any])
 
 
@@ -40,6 +40,9 @@ class Plugin:
     distribution: str
     version: str
 
+    def __str__(self) -> str:
+        return f"'{self.name}' ({self.distribution} {self.version})"
+
 
 @dataclass
 class Registry:
@@ -47,9 +50,7 @@ class Registry:
 
     manager: pluggy.PluginManager
     plugins: dict[str, Plugin] = field(default_factory=dict)
-    _components: dict[tuple[type[Component[Any]], str], tuple[type[Component[Any]], str]] = field(
-        default_factory=dict
-    )
+    _components: dict[tuple[Class, str], tuple[Class, Plugin]] = field(default_factory=dict)
 
     def register(self, module: ModuleType, plugin: Plugin) -> None:
         """Add one plugin's hook implementations and components.
@@ -66,45 +67,45 @@ class Registry:
             self.manager.check_pending()
         except pluggy.PluginValidationError as err:
             raise PluginContractError(
-                f"Plugin '{plugin.name}' ({plugin.distribution} {plugin.version}) does not fit "
-                f"ganforge's hooks: {err} See docs/hooks.md for names and arguments."
+                f"Plugin {plugin} does not fit ganforge's hooks: {err} See docs/hooks.md for names "
+                f"and arguments."
             ) from err
         self.plugins[plugin.name] = plugin
         for kind, hook in HOOKS.items():
             for component in _call(module, hook, plugin):
                 self._add(kind, component, plugin)
 
-    def _add(self, kind: type[Component[Any]], component: Any, plugin: Plugin) -> None:
+    def _add(self, kind: Class, component: Any, plugin: Plugin) -> None:
         if not (isinstance(component, type) and issubclass(component, kind)):
             raise PluginContractError(
                 f"Plugin '{plugin.name}' returns {component!r} from {HOOKS[kind]}; "
                 f"return subclasses of {kind.__name__}."
             )
-        if not isinstance(getattr(component, "name", None), str):
+        name = getattr(component, "name", None)
+        if not (isinstance(name, str) and name):
             raise PluginContractError(
                 f"{component.__name__} of plugin '{plugin.name}' has no `name`. Give it the name "
                 f"that pipeline files use for it."
             )
-        if not _SNAKE_CASE.fullmatch(component.name):
+        if name != snake_case(name):
             raise PluginContractError(
-                f"Plugin '{plugin.name}' provides the {kind.kind} '{component.name}'. Names are in "
-                f'snake_case: write name = "{snake_case(component.name)}" in '
-                f"{component.__name__}."
+                f"Plugin '{plugin.name}' provides the {kind.kind} '{name}'. Names are in "
+                f'snake_case: write name = "{snake_case(name)}" in {component.__name__}.'
             )
-        taken = self._components.get((kind, component.name))
-        if taken is not None and taken[0] is not component:
+        taken, other = self._components.get((kind, name), (component, plugin))
+        if taken is not component:
             raise PluginConflict(
-                f"Two plugins provide the {kind.kind} '{component.name}': '{taken[1]}' "
-                f"({self.plugins[taken[1]].distribution}) and '{plugin.name}' "
-                f"({plugin.distribution}). Uninstall one of them."
+                f"Two plugins provide the {kind.kind} '{name}': '{other.name}' "
+                f"({other.distribution}) and '{plugin.name}' ({plugin.distribution}). "
+                f"Uninstall one of them."
             )
-        self._components[kind, component.name] = (component, plugin.name)
+        self._components[kind, name] = (component, plugin)
 
-    def names(self, kind: type[Component[Any]]) -> list[str]:
+    def names(self, kind: Class) -> list[str]:
         """Sorted names of one kind."""
         return sorted(name for k, name in self._components if k is kind)
 
-    def components(self) -> list[type[Component[Any]]]:
+    def components(self) -> list[Class]:
         """All components of all plugins, sorted by kind and name."""
         found = [component for component, _ in self._components.values()]
         return sorted(found, key=lambda c: (c.kind, c.name))
@@ -126,26 +127,28 @@ class Registry:
         return found[0]  # type: ignore[return-value]  # _add checked it
 
     def options_model(self, kind: str, name: str) -> type[StrictModel] | None:
-        """The options of a component; None when no plugin provides it.
-
-        Args:
-            kind: in words, as in `Component.kind`.
-            name: registered name.
-        """
+        """The options of a component; None when no plugin provides it. `kind` is in words."""
         found = self._components.get((KINDS[kind], name))
         return None if found is None else found[0].Config
 
-    def plugin_of(self, component: type[Component[Any]]) -> Plugin:
+    def plugin_of(self, component: Class) -> Plugin:
         """The plugin that provides a component."""
         for found, plugin in self._components.values():
             if found is component:
-                return self.plugins[plugin]
+                return plugin
         raise PluginNotFound(f"{component.__name__} is not registered by any plugin.")
 
     def configure(
         self, kind: type[ComponentT], name: str, options: Mapping[str, Any], where: str
     ) -> tuple[type[ComponentT], StrictModel]:
-        """A component's class and its validated options; arguments and errors as for `build`."""
+        """A component's class and its validated options.
+
+        `where` is their path in the pipeline file, for messages.
+
+        Raises:
+            PluginNotFound: no plugin provides it.
+            ConfigError: the options are not valid; lists similar names for unknown ones.
+        """
         component = self.find(kind, name)
         try:
             return component, component.Config.model_validate(options)
@@ -155,18 +158,7 @@ class Registry:
     def build(
         self, kind: type[ComponentT], name: str, options: Mapping[str, Any], where: str
     ) -> ComponentT:
-        """Validate options and build a component.
-
-        Args:
-            kind: base class, such as `Regularizer`.
-            name: registered name.
-            options: the component's options, not yet validated.
-            where: path in the pipeline file, for messages.
-
-        Raises:
-            PluginNotFound: no plugin provides it.
-            ConfigError: the options are not valid; lists similar names for unknown ones.
-        """
+        """Validate options and build a component; arguments and errors as for `configure`."""
         component, config = self.configure(kind, name, options, where)
         return component(config)
 
@@ -177,10 +169,7 @@ def snake_case(name: str) -> str:
 
 
 def option_messages(
-    err: pydantic.ValidationError,
-    component: type[Component[Any]],
-    options: Mapping[str, Any],
-    path: KeyPath,
+    err: pydantic.ValidationError, component: Class, options: Mapping[str, Any], path: KeyPath
 ) -> list[Message]:
     """What is wrong with a component's options; each message names the component."""
     owner = f"({component.kind} '{component.name}')"
@@ -198,8 +187,7 @@ def _check_marks(module: ModuleType, plugin: Plugin) -> None:
             continue
         if name not in hooks:
             raise PluginContractError(
-                f"Plugin '{plugin.name}' ({plugin.distribution} {plugin.version}) implements the "
-                f"unknown hook '{name}'. {suggest(name, hooks)}"
+                f"Plugin {plugin} implements the unknown hook '{name}'. {suggest(name, hooks)}"
             )
         if not hasattr(value, "ganforge_impl"):
             raise PluginContractError(
@@ -217,8 +205,8 @@ def _call(module: ModuleType, hook: str, plugin: Plugin) -> Sequence[Any]:
         found = implementation()
     except (Exception, SystemExit) as err:  # a plugin may fail in any way
         raise PluginError(
-            f"{hook} of plugin '{plugin.name}' ({plugin.distribution} {plugin.version}) raises "
-            f"{type(err).__name__}: {err}. Fix or uninstall {plugin.distribution}."
+            f"{hook} of plugin {plugin} raises {type(err).__name__}: {err}. Fix or uninstall "
+            f"{plugin.distribution}."
         ) from err
     if not isinstance(found, list | tuple):
         raise PluginContractError(
@@ -228,11 +216,7 @@ def _call(module: ModuleType, hook: str, plugin: Plugin) -> Sequence[Any]:
 
 
 def load_plugins(registry: Registry, entry_points: Any = None) -> None:
-    """Import and register every installed plugin.
-
-    Args:
-        registry: receives the plugins.
-        entry_points: the entry points to load; by default all installed ones.
+    """Import and register the plugins of these entry points; by default of all installed ones.
 
     Raises:
         PluginConflict: two distributions use one entry-point name.
@@ -242,12 +226,10 @@ def load_plugins(registry: Registry, entry_points: Any = None) -> None:
         entry_points = importlib.metadata.entry_points(group=GROUP)
     seen: dict[str, Plugin] = {}
     for entry in sorted(entry_points, key=lambda e: e.name):
-        dist = entry.dist
-        plugin = Plugin(
-            entry.name, entry.value, dist.name if dist else "?", dist.version if dist else "?"
-        )
+        origin = (entry.dist.name, entry.dist.version) if entry.dist else ("?", "?")
+        plugin = Plugin(entry.name, entry.value, *origin)
         earlier = seen.get(entry.name)
-        if earlier is not None and earlier == plugin:
+        if earlier == plugin:
             continue  # one distribution found twice on the path, as in an editable install
         if earlier is not None:
             raise PluginConflict(

@@ -12,24 +12,19 @@ Schema = dict[str, Any]
 
 
 def json_schema(registry: Registry) -> Schema:
-    """Describe a pipeline file for editors (JSON Schema 2020-12).
+    """Describe a pipeline file for editors (JSON Schema 2020-12), with all components' options.
 
-    Args:
-        registry: the installed components; their options are part of the schema.
-
-    Returns:
-        A schema for the YAML language server. Nothing is required at the root, because a file
-        may inherit it through `extends`; unknown keys are refused everywhere.
+    Nothing is required at the root, because a file may inherit it through `extends`; unknown keys
+    are refused everywhere.
     """
     root = PipelineConfig.model_json_schema()
     definitions: Schema = root["$defs"]
     del root["required"]
     root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     root["title"] = "ganforge pipeline"
-    files = {"type": "array", "items": {"type": "string"}}
     root["properties"]["extends"] = {
         "description": "Pipeline files to merge first: paths or packaged names.",
-        "anyOf": [{"type": "string"}, files],
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
     }
     for place in PLACES:
         _refer_to_kind(root, place)
@@ -70,14 +65,7 @@ def _kind_definitions(registry: Registry, place: Place, definitions: Schema) -> 
 
 
 def _options(component: type[Component[Any]], prefix: str, name_key: str, fields: Schema) -> Schema:
-    """The mapping that chooses one component, and the definitions it uses.
-
-    Args:
-        component: the component.
-        prefix: name of its definition.
-        name_key: the key that holds its name.
-        fields: schema of the section that chooses it, whose fields it shares.
-    """
+    """The mapping, named `prefix`, that chooses one component, and the definitions it uses."""
     schema = component.Config.model_json_schema(ref_template=f"#/$defs/{prefix}.{{model}}")
     inner = schema.pop("$defs", {})
     name = {name_key: {"const": component.name, "description": _summary(component)}}

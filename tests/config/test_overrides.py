@@ -109,7 +109,7 @@ def test_override_of_a_text_option_is_taken_as_typed(write, text):
     config = load_pipeline("a.yaml", overrides, get_registry().options_model)
 
     assert config.data.source.options == {"path": text}
-    assert resolve(config).source.config.path == text
+    assert resolve(config).choices["data.source"].config.path == text
 
 
 def test_override_of_a_number_option_is_a_number(write):

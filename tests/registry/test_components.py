@@ -121,13 +121,13 @@ def test_resolve_finds_every_component_with_its_validated_options(write):
     regularizers = found.each("loss.regularizers")
     assert [r.component.name for r in regularizers] == ["r1", "r2"]
     assert regularizers[0].config.gamma == 3.0
-    assert regularizers[1].where == "loss.regularizers.1"
     assert found.choices["augment"].component.name == "ada"
-    assert found.source.config.path == "photos"
-    assert found.text_encoder.component.kind == "text encoder"
-    assert [m.component.name for m in found.metrics] == ["fid", "kid"]
-    assert found.metrics[1].config.subsets == 5
-    assert found.extractor.component.kind == "feature extractor"
+    assert found.choices["data.source"].config.path == "photos"
+    assert found.choices["data.text_encoder"].component.kind == "text encoder"
+    metrics = found.each("evaluate.metrics")
+    assert [m.component.name for m in metrics] == ["fid", "kid"]
+    assert metrics[1].config.subsets == 5
+    assert found.choices["evaluate.extractor"].component.kind == "feature extractor"
     assert [stage.component.name for stage in found.stages] == ["prepare", "train"]
 
 
@@ -136,17 +136,17 @@ def test_resolve_leaves_what_is_not_chosen_empty(write):
 
     found = resolve(load_pipeline("a.yaml"))
 
-    assert (found.source, found.text_encoder) == (None, None)
-    assert (found.each("loss.regularizers"), found.metrics, found.stages) == ((), (), ())
-    assert "augment" not in found.choices
+    assert not {"augment", "data.source", "data.text_encoder"} & set(found.choices)
+    paths = ("loss.regularizers", "evaluate.metrics", "stages")
+    assert [found.each(path) for path in paths] == [(), (), ()]
 
 
 def test_choice_is_built_once_from_its_options(write):
     write("a.yaml", FULL)
     choice = resolve(load_pipeline("a.yaml")).choices["loss.regularizers.0"]
 
-    assert choice.build() is choice.build()
-    assert choice.build().config is choice.config
+    assert choice.built is choice.built
+    assert choice.built.config is choice.config
 
 
 def test_resolve_takes_components_of_the_given_registry(write):

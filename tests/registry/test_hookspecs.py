@@ -21,7 +21,7 @@ from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.interfaces.text_encoder import TextEncoder
 from ganforge.pipeline.stages import evaluate
 from ganforge.pipeline.stages import train as stage
-from ganforge.plugin_tools.cases import MadeUpLoader, cases_of, start, train_case
+from ganforge.plugin_tools.cases import cases_of, made_up_loader, start, train_case
 from ganforge.registry import hookspecs
 from ganforge.registry.components import resolve
 from ganforge.registry.kinds import HOOKS as KIND_HOOKS
@@ -197,7 +197,7 @@ def whole_run(run, tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "open_run", lambda context, location: (run, ("image",)))
     monkeypatch.setattr(stage, "fixed_batch", lambda *args: fixed)
     monkeypatch.setattr(
-        stage, "make_loader", lambda run, *args: MadeUpLoader(case, 0, run.local_slots)
+        stage, "make_loader", lambda run, *args: made_up_loader(case, 0, run.local_slots)
     )
     config = run.config.train.model_copy(update={"trackers": ()})
     run.config = run.config.model_copy(update={"train": config})
