@@ -36,11 +36,9 @@ class FrozenFeatures:
         return self._choice.name
 
     def map_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
-        """Channels, height and width of the maps, from the finest; builds nothing.
+        """Channels, height and width of the maps, from the finest, for images of a size in pixels.
 
-        Args:
-            height: of the images, in pixels.
-            width: of the images, in pixels.
+        It builds nothing.
 
         Raises:
             PluginNotFound: there is no such extractor.

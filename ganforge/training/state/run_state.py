@@ -136,11 +136,7 @@ class TrainingRun:
         return Checkpoint(tensors, state, dump_config(self.config))
 
     def restore(self, checkpoint: Checkpoint, where: str) -> None:
-        """Take over the state of a checkpoint, exactly.
-
-        Args:
-            checkpoint: as `snapshot` made it.
-            where: its path, for messages.
+        """Take over the state of a checkpoint, exactly; `where` is its path, for messages.
 
         Raises:
             CheckpointError: it belongs to another architecture or configuration.
@@ -178,13 +174,14 @@ class TrainingRun:
                 scaler.load_state_dict(state["scalers"]["+".join(group)])
         self.extra = state["extra"]
 
-    def _named_parameters(self, group: Group) -> dict[str, nn.Parameter]:
+    def named_parameters(self, group: Group) -> dict[str, nn.Parameter]:
+        """The parameters of some networks by role.name."""
         return {f"{r}.{n}": p for r in group for n, p in self.nets.eager(r).named_parameters()}
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
         tensors = {}
         for group, optimizer in self.optimizers.items():
-            for name, parameter in self._named_parameters(group).items():
+            for name, parameter in self.named_parameters(group).items():
                 for key, value in optimizer.state.get(parameter, {}).items():
                     tensors[f"{'+'.join(group)}/{name}/{key}"] = value
         return tensors
@@ -192,7 +189,7 @@ class TrainingRun:
     def _restore_optimizers(self, tensors: dict[str, Tensor], where: str) -> None:
         for group, optimizer in self.optimizers.items():
             optimizer.state.clear()
-            parameters = self._named_parameters(group)
+            parameters = self.named_parameters(group)
             prefix = "+".join(group) + "/"
             for path, tensor in tensors.items():
                 if not path.startswith(prefix):
