@@ -36,9 +36,9 @@ class FrozenFeatures:
         return self._choice.name
 
     def map_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
-        """Channels, height and width of the maps, from the finest, for images of a size in pixels.
+        """Channels, height and width of the maps, from the finest; builds nothing.
 
-        It builds nothing.
+        Height and width of the images are in pixels.
 
         Raises:
             PluginNotFound: there is no such extractor.

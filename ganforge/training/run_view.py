@@ -27,13 +27,7 @@ from ganforge.training.tasks.pictures import generate_in_parts, run_networks
 class View:
     """Implements `RunView` for a run in training, and for one that is only measured.
 
-    Attributes:
-        config: the resolved pipeline file.
-        nimg: progress.
-        last_log: the newest log record.
-        runtime: device, ranks and trackers.
-        architecture: generates.
-        networks: returns the networks to generate with.
+    `networks` returns the networks to generate with.
     """
 
     config: PipelineConfig

@@ -67,7 +67,8 @@ def _fine_axis(size: int, like: Tensor) -> Tensor:
 def sample_bilinear(img: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Bilinear interpolation of img [N, C, H, W] at columns x and rows y, both [N, *P]: [N, C, *P].
 
-    Positions outside take the nearest edge pixel. It is differentiable any number of times in all.
+    Positions outside take the nearest edge pixel. The result is differentiable any number of times
+    in `img`, `x` and `y`.
     """
     batch, channels, height, width = img.shape
     x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)

@@ -47,17 +47,11 @@ class Rollback(Exception):  # noqa: N818  # a signal to the loop, not a fault
 
 
 MakeLoader = Callable[[TrainingRun], Loader]
+"""Gives the loader that continues at the run's step."""
 
 
 def train(run: TrainingRun, make_loader: MakeLoader, meter: Meter, tasks: Sequence[Task]) -> None:
-    """Train until `total_kimg`, or until a task stops it.
-
-    Args:
-        run: networks and counters; changed in place.
-        make_loader: gives the loader that continues at the run's step.
-        meter: collects what the log task will write.
-        tasks: in the order in which they run when several are due.
-    """
+    """Train until `total_kimg`, or until a task stops it; tasks run in the given order."""
     while not run.is_finished:
         loader = make_loader(run)
         try:

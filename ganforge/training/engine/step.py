@@ -97,11 +97,7 @@ class Stepper:
             network.train().requires_grad_(False)
 
     def step(self, batches: Sequence[Batch], progress: Progress) -> StepResult:
-        """Run all due phases on one global batch.
-
-        Args:
-            batches: one per local slot.
-            progress: counters before this step.
+        """Run all due phases on one global batch, given as one batch per local slot.
 
         Raises:
             NonFiniteError: a loss or gradient is not finite, on every rank alike; on a GPU it may

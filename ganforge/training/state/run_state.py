@@ -32,18 +32,14 @@ class TrainingRun:
     Attributes:
         config: the resolved pipeline file.
         architecture: what is trained, bound to its data.
-        objective: loss, regularizers and augmentation.
-        runtime: device and ranks.
         nets: all networks by role.
         ema: averaged copies of the generating networks.
-        phases: in order.
         optimizers: one per distinct `Phase.trains`.
         num_slots: equal micro-batches of a global batch; fixed for the life of the run.
         scalers: loss scaling of fp16, one per optimizer; empty in bf16 and fp32.
         data_digest: content hash of the training shards.
         class_counts: [num_classes] training images of each class, on the device; None without
             labels, or where that is unknown.
-        progress: counters.
         slot_state: persistent tensors of each of this rank's slots.
         rollbacks: how often the health monitor went back; part of the seed.
         extra: JSON-ready state of other parts (health monitor).
