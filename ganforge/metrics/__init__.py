@@ -1,25 +1,17 @@
 """Measuring generators: features, image pairs, and numbers with their provenance.
 
-The registry loads this module, so it imports no heavy library; `evaluate` is imported at first use.
+The registry loads this module, so it imports no heavy library; `evaluate` is in `evaluation`.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.metric import FeatureExtractor, Metric
 from ganforge.metrics.extractors import InceptionV3
 from ganforge.metrics.records import MetricRecord
-from ganforge.metrics.scores import (
-    FrechetDistance,
-    InceptionScore,
-    KernelDistance,
-    PrecisionRecall,
-)
+from ganforge.metrics.scores import FrechetDistance, InceptionScore, KernelDistance, PrecisionRecall
 
-if TYPE_CHECKING:
-    from ganforge.metrics.evaluation import evaluate
-
-__all__ = ["MetricRecord", "evaluate", "ganforge_feature_extractors", "ganforge_metrics"]
+__all__ = ["MetricRecord", "ganforge_feature_extractors", "ganforge_metrics"]
 
 
 @hookimpl
@@ -32,11 +24,3 @@ def ganforge_metrics() -> list[type[Metric[Any]]]:
 def ganforge_feature_extractors() -> list[type[FeatureExtractor[Any]]]:
     """The Inception network that published numbers use."""
     return [InceptionV3]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "evaluate":
-        from ganforge.metrics.evaluation import evaluate
-
-        return evaluate
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

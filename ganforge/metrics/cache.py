@@ -25,7 +25,8 @@ class FeatureCache:
 
     def path(self, key: Mapping[str, Any]) -> Path:
         """The file of a key, which holds anything that JSON can."""
-        return self.folder / f"features-{_digest(_canonical(key).encode())[:32]}.safetensors"
+        digest = hashlib.sha256(_canonical(key).encode()).hexdigest()
+        return self.folder / f"features-{digest[:32]}.safetensors"
 
     def load(self, key: Mapping[str, Any]) -> Tensor | None:
         """Features [N, D]; None when there are none, or they are damaged (logged)."""
@@ -77,9 +78,5 @@ def _canonical(key: Mapping[str, Any]) -> str:
     return json.dumps({**key, "format": _FORMAT}, sort_keys=True)
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def _tensor_digest(features: Tensor) -> str:
-    return _digest(features.numpy().tobytes())
+    return hashlib.sha256(features.numpy().tobytes()).hexdigest()

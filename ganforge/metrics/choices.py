@@ -22,9 +22,7 @@ _COMPILE_FROM = 1000
 def build_metrics(config: EvaluateConfig, directions: Sequence[str]) -> list[Metric[Any]]:
     """Build the metrics, in the order of the file, if their needs can be met; loads no weights.
 
-    Args:
-        config: names, options and extractors.
-        directions: of the model; empty for a generator from noise.
+    `directions` are those of the model; it has none if it generates from noise.
 
     Raises:
         MetricError: a metric needs what its extractor or the model does not have.
@@ -44,12 +42,7 @@ def build_metrics(config: EvaluateConfig, directions: Sequence[str]) -> list[Met
 def join_outputs(
     metrics: Sequence[Metric[Any]], config: EvaluateConfig, runtime: Runtime
 ) -> list[tuple[FeatureMetric[Any], Output]]:
-    """Each metric of features with the extractor output that it needs.
-
-    Args:
-        metrics: from `build_metrics`.
-        config: extractors and their options.
-        runtime: device and ranks.
+    """Each metric of features, from `build_metrics`, with the extractor output that it needs.
 
     Raises:
         MetricError: the weights of an extractor cannot be had.

@@ -35,12 +35,7 @@ def evaluate(
 ) -> list[MetricRecord]:
     """Measure a generator, in every direction if it translates, on all ranks together.
 
-    Args:
-        model: how it generates, and what the records say of it.
-        config: metrics, extractors, numbers of images, seed.
-        reference: folder or URL of the shards of the real images.
-        runtime: device and ranks.
-        data: how the reference is read.
+    `reference` is the folder or URL of the shards of the real images; `data` says how to read it.
 
     Returns:
         One record per value, the same on every rank and for any number of ranks.
@@ -76,12 +71,7 @@ def check_evaluation(
 ) -> None:
     """Refuse what can be known to fail before anything is trained.
 
-    Args:
-        config: metrics and extractors.
-        runtime: where it will run.
-        directions: of the model; empty for a generator from noise.
-        reference: folder or URL of the shards of the real images, which may not exist yet.
-        spec: of the images, where it is known without the shards.
+    `reference` may not exist yet; `spec` is that of the images if it is known without the shards.
 
     Raises:
         MetricError: a metric needs what an extractor, the model or the reference does not have;

@@ -80,11 +80,7 @@ class InceptionV3(FeatureExtractor[InceptionV3Config]):
         return self._sha256
 
     def forward(self, img: Tensor) -> dict[str, Tensor]:
-        """`pooled` [N, 2048] and `logits` [N, 1008] of uint8 images.
-
-        Args:
-            img: [N, 1 or 3, H, W] uint8 of any size.
-        """
+        """`pooled` [N, 2048] and `logits` [N, 1008] of uint8 images [N, 1 or 3, H, W]."""
         img = img.expand(-1, 3, -1, -1).contiguous(memory_format=self._layout)
         with torch.autocast(img.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             found = self._run(img)
@@ -102,9 +98,7 @@ def _load(content: bytes, where: str) -> nn.Module:
     try:
         torch.load(io.BytesIO(content), weights_only=True)
         network = FeatureExtractorInceptionV3(
-            InceptionV3.name,
-            list(_LAYERS),
-            feature_extractor_weights_path=io.BytesIO(content),
+            InceptionV3.name, list(_LAYERS), feature_extractor_weights_path=io.BytesIO(content)
         )
     except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as err:
         raise MetricError(

@@ -33,22 +33,12 @@ class Output(NamedTuple):
 
 @torch.no_grad()
 def extract_features(
-    images: ImageBatches,
-    count: int,
-    outputs: Sequence[Output],
-    runtime: Runtime,
-    batch_size: int,
+    images: ImageBatches, count: int, outputs: Sequence[Output], runtime: Runtime, batch_size: int
 ) -> dict[Output, Tensor]:
     """Features of `count` images: float32 [count, D] for each output, on the CPU of rank 0.
 
-    Images are read or generated once, and pass each extractor once, whatever the outputs.
-
-    Args:
-        images: gives the images of ranges of indices below `count`.
-        count: number of images.
-        outputs: what to keep; the extractors are in eval mode, on the runtime's device.
-        runtime: device and ranks.
-        batch_size: images per forward on each rank.
+    Images are read or generated once, and pass each extractor once, whatever the outputs. The
+    extractors are in eval mode on the runtime's device; each forward takes `batch_size` images.
 
     Returns:
         Features by output; an empty mapping on the other ranks.
@@ -87,7 +77,7 @@ def gather_rows(
         batches: for each range of this rank's plan, tensors [n, ...] of the same keys.
         count: rows over all ranks.
         batch: rows of a full range.
-        runtime: the ranks.
+        runtime: device and ranks.
 
     Returns:
         float32 [count, ...] by key; an empty mapping on the other ranks.
@@ -150,12 +140,7 @@ def over_white(img: Tensor) -> Tensor:
 
 
 def as_bytes(img: Tensor, seeds: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
-    """Generated images as uint8, checked against the real ones.
-
-    Args:
-        img: [n, C, H, W] in [-1, 1], or uint8.
-        seeds: of the images, for messages.
-        shape: (C, H, W) of the real images that they are compared with.
+    """Generated images [n, C, H, W], in [-1, 1] or uint8, as uint8 of the real images' (C, H, W).
 
     Raises:
         MetricError: they have another shape, or pixels that are NaN or infinite.

@@ -21,13 +21,7 @@ _Key = tuple[int, str]
 
 
 def check_paired(metric: PairMetric[Any], direction: str, index: DatasetIndex, where: str) -> None:
-    """Refuse data whose samples do not hold both sides of a direction.
-
-    Args:
-        metric: which needs them.
-        direction: of the translator.
-        index: of the reference.
-        where: location of the reference, for the message.
+    """Refuse a reference, at `where`, whose samples do not hold both sides of a direction.
 
     Raises:
         MetricError: a field is missing, or the two are in streams of their own.
@@ -49,15 +43,11 @@ def check_paired(metric: PairMetric[Any], direction: str, index: DatasetIndex, w
 def measure_pairs(
     metrics: Sequence[PairMetric[Any]], view: View, runtime: Runtime
 ) -> list[dict[str, Tensor]]:
-    """The values of each metric for all pairs; empty on ranks other than 0.
-
-    Args:
-        metrics: they share one translation of each source.
-        view: the translator in one direction, and the targets.
-        runtime: device and ranks.
+    """The values of each metric for all pairs; the metrics share one translation of each source.
 
     Returns:
-        For each metric its values by name, float32 [pairs, ...] on the CPU.
+        For each metric its values by name, float32 [pairs, ...] on the CPU; empty on ranks
+        other than 0.
 
     Raises:
         MetricError: the translations have another size than the targets, or NaN pixels.

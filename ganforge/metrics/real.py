@@ -35,17 +35,10 @@ class _Batches(Dataset[Tensor | GanforgeError]):
             return err
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
 def real_field(index: DatasetIndex, reference: str, field: str | None) -> str:
     """Name of the field of the real images, which must be still images.
 
-    Args:
-        index: of the reference.
-        reference: its location, for messages.
-        field: its name; when None `image`, or `target` where there is none.
+    When `field` is None it is `image`, or `target` where there is none.
 
     Raises:
         DataError: there is no such field.
@@ -68,13 +61,7 @@ class RealSet:
     def __init__(
         self, data: DataConfig, reference: str, num_real: int | None, field: str | None = None
     ) -> None:
-        """Open the reference.
-
-        Args:
-            data: how it is read.
-            reference: folder or URL with index.json.
-            num_real: how many images; all when None.
-            field: as for `real_field`.
+        """Open the reference, for its first `num_real` images or all; `field` as in `real_field`.
 
         Raises:
             DataError: it is missing or damaged, has no such field, or too few images.
@@ -106,12 +93,8 @@ class RealSet:
         Raises:
             DataError: a sample cannot be read.
         """
-        loader = DataLoader(
-            _Batches(self.images, plan),
-            batch_size=None,
-            num_workers=min(self._workers, len(plan)),
-            collate_fn=_same,
-        )
+        workers = min(self._workers, len(plan))
+        loader = DataLoader(_Batches(self.images, plan), batch_size=None, num_workers=workers)
         try:
             for found in loader:
                 if isinstance(found, GanforgeError):
@@ -125,20 +108,9 @@ class RealSet:
 
 
 def real_features(
-    real: RealSet,
-    outputs: Sequence[Output],
-    cache: FeatureCache,
-    runtime: Runtime,
-    batch_size: int,
+    real: RealSet, outputs: Sequence[Output], cache: FeatureCache, runtime: Runtime, batch_size: int
 ) -> dict[Output, Tensor]:
     """Features of the real images, from the cache or extracted and put there.
-
-    Args:
-        real: the images.
-        outputs: extractor outputs that are wanted.
-        cache: where features are kept, by content.
-        runtime: device and ranks.
-        batch_size: images per forward on each rank.
 
     Returns:
         float32 [len(real), D] by output on rank 0; an empty mapping on the others.

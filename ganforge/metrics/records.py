@@ -7,24 +7,7 @@ from pydantic import ConfigDict, Field
 from ganforge.config.models import StrictModel
 from ganforge.errors import MetricError
 
-_PROTOCOL = (
-    "metric",
-    "name",
-    "options",
-    "n_gen",
-    "n_real",
-    "reference",
-    "split",
-    "direction",
-    "needs",
-    "extractor",
-    "extractor_sha256",
-    "resize",
-    "precision",
-    "ema",
-    "truncation",
-    "num_standing",
-)
+_NOT_COMPARED = "value lower_is_better seed nimg compiled caveats ganforge_version".split()
 
 
 class MetricRecord(StrictModel):
@@ -70,7 +53,8 @@ class MetricRecord(StrictModel):
 
     def comparable_with(self, other: "MetricRecord") -> list[str]:
         """Names of the fields that forbid a comparison; empty when the two were measured alike."""
-        return [name for name in _PROTOCOL if getattr(self, name) != getattr(other, name)]
+        compared = (name for name in MetricRecord.model_fields if name not in _NOT_COMPARED)
+        return [name for name in compared if getattr(self, name) != getattr(other, name)]
 
     def is_better_than(self, other: "MetricRecord") -> bool:
         """Whether this number is better than another that was measured alike.

@@ -66,15 +66,9 @@ class Requests:
         data: DataConfig,
         device: torch.device,
     ) -> None:
-        """Open the reference where the requests need its samples.
+        """Open the reference, which `data` says how to read, where requests need its samples.
 
-        Args:
-            model: what is measured.
-            direction: one that the model translates in; empty for a generator from noise.
-            config: seed and truncation.
-            reference: folder or URL of the shards of the real images.
-            data: how the reference is read.
-            device: where the model is.
+        `direction` is empty for a generator from noise.
 
         Raises:
             DataError: the reference cannot be read, or lacks a condition of the model.

@@ -20,14 +20,9 @@ log = logging.getLogger(__name__)
 def score_features(
     metric: FeatureMetric[Any], output: Output, gen: Tensor, real: Tensor | None, view: View
 ) -> list[MetricRecord]:
-    """The records of a metric of features.
+    """The records of a metric of features, of generated [N, D] and real images [M, D].
 
-    Args:
-        metric: what to compute.
-        output: where the features come from.
-        gen: [N, D] of generated images.
-        real: [M, D] of real images; None where no metric compares with them.
-        view: what the records say beside the values.
+    `real` is None where no metric compares with real images.
 
     Raises:
         MetricError: features or values are NaN or infinite.
@@ -61,12 +56,7 @@ def score_features(
 def score_pairs(
     metric: PairMetric[Any], values: Mapping[str, Tensor], view: View
 ) -> list[MetricRecord]:
-    """The records of a metric of image pairs.
-
-    Args:
-        metric: what to compute.
-        values: its values over all pairs, by name.
-        view: what the records say beside the values.
+    """The records of a metric of image pairs from its values over all pairs, by name.
 
     Raises:
         MetricError: a value is NaN or infinite.

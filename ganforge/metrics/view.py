@@ -16,12 +16,7 @@ from ganforge.metrics.requests import MeasuredModel, Requests, direction_fields
 class View:
     """A model in one direction, and the real images that its outputs should resemble.
 
-    Attributes:
-        model: what is measured.
-        config: how.
-        direction: of a translator; empty for a generator from noise.
-        real: the real images.
-        requests: what the model generates.
+    The direction is empty for a generator from noise.
     """
 
     model: MeasuredModel
@@ -40,7 +35,7 @@ class View:
         data: DataConfig,
         device: torch.device,
     ) -> "View":
-        """Open the reference, for its images and for what requests need; arguments as `Requests`.
+        """Open the reference, for its images and for what requests need.
 
         Raises:
             DataError: the reference cannot be read, or lacks what the model needs.

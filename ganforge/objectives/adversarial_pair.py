@@ -19,13 +19,7 @@ from ganforge.interfaces.batch import Batch, Networks
 from ganforge.interfaces.component import ConfigT
 from ganforge.interfaces.conditions import sizes
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.objective import (
-    Conditioned,
-    Objective,
-    PenaltyInput,
-    PhaseLoss,
-    Terms,
-)
+from ganforge.interfaces.objective import Conditioned, Objective, PenaltyInput, PhaseLoss, Terms
 from ganforge.objectives.penalties import with_penalties
 
 _GENERATED = "generated"
@@ -108,13 +102,7 @@ class NoiseToImage(Architecture[ConfigT]):
         return request.noise(self.z_dim)
 
     def synthesize(self, generator: nn.Module, z: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Images and the latents that a path-length penalty differentiates by.
-
-        Args:
-            generator: the plain generator.
-            z: [n, z_dim].
-            c: [n, c_dim].
-        """
+        """Images of z [n, z_dim], c [n, c_dim], and the latents that path lengths refer to."""
         z.requires_grad_(True)
         return generator(z, c), z
 

@@ -38,9 +38,7 @@ class FrozenFeatures:
     def map_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
         """Channels, height and width of the maps, from the finest; builds nothing.
 
-        Args:
-            height: of the images, in pixels.
-            width: of the images, in pixels.
+        Height and width of the images are in pixels.
 
         Raises:
             PluginNotFound: there is no such extractor.

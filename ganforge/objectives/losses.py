@@ -1,4 +1,4 @@
-"""Adversarial losses: pure functions of logits, and the components that a pipeline file names.
+"""Adversarial losses.
 
 Logits may have any shape; each loss is a mean over all of them. Everything is computed in at
 least float32, in softplus form, so that large logits neither overflow nor lose their gradient.
@@ -16,133 +16,9 @@ from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.objective import AdversarialLoss
 
 
-def logistic_discriminator(
-    real_logits: Tensor, gen_logits: Tensor, real_target: float = 1.0
-) -> Tensor:
-    """Binary cross-entropy of a classifier that tells real from generated.
-
-    Its negative is the value of the minimax game, E log D(x) + E log(1 - D(G(z))).
-
-    Args:
-        real_logits: logits of real images.
-        gen_logits: logits of generated images.
-        real_target: label of real images; below 1 is one-sided label smoothing (Salimans et
-            al. 2016, arXiv:1606.03498, section 3.4). Generated images keep the label 0.
-
-    Source: Goodfellow et al. 2014, arXiv:1406.2661, Eq. 1.
-    """
-    real, gen = full(real_logits), full(gen_logits)
-    real_term = F.softplus(-real)
-    if real_target != 1.0:
-        # -t log D - (1 - t) log(1 - D) with log(1 - D) = log D - logit
-        real_term = real_term + (1.0 - real_target) * real
-    return real_term.mean() + F.softplus(gen).mean()
-
-
-def minimax_generator(gen_logits: Tensor) -> Tensor:
-    """E log(1 - D(G(z))), which saturates when the discriminator wins.
-
-    Source: Goodfellow et al. 2014, arXiv:1406.2661, Eq. 1.
-    """
-    return -F.softplus(full(gen_logits)).mean()
-
-
-def nonsaturating_generator(gen_logits: Tensor) -> Tensor:
-    """-E log D(G(z)): the same fixed point with a strong gradient early on.
-
-    Source: Goodfellow et al. 2014, arXiv:1406.2661, section 3.
-    """
-    return F.softplus(-full(gen_logits)).mean()
-
-
-def least_squares_discriminator(
-    real_logits: Tensor, gen_logits: Tensor, gen_label: float = 0.0, real_label: float = 1.0
-) -> Tensor:
-    """Half the squared distance of the logits from their labels `a` and `b`.
-
-    Source: Mao et al. 2017, arXiv:1611.04076, Eq. 2.
-    """
-    real_term = (full(real_logits) - real_label).square().mean()
-    gen_term = (full(gen_logits) - gen_label).square().mean()
-    return 0.5 * (real_term + gen_term)
-
-
-def least_squares_generator(gen_logits: Tensor, wanted_label: float = 1.0) -> Tensor:
-    """Half the squared distance of the logits from `c`, the generator's target label.
-
-    Source: Mao et al. 2017, arXiv:1611.04076, Eq. 2.
-    """
-    return 0.5 * (full(gen_logits) - wanted_label).square().mean()
-
-
-def wasserstein_discriminator(real_logits: Tensor, gen_logits: Tensor) -> Tensor:
-    """The negative of the critic's estimate of the Wasserstein-1 distance.
-
-    Source: Arjovsky et al. 2017, arXiv:1701.07875, Eq. 3.
-    """
-    return full(gen_logits).mean() - full(real_logits).mean()
-
-
-def wasserstein_generator(gen_logits: Tensor) -> Tensor:
-    """Minus the critic's mean on generated images.
-
-    Source: Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1.
-    """
-    return -full(gen_logits).mean()
-
-
-def hinge_discriminator(real_logits: Tensor, gen_logits: Tensor) -> Tensor:
-    """Margin loss: nothing to gain beyond logits of 1 and -1.
-
-    Source: Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, Eq. 16.
-    """
-    return F.relu(1.0 - full(real_logits)).mean() + F.relu(1.0 + full(gen_logits)).mean()
-
-
-def hinge_generator(gen_logits: Tensor) -> Tensor:
-    """Minus the mean logit of generated images.
-
-    Source: Miyato et al. 2018, arXiv:1802.05957, Eq. 17.
-    """
-    return -full(gen_logits).mean()
-
-
-def relativistic_discriminator(real_logits: Tensor, gen_logits: Tensor) -> Tensor:
-    """Each real image must look more real than the generated image it is paired with.
-
-    Args:
-        real_logits: logits of real images.
-        gen_logits: logits of generated images, of the same shape.
-
-    Raises:
-        ShapeError: the two cannot be paired.
-
-    Source: Jolicoeur-Martineau 2018, arXiv:1807.00734; Huang et al. 2024 (R3GAN),
-    arXiv:2501.05441, Eq. 2.
-    """
-    if real_logits.shape != gen_logits.shape:
-        raise ShapeError(
-            f"The relativistic loss pairs each real logit with a generated one, but got shapes "
-            f"{list(real_logits.shape)} and {list(gen_logits.shape)}. Give the discriminator as "
-            f"many generated as real images, or choose another `loss.name`."
-        )
-    return F.softplus(full(gen_logits) - full(real_logits)).mean()
-
-
-def relativistic_generator(real_logits: Tensor, gen_logits: Tensor) -> Tensor:
-    """The discriminator's relativistic loss with the roles exchanged.
-
-    Raises:
-        ShapeError: the two cannot be paired.
-
-    Source: as for `relativistic_discriminator`.
-    """
-    return relativistic_discriminator(gen_logits, real_logits)
-
-
-def full(logits: Tensor) -> Tensor:
-    """The logits in at least float32."""
-    return logits if logits.element_size() >= 4 else logits.float()
+def full(tensor: Tensor) -> Tensor:
+    """The tensor in at least float32."""
+    return tensor if tensor.element_size() >= 4 else tensor.float()
 
 
 class LogisticConfig(StrictModel):
@@ -163,27 +39,31 @@ class Minimax(AdversarialLoss[LogisticConfig]):
     Config = LogisticConfig
 
     def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
-        """Binary cross-entropy."""
-        return logistic_discriminator(real_logits, gen_logits, self.config.real_target)
+        """Binary cross-entropy of a classifier that tells real from generated.
+
+        Its negative is the value of the game, E log D(x) + E log(1 - D(G(z))). Real images have
+        the label `real_target`, generated ones 0 (Salimans et al. 2016, arXiv:1606.03498, 3.4).
+        """
+        real, gen = full(real_logits), full(gen_logits)
+        real_term = F.softplus(-real)
+        if self.config.real_target != 1.0:
+            # -t log D - (1 - t) log(1 - D) with log(1 - D) = log D - logit
+            real_term = real_term + (1.0 - self.config.real_target) * real
+        return real_term.mean() + F.softplus(gen).mean()
 
     def generator(self, gen_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-        """E log(1 - D(G(z)))."""
-        return minimax_generator(gen_logits)
+        """E log(1 - D(G(z))), which saturates when the discriminator wins."""
+        return -F.softplus(full(gen_logits)).mean()
 
 
-class NonSaturating(AdversarialLoss[LogisticConfig]):
+class NonSaturating(Minimax):
     """The game as it is played in practice (Goodfellow et al. 2014, section 3)."""
 
     name = "nonsaturating"
-    Config = LogisticConfig
-
-    def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
-        """Binary cross-entropy."""
-        return logistic_discriminator(real_logits, gen_logits, self.config.real_target)
 
     def generator(self, gen_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-        """-E log D(G(z))."""
-        return nonsaturating_generator(gen_logits)
+        """-E log D(G(z)): the same fixed point with a strong gradient early on."""
+        return F.softplus(-full(gen_logits)).mean()
 
 
 class LeastSquaresConfig(StrictModel):
@@ -212,12 +92,14 @@ class LeastSquares(AdversarialLoss[LeastSquaresConfig]):
         return self.config.a == -self.config.b
 
     def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
-        """Half the squared distance from the labels."""
-        return least_squares_discriminator(real_logits, gen_logits, self.config.a, self.config.b)
+        """Half the squared distance of the logits from the labels `a` and `b` (Eq. 2)."""
+        real_term = (full(real_logits) - self.config.b).square().mean()
+        gen_term = (full(gen_logits) - self.config.a).square().mean()
+        return 0.5 * (real_term + gen_term)
 
     def generator(self, gen_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-        """Half the squared distance from `c`."""
-        return least_squares_generator(gen_logits, self.config.c)
+        """Half the squared distance of the logits from `c` (Eq. 2)."""
+        return 0.5 * (full(gen_logits) - self.config.c).square().mean()
 
 
 class Wasserstein(AdversarialLoss[StrictModel]):
@@ -232,12 +114,12 @@ class Wasserstein(AdversarialLoss[StrictModel]):
         return False
 
     def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
-        """Minus the estimated Wasserstein-1 distance."""
-        return wasserstein_discriminator(real_logits, gen_logits)
+        """Minus the critic's estimate of the Wasserstein-1 distance (Eq. 3)."""
+        return full(gen_logits).mean() - full(real_logits).mean()
 
     def generator(self, gen_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-        """Minus the critic's mean."""
-        return wasserstein_generator(gen_logits)
+        """Minus the critic's mean on generated images (algorithm 1)."""
+        return -full(gen_logits).mean()
 
 
 class Hinge(AdversarialLoss[StrictModel]):
@@ -246,12 +128,12 @@ class Hinge(AdversarialLoss[StrictModel]):
     name = "hinge"
 
     def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
-        """Distance to the margins 1 and -1."""
-        return hinge_discriminator(real_logits, gen_logits)
+        """Nothing to gain beyond logits of 1 and -1 (Eq. 16; Lim and Ye 2017, arXiv:1705.02894)."""
+        return F.relu(1.0 - full(real_logits)).mean() + F.relu(1.0 + full(gen_logits)).mean()
 
     def generator(self, gen_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-        """Minus the mean logit."""
-        return hinge_generator(gen_logits)
+        """Minus the mean logit of generated images (Eq. 17)."""
+        return -full(gen_logits).mean()
 
 
 class Relativistic(AdversarialLoss[StrictModel]):
@@ -266,11 +148,23 @@ class Relativistic(AdversarialLoss[StrictModel]):
         return False
 
     def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
-        """Real must beat generated, pair by pair."""
-        return relativistic_discriminator(real_logits, gen_logits)
+        """Each real image must look more real than the generated one it is paired with (Eq. 2).
+
+        Raises:
+            ShapeError: the two cannot be paired.
+
+        Source: also Jolicoeur-Martineau 2018, arXiv:1807.00734.
+        """
+        if real_logits.shape != gen_logits.shape:
+            raise ShapeError(
+                f"The relativistic loss pairs each real logit with a generated one, but got shapes "
+                f"{list(real_logits.shape)} and {list(gen_logits.shape)}. Give the discriminator "
+                f"as many generated as real images, or choose another `loss.name`."
+            )
+        return F.softplus(full(gen_logits) - full(real_logits)).mean()
 
     def generator(self, gen_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-        """Generated must beat real, pair by pair.
+        """The discriminator's loss with the roles exchanged.
 
         Raises:
             PluginContractError: the architecture gave no real logits.
@@ -281,7 +175,7 @@ class Relativistic(AdversarialLoss[StrictModel]):
                 "`loss.generator_needs_real` is True must call "
                 "`loss.generator(gen_logits, real_logits)`; else choose another `loss.name`."
             )
-        return relativistic_generator(real_logits, gen_logits)
+        return self.discriminator(gen_logits, real_logits)
 
 
 @hookimpl

@@ -23,9 +23,6 @@ def with_penalties(
         regularizers: those of its networks, from `objective.for_target`.
         inputs: (networks, batch) -> what the penalties are computed from. One entry for each thing
             to be penalized; its key ends the term's name, "" for the only one.
-
-    Returns:
-        the phases, in the order in which they run.
     """
     each_step = [regularizer for regularizer in regularizers if regularizer.every == 1]
 

@@ -18,23 +18,19 @@ from ganforge.errors import ConfigError, ShapeError
 from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.objective import PenaltyInput, Regularizer, RegularizerConfig
 from ganforge.layers.batchnorm import BatchNorm
+from ganforge.objectives.losses import full
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def critic_gradient(critic: Callable[[Tensor], Tensor], img: Tensor) -> Tensor:
-    """Gradient of the critic's value with respect to each image.
+    """Gradient of the critic's value at each image: [N, C * H * W], in at least float32.
 
-    Args:
-        critic: images [N, C, H, W] -> logits [N, ...].
-        img: [N, C, H, W]; its own history is cut.
-
-    Returns:
-        [N, C * H * W], in at least float32, still differentiable in the critic's weights.
+    It is differentiable in the critic's weights; the history of `img` [N, C, H, W] is cut.
     """
-    leaf = _full(img.detach()).requires_grad_(True)
+    leaf = full(img.detach()).requires_grad_(True)
     logits = critic(leaf)
-    value = _full(logits).reshape(leaf.shape[0], -1).mean(1).sum()
+    value = full(logits).reshape(leaf.shape[0], -1).mean(1).sum()
     (gradient,) = torch.autograd.grad(value, leaf, create_graph=True)
     return gradient.flatten(1)
 
@@ -53,11 +49,7 @@ def lipschitz_penalty(
 ) -> Tensor:
     """Squared distance of the critic's gradient norm from 1 at each image: [N].
 
-    Args:
-        critic: images [N, C, H, W] -> logits [N, ...].
-        img: [N, C, H, W] where to look.
-        one_sided: norms below 1 are free.
-
+    Where `one_sided`, norms below 1 are not penalized.
     Source: Gulrajani et al. 2017, arXiv:1704.00028, Eq. 3.
     """
     # vector_norm has the subgradient 0 at 0, where the root of a sum of squares gives NaN.
@@ -67,11 +59,7 @@ def lipschitz_penalty(
 
 
 def interpolate(real_img: Tensor, gen_img: Tensor) -> Tensor:
-    """Points on the lines between real and generated images, one uniform draw per pair.
-
-    Args:
-        real_img: [N, C, H, W].
-        gen_img: [N, C, H, W].
+    """Points [N, C, H, W] on the lines between real and generated images, one draw per pair.
 
     Raises:
         ShapeError: the shapes differ.
@@ -84,58 +72,49 @@ def interpolate(real_img: Tensor, gen_img: Tensor) -> Tensor:
             f"{list(real_img.shape)} and generated ones {list(gen_img.shape)}. Let the "
             f"architecture generate one image of the same size per real image."
         )
-    real, gen = _full(real_img), _full(gen_img)
+    real, gen = full(real_img), full(gen_img)
     epsilon = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=real.dtype)
     return epsilon * real + (1.0 - epsilon) * gen
 
 
 def path_lengths(img: Tensor, latents: Tensor) -> Tensor:
-    """Length of J^T y per image, y being noise of the image's shape and J = d img / d latents.
+    """Length [N] of J^T y per image: y is noise of the image's shape, J = d img / d latents.
 
     Args:
         img: [N, C, H, W], a differentiable function of `latents`.
         latents: [N, w_dim], or [N, num_ws, w_dim] where the mean square over num_ws is taken.
-
-    Returns:
-        [N], differentiable.
 
     Source: Karras et al. 2020 (StyleGAN2), arXiv:1912.04958, Eq. 4.
     """
     # Unit variance over the area makes the length independent of the resolution (appendix B).
     noise = torch.randn_like(img) / math.sqrt(img.shape[2] * img.shape[3])
     (gradient,) = torch.autograd.grad((img * noise).sum(), latents, create_graph=True)
-    per_latent = _full(gradient).flatten(1)
+    per_latent = full(gradient).flatten(1)
     num_latents = max(1, per_latent.shape[1] // latents.shape[-1])
     length: Tensor = torch.linalg.vector_norm(per_latent, dim=1)
     return length / math.sqrt(num_latents)
 
 
 def off_diagonal_energy(filters: Tensor) -> Tensor:
-    """Sum of squared inner products of different filters.
-
-    Args:
-        filters: [num_filters, ...].
+    """Sum of squared inner products of different filters [num_filters, ...].
 
     Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096, Eq. 3.
     """
-    flat = _full(filters).flatten(1)
+    flat = full(filters).flatten(1)
     gram = flat @ flat.T
     return (gram - torch.diag(gram.diagonal())).square().sum()
 
 
-def _full(tensor: Tensor) -> Tensor:
-    return tensor if tensor.element_size() >= 4 else tensor.float()
-
-
-def _refuse_batchnorm(name: str, networks: Mapping[str, nn.Module]) -> None:
+def _refuse_batchnorm(regularizer: Regularizer[Any], networks: Mapping[str, nn.Module]) -> None:
+    """Refuse BatchNorm, which mixes the images of a batch."""
     for role, network in networks.items():
         norm = next((n for n, m in network.named_modules() if isinstance(m, BatchNorm)), None)
         if norm is not None:
             raise ConfigError(
-                f"loss.regularizers: '{name}' penalizes the gradient of each image alone, but the "
-                f"{role} has BatchNorm ('{norm}'), which mixes the images of a batch (Gulrajani et "
-                f"al. 2017, sec. 4). Choose another norm for it (e.g. model.discriminator_norm: "
-                f"none)."
+                f"loss.regularizers: '{regularizer.name}' penalizes the gradient of each image "
+                f"alone, but the {role} has BatchNorm ('{norm}'), which mixes the images of a "
+                f"batch (Gulrajani et al. 2017, sec. 4). Choose another norm for it (e.g. "
+                f"model.discriminator_norm: none)."
             )
 
 
@@ -191,10 +170,7 @@ class GradientPenalty(Regularizer[GradientPenaltyConfig]):
     target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
     pairs_images: ClassVar[bool] = True
     incompatible: ClassVar[tuple[str, ...]] = ("weight_clipping", "r1", "r2")
-
-    def check(self, networks: Mapping[str, nn.Module]) -> None:
-        """Refuse BatchNorm, which mixes the images of a batch."""
-        _refuse_batchnorm(self.name, networks)
+    check = _refuse_batchnorm
 
     def penalty(self, inputs: PenaltyInput) -> Tensor:
         """Weighted mean of (gradient norm - 1)^2 between real and generated images."""
@@ -219,14 +195,11 @@ class Dragan(Regularizer[DraganConfig]):
     Config = DraganConfig
     target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
     incompatible: ClassVar[tuple[str, ...]] = ("gradient_penalty",)
-
-    def check(self, networks: Mapping[str, nn.Module]) -> None:
-        """Refuse BatchNorm, which mixes the images of a batch."""
-        _refuse_batchnorm(self.name, networks)
+    check = _refuse_batchnorm
 
     def penalty(self, inputs: PenaltyInput) -> Tensor:
         """Weighted mean of (gradient norm - 1)^2 near real images."""
-        real = _full(inputs.real_img)
+        real = full(inputs.real_img)
         reach = self.config.spread * real.std(correction=0)
         near = real + reach * torch.rand_like(real)
         per_image = lipschitz_penalty(inputs.critic, near)

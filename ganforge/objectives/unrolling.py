@@ -70,16 +70,10 @@ class Unrolling(ObjectiveTerm[UnrollingConfig]):
         return unrolled
 
     def _look_ahead(self, nets: Networks, batch: Batch, discriminator_loss: PhaseLoss) -> Networks:
-        """The networks with the discriminator of a few steps ahead.
+        """The networks with the discriminator after some steps on the batch.
 
-        Args:
-            nets: the networks now.
-            batch: what the steps are made on; its generated images have a gradient.
-            discriminator_loss: terms whose sum a step descends.
-
-        Returns:
-            Networks whose discriminator depends on the generator through the steps, so that the
-            generator's gradient includes how the discriminator will respond.
+        It depends on the generator through the steps, so that the generator's gradient includes
+        how the discriminator will respond.
         """
         network = nets.eager("discriminator")
         values: dict[str, Tensor] = {

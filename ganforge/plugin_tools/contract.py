@@ -26,7 +26,8 @@ from ganforge.plugin_tools.objective_contract import (
     check_reports,
 )
 from ganforge.registry.components import resolve
-from ganforge.training.engine.loop import make_batches, make_stepper
+from ganforge.training.engine.loop import make_batches
+from ganforge.training.engine.step import Stepper
 from ganforge.training.state import checkpoint
 from ganforge.training.state.run_state import TrainingRun
 
@@ -267,7 +268,7 @@ def check_resume_is_exact(case: Case) -> None:
 
 def _one_step(case: Case, run: TrainingRun) -> None:
     fields = [make_fields(case, run.progress.step, slot) for slot in run.local_slots]
-    make_stepper(run).step(make_batches(run, fields), run.progress)
+    Stepper(run).step(make_batches(run, fields), run.progress)
     run.progress.advance(case.config.train.batch_size)
 
 

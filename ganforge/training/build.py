@@ -34,11 +34,7 @@ def build_run(
 ) -> TrainingRun:
     """Build everything that trains, with weights initialized from `train.seed`.
 
-    Args:
-        components: what the pipeline file chooses.
-        spec: what the images look like.
-        runtime: device and ranks.
-        num_slots: the slots of the checkpoint that will be restored, if any.
+    `num_slots` are those of the checkpoint that will be restored, if any.
 
     Raises:
         ConfigError: batch, slots and ranks do not fit; a combination is forbidden.

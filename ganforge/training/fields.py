@@ -1,8 +1,7 @@
 """What a run reads from its shards: fields, the spec they make, and the loader."""
 
 import logging
-
-import torch
+from dataclasses import replace
 
 from ganforge.config.models import PipelineConfig
 from ganforge.data.loader import SlotLoader
@@ -23,13 +22,9 @@ log = logging.getLogger(__name__)
 def choose_fields(
     config: PipelineConfig, name: str, reads: Reads, index: DatasetIndex
 ) -> tuple[str, ...]:
-    """The fields to load: all that the architecture needs, and what it can use of the rest.
+    """The fields to load: all that architecture `name` needs, and what it can use of the rest.
 
-    Args:
-        config: `data.use_labels` excludes optional labels, or requires them.
-        name: of the architecture.
-        reads: what the architecture reads with its options.
-        index: of the shards.
+    `data.use_labels` excludes optional labels, or requires them.
 
     Raises:
         DataError: a needed field is not in the data.
@@ -80,17 +75,13 @@ def model_spec(config: PipelineConfig, index: DatasetIndex, fields: tuple[str, .
             f"data.channels is {config.data.channels}, but the shards hold {spec.channels} "
             f"channels. Prepare them again, or correct data.channels."
         )
-    used = set(fields)
-    return ImageSpec(
-        height=spec.height,
-        width=spec.width,
-        channels=spec.channels,
-        source_channels=spec.source_channels if "source" in used else None,
-        class_names=spec.class_names if "label" in used else (),
-        attribute_names=spec.attribute_names if "attributes" in used else (),
-        text_dim=spec.text_dim if "text" in used else 0,
-        num_frames=spec.num_frames,
-        text_encoding=spec.text_encoding if "text" in used else None,
+    return replace(
+        spec,
+        source_channels=spec.source_channels if "source" in fields else None,
+        class_names=spec.class_names if "label" in fields else (),
+        attribute_names=spec.attribute_names if "attributes" in fields else (),
+        text_dim=spec.text_dim if "text" in fields else 0,
+        text_encoding=spec.text_encoding if "text" in fields else None,
     )
 
 
@@ -166,4 +157,4 @@ def fixed_batch(run: TrainingRun, location: str, fields: tuple[str, ...], count:
         values = next(iter(loader))[0]
     finally:
         loader.close()
-    return make_batch(values, run.spec, run.runtime.device or torch.device("cpu"))
+    return make_batch(values, run.spec, run.runtime.device)

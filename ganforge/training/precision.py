@@ -38,10 +38,7 @@ def cpu_flags() -> set[str]:
 def choose_precision(wanted: PrecisionChoice, bf16: bool, is_cpu: bool) -> tuple[Precision, str]:
     """The precision to run in, and a line for the log, empty where the user chose well.
 
-    Args:
-        wanted: `train.precision`.
-        bf16: whether the devices of all ranks compute in bfloat16 natively.
-        is_cpu: whether the devices are CPUs.
+    `bf16` says whether the devices of all ranks compute in bfloat16 natively.
     """
     if wanted == "auto":
         if bf16:

@@ -24,12 +24,6 @@ def check_trainable(
 ) -> None:
     """Refuse what cannot be trained, before any network is built.
 
-    Args:
-        architecture: bound to the data, or to what the pipeline file says of them.
-        objective: as the pipeline file chose it.
-        train: batch size and standing statistics.
-        num_slots: from `choose_slots`.
-
     Raises:
         ConfigError: a forbidden combination, an unreachable resolution, slots that do not fit, ...
         PluginContractError: the architecture's phases do not fit its networks.
@@ -64,10 +58,7 @@ def warn_of_doubts(
 def choose_slots(config: PipelineConfig, world_size: int, fixed: int | None) -> int:
     """The number of slots, checked against batch size and ranks.
 
-    Args:
-        config: gives batch size and slots.
-        world_size: number of ranks.
-        fixed: the slots of the checkpoint that will be restored, if any.
+    `fixed` are the slots of the checkpoint that will be restored, if any.
 
     Raises:
         ConfigError: they do not divide each other.
@@ -198,14 +189,8 @@ def _group_sizes(networks: Iterable[nn.Module]) -> list[int]:
     return [m.group_size for m in layers if isinstance(m, MinibatchStdDev) and m.group_size]
 
 
-def warn_of_small_slots(networks: Iterable[nn.Module], num_images: int) -> None:
-    """Log where a slot has fewer images than the statistics of its networks need.
-
-    Args:
-        networks: all of them.
-        num_images: images per slot.
-    """
-    networks = list(networks)
+def warn_of_small_slots(networks: Sequence[nn.Module], num_images: int) -> None:
+    """Log where a slot has fewer images than the statistics of the networks need."""
     layers = [layer for network in networks for layer in network.modules()]
     groups = _group_sizes(networks)
     cure = "Lower train.slots, or raise train.batch_size, to keep what the recipe does."
@@ -223,12 +208,7 @@ def warn_of_small_slots(networks: Iterable[nn.Module], num_images: int) -> None:
 
 
 def warn_of_objective(objective: Objective, networks: Iterable[nn.Module]) -> None:
-    """Log combinations that will probably not train.
-
-    Args:
-        objective: as checked.
-        networks: all of them; spectral normalization makes them Lipschitz.
-    """
+    """Log combinations that will probably not train."""
     loss, regularizers = objective.loss, objective.regularizers
     present = {loss.name, *(r.name for r in regularizers)}
     for regularizer in regularizers:
@@ -240,7 +220,7 @@ def warn_of_objective(objective: Objective, networks: Iterable[nn.Module]) -> No
                 other,
             )
     layers = (type(layer).__name__ for network in networks for layer in network.modules())
-    # Also torch's own, which is private.
+    # By name, to find torch's own too, which is private.
     is_normed = any("SpectralNorm" in name for name in layers)
     if loss.needs_lipschitz and not is_normed and not objective.for_target("discriminator"):
         log.warning(

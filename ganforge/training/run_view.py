@@ -20,22 +20,14 @@ from ganforge.interfaces.spec import ImageSpec
 from ganforge.training.engine.progress import Progress
 from ganforge.training.runtime import Runtime
 from ganforge.training.state.run_state import TrainingRun
-from ganforge.training.tasks.pictures import generate, run_networks
-
-_MICRO_BATCH = 64
+from ganforge.training.tasks.pictures import generate_in_parts, run_networks
 
 
 @dataclass(frozen=True)
 class View:
     """Implements `RunView` for a run in training, and for one that is only measured.
 
-    Attributes:
-        config: the resolved pipeline file.
-        nimg: progress.
-        last_log: the newest log record.
-        runtime: device, ranks and trackers.
-        architecture: generates.
-        networks: returns the networks to generate with.
+    `networks` returns the networks to generate with.
     """
 
     config: PipelineConfig
@@ -80,13 +72,7 @@ class View:
         request = _on(request, device)
         devices = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), self.runtime.autocast():
-            networks = self.networks()
-            parts = [
-                request.take(range(start, min(start + _MICRO_BATCH, request.size)))
-                for start in range(0, request.size, _MICRO_BATCH)
-            ]
-            made = [generate(self.architecture, networks, part) for part in parts]
-        return torch.cat(made)
+            return generate_in_parts(self.architecture, self.networks(), request)
 
     def log(self, values: Mapping[str, float]) -> None:
         """Send values to the trackers."""

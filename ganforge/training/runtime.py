@@ -191,10 +191,6 @@ class Runtime:
         """Whether the flag is set on any rank."""
         return any(self.gather_object(flag))
 
-    def barrier(self) -> None:
-        """Wait for all ranks."""
-        self.accelerator.wait_for_everyone()
-
     def close(self) -> None:
         """Close the trackers and leave the process group, as the last act of a program.
 

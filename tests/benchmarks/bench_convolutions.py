@@ -29,8 +29,9 @@ from ganforge.interfaces.spec import ImageSpec
 from ganforge.registry.components import resolve
 from ganforge.training.build import build_run
 from ganforge.training.cpu.heap import keep_heap
-from ganforge.training.engine.loop import make_batches, make_stepper
+from ganforge.training.engine.loop import make_batches
 from ganforge.training.engine.progress import Progress
+from ganforge.training.engine.step import Stepper
 from ganforge.training.runtime import Runtime
 
 aten = torch.ops.aten
@@ -81,7 +82,7 @@ def recorded(which: str) -> Counter[tuple[Any, ...]]:
         both = random_images(128, 2)
         fields = dict(zip(("source", "target"), both.chunk(2), strict=True))
     run = build_run(resolve(config), spec, Runtime("bf16"))
-    stepper = make_stepper(run)
+    stepper = Stepper(run)
     with Record() as record:
         stepper.step(make_batches(run, [fields]), Progress())
     return record.calls

@@ -12,8 +12,9 @@ from ganforge.layers import resample
 from ganforge.registry.components import resolve
 from ganforge.training.build import build_run
 from ganforge.training.cpu.heap import keep_heap
-from ganforge.training.engine.loop import make_batches, make_stepper
+from ganforge.training.engine.loop import make_batches
 from ganforge.training.engine.progress import Progress
+from ganforge.training.engine.step import Stepper
 from ganforge.training.runtime import Runtime
 from ganforge.training.state.run_state import TrainingRun
 
@@ -64,7 +65,7 @@ def serve_engine(
     if own_heap and not torch.cuda.is_available():
         keep_heap()
     run = build_run(resolve(config), spec, Runtime(config.train.precision))
-    stepper, batch = make_stepper(run), config.train.batch_size
+    stepper, batch = Stepper(run), config.train.batch_size
 
     def step(number: int) -> float:
         progress = Progress(number, number * batch)

@@ -16,7 +16,7 @@ from PIL import Image
 from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.errors import MetricError
 from ganforge.interfaces.metric import FeatureExtractor, Metric
-from ganforge.metrics import evaluate
+from ganforge.metrics.evaluation import evaluate
 from ganforge.pipeline.run import run_pipeline
 from ganforge.pipeline.session import _runtime
 from ganforge.pipeline.stages.evaluate import read_records

@@ -29,8 +29,8 @@ from ganforge.data.shards.index import load_index
 from ganforge.errors import DataError, MetricError
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.spec import ImageSpec
-from ganforge.metrics import choices, evaluate
-from ganforge.metrics.evaluation import check_evaluation
+from ganforge.metrics import choices
+from ganforge.metrics.evaluation import check_evaluation, evaluate
 from ganforge.metrics.features import as_bytes
 
 KID = {"name": "kid", "subsets": 5, "subset_size": 8}

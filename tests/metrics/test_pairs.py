@@ -13,7 +13,7 @@ from ganforge.data.shards.index import load_index
 from ganforge.errors import DataError, MetricError, PluginContractError
 from ganforge.imaging.images import to_uint8
 from ganforge.interfaces.metric import PairMetric
-from ganforge.metrics import evaluate
+from ganforge.metrics.evaluation import evaluate
 from ganforge.metrics.pairs import check_paired, measure_pairs
 from ganforge.metrics.view import View
 

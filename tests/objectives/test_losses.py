@@ -173,8 +173,8 @@ def test_logistic_at_equilibrium_discriminator_is_one_half(name):
 def test_minimax_and_nonsaturating_generators_share_direction_not_strength():
     logit = torch.tensor([-4.0], dtype=torch.float64, requires_grad=True)
     d = logit.sigmoid().item()
-    (saturating,) = torch.autograd.grad(losses.minimax_generator(logit), logit)
-    (strong,) = torch.autograd.grad(losses.nonsaturating_generator(logit), logit)
+    (saturating,) = torch.autograd.grad(build("minimax").generator(logit), logit)
+    (strong,) = torch.autograd.grad(build("nonsaturating").generator(logit), logit)
     assert_close(saturating.item(), -d)
     assert_close(strong.item(), d - 1)
 

@@ -18,8 +18,9 @@ from ganforge.api import GenerateRequest, ImageSpec
 from ganforge.config.models import HealthConfig, PipelineConfig
 from ganforge.registry.components import resolve
 from ganforge.training.build import build_run
-from ganforge.training.engine.loop import make_batches, make_stepper
+from ganforge.training.engine.loop import make_batches
 from ganforge.training.engine.make_batch import make_batch
+from ganforge.training.engine.step import Stepper
 from ganforge.training.runtime import Runtime
 from ganforge.training.tasks.health import HealthMonitor
 
@@ -91,7 +92,7 @@ def trained(name):
         ring_fields(256, torch.Generator().manual_seed(1)), run.spec, torch.device("cpu")
     )
     monitor = HealthMonitor(HealthConfig(), real.image)
-    stepper, data = make_stepper(run), torch.Generator().manual_seed(0)
+    stepper, data = Stepper(run), torch.Generator().manual_seed(0)
     alarms, img = [], real.image
     for step in range(1, NUM_STEPS + 1):
         stepper.step(make_batches(run, [ring_fields(BATCH, data)]), run.progress)

@@ -13,5 +13,5 @@ if __name__ == "__main__":
         assert run.runtime.world_size == expected_ranks
         if run.runtime.is_main:
             safetensors.torch.save_file(state, folder / f"{name}.safetensors")
-    run.runtime.barrier()
+    run.runtime.any_rank(False)  # no rank leaves before the file is complete
     run.runtime.close()

@@ -20,8 +20,9 @@ from ganforge.interfaces.spec import ImageSpec
 from ganforge.registry.components import resolve
 from ganforge.registry.plugins import Plugin, get_registry
 from ganforge.training.build import build_run
-from ganforge.training.engine.loop import make_batches, make_stepper, train
+from ganforge.training.engine.loop import make_batches, train
 from ganforge.training.engine.meter import Meter
+from ganforge.training.engine.step import Stepper
 from ganforge.training.runtime import Runtime
 
 SPEC = ImageSpec(4, 4, 1)
@@ -155,7 +156,7 @@ def toy_fields(run):
 
 def advance(run, steps):
     """Train for some steps; returns the last step's result."""
-    stepper, result = make_stepper(run), None
+    stepper, result = Stepper(run), None
     for _ in range(steps):
         result = stepper.step(make_batches(run, toy_fields(run)), run.progress)
         run.progress.advance(run.config.train.batch_size)

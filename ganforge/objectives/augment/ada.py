@@ -18,6 +18,7 @@ from ganforge.interfaces.batch import full_precision
 from ganforge.interfaces.objective import Augmentation
 from ganforge.objectives.augment import color, geometry
 from ganforge.objectives.augment.resample import affine_resample
+from ganforge.objectives.losses import full
 
 _MIN_SIDE = 4
 
@@ -94,7 +95,7 @@ class Ada(Augmentation[AdaConfig]):
         if free and self.p.item() == 0.0:
             return img
         with full_precision(img):
-            out = img.float() if img.element_size() < 4 else img
+            out = full(img)
             p = self.p.to(out)
             inverse = self._geometry(out, p)
             if inverse is not None:

@@ -16,14 +16,10 @@ _SATURATION_OCTAVES = 1.0
 
 
 def color_matrix(size: int, p: Tensor) -> Tensor:
-    """Brightness, contrast, luma flip, hue and saturation of `size` images.
+    """Brightness, contrast, luma flip, hue and saturation of `size` images: [size, 3, 4].
 
-    Args:
-        size: number of images.
-        p: scalar probability of each transformation.
-
-    Returns:
-        [size, 3, 4] affine maps of colors in [-1, 1]. Gray stays gray under every one of them.
+    These are affine maps of colors in [-1, 1], and keep gray gray. `p` is the probability of
+    each transformation, a scalar.
     """
     brightness = gate(p, _BRIGHTNESS * normal(size, p), 0.0)
     contrast = gate(p, torch.exp2(_CONTRAST_OCTAVES * normal(size, p)), 1.0)
@@ -51,12 +47,7 @@ def _luma_chroma(luma: Tensor, chroma: Tensor, angle: Tensor) -> Tensor:
 
 
 def apply_color(img: Tensor, matrix: Tensor) -> Tensor:
-    """Apply color maps to gray, RGB, or RGB with alpha; alpha is left as it is.
-
-    Args:
-        img: [N, C, H, W] with C of 1, 3 or 4.
-        matrix: [N, 3, 4].
-    """
+    """Apply color maps [N, 3, 4] to gray, RGB or RGBA images [N, C, H, W]; alpha stays as it is."""
     if img.shape[1] == 1:  # gray g is the color (g, g, g), and stays on that axis
         scale = matrix[:, :1, :3].sum(2, keepdim=True)[..., None]
         return img * scale + matrix[:, :1, 3:, None]

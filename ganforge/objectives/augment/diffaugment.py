@@ -12,6 +12,7 @@ from ganforge.errors import ShapeError
 from ganforge.interfaces.batch import full_precision
 from ganforge.interfaces.objective import Augmentation
 from ganforge.objectives.augment.geometry import gate
+from ganforge.objectives.losses import full
 
 _RGB = 3
 
@@ -49,7 +50,7 @@ class DiffAugment(Augmentation[DiffAugmentConfig]):
                 f"frames into the batch, or remove `augment`."
             )
         with full_precision(img):
-            out = img.float() if img.element_size() < 4 else img
+            out = full(img)
             for name in self.config.policy:
                 changed = _POLICIES[name](out, self.config)
                 chance = torch.full((), self.config.p, device=img.device)

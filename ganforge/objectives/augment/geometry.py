@@ -27,11 +27,7 @@ def gate(probability: Tensor, value: Tensor, neutral: float) -> Tensor:
 def blit(size: int, height: int, width: int, p: Tensor) -> Tensor:
     """Mirror, quarter turns and whole-pixel shifts of `size` images: [size, 3, 3] inverses.
 
-    Args:
-        size: number of images.
-        height: of an image, in pixels.
-        width: of an image, in pixels.
-        p: scalar probability of each transformation.
+    Height and width are in pixels; `p` is the probability of each transformation, a scalar.
     """
     flip = gate(p, integers(size, 2, p), 0.0)
     turns = gate(p, integers(size, 4, p), 0.0)
@@ -50,11 +46,7 @@ def blit(size: int, height: int, width: int, p: Tensor) -> Tensor:
 def geometric(size: int, height: int, width: int, p: Tensor) -> Tensor:
     """Scaling, rotation and fractional shifts of `size` images: [size, 3, 3] inverses.
 
-    Args:
-        size: number of images.
-        height: of an image, in pixels.
-        width: of an image, in pixels.
-        p: scalar probability of each transformation.
+    Height and width are in pixels; `p` is the probability of each transformation, a scalar.
     """
     # Two rotations, before and after stretching, make one with probability p together.
     p_turn = 1.0 - (1.0 - p).sqrt()

@@ -41,13 +41,9 @@ def affine_resample(img: Tensor, inverse: Tensor) -> Tensor:
         img: [N, C, H, W] float32 or float64, H and W at least 4.
         inverse: [N, 3, 3] maps an output position to the input position it shows, both (x, y, 1)
             in pixels from the center of the image.
-
-    Returns:
-        [N, C, H, W].
     """
     height, width = img.shape[2:]
-    x, y = _fine_positions(height, width, inverse)
-    fine = sample_bilinear(upsample(img), x, y)
+    fine = sample_bilinear(upsample(img), *_fine_positions(height, width, inverse))
     return downsample(fine, height, width)
 
 
@@ -69,15 +65,10 @@ def _fine_axis(size: int, like: Tensor) -> Tensor:
 
 
 def sample_bilinear(img: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Bilinear interpolation at any positions; positions outside take the nearest edge pixel.
+    """Bilinear interpolation of img [N, C, H, W] at columns x and rows y, both [N, *P]: [N, C, *P].
 
-    Args:
-        img: [N, C, H, W].
-        x: [N, *P] columns, 0 to W - 1.
-        y: [N, *P] rows, 0 to H - 1.
-
-    Returns:
-        [N, C, *P], differentiable any number of times in `img`, `x` and `y`.
+    Positions outside take the nearest edge pixel. The result is differentiable any number of times
+    in `img`, `x` and `y`.
     """
     batch, channels, height, width = img.shape
     x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
@@ -124,14 +115,7 @@ def _upsample_axis(img: Tensor, block: int) -> Tensor:
 def downsample(fine: Tensor, height: int, width: int) -> Tensor:
     """Half the resolution: output pixel i is centered at 2 i + margin of the fine image.
 
-    Args:
-        fine: [N, C, h, w], where `affine_resample` left it: with a margin of 4 at the start and
-            enough for whole blocks at the end.
-        height: H to return.
-        width: W to return.
-
-    Returns:
-        [N, C, H, W].
+    The fine image has a margin of 4 at the start, and enough for whole blocks at the end.
     """
     columns = _downsample_axis(fine, _blocks(width)[1])
     rows = _downsample_axis(columns.transpose(2, 3), _blocks(height)[1]).transpose(2, 3)

@@ -105,15 +105,7 @@ def _pair(value: int | Sequence[int]) -> Pair:
 def conv2d_side_by_side(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair
 ) -> Tensor:
-    """Equal to `conv2d(x, weight, bias, stride, padding)`.
-
-    Args:
-        x: [N, I, H, W].
-        weight: [O, I, k, k].
-        bias: [O] or None.
-        stride: vertical and horizontal.
-        padding: zeros on each border, vertical and horizontal.
-    """
+    """Equal to `conv2d(x, weight, bias, stride, padding)`; pairs are vertical and horizontal."""
     width = (x.shape[3] + 2 * padding[1] - weight.shape[3]) // stride[1] + 1
     # The columns of an image and the zeros behind it, which also precede the next image.
     place = max(width, -(-(x.shape[3] + padding[1]) // stride[1]))
@@ -131,13 +123,7 @@ def conv_transpose2d_side_by_side(
 ) -> Tensor:
     """Equal to `conv_transpose2d(x, weight, bias, stride, padding, output_padding)`.
 
-    Args:
-        x: [N, I, H, W].
-        weight: [I, O, k, k].
-        bias: [O] or None.
-        stride: vertical and horizontal.
-        padding: pixels cut from each border, vertical and horizontal.
-        output_padding: pixels added at the end, vertical and horizontal.
+    Pairs are vertical and horizontal.
     """
     full = (x.shape[3] - 1) * stride[1] + weight.shape[3]
     width = full - 2 * padding[1] + output_padding[1]

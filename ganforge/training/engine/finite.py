@@ -70,9 +70,7 @@ class FiniteCheck:
     def look(self, losses: PhaseLosses, bad_gradients: Callable[[], list[str]]) -> None:
         """Check the values of a phase, or start their copy to the host where `late`.
 
-        Args:
-            losses: the values, on the device.
-            bad_gradients: names the gradients that are not finite.
+        `bad_gradients` names the gradients that are not finite.
 
         Raises:
             NonFiniteError: they are not finite; never raised where `late`.

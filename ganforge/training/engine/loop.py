@@ -47,17 +47,11 @@ class Rollback(Exception):  # noqa: N818  # a signal to the loop, not a fault
 
 
 MakeLoader = Callable[[TrainingRun], Loader]
+"""Gives the loader that continues at the run's step."""
 
 
 def train(run: TrainingRun, make_loader: MakeLoader, meter: Meter, tasks: Sequence[Task]) -> None:
-    """Train until `total_kimg`, or until a task stops it.
-
-    Args:
-        run: networks and counters; changed in place.
-        make_loader: gives the loader that continues at the run's step.
-        meter: collects what the log task will write.
-        tasks: in the order in which they run when several are due.
-    """
+    """Train until `total_kimg`, or until a task stops it; tasks run in the given order."""
     while not run.is_finished:
         loader = make_loader(run)
         try:
@@ -72,7 +66,7 @@ def train(run: TrainingRun, make_loader: MakeLoader, meter: Meter, tasks: Sequen
 
 
 def _train_from(run: TrainingRun, loader: Loader, meter: Meter, tasks: Sequence[Task]) -> None:
-    stepper = make_stepper(run)
+    stepper = Stepper(run)
     batch_size = run.config.train.batch_size
     hooks = get_registry().manager.hook
     stream = iter(loader)
@@ -92,21 +86,6 @@ def _train_from(run: TrainingRun, loader: Loader, meter: Meter, tasks: Sequence[
                 stepper.finite.settle()
                 task.run(run)
     stepper.finite.settle()
-
-
-def make_stepper(run: TrainingRun) -> Stepper:
-    """The stepper of a run."""
-    return Stepper(
-        architecture=run.architecture,
-        phases=run.phases,
-        nets=run.nets,
-        optimizers=run.optimizers,
-        scalers=run.scalers,
-        stateful=[*run.nets.modules().values(), *run.stateful_modules().values()],
-        runtime=run.runtime,
-        config=run.config.train.model_copy(update={"seed": run.seed}),
-        local_slots=run.local_slots,
-    )
 
 
 def make_batches(run: TrainingRun, fields: Sequence[dict[str, Tensor]]) -> list[Batch]:

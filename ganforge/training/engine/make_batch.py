@@ -25,15 +25,8 @@ def make_batch(
 ) -> Batch:
     """Move one slot's fields to the device and normalize them there.
 
-    Args:
-        fields: uint8 or int32 images [N, C, H, W] or frames [N, T, C, H, W], int64 labels [N],
-            float32 vectors [N, D]; other values are dropped.
-        spec: gives the number of classes.
-        device: the device of the batch.
-        channels_last: memory format of images.
-        nimg: progress, which the architecture may use.
-        slot_state: the persistent tensors of the slot.
-        class_counts: [num_classes] training images of each class, on the device.
+    Fields are uint8 or int32 images [N, C, H, W] or frames [N, T, C, H, W], int64 labels [N], and
+    float32 vectors [N, D]; other values are dropped. The other arguments are those of `Batch`.
     """
     tensors = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
     ready = {name: _prepare(t, spec, device, channels_last) for name, t in tensors.items()}

@@ -5,7 +5,6 @@ import sys
 import time
 
 import torch
-from torch import Tensor
 
 from ganforge.training.engine.step import StepResult
 from ganforge.training.runtime import Runtime
@@ -19,8 +18,7 @@ class Meter:
         self._reset()
 
     def _reset(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
+        self._total = StepResult()
         self._nimg = 0
         self._data_wait_sec = 0.0
         self._start = time.perf_counter()
@@ -28,8 +26,7 @@ class Meter:
     def add(self, result: StepResult, batch_size: int, data_wait_sec: float) -> None:
         """Add one step; nothing leaves the device."""
         for name, value in result.sums.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._counts[name] = self._counts.get(name, 0) + result.counts[name]
+            self._total.add(name, value, result.counts[name])
         self._nimg += batch_size
         self._data_wait_sec += data_wait_sec
 
@@ -38,10 +35,10 @@ class Meter:
 
         All ranks must call it together. The host waits for the device here.
         """
-        names = sorted(self._sums)
+        names = sorted(self._total.sums)
         values: list[float] = []
         if names:
-            means = torch.stack([self._sums[n] / self._counts[n] for n in names])
+            means = torch.stack([self._total.sums[n] / self._total.counts[n] for n in names])
             values = (self._runtime.all_reduce_sum(means) / self._runtime.world_size).tolist()
         elapsed = max(time.perf_counter() - self._start, 1e-9)
         record = dict(zip(names, values, strict=True))

@@ -108,10 +108,7 @@ def build_optimizer(
 def set_progress(optimizer: torch.optim.Optimizer, lr_factor: float, nimg: int) -> None:
     """Set learning rate and betas for this point of the run: pure functions of progress.
 
-    Args:
-        optimizer: from `build_optimizer`.
-        lr_factor: multiplies the learning rate that the optimizer was built with.
-        nimg: images shown, for the schedules of Adam's betas.
+    `lr_factor` multiplies the learning rate that the optimizer was built with.
     """
     for group in optimizer.param_groups:
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_factor

@@ -30,14 +30,8 @@ def generating_networks(
 ) -> dict[str, nn.Module]:
     """The networks that sample pictures, metrics and exports generate with.
 
-    Args:
-        architecture: generates images with them.
-        averaged: the averaged networks, in eval mode; not changed.
-        config: how many batches to measure; None for the averaged networks themselves.
-
-    Returns:
-        Copies with standing statistics, or the averaged networks where `config` is None. The
-        statistics depend on the weights alone, so that all ranks get the same.
+    These are copies with standing statistics, or the averaged networks where `config` is None. The
+    statistics depend on the weights alone, so that all ranks get the same.
     """
     if config is None:
         return dict(averaged)

@@ -5,23 +5,22 @@ exact for every GAN step, where DistributedDataParallel is silently wrong for se
 (docs/engine.md lists them).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ganforge.config.models import TrainConfig
 from ganforge.errors import PluginContractError
-from ganforge.interfaces.architecture import Architecture, Phase
-from ganforge.interfaces.batch import Batch, Networks
-from ganforge.interfaces.component import ConfigT
+from ganforge.interfaces.architecture import Phase
+from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.objective import Terms
 from ganforge.training.engine.finite import FiniteCheck, PhaseLosses
-from ganforge.training.engine.optimizers import Group, set_progress
+from ganforge.training.engine.optimizers import set_progress
 from ganforge.training.engine.progress import Progress, lr_factor, seed_slot
 from ganforge.training.runtime import Runtime
+from ganforge.training.state.run_state import TrainingRun
 
 
 @dataclass
@@ -31,11 +30,11 @@ class StepResult:
     sums: dict[str, Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
-    def add(self, name: str, value: Tensor) -> None:
-        """Add one slot's value; nothing leaves the device."""
+    def add(self, name: str, value: Tensor, count: int = 1) -> None:
+        """Add the sum of `count` values; nothing leaves the device."""
         value = value.detach().float()
         self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.counts[name] = self.counts.get(name, 0) + 1
+        self.counts[name] = self.counts.get(name, 0) + count
 
 
 class SlotBuffers:
@@ -49,12 +48,13 @@ class SlotBuffers:
         self._all = [buffer for module in modules for buffer in module.buffers()]
         self._float = [buffer for buffer in self._all if buffer.is_floating_point()]
         self._start: list[Tensor] = []
-        self._sums: list[Tensor] = []
+        self.sums: list[Tensor] = []
+        """Sums over this rank's slots."""
 
     def begin_phase(self) -> None:
         """Remember where every slot starts."""
         self._start = [buffer.clone() for buffer in self._all]
-        self._sums = [torch.zeros_like(buffer) for buffer in self._float]
+        self.sums = [torch.zeros_like(buffer) for buffer in self._float]
 
     def begin_slot(self) -> None:
         """Go back to the start."""
@@ -63,16 +63,12 @@ class SlotBuffers:
 
     def end_slot(self) -> None:
         """Add what this slot made."""
-        for total, buffer in zip(self._sums, self._float, strict=True):
+        for total, buffer in zip(self.sums, self._float, strict=True):
             total.add_(buffer)
 
-    def sums(self) -> list[Tensor]:
-        """Sums over this rank's slots."""
-        return self._sums
-
     def end_phase(self, num_slots: int) -> None:
-        """Write the means; `sums()` holds the sums over all ranks by now."""
-        for buffer, total in zip(self._float, self._sums, strict=True):
+        """Write the means; `sums` holds the sums over all ranks by now."""
+        for buffer, total in zip(self._float, self.sums, strict=True):
             buffer.copy_(total / num_slots)
 
 
@@ -89,72 +85,32 @@ def reduce_flat(runtime: Runtime, tensors: Sequence[Tensor]) -> None:
 
 
 class Stepper:
-    """Runs the phases of an architecture, slot by slot.
+    """Runs the phases of a run's architecture, slot by slot."""
 
-    Args:
-        architecture: gives the chunks of a batch.
-        phases: in order.
-        nets: what phases see.
-        optimizers: one per distinct `Phase.trains`.
-        scalers: fp16 loss scaling by the same key; empty otherwise.
-        stateful: all modules whose buffers are state: networks, regularizers, augmentation.
-        runtime: device and ranks.
-        config: seed, slots, clipping, schedule.
-        local_slots: global indices of this rank's slots.
-    """
-
-    def __init__(
-        self,
-        architecture: Architecture[ConfigT],
-        phases: Sequence[Phase],
-        nets: Networks,
-        optimizers: Mapping[Group, torch.optim.Optimizer],
-        scalers: Mapping[Group, torch.amp.GradScaler],
-        stateful: Sequence[nn.Module],
-        runtime: Runtime,
-        config: TrainConfig,
-        local_slots: range,
-    ) -> None:
-        self.architecture = architecture
-        self.phases = phases
-        self.nets = nets
-        self.optimizers = optimizers
-        self.scalers = scalers
-        self.runtime = runtime
-        self.config = config
-        self.local_slots = local_slots
-        self.num_slots = len(local_slots) * runtime.world_size
-        self.finite = FiniteCheck(runtime.device.type == "cuda", runtime.rank, local_slots)
-        self._buffers = SlotBuffers(stateful)
-        self._parameters = {
-            group: [p for role in group for p in nets.eager(role).parameters()]
-            for group in optimizers
-        }
-        self._names = {
-            group: [f"{r}.{n}" for r in group for n, _ in nets.eager(r).named_parameters()]
-            for group in optimizers
-        }
-        for network in nets.modules().values():
+    def __init__(self, run: TrainingRun) -> None:
+        self.run = run
+        runtime, networks = run.runtime, run.nets.modules()
+        self.finite = FiniteCheck(runtime.device.type == "cuda", runtime.rank, run.local_slots)
+        self._buffers = SlotBuffers([*networks.values(), *run.stateful_modules().values()])
+        self._parameters = {group: run.named_parameters(group) for group in run.optimizers}
+        for network in networks.values():
             network.train().requires_grad_(False)
 
     def step(self, batches: Sequence[Batch], progress: Progress) -> StepResult:
-        """Run all due phases on one global batch.
-
-        Args:
-            batches: one per local slot.
-            progress: counters before this step.
+        """Run all due phases on one global batch, given as one batch per local slot.
 
         Raises:
             NonFiniteError: a loss or gradient is not finite, on every rank alike; on a GPU it may
                 be one of the step before.
         """
         result, known = StepResult(), len(self.finite)
-        factor = lr_factor(self.config.schedule, progress.nimg, self.config.total_kimg)
-        for optimizer in self.optimizers.values():
+        config = self.run.config.train
+        factor = lr_factor(config.schedule, progress.nimg, config.total_kimg)
+        for optimizer in self.run.optimizers.values():
             set_progress(optimizer, factor, progress.nimg)
-        chunked = zip(*(self.architecture.chunks(batch) for batch in batches), strict=True)
+        chunked = zip(*(self.run.architecture.chunks(batch) for batch in batches), strict=True)
         for index, parts in enumerate(chunked):
-            for phase in self.phases:
+            for phase in self.run.phases:
                 if phase.is_due(progress.step, progress.nimg, index):
                     self._run_phase(phase, parts, progress, index, result)
         self.finite.settle(keep=len(self.finite) - known)
@@ -168,18 +124,18 @@ class Stepper:
         chunk: int,
         result: StepResult,
     ) -> None:
-        parameters = self._parameters[phase.trains]
+        parameters = [*self._parameters[phase.trains].values()]
         for parameter in parameters:
             parameter.requires_grad_(True)
             parameter.grad = None
-        shared = self.num_slots > 1
+        shared = self.run.num_slots > 1
         if shared:
             self._buffers.begin_phase()
         slot_terms: list[Terms] = []
-        for slot, batch in zip(self.local_slots, batches, strict=True):
+        for slot, batch in zip(self.run.local_slots, batches, strict=True):
             if shared:
                 self._buffers.begin_slot()
-            seed_slot(self.config.seed, progress.step, f"{phase.name}/{chunk}", slot)
+            seed_slot(self.run.seed, progress.step, f"{phase.name}/{chunk}", slot)
             slot_terms.append(self._backward(phase, batch, result))
             if shared:
                 self._buffers.end_slot()
@@ -187,11 +143,11 @@ class Stepper:
         # The losses travel with the gradients, so that all ranks see a fault of any.
         loss = torch.stack([term for terms in slot_terms for term in terms.values()]).sum()[None]
         if shared:
-            reduce_flat(self.runtime, [*gradients, *self._buffers.sums(), loss])
-            self._buffers.end_phase(self.num_slots)
-        scaler = self.scalers.get(phase.trains)
+            reduce_flat(self.run.runtime, [*gradients, *self._buffers.sums, loss])
+            self._buffers.end_phase(self.run.num_slots)
+        scaler = self.run.scalers.get(phase.trains)
         if scaler is not None:
-            scaler.unscale_(self.optimizers[phase.trains])
+            scaler.unscale_(self.run.optimizers[phase.trains])
         norm = torch.nn.utils.get_total_norm(gradients)
         result.add(f"grad_norm/{phase.name}", norm)
         # Overflowing gradients are part of fp16: its scaler skips that update and scales down.
@@ -200,17 +156,18 @@ class Stepper:
             PhaseLosses(phase.name, progress.step, progress.nimg, loss, checked, slot_terms),
             lambda: self._bad_gradients(phase, gradients),
         )
-        if self.config.grad_clip_norm is not None:
-            torch._foreach_mul_(gradients, (self.config.grad_clip_norm / norm).clamp(max=1.0))
+        limit = self.run.config.train.grad_clip_norm
+        if limit is not None:
+            torch._foreach_mul_(gradients, (limit / norm).clamp(max=1.0))
         self._update(phase, parameters)
 
     def _backward(self, phase: Phase, batch: Batch, result: StepResult) -> Terms:
         batch.reports.clear()
-        with self.runtime.training_forward():
-            terms = phase.loss(self.nets, batch)
+        with self.run.runtime.training_forward():
+            terms = phase.loss(self.run.nets, batch)
         _check_terms(phase, terms)
-        total = torch.stack(list(terms.values())).sum() / self.num_slots
-        scaler = self.scalers.get(phase.trains)
+        total = torch.stack(list(terms.values())).sum() / self.run.num_slots
+        scaler = self.run.scalers.get(phase.trains)
         total = total if scaler is None else scaler.scale(total)
         total.backward()  # type: ignore[no-untyped-call]
         terms = {name: term.detach().float() for name, term in terms.items()}
@@ -231,23 +188,23 @@ class Stepper:
     def _bad_gradients(self, phase: Phase, gradients: Sequence[Tensor]) -> list[str]:
         return [
             f"the gradient of {name}"
-            for name, gradient in zip(self._names[phase.trains], gradients, strict=True)
+            for name, gradient in zip(self._parameters[phase.trains], gradients, strict=True)
             if not torch.isfinite(gradient).all()
         ][:2]
 
     def _update(self, phase: Phase, parameters: Sequence[nn.Parameter]) -> None:
-        scaler = self.scalers.get(phase.trains)
+        scaler = self.run.scalers.get(phase.trains)
         if scaler is None:
-            self.optimizers[phase.trains].step()
+            self.run.optimizers[phase.trains].step()
         else:
-            scaler.step(self.optimizers[phase.trains])
+            scaler.step(self.run.optimizers[phase.trains])
             scaler.update()
         for parameter in parameters:
             parameter.grad = None
             parameter.requires_grad_(False)
         if phase.after_step is not None:
             with torch.no_grad():
-                phase.after_step(self.nets)
+                phase.after_step(self.run.nets)
 
 
 def _check_terms(phase: Phase, terms: Any) -> None:

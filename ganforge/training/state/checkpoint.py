@@ -101,11 +101,7 @@ def verify(folder: Path) -> None:
 
 
 def load(folder: Path, *, with_tensors: bool = True) -> Checkpoint:
-    """Read and verify a checkpoint.
-
-    Args:
-        folder: its directory.
-        with_tensors: False reads only counters and configuration.
+    """Read and verify a checkpoint; without tensors, only its counters and configuration.
 
     Raises:
         CheckpointError: it is damaged, or of a newer format.

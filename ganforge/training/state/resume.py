@@ -14,35 +14,15 @@ from ganforge.training.state.checkpoint import Checkpoint
 log = logging.getLogger(__name__)
 
 # These keys may change between launches: they do not shape the run beyond rounding.
-_HARMLESS = (
-    "name",
-    "description",
-    "run_dir",
-    "stages",
-    "evaluate",
-    "publish",
-    "data.source",
-    "data.shards",
-    "data.workers",
-    "data.cache_dir",
-    "data.cache_bytes",
-    "data.samples_per_shard",
-    "data.on_bad_sample",
-    "data.max_bad_samples",
-    "train.slots",
-    "train.max_minutes",
-    "train.standing_statistics",
-    "train.log_every_kimg",
-    "train.sample_every_kimg",
-    "train.sample_grid",
-    "train.checkpoint_every_kimg",
-    "train.keep_checkpoints",
-    "train.trackers",
-    "train.health",
-    "train.compile",
-    "train.cpu_optimizations",
-    "train.precision",  # check_same_precision
-)
+# `check_same_precision` watches over train.precision.
+_HARMLESS = """
+    name description run_dir stages evaluate publish
+    data.source data.shards data.workers data.cache_dir data.cache_bytes data.samples_per_shard
+    data.on_bad_sample data.max_bad_samples
+    train.slots train.max_minutes train.standing_statistics train.log_every_kimg
+    train.sample_every_kimg train.sample_grid train.checkpoint_every_kimg train.keep_checkpoints
+    train.trackers train.health train.compile train.cpu_optimizations train.precision
+""".split()
 
 
 def check_resumable(checkpoint: Checkpoint, config: PipelineConfig, where: Path) -> None:
@@ -89,11 +69,7 @@ def check_same_precision(
 ) -> None:
     """Refuse to change the precision of a run unless the pipeline file names the new one.
 
-    Args:
-        checkpoint: the checkpoint to resume from.
-        wanted: `train.precision`.
-        here: the precision that `wanted` means on this hardware.
-        where: the checkpoint's path, for messages.
+    `here` is the precision that `wanted`, train.precision, means on this hardware.
 
     Raises:
         CheckpointError: `auto` means another precision here than in the checkpoint.

@@ -32,18 +32,14 @@ class TrainingRun:
     Attributes:
         config: the resolved pipeline file.
         architecture: what is trained, bound to its data.
-        objective: loss, regularizers and augmentation.
-        runtime: device and ranks.
         nets: all networks by role.
         ema: averaged copies of the generating networks.
-        phases: in order.
         optimizers: one per distinct `Phase.trains`.
         num_slots: equal micro-batches of a global batch; fixed for the life of the run.
         scalers: loss scaling of fp16, one per optimizer; empty in bf16 and fp32.
         data_digest: content hash of the training shards.
         class_counts: [num_classes] training images of each class, on the device; None without
             labels, or where that is unknown.
-        progress: counters.
         slot_state: persistent tensors of each of this rank's slots.
         rollbacks: how often the health monitor went back; part of the seed.
         extra: JSON-ready state of other parts (health monitor).
@@ -136,11 +132,7 @@ class TrainingRun:
         return Checkpoint(tensors, state, dump_config(self.config))
 
     def restore(self, checkpoint: Checkpoint, where: str) -> None:
-        """Take over the state of a checkpoint, exactly.
-
-        Args:
-            checkpoint: as `snapshot` made it.
-            where: its path, for messages.
+        """Take over the state of a checkpoint, exactly; `where` is its path, for messages.
 
         Raises:
             CheckpointError: it belongs to another architecture or configuration.
@@ -178,13 +170,14 @@ class TrainingRun:
                 scaler.load_state_dict(state["scalers"]["+".join(group)])
         self.extra = state["extra"]
 
-    def _named_parameters(self, group: Group) -> dict[str, nn.Parameter]:
+    def named_parameters(self, group: Group) -> dict[str, nn.Parameter]:
+        """The parameters of some networks by role.name."""
         return {f"{r}.{n}": p for r in group for n, p in self.nets.eager(r).named_parameters()}
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
         tensors = {}
         for group, optimizer in self.optimizers.items():
-            for name, parameter in self._named_parameters(group).items():
+            for name, parameter in self.named_parameters(group).items():
                 for key, value in optimizer.state.get(parameter, {}).items():
                     tensors[f"{'+'.join(group)}/{name}/{key}"] = value
         return tensors
@@ -192,7 +185,7 @@ class TrainingRun:
     def _restore_optimizers(self, tensors: dict[str, Tensor], where: str) -> None:
         for group, optimizer in self.optimizers.items():
             optimizer.state.clear()
-            parameters = self._named_parameters(group)
+            parameters = self.named_parameters(group)
             prefix = "+".join(group) + "/"
             for path, tensor in tensors.items():
                 if not path.startswith(prefix):

@@ -52,13 +52,9 @@ class CheckpointTask:
 
 
 def roll_back(run: TrainingRun, alarm: Alarm, folder: Path, lines: JsonLines) -> None:
-    """Restore the newest checkpoint, and change the seed of the noise from there on.
+    """Restore the newest checkpoint of `folder`, and change the seed of the noise from there on.
 
-    Args:
-        run: restored in place.
-        alarm: the reason.
-        folder: the folder of checkpoints.
-        lines: log.jsonl, which loses the records after the checkpoint.
+    `lines`, log.jsonl, loses the records after the checkpoint.
 
     Raises:
         Rollback: always, to restart the loop from the restored state.

@@ -20,12 +20,7 @@ def describe(record: Mapping[str, float]) -> str:
 
 
 class Display:
-    """A progress bar on a terminal; elsewhere one log line per record.
-
-    Args:
-        total_kimg: length of the run.
-        enabled: False on ranks that show nothing.
-    """
+    """A progress bar on a terminal; elsewhere one log line per record; nothing if not enabled."""
 
     def __init__(self, total_kimg: float, enabled: bool) -> None:
         self._total = total_kimg

@@ -28,11 +28,7 @@ def modes_are_missing(coverage: Sequence[float], limit: float) -> bool:
 
     Every generator starts from images that are all alike. One that learns covers more modes over
     time, so low coverage counts only after it was high, or if it has not improved for half of the
-    checks so far.
-
-    Args:
-        coverage: at every check so far, oldest first.
-        limit: lower coverage is low.
+    checks so far. `coverage` is that of every check, oldest first; it is low below `limit`.
     """
     if len(coverage) < _CHECKS or max(coverage[-_CHECKS:]) >= limit:
         return False

@@ -21,14 +21,21 @@ _MICRO_BATCH = 64
 
 @torch.no_grad()
 def generate(
-    architecture: Architecture[Any],
-    networks: Mapping[str, nn.Module],
-    request: GenerateRequest,
+    architecture: Architecture[Any], networks: Mapping[str, nn.Module], request: GenerateRequest
 ) -> Tensor:
     """Images [N, C, H, W] float32 for a request; labels are drawn when none are given."""
     if request.label is None and architecture.spec.num_classes:
         request.label = request.random_label(architecture.spec.num_classes)
     return architecture.generate(networks, request).float()
+
+
+def generate_in_parts(
+    architecture: Architecture[Any], networks: Mapping[str, nn.Module], request: GenerateRequest
+) -> Tensor:
+    """As `generate`, in micro-batches, for requests of any size."""
+    rows = range(request.size)
+    parts = [rows[start : start + _MICRO_BATCH] for start in rows[::_MICRO_BATCH]]
+    return torch.cat([generate(architecture, networks, request.take(part)) for part in parts])
 
 
 def grid_labels(count: int, columns: int, num_classes: int, device: torch.device) -> Tensor | None:
@@ -56,18 +63,13 @@ def seed_images(
         fixed: real samples, whose attributes and captions are used in turn.
     """
     count = grid[0] * grid[1]
-    labels = grid_labels(count, grid[1], architecture.spec.num_classes, device)
-    made = []
-    for start in range(0, count, _MICRO_BATCH):
-        seeds = range(start, min(start + _MICRO_BATCH, count))
-        label = None if labels is None else labels[seeds.start : seeds.stop]
-        request = GenerateRequest(seeds, device, label=label)
-        for name in architecture.conditions:
-            # Labels are chosen by column; other conditions only the data can fill.
-            if name != "label" and fixed is not None:
-                setattr(request, name, fixed[name][[seed % fixed.size for seed in seeds]])
-        made.append(generate(architecture, networks, request))
-    return torch.cat(made)
+    label = grid_labels(count, grid[1], architecture.spec.num_classes, device)
+    request = GenerateRequest(range(count), device, label=label)
+    for name in architecture.conditions:
+        # Labels are chosen by column; other conditions only the data can fill.
+        if name != "label" and fixed is not None:
+            setattr(request, name, fixed[name][[seed % fixed.size for seed in range(count)]])
+    return generate_in_parts(architecture, networks, request)
 
 
 def run_networks(run: TrainingRun) -> dict[str, nn.Module]:
@@ -110,11 +112,8 @@ def last_frame(img: Tensor) -> Tensor:
 def sample_grid(run: TrainingRun, fixed: Batch | None) -> tuple[Image.Image, Tensor]:
     """The sample picture, and the generated images in it.
 
-    Translations show each source above its output, one direction after the other.
-
-    Args:
-        run: the run.
-        fixed: real samples, which give images to translate, attributes and captions.
+    Translations show each source above its output, one direction after the other. The `fixed`
+    real samples give images to translate, attributes and captions.
     """
     rows, columns = run.config.train.sample_grid
     if not run.architecture.directions or fixed is None:

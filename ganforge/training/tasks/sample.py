@@ -21,8 +21,6 @@ class SampleTask:
     Attributes:
         folder: where the pictures go.
         fixed: real samples, which give images to translate, attributes and captions.
-        lines: log.jsonl.
-        monitor: checks the images.
         checkpoints: the folder of checkpoints, for a rollback.
     """
 

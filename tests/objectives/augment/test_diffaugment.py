@@ -136,4 +136,4 @@ def test_diffaugment_with_unknown_policy_lists_the_valid_ones():
     with pytest.raises(
         ConfigError, match=r"augment\.policy\.0.*'color', 'translation' or 'cutout'"
     ):
-        build(policy=["color"])
+        build(policy=["blur"])

@@ -9,15 +9,16 @@ from ganforge.errors import NonFiniteError
 from ganforge.interfaces.architecture import Phase
 from ganforge.training.engine import loop
 from ganforge.training.engine.finite import FiniteCheck, PhaseLosses
-from ganforge.training.engine.loop import make_batches, make_stepper, train
+from ganforge.training.engine.loop import make_batches, train
 from ganforge.training.engine.meter import Meter
+from ganforge.training.engine.step import Stepper
 
 BATCH = 16
 
 
 def late_stepper(run):
     """What a GPU's stepper does, on values that are on the CPU."""
-    stepper = make_stepper(run)
+    stepper = Stepper(run)
     stepper.finite.late = True
     return stepper
 
@@ -93,7 +94,7 @@ class Keeper:
 @pytest.mark.parametrize(("poison_at", "total", "kept"), [(32, 10, 1), (48, 10, 1), (48, 4, 1)])
 def test_late_check_comes_before_anything_is_saved(monkeypatch, poison_at, total, kept):
     """Tasks follow every second step; the poisoned one is before a task, has one, or is last."""
-    monkeypatch.setattr(loop, "make_stepper", late_stepper)
+    monkeypatch.setattr(loop, "Stepper", late_stepper)
     config = toy_config({"total_kimg": total * BATCH / 1000}, {"poison_at": poison_at})
     run, keeper = toy_run(config), Keeper(2 * BATCH)
     with pytest.raises(NonFiniteError, match=f"nimg={poison_at} "):
@@ -103,7 +104,7 @@ def test_late_check_comes_before_anything_is_saved(monkeypatch, poison_at, total
 
 
 def test_late_check_reports_a_fault_in_the_last_step_without_tasks(monkeypatch):
-    monkeypatch.setattr(loop, "make_stepper", late_stepper)
+    monkeypatch.setattr(loop, "Stepper", late_stepper)
     run = toy_run(toy_config({"total_kimg": 3 * BATCH / 1000}, {"poison_at": 32}))
     with pytest.raises(NonFiniteError, match="phase 'generator' at nimg=32"):
         train(run, Loader, Meter(run.runtime), ())
@@ -130,7 +131,7 @@ def test_check_accepts_an_overflowing_gradient_in_fp16():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_step_on_a_gpu_never_synchronizes():
     run = toy_run(toy_config())
-    stepper = make_stepper(run)
+    stepper = Stepper(run)
     fields = toy_fields(run)
     one_step(run, stepper)
     batches = make_batches(run, fields)

@@ -10,8 +10,8 @@ from ganforge.interfaces.spec import ImageSpec
 from ganforge.layers import MinibatchStdDev
 from ganforge.registry.components import resolve
 from ganforge.training.build import build_run
-from ganforge.training.engine.loop import make_batches, make_stepper
-from ganforge.training.engine.step import SlotBuffers
+from ganforge.training.engine.loop import make_batches
+from ganforge.training.engine.step import SlotBuffers, Stepper
 from ganforge.training.preflight import (
     check_groups,
     check_phases,
@@ -223,7 +223,7 @@ def test_step_updates_the_same_weights_in_channels_last():
     def show_noise(run):
         generator = torch.Generator().manual_seed(run.progress.step)
         img = torch.randint(256, (8, 3, 16, 16), generator=generator, dtype=torch.uint8)
-        make_stepper(run).step(make_batches(run, [{"image": img}]), run.progress)
+        Stepper(run).step(make_batches(run, [{"image": img}]), run.progress)
         run.progress.advance(8)
 
     torch.testing.assert_close(final(True), final(False), rtol=0, atol=1e-4)
