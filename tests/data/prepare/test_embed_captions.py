@@ -54,7 +54,7 @@ def stored_vectors(location):
     real = RealImages(DataConfig(), str(location))
     numbers = range(len(real))
     texts = real._reader.batch("main", places(real), ["caption"])[0]["caption"]
-    return dict(zip(texts, real.vectors(numbers, "text"), strict=True))
+    return dict(zip(texts, real.samples(numbers, ["text"])["text"], strict=True))
 
 
 def places(real):

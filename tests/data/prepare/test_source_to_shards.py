@@ -63,8 +63,9 @@ def test_prepare_writes_shards_that_verify_and_hold_every_sample(photos, tmp_pat
     assert index.class_counts == (6, 6)
     assert verify_shards(str(tmp_path / "out")).repaired == []
     assert sorted(helpers.number_of(stored(tmp_path / "out"))) == list(range(12))
-    labels = RealImages(DataConfig(), str(tmp_path / "out")).labels(range(12)).tolist()
-    assert labels == [n // 6 for n in helpers.number_of(stored(tmp_path / "out"))]
+    real = RealImages(DataConfig(), str(tmp_path / "out"))
+    labels = real.samples(range(12), ["label"])["label"]
+    assert labels.tolist() == [n // 6 for n in helpers.number_of(stored(tmp_path / "out"))]
 
 
 def test_prepare_shuffles_over_the_whole_data_set_by_seed(photos, tmp_path, helpers):
