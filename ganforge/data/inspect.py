@@ -1,6 +1,6 @@
 """Reports what would spoil training on a data set, raw or in shards: damage, sizes, labels."""
 
-import logging
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -26,7 +26,6 @@ from ganforge.imaging.resize import flatten_alpha, scale
 from ganforge.imaging.save import write_png
 from ganforge.interfaces.source import Sample, Source
 
-logger = logging.getLogger(__name__)
 _SHEET_SIDE = 8
 _THUMBNAIL = 64
 _PAPER = 127
@@ -101,7 +100,10 @@ def inspect(
         seen = _see_shards(location, index, max_samples)
         _collect(report, seen, lambda: names, contact_sheet)
         return report
-    source = build_source(location if isinstance(location, DataConfig) else _guess(location))
+    if isinstance(location, str):
+        guessed = ComponentChoice.model_validate(guess_source(location))
+        location = DataConfig(source=guessed)
+    source = build_source(location)
     report = DatasetReport(f"{source.name} {source.config.model_dump(exclude_defaults=True)}")
     _collect(report, _see_source(source, max_samples), source.class_names, contact_sheet)
     return report
@@ -111,15 +113,9 @@ def _holds_shards(location: str) -> bool:
     return is_remote(location) or (Path(location) / INDEX_NAME).is_file()
 
 
-def _guess(location: str) -> DataConfig:
-    return DataConfig(source=ComponentChoice.model_validate(guess_source(location)))
-
-
 def _see_source(source: Source[Any], limit: int | None) -> Iterator[_Seen]:
     for stream in source.streams():
-        for number, sample in enumerate(source.samples(stream)):
-            if number == limit:
-                break
+        for sample in itertools.islice(source.samples(stream), limit):
             yield _see_sample(stream, sample)
 
 
@@ -141,13 +137,9 @@ def _see_shards(location: str, index: DatasetIndex, limit: int | None) -> Iterat
     check_shards_present(location, index)
     reader = SampleReader(DataConfig(on_bad_sample="error"), location, index)
     for stream, shards in index.streams.items():
-        number = 0
-        for shard, info in enumerate(shards):
-            for sample in range(info.num_samples):
-                if number == limit:
-                    break
-                number += 1
-                yield _see_stored(reader, stream, shard, sample)
+        places = ((n, row) for n, shard in enumerate(shards) for row in range(shard.num_samples))
+        for shard, sample in itertools.islice(places, limit):
+            yield _see_stored(reader, stream, shard, sample)
     reader.close()
 
 
@@ -219,8 +211,8 @@ def _warn(report: DatasetReport) -> None:
         report.warnings.append("No sample can be read.")
     if report.num_bad:
         report.warnings.append(
-            f"{report.num_bad} samples cannot be read. Repair them, or set data.on_bad_sample: "
-            f"skip."
+            f"{report.num_bad} samples cannot be read. Repair them, or set "
+            f"data.on_bad_sample: skip."
         )
     if report.label_entropy is not None and report.label_entropy < _LOW_ENTROPY:
         report.warnings.append(

@@ -46,20 +46,14 @@ class _SlotResult:
         return _SlotResult(values, self.bad, self.error)
 
 
+@dataclass(eq=False)
 class _SlotDataset(Dataset[_SlotResult]):
     """Map-style: (step, slot) -> one slot's share of that step's batch."""
 
-    def __init__(
-        self,
-        reader: SampleReader,
-        fields: dict[str, list[str]],
-        orders: dict[str, StreamOrder],
-        micro_batch: int,
-    ) -> None:
-        self.reader = reader
-        self.fields = fields
-        self.orders = orders
-        self.micro_batch = micro_batch
+    reader: SampleReader
+    fields: dict[str, list[str]]
+    orders: dict[str, StreamOrder]
+    micro_batch: int
 
     def __getitem__(self, place: tuple[int, int]) -> _SlotResult:
         step, slot = place
@@ -287,9 +281,8 @@ class RealImages(Dataset[Tensor]):
         self.index = load_index(location)
         check_fields(self.index, [field], location)
         check_shards_present(location, self.index)
-        schema = self.index.fields[field]
         self.field = field
-        self.stream = schema.stream
+        self.stream = self.index.fields[field].stream
         available = self.index.num_samples(self.stream)
         if num_samples is not None and num_samples > available:
             raise DataError(

@@ -14,14 +14,15 @@ Permutations sort hashes of integers (`ganforge.io.hashing`), which never change
 
 import zlib
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganforge.io.hashing import hash_key, hash_range
 
+_Arrays = tuple[NDArray[np.int64], ...]
 _CACHE_BYTES = 32 * 2**20
 _SHARDS, _ROTATION, _BLOCK, _FLIP, _CAPTION = range(5)
 
@@ -69,14 +70,10 @@ class StreamOrder:
     window: int
     seed: int
     stream: str = "main"
-    num_samples: int = field(init=False)
-    _stream_key: int = field(init=False)
-    _cache: "OrderedDict[tuple[int, ...], tuple[NDArray[np.int64], ...]]" = field(
-        init=False, default_factory=OrderedDict, repr=False
-    )
-    _cached_bytes: int = field(init=False, default=0, repr=False)
 
     def __post_init__(self) -> None:
+        self._cache: OrderedDict[tuple[int, ...], _Arrays] = OrderedDict()
+        self._cached_bytes = 0
         self.num_samples = sum(self.shard_sizes)
         self._stream_key = zlib.crc32(self.stream.encode())
 
@@ -113,35 +110,27 @@ class StreamOrder:
 
     def _block(self, epoch: int, lane: int, block: int, size: int) -> NDArray[np.int64]:
         name = (_BLOCK, epoch, lane, block)
-        found = self._cached(name)
-        if found is None:
-            found = self._keep(name, permutation(size, self._key(*name)))
-        return found[0]
+        return self._cached(name, lambda: (permutation(size, self._key(*name)),))[0]
+
+    def _shard_order(self, epoch: int) -> _Arrays:
+        """The shards in the order of an epoch, and where each ends and begins in it."""
+        order = permutation(len(self.shard_sizes), self._key(_SHARDS, epoch))
+        sizes = np.asarray(self.shard_sizes, dtype=np.int64)[order]
+        ends = np.cumsum(sizes)
+        return order, ends, ends - sizes
 
     def _to_shards(self, epoch: int, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        name = (_SHARDS, epoch)
-        found = self._cached(name)
-        if found is None:
-            order = permutation(len(self.shard_sizes), self._key(*name))
-            sizes = np.asarray(self.shard_sizes, dtype=np.int64)[order]
-            ends = np.cumsum(sizes)
-            found = self._keep(name, order, ends, ends - sizes)
-        order, ends, begins = found
+        order, ends, begins = self._cached((_SHARDS, epoch), lambda: self._shard_order(epoch))
         rotation = self._key(_ROTATION, epoch) % self.num_samples
         places = (places + rotation) % self.num_samples
         rank = np.searchsorted(ends, places, side="right")
         return np.stack([order[rank], places - begins[rank]], axis=1)
 
-    def _cached(self, name: tuple[int, ...]) -> tuple[NDArray[np.int64], ...] | None:
-        found = self._cache.get(name)
-        if found is not None:
+    def _cached(self, name: tuple[int, ...], make: Callable[[], _Arrays]) -> _Arrays:
+        if name in self._cache:
             self._cache.move_to_end(name)
-        return found
-
-    def _keep(
-        self, name: tuple[int, ...], *arrays: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], ...]:
-        self._cache[name] = arrays
+            return self._cache[name]
+        arrays = self._cache[name] = make()
         self._cached_bytes += sum(a.nbytes for a in arrays)
         while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 2:
             _, dropped = self._cache.popitem(last=False)

@@ -2,20 +2,11 @@
 
 from typing import Any
 
-from ganforge.encoders.hashed_words import HashedWords, HashedWordsConfig
-from ganforge.encoders.transformer import Transformer, TransformerConfig
-from ganforge.encoders.word_vectors import WordVectors, WordVectorsConfig
+from ganforge.encoders.hashed_words import HashedWords
+from ganforge.encoders.transformer import Transformer
+from ganforge.encoders.word_vectors import WordVectors
 from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.text_encoder import TextEncoder
-
-__all__ = [
-    "HashedWords",
-    "HashedWordsConfig",
-    "Transformer",
-    "TransformerConfig",
-    "WordVectors",
-    "WordVectorsConfig",
-]
 
 
 @hookimpl

@@ -73,13 +73,9 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _keep() -> None:
-    """The check of a folder that may always be replaced."""
-
-
 @contextlib.contextmanager
 def atomic_folder(
-    folder: Path, *, replace: bool, check: Callable[[], None] = _keep
+    folder: Path, *, replace: bool, check: Callable[[], None] = lambda: None
 ) -> Iterator[Path]:
     """A new temporary folder beside `folder`, renamed to `folder` unless the block raises.
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from ganforge.cli import main
-from ganforge.encoders import HashedWords, HashedWordsConfig
+from ganforge.encoders.hashed_words import HashedWords, HashedWordsConfig
 from ganforge.hub.card import CardInfo
 from ganforge.hub.export import export_model
 from ganforge.interfaces.architecture import Architecture

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ganforge.encoders import HashedWords, HashedWordsConfig
+from ganforge.encoders.hashed_words import HashedWords, HashedWordsConfig
 from ganforge.errors import ConfigError, DataError
 from ganforge.inference.conditions import encode_conditions, num_items, take_conditions
 from ganforge.interfaces.conditions import CONDITIONS

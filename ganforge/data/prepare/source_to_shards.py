@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,7 @@ from typing import Any
 from ganforge import __version__
 from ganforge.config.models import DataConfig
 from ganforge.data.order import permutation
-from ganforge.data.prepare.embed_captions import (
-    text_schema,
-    with_encoding,
-    with_text,
-)
+from ganforge.data.prepare.embed_captions import text_schema, with_encoding, with_text
 from ganforge.data.prepare.sample_encoder import PROBED, Encoded, SampleEncoder, probe_schema
 from ganforge.data.prepare.spool import Spool
 from ganforge.data.prepare.worker_pool import default_workers, encode_chunks, progress_bar
@@ -35,40 +32,99 @@ _RECIPE_FIELDS = ("source", "resolution", "channels", "resize", "background", "s
 
 
 @dataclass
-class _Tally:
-    """Checks the samples as they are encoded, and counts what the index needs."""
+class _Preparation:
+    """Writes the samples of a source, and counts what the index needs."""
 
     source: Source[Any]
     config: DataConfig
     needs: Mapping[str, str]
     """Fields that every sample must have, and why."""
-    counts: dict[int, int] = field(default_factory=dict)
+    text_encoder: TextEncoder[Any] | None
+    folder: Path
+    workers: int
+    seed: int
+    counts: Counter[int] = field(default_factory=Counter)
     max_values: dict[str, int] = field(default_factory=dict)
     num_bad: int = 0
 
-    def add(self, encoded: Encoded) -> bool:
-        """Count a sample; return whether to keep it.
+    def write(self, progress: bool) -> DatasetIndex:
+        """Write all streams."""
+        source, encoder = self.source, self.text_encoder
+        streams: dict[str, tuple[ShardInfo, ...]] = {}
+        fields: dict[str, FieldSchema] = {}
+        with progress_bar(source.num_samples(), progress) as advance:
+            for stream in source.streams():
+                schema, streams[stream] = self._write_stream(stream, advance)
+                twice = set(schema) & set(fields)
+                if twice:
+                    raise DataError(
+                        f"Source '{source.name}' has the field '{min(twice)}' in two streams. Give "
+                        f"the fields of each stream their own names."
+                    )
+                fields |= schema
+        names = tuple(source.class_names()) if "label" in fields else ()
+        for name, schema_of_field in fields.items():
+            if schema_of_field.kind == "label":
+                fields[name] = schema_of_field.model_copy(update={"size": len(names)})
+            elif name in self.max_values:
+                learnt = {"max_value": self.max_values[name]}
+                fields[name] = schema_of_field.model_copy(update=learnt)
+        spec = _image_spec(fields, names, tuple(source.attribute_names()))
+        if encoder is not None:
+            text_schema(fields, encoder, f"Source '{source.name}'")
+            spec = with_encoding(spec, encoder)
+        counts = tuple(self.counts[label] for label in range(len(names)))
+        made_by = {**recipe(self.config, self.seed), "ganforge": __version__}
+        return DatasetIndex.build(spec, streams, fields, counts, made_by)
 
-        Raises:
-            DataError: it is bad and may not be skipped, or its label has no class.
-        """
+    def _write_stream(
+        self, stream: str, advance: Callable[[int], None]
+    ) -> tuple[dict[str, FieldSchema], tuple[ShardInfo, ...]]:
+        config = self.config
+        is_only = len(self.source.streams()) == 1
+        where = f"source '{self.source.name}'" + (
+            f", stream '{stream}'" if stream != "main" else ""
+        )
+        samples = iter(self.source.samples(stream))
+        first = list(itertools.islice(samples, PROBED))
+        if not first:
+            raise DataError(f"{where} has no samples. Check its path and options in data.source.")
+        schema = probe_schema(config, stream, first, where)
+        if is_only:
+            self._check_fields(schema, where)
+        encoder = SampleEncoder(config, schema, where)
+        embedder = self.text_encoder if is_only or "caption" in schema else None
+        if embedder is not None:
+            schema["text"] = text_schema(schema, embedder, where)
+        with Spool(self.folder / f"{stream}.spool") as spool:
+            for done in encode_chunks(encoder, itertools.chain(first, samples), self.workers):
+                for encoded in done:
+                    if self._add(encoded):
+                        spool.append(encoded.sample)
+                advance(len(done))
+            _check_spool(spool, where)
+            places = permutation(len(spool), hash_key(self.seed, len(spool)))
+            stored: Iterator[EncodedSample] = (spool.read(number) for number in places.tolist())
+            if embedder is not None:
+                stored = with_text(stored, embedder, where)
+            names, size = sorted(schema), config.samples_per_shard
+            return schema, write_stream(self.folder, stream, stored, names, size)
+
+    def _add(self, encoded: Encoded) -> bool:
+        """Count a sample; return whether to keep it."""
         if encoded.fault:
             self._count_bad(encoded.fault)
             return False
         if encoded.label is not None:
             if encoded.label not in self.counts:
                 self._check_label(encoded.label, encoded.sample.key)
-            self.counts[encoded.label] = self.counts.get(encoded.label, 0) + 1
+            self.counts[encoded.label] += 1
         for name, value in encoded.max_values.items():
             self.max_values[name] = max(value, self.max_values.get(name, 0))
         return True
 
-    def check_fields(self, schema: Mapping[str, FieldSchema], where: str) -> None:
-        """Refuse samples that lack a needed field, before all of them are read.
-
-        Raises:
-            DataError: names the field and who needs it.
-        """
+    def _check_fields(self, schema: Mapping[str, FieldSchema], where: str) -> None:
+        """Refuse samples that lack a needed field, before all of them are read."""
         for name, why in self.needs.items():
             if name not in schema:
                 raise DataError(
@@ -159,85 +215,9 @@ def prepare(
     encoder = None if config.text_encoder is None else build_encoder(config.text_encoder)
     workers = default_workers() if workers is None else workers
     with new_folder(out, overwrite) as folder:
-        index = _write(_Tally(source, config, needs), encoder, folder, workers, seed, progress)
+        index = _Preparation(source, config, needs, encoder, folder, workers, seed).write(progress)
         (folder / INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
     return index
-
-
-def _write(
-    tally: _Tally,
-    text_encoder: TextEncoder[Any] | None,
-    folder: Path,
-    workers: int,
-    seed: int,
-    progress: bool,
-) -> DatasetIndex:
-    source, config = tally.source, tally.config
-    streams: dict[str, tuple[ShardInfo, ...]] = {}
-    fields: dict[str, FieldSchema] = {}
-    with progress_bar(source.num_samples(), progress) as advance:
-        for stream in source.streams():
-            schema, streams[stream] = _write_stream(
-                tally, text_encoder, folder, stream, workers, seed, advance
-            )
-            twice = set(schema) & set(fields)
-            if twice:
-                raise DataError(
-                    f"Source '{source.name}' has the field '{min(twice)}' in two streams. Give "
-                    f"the fields of each stream their own names."
-                )
-            fields |= schema
-    class_names = tuple(source.class_names()) if "label" in fields else ()
-    fields = _with_learnt(fields, tally, len(class_names))
-    spec = _image_spec(fields, class_names, tuple(source.attribute_names()))
-    if text_encoder is not None:
-        text_schema(fields, text_encoder, f"Source '{source.name}'")
-        spec = with_encoding(spec, text_encoder)
-    return DatasetIndex.build(
-        spec,
-        streams,
-        fields,
-        tuple(tally.counts.get(label, 0) for label in range(len(class_names))),
-        {**recipe(config, seed), "ganforge": __version__},
-    )
-
-
-def _write_stream(
-    tally: _Tally,
-    text_encoder: TextEncoder[Any] | None,
-    folder: Path,
-    stream: str,
-    workers: int,
-    seed: int,
-    advance: Callable[[int], None],
-) -> tuple[dict[str, FieldSchema], tuple[ShardInfo, ...]]:
-    where = f"source '{tally.source.name}'" + (f", stream '{stream}'" if stream != "main" else "")
-    samples = iter(tally.source.samples(stream))
-    first = list(itertools.islice(samples, PROBED))
-    if not first:
-        raise DataError(f"{where} has no samples. Check its path and options in data.source.")
-    config = tally.config
-    schema = probe_schema(config, stream, first, where)
-    if len(tally.source.streams()) == 1:
-        tally.check_fields(schema, where)
-    texts = {}
-    if text_encoder is not None and ("caption" in schema or len(tally.source.streams()) == 1):
-        texts["text"] = text_schema(schema, text_encoder, where)
-    encoder = SampleEncoder(config, schema, where)
-    with Spool(folder / f"{stream}.spool") as spool:
-        for done in encode_chunks(encoder, itertools.chain(first, samples), workers):
-            for encoded in done:
-                if tally.add(encoded):
-                    spool.append(encoded.sample)
-            advance(len(done))
-        _check_spool(spool, where)
-        places = permutation(len(spool), hash_key(seed, len(spool)))
-        stored: Iterator[EncodedSample] = (spool.read(number) for number in places.tolist())
-        if text_encoder is not None and texts:
-            stored = with_text(stored, text_encoder, where)
-        schema |= texts
-        shards = write_stream(folder, stream, stored, sorted(schema), config.samples_per_shard)
-    return schema, shards
 
 
 def _check_spool(spool: Spool, where: str) -> None:
@@ -249,20 +229,6 @@ def _check_spool(spool: Spool, where: str) -> None:
             f"{where} gives the key '{twice}' to two samples. Keys must be unique: rename one of "
             f"the files."
         )
-
-
-def _with_learnt(
-    fields: Mapping[str, FieldSchema], tally: _Tally, num_classes: int
-) -> dict[str, FieldSchema]:
-    learnt: dict[str, FieldSchema] = {}
-    for name, schema in fields.items():
-        update: dict[str, Any] = {}
-        if schema.kind == "label":
-            update["size"] = num_classes
-        elif name in tally.max_values:
-            update["max_value"] = tally.max_values[name]
-        learnt[name] = schema.model_copy(update=update)
-    return learnt
 
 
 def _image_spec(

@@ -15,7 +15,6 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -27,8 +26,6 @@ from ganforge.interfaces.source import Sample
 CHUNK = 32
 AHEAD = 4
 """Chunks in flight per worker: enough to keep it busy, few enough to bound memory."""
-
-
 MAX_DEFAULT_WORKERS = 16
 
 
@@ -39,11 +36,6 @@ def default_workers() -> int:
     return min(max(cores - 1, 1), MAX_DEFAULT_WORKERS)
 
 
-def _chunked(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
-    while chunk := list(itertools.islice(samples, CHUNK)):
-        yield chunk
-
-
 def _end_with_parent() -> None:
     """End a worker when its parent is killed.
 
@@ -51,12 +43,12 @@ def _end_with_parent() -> None:
     """
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_exit_after, args=(parent.join,), daemon=True).start()
 
+        def exit_after_parent() -> None:
+            parent.join()
+            os._exit(1)
 
-def _exit_after(wait: Callable[[], None]) -> None:
-    wait()
-    os._exit(1)
+        threading.Thread(target=exit_after_parent, daemon=True).start()
 
 
 def encode_chunks(
@@ -72,7 +64,7 @@ def encode_chunks(
     Raises:
         DataError: a worker died.
     """
-    chunks = _chunked(samples)
+    chunks = iter(lambda: list(itertools.islice(samples, CHUNK)), [])
     if workers == 0:
         yield from map(encoder.encode_all, chunks)
         return
@@ -91,20 +83,14 @@ def encode_chunks(
                 f"than {workers} workers."
             ) from err
         finally:
-            for future in pending:
-                future.cancel()
+            pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager
 def progress_bar(total: int | None, show: bool) -> Iterator[Callable[[int], None]]:
     """Shows progress while open; yields the function that advances it."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, disable=not show, console=Console(stderr=True)) as bar:
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress("{task.description}", *columns, disable=not show, console=console) as bar:
         task = bar.add_task("Preparing images", total=total)
         yield lambda count: bar.advance(task, count)

@@ -7,7 +7,8 @@ Legend: n samples in a slot, T frames, H, W, C. Images are decoded straight into
 import io
 import json
 import struct
-from typing import Any, Protocol
+from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ganforge.data.shards.index import FieldSchema
+from ganforge.data.shards.index import IMAGE_KINDS, FieldSchema
 from ganforge.imaging.codec import (
     JPEG_SIGNATURE,
     PNG_SIGNATURE,
@@ -31,27 +32,30 @@ WHITE_16 = 65535
 """White in int32 image tensors, whatever the bit depth of the data."""
 
 
-class FieldReader(Protocol):
+class FieldReader:
     """Reads one field of the samples of a slot."""
 
-    def allocate(self, count: int) -> Any:
-        """Storage for `count` values."""
-        ...
+    shape: tuple[int, ...] = ()
+    dtype: type = np.float32
 
-    def read(self, data: Bytes, values: Any, place: int) -> None:
+    def allocate(self, count: int) -> NDArray[Any]:
+        """Storage for `count` values: [n, *shape]."""
+        return np.empty((count, *self.shape), dtype=self.dtype)
+
+    @abstractmethod
+    def read(self, data: Bytes, values: NDArray[Any], place: int) -> None:
         """Decode one value.
 
         Raises:
             Undecodable: the bytes are damaged or not what the schema says.
         """
-        ...
 
-    def finish(self, values: Any, flips: NDArray[np.bool_] | None) -> Tensor | list[str]:
-        """The batch tensor, with the samples marked in `flips` mirrored."""
-        ...
+    def finish(self, values: NDArray[Any], flips: NDArray[np.bool_] | None) -> Tensor | list[str]:
+        """The batch, with the images marked in `flips` mirrored: a tensor, or captions."""
+        return torch.from_numpy(values)
 
 
-class ImageReader:
+class _ImageReader(FieldReader):
     """Images and frame sequences: [n, C, H, W] or [n, T, C, H, W], uint8 or int32."""
 
     def __init__(self, schema: FieldSchema) -> None:
@@ -64,12 +68,7 @@ class ImageReader:
         self.max_value = schema.max_value if schema.bit_depth == 16 else 255
         self.colorspace = "GRAY" if schema.channels == 1 else "RGB"
 
-    def allocate(self, count: int) -> NDArray[Any]:
-        """[n, T * H, W, C]."""
-        return np.empty((count, *self.shape), dtype=self.dtype)
-
     def read(self, data: Bytes, values: NDArray[Any], place: int) -> None:
-        """Decode a PNG or JPEG; its size and channels must be the schema's."""
         if data[:2] == JPEG_SIGNATURE:
             self._read_jpeg(data, values[place])
         elif data[:8] == PNG_SIGNATURE:
@@ -100,7 +99,6 @@ class ImageReader:
             )
 
     def finish(self, values: NDArray[Any], flips: NDArray[np.bool_] | None) -> Tensor:
-        """[n, C, H, W], or [n, T, C, H, W]."""
         if flips is not None and flips.any():
             values[flips] = values[flips][:, :, ::-1]
         if self.bit_depth == 16 and self.max_value != WHITE_16:
@@ -122,18 +120,15 @@ def _decode_png8(data: Bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         raise Undecodable(f"is a damaged PNG ({err})") from err
 
 
-class LabelReader:
+class _LabelReader(FieldReader):
     """Class numbers: int64 [n]."""
+
+    dtype = np.int64
 
     def __init__(self, schema: FieldSchema) -> None:
         self.num_classes = schema.size
 
-    def allocate(self, count: int) -> NDArray[np.int64]:
-        """[n]."""
-        return np.empty(count, dtype=np.int64)
-
-    def read(self, data: Bytes, values: NDArray[np.int64], place: int) -> None:
-        """Parse decimal text within the number of classes."""
+    def read(self, data: Bytes, values: NDArray[Any], place: int) -> None:
         try:
             label = int(bytes(data))
         except ValueError as err:
@@ -144,28 +139,19 @@ class LabelReader:
             )
         values[place] = label
 
-    def finish(self, values: NDArray[np.int64], flips: NDArray[np.bool_] | None) -> Tensor:
-        """int64 [n]."""
-        return torch.from_numpy(values)
 
-
-class VectorReader:
+class _VectorReader(FieldReader):
     """Attributes (JSON) and text embeddings (npy): float32 [n, D].
 
-    Of several captions, [K, D], it reads the same one as `CaptionReader`.
+    Of several captions, [K, D], it reads the one that belongs to the caption.
     """
 
-    def __init__(self, schema: FieldSchema, captions: NDArray[np.uint64] | None = None) -> None:
-        self.size = schema.size
+    def __init__(self, schema: FieldSchema, captions: NDArray[np.uint64] | None) -> None:
+        self.shape = (schema.size,)
         self.is_json = schema.kind == "attributes"
         self.captions = captions
 
-    def allocate(self, count: int) -> NDArray[np.float32]:
-        """[n, D]."""
-        return np.empty((count, self.size), dtype=np.float32)
-
-    def read(self, data: Bytes, values: NDArray[np.float32], place: int) -> None:
-        """Parse a vector of the schema's length."""
+    def read(self, data: Bytes, values: NDArray[Any], place: int) -> None:
         try:
             if self.is_json:
                 vector = np.asarray(json.loads(bytes(data)), dtype=np.float32)
@@ -174,40 +160,32 @@ class VectorReader:
         except (ValueError, TypeError, EOFError) as err:
             raise Undecodable(f"is not a vector ({err})") from err
         rows = vector[None] if vector.ndim == 1 or self.is_json else vector
-        if rows.ndim != 2 or rows.shape[1] != self.size or len(rows) == 0:
-            raise Undecodable(f"has shape {list(vector.shape)}, the index says [{self.size}]")
+        if rows.ndim != 2 or rows.shape[1:] != self.shape or len(rows) == 0:
+            raise Undecodable(f"has shape {list(vector.shape)}, the index says {list(self.shape)}")
         values[place] = rows[_chosen(self.captions, place, len(rows))]
-
-    def finish(self, values: NDArray[np.float32], flips: NDArray[np.bool_] | None) -> Tensor:
-        """float32 [n, D]."""
-        return torch.from_numpy(values)
 
 
 def _chosen(captions: NDArray[np.uint64] | None, place: int, count: int) -> int:
     return 0 if captions is None else int(captions[place]) % count
 
 
-class CaptionReader:
+class _CaptionReader(FieldReader):
     """Captions, one per line: a list of n strings."""
 
-    def __init__(self, captions: NDArray[np.uint64] | None = None) -> None:
+    dtype = object
+
+    def __init__(self, captions: NDArray[np.uint64] | None) -> None:
         self.captions = captions
 
-    def allocate(self, count: int) -> list[str]:
-        """A list of n empty strings."""
-        return [""] * count
-
-    def read(self, data: Bytes, values: list[str], place: int) -> None:
-        """Decode UTF-8 and choose a line."""
+    def read(self, data: Bytes, values: NDArray[Any], place: int) -> None:
         try:
             lines = caption_lines(bytes(data).decode("utf-8")) or [""]
             values[place] = lines[_chosen(self.captions, place, len(lines))]
         except UnicodeDecodeError as err:
             raise Undecodable(f"is not UTF-8 text ({err})") from err
 
-    def finish(self, values: list[str], flips: NDArray[np.bool_] | None) -> list[str]:
-        """The strings."""
-        return values
+    def finish(self, values: NDArray[Any], flips: NDArray[np.bool_] | None) -> list[str]:
+        return list(values)
 
 
 def caption_lines(text: str) -> list[str]:
@@ -222,10 +200,10 @@ def field_reader(schema: FieldSchema, captions: NDArray[np.uint64] | None = None
         schema: of the field.
         captions: [n] hashes that choose among several captions; the first when omitted.
     """
-    if schema.kind in ("image", "frames"):
-        return ImageReader(schema)
+    if schema.kind in IMAGE_KINDS:
+        return _ImageReader(schema)
     if schema.kind == "label":
-        return LabelReader(schema)
+        return _LabelReader(schema)
     if schema.kind == "caption":
-        return CaptionReader(captions)
-    return VectorReader(schema, captions)
+        return _CaptionReader(captions)
+    return _VectorReader(schema, captions)

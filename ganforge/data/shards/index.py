@@ -123,16 +123,10 @@ class DatasetIndex(StrictModel):
 
 def _as_json(values: dict[str, Any]) -> dict[str, Any]:
     """The mapping as it will be when read back: lists instead of tuples."""
-    found: dict[str, Any] = json.loads(json.dumps(values))
-    return found
+    return dict(json.loads(json.dumps(values)))
 
 
-def parse_index(text: bytes, where: str) -> DatasetIndex:
-    """Read and check the text of an index.
-
-    Raises:
-        DataError: it is not an index, is of another version, or was changed by hand.
-    """
+def _parse_index(text: bytes, where: str) -> DatasetIndex:
     try:
         values = json.loads(text)
         version = values.get("version") if isinstance(values, dict) else None
@@ -143,21 +137,18 @@ def parse_index(text: bytes, where: str) -> DatasetIndex:
             )
         index = DatasetIndex.model_validate(values)
         digest = index.content_digest()
-    except pydantic.ValidationError as err:
-        fault = err.errors()[0]
-        raise DataError(
-            f"{where} is damaged: {'.'.join(map(str, fault['loc']))}: {fault['msg']}. Restore it, "
-            f"or run `ganforge data prepare` again."
-        ) from err
+        if index.digest != digest:
+            raise ValueError(
+                f"its digest is {index.digest[:12]}..., its content gives {digest[:12]}..."
+            )
     except (ValueError, TypeError) as err:
+        fault = str(err)
+        if isinstance(err, pydantic.ValidationError):
+            first = err.errors()[0]
+            fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise DataError(
-            f"{where} is damaged: {err}. Restore it, or run `ganforge data prepare` again."
+            f"{where} is damaged: {fault}. Restore it, or run `ganforge data prepare` again."
         ) from err
-    if index.digest != digest:
-        raise DataError(
-            f"{where} is damaged: its digest is {index.digest[:12]}..., its content gives "
-            f"{digest[:12]}.... Restore it, or run `ganforge data prepare` again."
-        )
     return index
 
 
@@ -165,7 +156,7 @@ def load_index(location: str) -> DatasetIndex:
     """Read index.json of a folder or URL.
 
     Raises:
-        DataError: it is missing or damaged.
+        DataError: it is missing, damaged, changed by hand, or of another version.
     """
     url = join_location(str(location), INDEX_NAME)
     try:
@@ -176,4 +167,4 @@ def load_index(location: str) -> DatasetIndex:
             f"`data.shards` to a folder or URL that `ganforge data prepare` has written, or put "
             f"`prepare` first in `stages`."
         ) from err
-    return parse_index(text, url)
+    return _parse_index(text, url)

@@ -54,9 +54,8 @@ def _scan(path: Path, file: BinaryIO, fields: Sequence[str]) -> tuple[MemberTabl
         for row, (key, members) in enumerate(samples.items()):
             if sorted(members) != sorted(fields):
                 raise ShardError(
-                    f"Sample '{key}' of shard {path} has the fields "
-                    f"{', '.join(sorted(members))}; the index says "
-                    f"{', '.join(sorted(fields))}. {REBUILD}"
+                    f"Sample '{key}' of shard {path} has the fields {', '.join(sorted(members))}; "
+                    f"the index says {', '.join(sorted(fields))}. {REBUILD}"
                 )
             for column, name in enumerate(fields):
                 offset, length = members[name]
@@ -120,18 +119,13 @@ def load_members(
     path = sidecar_path(shard)
     try:
         table: MemberTable = np.load(path, allow_pickle=False)
+        if table.dtype == MEMBER_DTYPE and table.shape == (info.num_samples, len(fields)):
+            return table
+        logger.warning("%s does not fit the index; it is rebuilt from the shard.", path)
     except FileNotFoundError:
-        return _rebuild(shard, file, info, fields)
+        pass
     except (ValueError, OSError, EOFError) as err:
         logger.warning("%s is damaged (%s); it is rebuilt from the shard.", path, err)
-        return _rebuild(shard, file, info, fields)
-    if table.dtype != MEMBER_DTYPE or table.shape != (info.num_samples, len(fields)):
-        logger.warning("%s does not fit the index; it is rebuilt from the shard.", path)
-        return _rebuild(shard, file, info, fields)
-    return table
-
-
-def _rebuild(shard: Path, file: BinaryIO, info: ShardInfo, fields: Sequence[str]) -> MemberTable:
     table, found = _scan(shard, file, fields)
     check_shard(shard, info, found)
     try:

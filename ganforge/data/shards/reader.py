@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +42,16 @@ class _OpenShard:
         return self.offset.nbytes + self.size.nbytes + self.crc.nbytes
 
 
+@dataclass
+class _Column:
+    """A field of a batch: its place in the member table, and the values read so far."""
+
+    number: int
+    name: str
+    reader: FieldReader
+    values: NDArray[Any]
+
+
 def check_fields(index: DatasetIndex, fields: Sequence[str], location: str) -> None:
     """Refuse fields that the data set does not have.
 
@@ -72,8 +81,9 @@ def check_shards_present(location: str, index: DatasetIndex) -> None:
     """
     if is_remote(location):
         return
+    folder = join_location(location, "").rstrip("/") or "/"
     try:
-        sizes = {entry.name: entry.stat().st_size for entry in os.scandir(Path(_folder(location)))}
+        sizes = {entry.name: entry.stat().st_size for entry in os.scandir(folder)}
     except OSError as err:
         raise ShardError(f"{location} cannot be listed: {err}. Check data.shards.") from err
     shards = [shard for shards in index.streams.values() for shard in shards]
@@ -89,10 +99,6 @@ def check_shards_present(location: str, index: DatasetIndex) -> None:
                 f"Shard {join_location(location, shard.name)} has {sizes[shard.name]} bytes, the "
                 f"index says {shard.num_bytes}: it was cut short or replaced. {REBUILD}"
             )
-
-
-def _folder(location: str) -> str:
-    return join_location(location, "").rstrip("/") or "/"
 
 
 class SampleReader:
@@ -135,65 +141,33 @@ class SampleReader:
         Raises:
             ShardError: a sample is damaged and `on_bad_sample` is "error", or a shard is.
         """
-        columns = self.index.stream_fields(stream)
-        chosen = [
-            (columns.index(name), name, field_reader(self.index.fields[name], captions))
-            for name in fields
-        ]
-        values = [reader.allocate(len(places)) for _, _, reader in chosen]
+        columns = []
+        for name in fields:
+            reader = field_reader(self.index.fields[name], captions)
+            number = self.index.stream_fields(stream).index(name)
+            columns.append(_Column(number, name, reader, reader.allocate(len(places))))
         bad: list[str] = []
         for row, (shard, sample) in enumerate(places.tolist()):
-            self._read_or_replace(stream, shard, sample, chosen, values, row, bad)
-        finished = {
-            name: reader.finish(value, flips)
-            for (_, name, reader), value in zip(chosen, values, strict=True)
-        }
-        return finished, bad
+            bad += self._read_or_replace(stream, shard, sample, columns, row)
+        return {c.name: c.reader.finish(c.values, flips) for c in columns}, bad
 
     def _read_or_replace(
-        self,
-        stream: str,
-        shard: int,
-        sample: int,
-        chosen: list[tuple[int, str, FieldReader]],
-        values: list[Any],
-        row: int,
-        bad: list[str],
-    ) -> None:
-        info = self.index.streams[stream][shard]
-        for attempt in range(info.num_samples):
-            place = (sample + attempt) % info.num_samples
+        self, stream: str, shard: int, sample: int, columns: list[_Column], row: int
+    ) -> list[str]:
+        """Read a sample, or the next sound one; returns a message for each bad one."""
+        bad: list[str] = []
+        count = self.index.streams[stream][shard].num_samples
+        for place in (*range(sample, count), *range(sample)):
             try:
-                self._read(stream, shard, place, chosen, values, row)
-                return
+                _read(self._opened(stream, shard), place, columns, row)
+                return bad
             except Undecodable as err:
-                message = self._describe(stream, shard, place, err)
+                bad.append(self._describe(stream, shard, place, err))
                 if self.config.on_bad_sample == "error":
                     raise ShardError(
-                        f"{message}. {REBUILD} Or set data.on_bad_sample: skip."
+                        f"{bad[-1]}. {REBUILD} Or set data.on_bad_sample: skip."
                     ) from err
-                bad.append(message)
         raise ShardError(f"{bad[-1]}, and so are all samples of this shard. {REBUILD}")
-
-    def _read(
-        self,
-        stream: str,
-        shard: int,
-        sample: int,
-        chosen: list[tuple[int, str, FieldReader]],
-        values: list[Any],
-        row: int,
-    ) -> None:
-        opened = self._opened(stream, shard)
-        for (column, name, reader), value in zip(chosen, values, strict=True):
-            size = int(opened.size[sample, column])
-            data = os.pread(opened.file.fileno(), size, int(opened.offset[sample, column]))
-            if len(data) != size or zlib.crc32(data) != opened.crc[sample, column]:
-                raise Undecodable(f"field '{name}' has changed since the shard was written")
-            try:
-                reader.read(data, value, row)
-            except Undecodable as err:
-                raise Undecodable(f"field '{name}' {err}") from err
 
     def _describe(self, stream: str, shard: int, sample: int, err: Undecodable) -> str:
         opened = self._opened(stream, shard)
@@ -235,3 +209,17 @@ class SampleReader:
         while self._open:
             self._open.popitem()[1].file.close()
         self._table_bytes = 0
+
+
+def _read(opened: _OpenShard, sample: int, columns: list[_Column], row: int) -> None:
+    for column in columns:
+        offset, size, crc = (
+            int(part[sample, column.number]) for part in (opened.offset, opened.size, opened.crc)
+        )
+        data = os.pread(opened.file.fileno(), size, offset)
+        if len(data) != size or zlib.crc32(data) != crc:
+            raise Undecodable(f"field '{column.name}' has changed since the shard was written")
+        try:
+            column.reader.read(data, column.values, row)
+        except Undecodable as err:
+            raise Undecodable(f"field '{column.name}' {err}") from err

@@ -11,30 +11,9 @@ from ganforge.data.sources.zip import ZipSource
 from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.source import Source
 
-__all__ = [
-    "FolderSource",
-    "FramesSource",
-    "HfSource",
-    "IdxSource",
-    "ManifestSource",
-    "PairsSource",
-    "UnpairedSource",
-    "WebDatasetSource",
-    "ZipSource",
-]
-
 
 @hookimpl
 def ganforge_sources() -> list[type[Source[Any]]]:
     """The sources that come with ganforge."""
-    return [
-        FolderSource,
-        FramesSource,
-        HfSource,
-        IdxSource,
-        ManifestSource,
-        PairsSource,
-        UnpairedSource,
-        WebDatasetSource,
-        ZipSource,
-    ]
+    of_folders: list[type[Source[Any]]] = [FolderSource, PairsSource, UnpairedSource, FramesSource]
+    return [*of_folders, HfSource, IdxSource, ManifestSource, WebDatasetSource, ZipSource]

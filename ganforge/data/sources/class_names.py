@@ -31,22 +31,19 @@ def folder_classes(files: Sequence[str], labels: bool | None, where: str) -> tup
     Raises:
         DataError: `labels` is set, but images lie outside of class folders.
     """
-    tops = {Path(name).parts[0] if len(Path(name).parts) > 1 else "" for name in files}
-    if labels is False or tops == {""}:
-        if labels:
-            raise DataError(
-                f"Labels are needed, but {where} has no class sub-folders. Make one folder per "
-                f"class, or set labels: false (source.labels=false)."
-            )
+    if labels is False:
         return ()
-    if "" in tops:
-        if labels:
-            loose = next(name for name in files if len(Path(name).parts) == 1)
-            raise DataError(
-                f"Labels are needed, but '{loose}' in {where} lies outside of the class "
-                f"sub-folders. Move it into one, or set labels: false (source.labels=false)."
-            )
+    loose = [name for name in files if len(Path(name).parts) == 1]
+    if loose and labels:
+        fault = f"'{loose[0]}' in {where} lies outside of the class sub-folders. Move it into one"
+        if len(loose) == len(files):
+            fault = f"{where} has no class sub-folders. Make one folder per class"
+        raise DataError(
+            f"Labels are needed, but {fault}, or set labels: false (source.labels=false)."
+        )
+    if loose:
         return ()
+    tops = {Path(name).parts[0] for name in files}
     if labels is None and len(tops) == 1:
         logger.warning(
             "All images of %s lie in the one sub-folder '%s', so there are no classes. If they "

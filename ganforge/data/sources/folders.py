@@ -25,8 +25,7 @@ class FolderConfig(StrictModel):
 class FolderSource(Source[FolderConfig]):
     """Images in a folder; sub-folders become class labels."""
 
-    name = "folder"
-    Config = FolderConfig
+    name, Config = "folder", FolderConfig
 
     @cached_property
     def _files(self) -> list[str]:
@@ -64,15 +63,11 @@ class TwoFoldersConfig(StrictModel):
 class UnpairedSource(Source[TwoFoldersConfig]):
     """Two domains without pairs: two streams, each with its own order."""
 
-    name = "unpaired"
-    Config = TwoFoldersConfig
+    name, Config = "unpaired", TwoFoldersConfig
 
     @cached_property
     def _files(self) -> dict[str, list[str]]:
-        return {
-            stream: image_files(Path(getattr(self.config, stream)), stream)
-            for stream in self.streams()
-        }
+        return {s: image_files(Path(getattr(self.config, s)), s) for s in self.streams()}
 
     def streams(self) -> Sequence[str]:
         """The domains."""
@@ -92,8 +87,7 @@ class UnpairedSource(Source[TwoFoldersConfig]):
 class PairsSource(Source[TwoFoldersConfig]):
     """Pairs of images with equal names in two folders; the extensions may differ."""
 
-    name = "pairs"
-    Config = TwoFoldersConfig
+    name, Config = "pairs", TwoFoldersConfig
 
     @cached_property
     def _pairs(self) -> list[tuple[str, Path, Path]]:
@@ -145,8 +139,7 @@ class FramesConfig(StrictModel):
 class FramesSource(Source[FramesConfig]):
     """Frame sequences cut from clips, each a sub-folder of images in natural order."""
 
-    name = "frames"
-    Config = FramesConfig
+    name, Config = "frames", FramesConfig
 
     @cached_property
     def _clips(self) -> dict[str, list[str]]:
@@ -163,6 +156,5 @@ class FramesSource(Source[FramesConfig]):
             span = (count - 1) * self.config.stride + 1
             for begin in range(0, len(names) - span + 1, step):
                 chosen = names[begin : begin + span : self.config.stride]
-                yield Sample(
-                    key_of(f"{clip}_{begin:06d}"), {"frames": [folder / n for n in chosen]}
-                )
+                frames = [folder / name for name in chosen]
+                yield Sample(key_of(f"{clip}_{begin:06d}"), {"frames": frames})

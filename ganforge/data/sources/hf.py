@@ -41,8 +41,7 @@ class HfConfig(StrictModel):
 class HfSource(Source[HfConfig]):
     """A data set loaded by Hugging Face `datasets`; image bytes are kept as they are."""
 
-    name = "hf"
-    Config = HfConfig
+    name, Config = "hf", HfConfig
 
     @cached_property
     def _data(self) -> Any:
@@ -60,9 +59,8 @@ class HfSource(Source[HfConfig]):
                 f"Check path, subset, split and the connection."
             ) from err
         if data.features is None:
-            raise DataError(
-                f"Data set {config.path!r} has no declared columns. Set streaming: false."
-            )
+            fault = f"Data set {config.path!r} has no declared columns"
+            raise DataError(f"{fault}. Set streaming: false.")
         return data.cast_column(self._image_column(data), datasets.Image(decode=False))
 
     def _loaded(self) -> Any:
@@ -144,12 +142,12 @@ class HfSource(Source[HfConfig]):
         names = getattr(self._data.features[column], "names", None)
         if names:
             return tuple(names)
+        where = f"Column '{column}' of {self.config.path!r}"
         if self.config.streaming:
             raise DataError(
-                f"Column '{column}' of {self.config.path!r} has no class names, and streaming "
-                f"cannot count them. Set streaming: false."
+                f"{where} has no class names, and streaming cannot count them. Set streaming: "
+                f"false."
             )
-        where = f"Column '{column}' of {self.config.path!r}"
         values = self._data.unique(column)
         strange = next((v for v in values if not isinstance(v, str | int | None)), None)
         if strange is not None:

@@ -62,8 +62,7 @@ class IdxConfig(StrictModel):
 class IdxSource(Source[IdxConfig]):
     """Gray images, and labels, in IDX files."""
 
-    name = "idx"
-    Config = IdxConfig
+    name, Config = "idx", IdxConfig
 
     @cached_property
     def _images(self) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """Files of images: which ones there are, the sample keys made of their names, and safe names."""
 
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from ganforge.data.sources.class_names import natural_order
 from ganforge.errors import DataError
@@ -9,6 +9,11 @@ from ganforge.errors import DataError
 EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm"}
 )
+
+
+def is_image(path: PurePath) -> bool:
+    """Whether a file is an image by its name, and not hidden."""
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
 
 
 def image_files(folder: Path, option: str) -> list[str]:
@@ -23,11 +28,7 @@ def image_files(folder: Path, option: str) -> list[str]:
     for base, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = Path(base).relative_to(folder)
-        found += [
-            str(inside / name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
-        ]
+        found += [str(inside / name) for name in files if is_image(Path(name))]
     if not found:
         idx = next((path for path in sorted(folder.rglob("*idx3*")) if path.is_file()), None)
         if idx is not None:

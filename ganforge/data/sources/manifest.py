@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
@@ -26,9 +25,7 @@ class ManifestConfig(StrictModel):
     """Options of the `manifest` source."""
 
     path: str = Field(description="Manifest: .csv (with a header), .jsonl or .ndjson.")
-    root: str | None = Field(
-        None, description="Folder of the images. Default: that of the manifest."
-    )
+    root: str | None = Field(None, description="Folder of the images. Default: the manifest's.")
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="Column of each field where they differ, e.g. {image: file_name}. Fields: "
@@ -45,8 +42,7 @@ class ManifestConfig(StrictModel):
 class ManifestSource(Source[ManifestConfig]):
     """Rows of a CSV or JSON-lines file: images with label, caption, attributes, embedding."""
 
-    name = "manifest"
-    Config = ManifestConfig
+    name, Config = "manifest", ManifestConfig
 
     @cached_property
     def _rows(self) -> list[Row]:
@@ -143,13 +139,10 @@ class ManifestSource(Source[ManifestConfig]):
         if self.config.attributes:
             columns["attributes"] = ""
         root = Path(self.config.root or Path(self.config.path).parent)
+        image = next(columns[field] for field in _FILE_FIELDS if field in columns)
         for line, row in enumerate(self._rows, 1):
-            fields = {
-                field: self._value(field, row, column, root, line)
-                for field, column in columns.items()
-            }
-            image = next(f for f in _FILE_FIELDS if f in columns)
-            yield Sample(key_of(str(row[columns[image]])), fields)
+            fields = {name: self._value(name, row, columns[name], root, line) for name in columns}
+            yield Sample(key_of(str(row[image])), fields)
 
     def _value(self, field: str, row: Row, column: str, root: Path, line: int) -> Any:
         value = row[column] if column else {name: row[name] for name in self._attributes}
@@ -157,7 +150,7 @@ class ManifestSource(Source[ManifestConfig]):
             return self._label(self._label_text(value, line), line)
         parse = {
             "caption": _captions,
-            "text": lambda name: _load_vector(root / _text(name)),
+            "text": lambda name: np.asarray(np.load(root / _text(name)), dtype=np.float32),
             "attributes": self._numbers,
         }.get(field, lambda name: root / _text(name))
         return self._read(field, parse, value, line)
@@ -222,7 +215,3 @@ def _several(value: Any) -> Sequence[Any] | Mapping[str, Any]:
     if not isinstance(value, list | Mapping) or not value:
         raise TypeError(f"{json.dumps(value)} is not a list of numbers")
     return value
-
-
-def _load_vector(path: Path) -> NDArray[np.float32]:
-    return np.asarray(np.load(path, allow_pickle=False), dtype=np.float32)

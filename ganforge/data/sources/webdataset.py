@@ -19,12 +19,6 @@ from ganforge.interfaces.source import Sample, Source
 
 _IMAGES = ";".join(sorted(extension[1:] for extension in EXTENSIONS))
 _READ_BYTES = 2**20
-Urls = Iterator[dict[str, Any]]
-
-
-def _all_urls(urls: Urls) -> Urls:
-    """No splitting of shards over nodes: `prepare` reads all of them once."""
-    return urls
 
 
 def _check_whole(url: str) -> None:
@@ -63,8 +57,7 @@ class WebDatasetConfig(StrictModel):
 class WebDatasetSource(Source[WebDatasetConfig]):
     """Samples of existing webdataset shards."""
 
-    name = "webdataset"
-    Config = WebDatasetConfig
+    name, Config = "webdataset", WebDatasetConfig
 
     def __init__(self, config: WebDatasetConfig) -> None:
         super().__init__(config)
@@ -79,53 +72,45 @@ class WebDatasetSource(Source[WebDatasetConfig]):
         """Fields image and, where there, label and caption."""
         urls = self.config.urls
         shards = expand_urls(urls) if isinstance(urls, str) else list(urls)
-        dataset = webdataset.WebDataset(
-            shards,
-            shardshuffle=False,
-            nodesplitter=_all_urls,
-            workersplitter=_all_urls,
-            empty_check=False,
-        )
+        # `prepare` reads all shards in one process, so they are not split.
+        whole = {"shardshuffle": False, "nodesplitter": iter, "workersplitter": iter}
+        dataset = webdataset.WebDataset(shards, empty_check=False, **whole)
         try:
             for shard in shards:
                 _check_whole(shard)
             for raw in dataset:
                 yield self._sample(raw)
         except (OSError, ValueError, EOFError, tarfile.TarError) as err:
-            raise DataError(
-                f"urls={urls!r} cannot be read ({err}). Correct or fetch them."
-            ) from err
+            fault = f"urls={urls!r} cannot be read ({err})"
+            raise DataError(f"{fault}. Correct or fetch them.") from err
 
     def _sample(self, raw: dict[str, Any]) -> Sample:
-        # Shards may use the same keys again.
-        shard = PurePosixPath(str(raw["__url__"])).name
+        where = f"Sample '{raw['__key__']}' of {raw['__url__']}"
         check_inside(raw["__key__"], raw["__url__"])
-        key = key_of(f"{shard}_{raw['__key__']}")
         extension = next((e for e in self.config.image.split(";") if e in raw), None)
         if extension is None:
             there = sorted(name for name in raw if not name.startswith("__"))
             raise DataError(
-                f"Sample '{raw['__key__']}' of {raw['__url__']} has no image ({self.config.image})."
-                f" {suggest(self.config.image, there)} Set `image` in data.source."
+                f"{where} has no image ({self.config.image}). {suggest(self.config.image, there)} "
+                f"Set `image` in data.source."
             )
         fields: dict[str, Any] = {"image": raw[extension]}
-        readers: tuple[tuple[str, str | None, Callable[[bytes], Any]], ...] = (
-            ("label", self.config.label, int),
-            ("caption", self.config.caption, bytes.decode),
-        )
-        for field, name, read in readers:
+        readers: dict[str, Callable[[bytes], Any]] = {"label": int, "caption": bytes.decode}
+        for field, read in readers.items():
+            name = getattr(self.config, field)
             if name is not None and name in raw:
                 try:
                     fields[field] = read(raw[name])
                 except ValueError as err:
                     raise DataError(
-                        f"Sample '{raw['__key__']}' of {raw['__url__']}: '{name}' is not a {field} "
-                        f"({err}). Set `{field}` in data.source to another extension, or to null."
+                        f"{where}: '{name}' is not a {field} ({err}). Set `{field}` in data.source "
+                        f"to another extension, or to null."
                     ) from err
         if "label" in fields:
             self._num_labels += 1
             if fields["label"] >= len(self._numbers):
-                where = f"Sample '{raw['__key__']}' of {raw['__url__']}"
                 count = count_classes(fields["label"], self._num_labels, where)
                 self._numbers += [str(n) for n in range(len(self._numbers), count)]
+        # With the shard's name, because shards may use the same keys again.
+        key = key_of(f"{PurePosixPath(str(raw['__url__'])).name}_{raw['__key__']}")
         return Sample(key, fields, {"image": extension})

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from ganforge.config.models import StrictModel
 from ganforge.data.sources.class_names import folder_classes, natural_order, numbered_classes
-from ganforge.data.sources.image_files import EXTENSIONS, check_inside, key_of
+from ganforge.data.sources.image_files import check_inside, is_image, key_of
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample, Source
 
@@ -36,8 +36,7 @@ class ZipConfig(StrictModel):
 class ZipSource(Source[ZipConfig]):
     """Images in a zip archive; folders, or the labels in dataset.json, become class labels."""
 
-    name = "zip"
-    Config = ZipConfig
+    name, Config = "zip", ZipConfig
 
     def _open(self) -> zipfile.ZipFile:
         try:
@@ -51,12 +50,7 @@ class ZipSource(Source[ZipConfig]):
     @cached_property
     def _files(self) -> list[str]:
         with self._open() as archive:
-            names = [
-                name
-                for name in archive.namelist()
-                if Path(name).suffix.lower() in EXTENSIONS
-                and not PurePosixPath(name).name.startswith(".")
-            ]
+            names = [name for name in archive.namelist() if is_image(PurePosixPath(name))]
         if not names:
             raise DataError(f"path={self.config.path!r} holds no images. Correct the path.")
         for name in names:
@@ -67,7 +61,7 @@ class ZipSource(Source[ZipConfig]):
     def _shared(self) -> PurePosixPath:
         """The deepest folder that holds all images."""
         folders = {PurePosixPath(name).parent for name in self._files}
-        return PurePosixPath(os.path.commonpath([str(folder) for folder in folders]))
+        return PurePosixPath(os.path.commonpath(folders))
 
     @cached_property
     def _within(self) -> dict[str, str]:
@@ -111,8 +105,7 @@ class ZipSource(Source[ZipConfig]):
         number = {name: label for label, name in enumerate(self._classes)}
         with self._open() as archive:
             for name in self._files:
-                data = self._read(archive, name)
-                fields: dict[str, Any] = {"image": data}
+                fields: dict[str, Any] = {"image": self._read(archive, name)}
                 if self._listed:
                     fields["label"] = self._label(name)
                 elif number:

@@ -15,7 +15,7 @@ from ganforge.data.prepare.embed_captions import embed
 from ganforge.data.prepare.source_to_shards import prepare
 from ganforge.data.shards.index import load_index
 from ganforge.data.shards.verify import verify_shards
-from ganforge.encoders import HashedWords, HashedWordsConfig
+from ganforge.encoders.hashed_words import HashedWords, HashedWordsConfig
 from ganforge.errors import DataError, ShardError
 from ganforge.interfaces.spec import ImageSpec, TextEncoding
 
