@@ -25,7 +25,7 @@ class ManifestConfig(StrictModel):
     """Options of the `manifest` source."""
 
     path: str = Field(description="Manifest: .csv (with a header), .jsonl or .ndjson.")
-    root: str | None = Field(None, description="Folder of the images. Default: the manifest's.")
+    root: str | None = Field(None, description="Image folder. Default: the manifest's folder.")
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="Column of each field where they differ, e.g. {image: file_name}. Fields: "
