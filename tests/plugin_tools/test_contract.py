@@ -1,113 +1,25 @@
 """Each check of the contract finds the fault that it is there for."""
 
 import random
-import types
 from dataclasses import replace
 
 import pytest
 import torch
+from plugin_tools.sound import (
+    MixingDiscriminator,
+    OutOfRange,
+    Sound,
+    UnknownAverage,
+)
 from torch import nn
 
-from ganforge.api import Architecture, ComponentOptions, ConfigError, Field, NoiseToImage, hookimpl
-from ganforge.errors import PluginContractError, PluginNotFound
-from ganforge.plugin_tools import contract, report
-from ganforge.plugin_tools.cases import Case, cases_of
-from ganforge.plugin_tools.ranks import _verdict
-from ganforge.registry.plugins import Plugin, get_registry
-
-
-class SoundConfig(ComponentOptions):
-    width: int = Field(4, gt=0, description="Hidden units.")
-
-
-class Generator(nn.Module):
-    def __init__(self, pixels, num_classes):
-        super().__init__()
-        self.layer = nn.Linear(4 + num_classes, pixels * 3)
-
-    def forward(self, z, c):
-        return self.layer(torch.cat([z, c], 1)).tanh().view(len(z), 3, 16, 16)
-
-
-class Discriminator(nn.Module):
-    def __init__(self, pixels, num_classes):
-        super().__init__()
-        self.layer = nn.Linear(pixels * 3 + num_classes, 1)
-
-    def forward(self, img, c):
-        return self.layer(torch.cat([img.flatten(1), c], 1)).flatten()
-
-
-class MixingDiscriminator(Discriminator):
-    def forward(self, img, c):
-        return super().forward(img - img.mean(0), c)
-
-
-class Sound(NoiseToImage[SoundConfig]):
-    """An architecture that keeps the contract, at 16x16 only."""
-
-    name, Config, paper = "sound", SoundConfig, "Nobody 2026"
-    optional_inputs = ("label",)
-    z_dim = 4
-
-    def check(self, objective):
-        if self.spec.height != 16:
-            raise ConfigError(f"{self.spec.height} is not 16. Use 16.")
-
-    def networks(self):
-        pixels = self.spec.height * self.spec.width
-        return {
-            "generator": Generator(pixels, self.c_dim),
-            "discriminator": Discriminator(pixels, self.c_dim),
-        }
-
-
-@pytest.fixture
-def case_of():
-    """Make an architecture known to the registry for one test; gives its plain case."""
-    registry, made = get_registry(), []
-
-    def _case_of(architecture) -> Case:
-        module = types.ModuleType("made_up")
-        module.ganforge_architectures = hookimpl(lambda: [architecture])
-        made.append((module, architecture))
-        registry.register(module, Plugin("made-up", "made_up", "made-up", "1"))
-        return cases_of(architecture.name)[0]
-
-    yield _case_of
-    for module, architecture in made:
-        registry.manager.unregister(module)
-        del registry.plugins["made-up"]
-        del registry._components[Architecture, architecture.name]
+from ganforge.errors import PluginContractError
+from ganforge.plugin_tools import contract
 
 
 @pytest.mark.parametrize("check", contract.CHECKS.values(), ids=contract.CHECKS.keys())
 def test_sound_architecture_passes(case_of, check):
     check(case_of(Sound))
-
-
-def test_cases_cover_with_and_without_conditions(case_of):
-    case_of(Sound)
-
-    assert [case.label for case in cases_of("sound")] == ["sound", "sound+label"]
-    assert [case.spec.num_classes for case in cases_of("sound")] == [0, 3]
-
-
-def test_case_of_an_architecture_that_fits_nothing_shows_its_refusal(case_of):
-    class Picky(Sound):
-        name = "picky"
-
-        def check(self, objective):
-            raise ConfigError("Never.")
-
-    with pytest.raises(
-        PluginContractError, match=r"'picky' accepts no square.*Never\. Give it `example_options`"
-    ):
-        case_of(Picky)
-
-
-class UnknownAverage(Sound):
-    name, ema_roles = "unknown_average", ("generator_ema",)
 
 
 class IdleNetwork(Sound):
@@ -156,13 +68,6 @@ class DeadParameter(Sound):
         nets = super().networks()
         nets["generator"].spare = nn.Linear(2, 2)
         return nets
-
-
-class OutOfRange(Sound):
-    name = "out_of_range"
-
-    def generate(self, nets, request):
-        return super().generate(nets, request) + 1.5
 
 
 class Unbounded(Sound):
@@ -445,92 +350,3 @@ class HiddenState(Sound):
 def test_check_finds_the_fault(case_of, architecture, check, expected):
     with pytest.raises(PluginContractError, match=expected):
         check(case_of(architecture))
-
-
-def test_ranks_verdict_names_the_tensor_that_differs():
-    alone = {"digests": {"networks: generator.w": [1.0, 0.5], "ema: generator.w": [1.0, 0.5]}}
-    apart = {"digests": {"networks: generator.w": [1.0, 0.5], "ema: generator.w": [1.0, 0.6]}}
-
-    assert _verdict("sound", alone, alone) == ""
-    assert "1 and 2 ranks differ in ema: generator.w" in _verdict("sound", alone, apart)
-    assert _verdict("sound", {"fault": "it broke"}, alone) == "it broke"
-
-
-# The report ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["sound", "made-up", "made_up"])
-def test_components_are_found_by_component_plugin_or_distribution(case_of, name):
-    case_of(Sound)
-
-    assert list(report.find_components(name, get_registry()).values()) == [[Sound]]
-
-
-def test_components_of_an_unknown_name_list_near_ones():
-    with pytest.raises(PluginNotFound, match=r"called 'dcgn'\. Did you mean 'dcgan'.*pip install"):
-        report.find_components("dcgn", get_registry())
-
-
-def test_report_of_a_broken_architecture_names_check_and_fault(case_of, monkeypatch):
-    monkeypatch.setattr(report, "compare_ranks", lambda names: {"out_of_range": "differs"})
-    monkeypatch.setattr(report, "check_documented", lambda name, plugin: "no docs in this test")
-    case_of(OutOfRange)
-
-    outcomes = {(o.check, o.subject): o for o in report.check_plugin("out_of_range")}
-
-    assert outcomes["output", "out_of_range"].status == "failed"
-    assert outcomes["builds", "out_of_range"].status == "passed"
-    assert outcomes["has a docs page", "out_of_range"].status == "skipped"
-    assert outcomes["1 and 2 ranks agree", "out_of_range"].message == "differs"
-
-
-def test_report_of_what_does_not_build_says_so_once(case_of, monkeypatch):
-    case_of(UnknownAverage)
-    monkeypatch.setattr(report, "compare_ranks", lambda names: {})
-    monkeypatch.setattr(report, "check_documented", lambda name, plugin: "no docs in this test")
-    outcomes = {outcome.check: outcome for outcome in report.check_plugin(UnknownAverage.name)}
-    assert outcomes["builds"].status == "failed"
-    assert outcomes["output"].status == outcomes["resume is exact"].status == "skipped"
-    assert outcomes["output"].message == "it does not build"
-
-
-def test_undescribed_option_is_found():
-    class Silent(ComponentOptions):
-        width: int = 4
-
-    class SilentArchitecture(Sound):
-        """It does not say what width is."""
-
-        Config = Silent
-
-    with pytest.raises(PluginContractError, match=r"no description: width\. Use Field"):
-        report.check_described(SilentArchitecture)
-
-
-def test_missing_docstring_is_found():
-    class Mute(Sound):
-        pass
-
-    Mute.__doc__ = None
-
-    with pytest.raises(PluginContractError, match=r"Mute has no docstring\. Say in one line"):
-        report.check_described(Mute)
-
-
-def test_import_of_a_private_module_is_found(tmp_path, monkeypatch):
-    (tmp_path / "nosy_plugin.py").write_text("import torch\nfrom ganforge.training import step\n")
-    monkeypatch.syspath_prepend(tmp_path)
-
-    with pytest.raises(
-        PluginContractError, match=r"nosy_plugin\.py:2 imports ganforge\.training.*ganforge\.api"
-    ):
-        report.check_imports(Plugin("nosy", "nosy_plugin", "nosy", "1"))
-
-
-def test_missing_docs_page_is_found():
-    built_in, third_party = Plugin("x", "x", "ganforge", "1"), Plugin("x", "x", "pluggy", "1")
-
-    with pytest.raises(PluginContractError, match=r"docs/architectures/nothing\.md is missing"):
-        report.check_documented("nothing", built_in)
-    with pytest.raises(PluginContractError, match=r"README of pluggy does not mention 'n0thing'"):
-        report.check_documented("n0thing", third_party)
