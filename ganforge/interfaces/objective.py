@@ -129,21 +129,6 @@ class Augmentation(Component[ConfigT], nn.Module):
 
 
 @dataclass(frozen=True)
-class Conditioned:
-    """The conditions that a discriminator sees beside the real images.
-
-    Attributes:
-        names: the batch fields they come from, e.g. ("label",).
-        c: [N, c_dim] conditioning vectors of the real images.
-        rescore: c [N, c_dim] -> logits of the same real images under other conditions.
-    """
-
-    names: tuple[str, ...]
-    c: Tensor
-    rescore: Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
 class Scores:
     """One discriminator's logits in the current slot: what an objective term sees.
 
@@ -151,14 +136,14 @@ class Scores:
         batch: the slot's batch; `batch.report` logs a value.
         real: logits of the real images.
         gen: logits of the generated images.
-        conditioned: the discriminator's conditions; None if it sees none.
+        rescored: logits of the real images under the term's `other_condition`; None without one.
     """
 
     loss: AdversarialLoss[Any]
     batch: Batch
     real: Tensor
     gen: Tensor
-    conditioned: Conditioned | None = None
+    rescored: Tensor | None = None
 
 
 class ObjectiveTerm(Component[ConfigT], nn.Module):
@@ -175,6 +160,15 @@ class ObjectiveTerm(Component[ConfigT], nn.Module):
     def caveats(self, architecture: Architecture[Any]) -> list[str]:
         """What to know when it trains on these data, for the log: "has no effect, because ..."."""
         return []
+
+    def other_condition(self, names: tuple[str, ...], c: Tensor) -> Tensor | None:
+        """Conditions under which the discriminator scores the real images once more, or None.
+
+        Args:
+            names: the batch fields of the conditions, e.g. ("label",); empty for none.
+            c: [N, c_dim] conditioning vectors of the real images.
+        """
+        return None
 
     def discriminator(self, scores: Scores) -> Terms:
         """Weighted terms to add to the discriminator's loss, named after this component."""
@@ -210,6 +204,11 @@ class Objective:
         if any(term.name == name for term in self.terms):
             raise ConfigError(f"loss.terms: '{name}' cannot be used here: {why}. Remove it.")
 
+    def other_conditions(self, names: tuple[str, ...], c: Tensor) -> dict[str, Tensor]:
+        """What `loss.terms` wants the real images scored under too: term -> c [N, c_dim]."""
+        found = {term.name: term.other_condition(names, c) for term in self.terms}
+        return {name: other for name, other in found.items() if other is not None}
+
     def discriminator(
         self,
         batch: Batch,
@@ -218,7 +217,7 @@ class Objective:
         *,
         part: str = "",
         adapt: bool = True,
-        conditioned: Conditioned | None = None,
+        rescored: Mapping[str, Tensor] | None = None,
     ) -> Terms:
         """The discriminator's terms: adversarial, and what `loss.terms` adds.
 
@@ -230,9 +229,9 @@ class Objective:
             self.augmentation.observe(real_logits.detach())
         self._report(batch, real_logits, gen_logits, part)
         terms = {"adversarial": self.loss.discriminator(real_logits, gen_logits)}
-        scores = Scores(self.loss, batch, real_logits, gen_logits, conditioned)
         for term in self.terms:
-            terms |= term.discriminator(scores)
+            other = (rescored or {}).get(term.name)
+            terms |= term.discriminator(Scores(self.loss, batch, real_logits, gen_logits, other))
         return _named(terms, part)
 
     def generator(self, gen_logits: Tensor, real: Callable[[], Tensor], *, part: str = "") -> Terms:

@@ -7,7 +7,7 @@ pipeline file, so any backbone trains with any objective.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -19,7 +19,7 @@ from ganforge.interfaces.batch import Batch, Networks
 from ganforge.interfaces.component import ConfigT
 from ganforge.interfaces.conditions import sizes
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.objective import Conditioned, Objective, PenaltyInput, PhaseLoss, Terms
+from ganforge.interfaces.objective import Objective, PenaltyInput, PhaseLoss, Terms
 from ganforge.objectives.penalties import with_penalties
 
 _GENERATED = "generated"
@@ -140,30 +140,28 @@ class NoiseToImage(Architecture[ConfigT]):
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """The discriminator's adversarial term, and what `loss.terms` adds to it."""
         real_img, real_c = objective.augment(batch.image), self.condition(batch)
-        discriminator = nets["discriminator"]
+        others: dict[str, Tensor] = {}
 
-        def generated() -> tuple[Tensor, Tensor]:
+        def shown() -> Iterator[tuple[Tensor, Tensor]]:
+            yield real_img, real_c
             gen_img, gen_c = self.generated(objective, nets["generator"], batch)
-            return objective.augment(gen_img), gen_c
+            yield objective.augment(gen_img), gen_c
+            others.update(objective.other_conditions(self.conditions, real_c))
+            yield from ((real_img, c) for c in others.values())
 
-        real_logits, gen_logits = self._scores(discriminator, (real_img, real_c), generated)
-        conditioned = Conditioned(self.conditions, real_c, lambda c: discriminator(real_img, c))
-        return objective.discriminator(
-            batch, real_logits, gen_logits, conditioned=conditioned if self.conditions else None
-        )
+        real_logits, gen_logits, *rescored = self._scores(nets["discriminator"], shown())
+        by_term = dict(zip(others, rescored, strict=True))
+        return objective.discriminator(batch, real_logits, gen_logits, rescored=by_term)
 
     def _scores(
-        self,
-        discriminator: nn.Module,
-        real: tuple[Tensor, Tensor],
-        generated: Callable[[], tuple[Tensor, Tensor]],
-    ) -> tuple[Tensor, Tensor]:
-        """Logits of real and generated images: in one pass if no statistics mix them."""
+        self, discriminator: nn.Module, shown: Iterator[tuple[Tensor, Tensor]]
+    ) -> Sequence[Tensor]:
+        """Logits of images under their conditions: in one pass if no statistics mix them."""
         if not self.per_sample_discriminator:
-            return discriminator(*real), discriminator(*generated())
-        images, conditions = zip(real, generated(), strict=True)
-        real_logits, gen_logits = discriminator(torch.cat(images), torch.cat(conditions)).chunk(2)
-        return real_logits, gen_logits
+            return [discriminator(img, c) for img, c in shown]
+        images, conditions = zip(*shown, strict=True)
+        logits: Tensor = discriminator(torch.cat(images), torch.cat(conditions))
+        return logits.chunk(len(images))
 
     def generated(
         self, objective: Objective, generator: nn.Module, batch: Batch

@@ -13,7 +13,7 @@ from torch.nn import functional
 from ganforge.config.models import StrictModel
 from ganforge.errors import ConfigError
 from ganforge.interfaces.architecture import Architecture
-from ganforge.interfaces.objective import Conditioned, Objective, ObjectiveTerm, Scores, Terms
+from ganforge.interfaces.objective import Objective, ObjectiveTerm, Scores, Terms
 
 
 class MismatchedPairsConfig(StrictModel):
@@ -48,25 +48,26 @@ class MismatchedPairs(ObjectiveTerm[MismatchedPairsConfig]):
             f"wrong. It needs data with two classes or more (a folder for each)."
         ]
 
+    def other_condition(self, names: tuple[str, ...], c: Tensor) -> Tensor | None:
+        """Conditions that are not each image's own."""
+        return mismatched(names, c) if names else None
+
     def discriminator(self, scores: Scores) -> Terms:
         """The discriminator's loss with the wrong pairs in place of generated images."""
-        wrong = None if scores.conditioned is None else mismatched(scores.conditioned)
-        if scores.conditioned is None or wrong is None:
+        wrong = scores.rescored
+        if wrong is None:
             return {}
-        logits = scores.conditioned.rescore(wrong)
-        scores.batch.report("accuracy/mismatched", scores.real > logits)
-        term = scores.loss.discriminator(scores.real, logits)
-        return {self.name: self.config.weight * term}
+        scores.batch.report("accuracy/mismatched", scores.real > wrong)
+        return {self.name: self.config.weight * scores.loss.discriminator(scores.real, wrong)}
 
 
-def mismatched(conditioned: Conditioned) -> Tensor | None:
+def mismatched(names: tuple[str, ...], c: Tensor) -> Tensor | None:
     """Conditions that are not each image's own, c [N, c_dim]; None if there are no two.
 
     Another label, all equally likely. Other conditions come from the neighbor in the slot: a
     function of the slot alone, so that the result does not depend on the number of ranks.
     """
-    c = conditioned.c
-    if conditioned.names != ("label",):
+    if names != ("label",):
         return c.roll(1, dims=0) if len(c) > 1 else None
     num_classes = c.shape[1]
     if num_classes < 2:

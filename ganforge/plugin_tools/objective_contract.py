@@ -25,8 +25,8 @@ _TERM_CURE = (
     "(objective.refuse_term)."
 )
 _CONDITION_CURE = (
-    "Pass `conditioned=Conditioned(...)` to objective.discriminator, or refuse the term in check() "
-    "(objective.refuse_term)."
+    "Score the real images under objective.other_conditions(...) and pass the logits to "
+    "objective.discriminator as `rescored`, or refuse the term in check() (objective.refuse_term)."
 )
 _N_CRITIC_CURE = "Give the generator's phases every=objective.n_critic, or refuse it in check()."
 _ADA_CURE = (

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from ganforge.api import (
     Architecture,
     Batch,
-    Conditioned,
     ConfigError,
     GenerateRequest,
     ImageSpec,
@@ -133,14 +132,14 @@ class Lapgan(Architecture[LapganConfig]):
         discriminator, c = nets[f"discriminator_{level}"], batch.label
         real_img = objective.augment(self.real_img(level, batch))
         gen_img = objective.augment(self.gen_img(level, nets, batch))
-        conditioned = Conditioned(self.conditions, c, lambda c: discriminator(real_img, c))
+        others = objective.other_conditions(self.conditions, c)
         return objective.discriminator(
             batch,
             discriminator(real_img, c),
             discriminator(gen_img, c),
             part=str(level),
             adapt=level == self.config.levels - 1,
-            conditioned=conditioned if self.conditions else None,
+            rescored={term: discriminator(real_img, other) for term, other in others.items()},
         )
 
     def penalty_inputs(

@@ -16,15 +16,11 @@ from training.toy import ToyConfig, toy_config, toy_run
 
 from ganforge.errors import ConfigError
 from ganforge.interfaces.batch import Networks
-from ganforge.interfaces.objective import Conditioned, Objective
+from ganforge.interfaces.objective import Objective
 from ganforge.objectives.losses import NonSaturating, Relativistic
 from ganforge.objectives.mismatched_pairs import MismatchedPairs, MismatchedPairsConfig, mismatched
 
 TERM = {"terms": [{"name": "mismatched_pairs"}]}
-
-
-def conditioned(names, c):
-    return Conditioned(names, c, rescore=None)
 
 
 def objective_of(loss, weight):
@@ -35,7 +31,7 @@ def objective_of(loss, weight):
 def test_wrong_label_is_each_other_class_equally_often_and_never_the_right_one():
     torch.manual_seed(0)
     label = labelled_batch(40_000).label
-    wrong = mismatched(conditioned(("label",), label))
+    wrong = mismatched(("label",), label)
     assert wrong.shape == label.shape and torch.equal(wrong.sum(1), torch.ones(40_000))
     pairs = label.T @ wrong / 10_000
     assert_close(pairs, (1 - torch.eye(CLASSES)) / 3, atol=0.02, rtol=0)
@@ -44,7 +40,7 @@ def test_wrong_label_is_each_other_class_equally_often_and_never_the_right_one()
 
 def test_wrong_attributes_are_the_neighbors():
     attributes = torch.rand(6, 3)
-    wrong = mismatched(conditioned(("attributes",), attributes))
+    wrong = mismatched(("attributes",), attributes)
     assert torch.equal(wrong, attributes[[5, 0, 1, 2, 3, 4]])
 
 
@@ -52,7 +48,7 @@ def test_wrong_attributes_are_the_neighbors():
     ("names", "c"), [(("attributes",), torch.rand(1, 3)), (("label",), torch.ones(64, 1))]
 )
 def test_without_two_conditions_none_is_wrong(names, c):
-    assert mismatched(conditioned(names, c)) is None
+    assert mismatched(names, c) is None
 
 
 @pytest.mark.parametrize("is_per_sample", [False, True])
@@ -67,7 +63,8 @@ def test_term_is_the_weighted_loss_between_right_and_wrong_conditions(loss, is_p
     torch.manual_seed(0)
     terms = architecture.phases(objective)[0].loss(nets, batch)
     assert sorted(terms) == ["adversarial", "mismatched_pairs"]
-    wrong_c = nets["discriminator"].seen[-1]
+    assert len(nets["discriminator"].seen) == (1 if is_per_sample else 3)
+    wrong_c = nets["discriminator"].seen[-1][-batch.size :]
     assert not (wrong_c * batch.label).any()
     right, wrong = (nets["discriminator"](batch.image, c) for c in (batch.label, wrong_c))
     expected = 3 * objective.loss.discriminator(right, wrong)

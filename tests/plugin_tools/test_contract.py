@@ -310,7 +310,7 @@ class HiddenState(Sound):
         (
             HidesConditions,
             contract.check_objective_is_followed_or_refused,
-            r"'mismatched_pairs' does not act .*conditioned=Conditioned",
+            r"'mismatched_pairs' does not act .*as `rescored`",
         ),
         (
             ReportsSigns,
