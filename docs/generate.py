@@ -84,7 +84,7 @@ def table(model: type[BaseModel], prefix: str = "") -> str:
     lines = ["| key | type | default | |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
         cells = (
-            f"`{prefix}{name}`",
+            f"`{prefix}{field.alias or name}`",
             describe_type(field.annotation),
             default_of(field),
             field.description or "",

@@ -17,6 +17,7 @@ from ganforge.training.engine.standing_statistics import (
     generating_networks,
 )
 from ganforge.training.state import checkpoint as checkpoints
+from ganforge.training.state.tensors import load_networks
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,13 @@ def load_trained(context: RunContext, device: torch.device) -> TrainedModel:
         ConfigError: standing statistics are configured for networks without batch statistics.
     """
     folder = checkpoints_dir(context) / checkpoints.directory_name(newest_nimg(context))
-    saved = checkpoints.load(folder)
+    saved = checkpoints.load(folder, files=("ema",))
     spec = ImageSpec.from_dict(saved.state["spec"])
     architecture = context.components.bound_architecture(spec)
     built = architecture.networks()
     networks = {role: built[role] for role in architecture.ema_roles}
     try:
-        checkpoints.load_networks(networks, saved.tensors["ema"])
+        load_networks(networks, saved.tensors["ema"])
     except CheckpointError as err:
         raise CheckpointError(
             f"Checkpoint {folder} does not fit the model section: {err} Restore the pipeline "

@@ -55,7 +55,7 @@ class Train(Stage[StrictModel]):
         newest = checkpoints.latest(checkpoints_dir(context))
         if newest is None:
             return False
-        saved = checkpoints.load(newest, with_tensors=False)
+        saved = checkpoints.load(newest, files=())
         check_resumable(saved, context.config, newest)
         _check_data(saved, context, newest)
         total_nimg = round(context.config.train.total_kimg * 1000)
@@ -129,7 +129,7 @@ def _check_data(saved: checkpoints.Checkpoint, context: RunContext, where: Path)
 
 def _fixed_slots(context: RunContext) -> int | None:
     newest = checkpoints.latest(checkpoints_dir(context))
-    saved = None if newest is None else checkpoints.load(newest, with_tensors=False)
+    saved = None if newest is None else checkpoints.load(newest, files=())
     return None if saved is None else int(saved.state["num_slots"])
 
 

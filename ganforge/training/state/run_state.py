@@ -20,7 +20,8 @@ from ganforge.training.engine.ema import Ema
 from ganforge.training.engine.optimizers import Group
 from ganforge.training.engine.progress import Progress
 from ganforge.training.runtime import Runtime
-from ganforge.training.state.checkpoint import Checkpoint, copy_tensors, flatten
+from ganforge.training.state.checkpoint import Checkpoint
+from ganforge.training.state.tensors import copy_tensors, flatten
 
 log = logging.getLogger(__name__)
 
