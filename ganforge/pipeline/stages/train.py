@@ -72,7 +72,7 @@ class Train(Stage[StrictModel]):
         spec = expected_spec(config, reads)
         if spec is not None:
             architecture = context.components.bound_architecture(spec)
-            check_trainable(architecture, context.components.objective, config.train, num_slots)
+            check_trainable(architecture, context.components.objective, config, num_slots)
 
     def plan(self, context: RunContext) -> str:
         """How long it trains."""
