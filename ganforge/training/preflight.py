@@ -157,20 +157,28 @@ def check_phases(
 
 
 def check_disjoint(architecture: Architecture[Any], networks: Mapping[str, nn.Module]) -> None:
-    """Refuse parameters that belong to two networks: an optimizer would update them twice.
+    """Refuse parameters and buffers that belong to two networks.
+
+    An optimizer would update such a parameter twice, and each network would average it.
 
     Raises:
         PluginContractError: names both.
     """
     owners: dict[int, str] = {}
     for role, network in networks.items():
-        for name, parameter in network.named_parameters():
-            first = owners.setdefault(id(parameter), f"{role}.{name}")
-            if first.partition(".")[0] != role:
-                raise PluginContractError(
-                    f"Networks of '{architecture.name}' share a parameter: {first} is {role}.{name}"
-                    f". Return the shared layers from networks() as a role of their own."
-                )
+        for kind, named in (
+            ("parameter", network.named_parameters()),
+            ("buffer", network.named_buffers()),
+        ):
+            for name, tensor in named:
+                first = owners.setdefault(id(tensor), f"{role}.{name}")
+                if first.partition(".")[0] != role:
+                    raise PluginContractError(
+                        f"Networks of '{architecture.name}' share a {kind}: {first} is "
+                        f"{role}.{name}, which would be updated twice in a step. Return the shared "
+                        f"layers from networks() as one more role, e.g. 'shared', and call "
+                        f"nets['shared'] in the losses."
+                    )
 
 
 def check_init(

@@ -99,6 +99,14 @@ def test_frozen_buffers_stay_where_a_module_ignores_evaluation_mode():
     assert counting.seen == 0
 
 
+def test_frozen_modules_run_in_evaluation_mode_and_the_others_do_not():
+    run = frozen_run(["discriminator.layers.1", "generator.layers"])
+    advance(run, 1)
+    generator, discriminator = map(run.nets.eager, ("generator", "discriminator"))
+    assert [m.training for m in generator.layers] == [False] * 4
+    assert [m.training for m in discriminator.layers] == [True, False, True, True, True]
+
+
 def test_phase_with_nothing_left_to_train_is_skipped_and_said(caplog):
     with caplog.at_level(logging.INFO):
         run = frozen_run(["discriminator"])
