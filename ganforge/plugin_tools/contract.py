@@ -132,7 +132,10 @@ def check_gradients_reach_all_parameters(case: Case) -> None:
     Three, because a branch that starts at zero (a zero-initialized scale) passes none at first.
     """
     run = start(case)
-    waiting, reached = dict(_named_parameters(run.nets)), set[str]()
+    waiting, reached = (
+        {n: p for n, p in _named_parameters(run.nets) if p not in run.frozen},
+        set[str](),
+    )
     for name, parameter in waiting.items():
         parameter.requires_grad_(True).register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
             partial(_note_gradient, name, reached)
