@@ -7,10 +7,17 @@ from pydantic import ConfigDict, Field, model_validator
 from ganforge.config.strict import StrictModel
 
 
+def _or_path(schema: dict[str, Any]) -> None:
+    """Let the JSON schema accept a path alone, as `_from_path` does."""
+    section = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"type": "string"}, section]
+
+
 class InitConfig(StrictModel):
     """Start from trained networks, and freeze parts of the networks. A path alone is `from`."""
 
-    model_config = ConfigDict(serialize_by_alias=True)
+    model_config = ConfigDict(serialize_by_alias=True, json_schema_extra=_or_path)
 
     source: str | None = Field(
         None,
