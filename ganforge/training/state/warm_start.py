@@ -129,8 +129,16 @@ def _no_match(match: RoleMatch, source: TrainedNetworks) -> str:
         fault = f"this run has {names[0]}, the source has {names[1]}"
     return (
         f"init.from: nothing in '{match.source_role}' of {source.name} fits '{match.role}' of this "
-        f"run: {fault}. Use the architecture and options of the source ({source.architecture}, "
-        f"{_shown(dict(source.options))}), or name other networks in init.roles."
+        f"run: {fault}. Use the architecture, options and image size of the source "
+        f"({_description(source)}), or name other networks in init.roles."
+    )
+
+
+def _description(source: TrainedNetworks) -> str:
+    size = f"{source.image_spec['height']}x{source.image_spec['width']}"
+    options = ", ".join(f"{name}: {value}" for name, value in source.options.items())
+    return (
+        f"{source.architecture}, {spec['height']}x{spec['width']}; {options or 'default options'}"
     )
 
 
