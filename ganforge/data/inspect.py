@@ -16,7 +16,7 @@ from ganforge.config.models import DataConfig
 from ganforge.data.prepare.guess_source import guess_source
 from ganforge.data.prepare.sample_encoder import frames_of
 from ganforge.data.prepare.source_to_shards import build_source
-from ganforge.data.shards.index import IMAGE_KINDS, INDEX_NAME, DatasetIndex, load_index
+from ganforge.data.shards.index import INDEX_NAME, PIXEL_KINDS, DatasetIndex, load_index
 from ganforge.data.shards.locations import is_remote
 from ganforge.data.shards.reader import SampleReader, check_shards_present
 from ganforge.errors import DataError, ShardError
@@ -154,7 +154,7 @@ def _see_stored(reader: SampleReader, stream: str, shard: int, sample: int) -> _
         schema, value = reader.index.fields[name], values[name]
         if schema.kind == "label":
             seen.label = int(value[0])
-        elif schema.kind in IMAGE_KINDS and not isinstance(value, list):
+        elif schema.kind in PIXEL_KINDS and not isinstance(value, list):
             shape = (-1, *value.shape[-3:])
             images = value.reshape(shape).permute(0, 2, 3, 1).numpy()
             depth = np.uint8 if schema.bit_depth == 8 else np.uint16

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ganforge.config.models import DataConfig
 from ganforge.data.order import StreamOrder
 from ganforge.data.shards.field_readers import WHITE_16
-from ganforge.data.shards.index import IMAGE_KINDS, load_index
+from ganforge.data.shards.index import PIXEL_KINDS, load_index
 from ganforge.data.shards.reader import (
     FieldValues,
     SampleReader,
@@ -325,7 +325,7 @@ class RealImages(Dataset[Tensor]):
     def _tensor(self, name: str, value: Tensor | list[str]) -> Tensor:
         if not isinstance(value, Tensor):
             raise DataError(f"The field '{name}' holds text, not images. Choose an image field.")
-        if self.index.fields[name].kind in IMAGE_KINDS and value.dtype != torch.uint8:
+        if self.index.fields[name].kind in PIXEL_KINDS and value.dtype != torch.uint8:
             return (value.float() * (255 / WHITE_16)).round_().to(torch.uint8)
         return value
 

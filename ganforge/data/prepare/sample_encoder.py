@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ganforge.config.models import DataConfig
-from ganforge.data.shards.index import FieldKind, FieldSchema
+from ganforge.data.shards.clip import pack_clip
+from ganforge.data.shards.index import PIXEL_KINDS, FieldKind, FieldSchema
 from ganforge.data.shards.writer import EncodedSample
 from ganforge.errors import DataError
 from ganforge.imaging.codec import (
@@ -48,10 +49,12 @@ def kind_of(name: str, value: Any) -> FieldKind:
     """The kind of a field, from its name and a value."""
     if name in _KINDS:
         return _KINDS[name]
-    is_sequence = isinstance(value, (list, tuple)) or (
-        isinstance(value, np.ndarray) and value.ndim == 4
-    )
-    return "frames" if is_sequence else "image"
+    return "image"
+
+
+def is_clip(value: Any) -> bool:
+    """Whether a value of an image field is a sequence of frames."""
+    return isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim == 4)
 
 
 def probe_schema(
@@ -103,7 +106,8 @@ def _probe_field(
         width=width,
         channels=config.channels or max(s[2] for s in found),
         bit_depth=16 if any(s[3] == 16 for s in found) else 8,
-        num_frames=len(value) if kind == "frames" else 1,
+        is_clip=is_clip(value),
+        num_frames=len(value) if is_clip(value) else 1,
     )
 
 
@@ -118,9 +122,7 @@ def _shape(value: Any) -> tuple[int, int, int, int] | None:
 
 def frames_of(value: Any) -> Iterator[Any]:
     """The images of a value: its frames, or itself."""
-    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim == 4):
-        return iter(value)
-    return iter((value,))
+    return iter(value if is_clip(value) else (value,))
 
 
 class SampleEncoder:
@@ -134,7 +136,7 @@ class SampleEncoder:
         self.forms = {
             name: ImageForm(s.height, s.width, s.channels, s.bit_depth, resize, config.background)
             for name, s in schema.items()
-            if s.kind in ("image", "frames")
+            if s.kind in PIXEL_KINDS
         }
 
     def encode_all(self, samples: Sequence[Sample]) -> list[Encoded]:
@@ -164,7 +166,8 @@ class SampleEncoder:
 
     def _encode_field(self, name: str, value: Any, encoded: Encoded) -> None:
         members, schema = encoded.sample.members, self.schema[name]
-        if kind_of(name, value) != schema.kind:
+        kind = kind_of(name, value)
+        if kind != schema.kind or (kind in PIXEL_KINDS and is_clip(value) != schema.is_clip):
             raise Undecodable(f"field '{name}' is not one {schema.kind}, as before")
         if schema.kind == "label":
             encoded.label = _as_label(value)
@@ -182,7 +185,7 @@ class SampleEncoder:
     def _encode_image(self, name: str, value: Any, encoded: Encoded) -> None:
         schema, form = self.schema[name], self.forms[name]
         try:
-            if schema.kind == "image":
+            if not schema.is_clip:
                 data = read_image_file(value) if isinstance(value, Path) else value
                 pixels = form.apply(decode_image(data))
                 kept = storable_as_is(data, pixels) if isinstance(data, bytes) else None
@@ -190,7 +193,10 @@ class SampleEncoder:
                 frames = [form.apply(decode_image(frame)) for frame in frames_of(value)]
                 if len(frames) != schema.num_frames:
                     raise Undecodable(f"has {len(frames)} frames, not {schema.num_frames}")
-                pixels, data, kept = np.concatenate(frames), b"", None
+                packed = pack_clip([encode_png(frame) for frame in frames])
+                encoded.sample.members[f"{name}.clip"] = packed
+                encoded.max_values[name] = max(map(_max_value, frames))
+                return
         except Undecodable as err:
             origin = f" ({value})" if isinstance(value, Path) else ""
             raise Undecodable(f"field '{name}'{origin} {err}") from err

@@ -16,7 +16,7 @@ from ganforge.data.prepare.embed_captions import text_schema, with_encoding, wit
 from ganforge.data.prepare.sample_encoder import PROBED, Encoded, SampleEncoder, probe_schema
 from ganforge.data.prepare.spool import Spool
 from ganforge.data.prepare.worker_pool import default_workers, encode_chunks, progress_bar
-from ganforge.data.shards.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo
+from ganforge.data.shards.index import INDEX_NAME, PIXEL_KINDS, DatasetIndex, FieldSchema, ShardInfo
 from ganforge.data.shards.output_folder import new_folder
 from ganforge.data.shards.writer import EncodedSample, write_stream
 from ganforge.encoders.lookup import build_encoder
@@ -235,7 +235,7 @@ def _image_spec(
     fields: Mapping[str, FieldSchema], class_names: tuple[str, ...], attributes: tuple[str, ...]
 ) -> ImageSpec:
     """The spec of the images to generate: `image`, else `target`, else the first image field."""
-    images = {name: f for name, f in fields.items() if f.kind in ("image", "frames")}
+    images = {name: f for name, f in fields.items() if f.kind in PIXEL_KINDS}
     if not images:
         raise DataError(
             f"The samples hold no image, only {', '.join(sorted(fields))}. Check data.source."

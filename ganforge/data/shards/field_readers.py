@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ganforge.data.shards.index import IMAGE_KINDS, FieldSchema
+from ganforge.data.shards.clip import check_frame, read_table
+from ganforge.data.shards.index import PIXEL_KINDS, FieldSchema
 from ganforge.imaging.codec import (
     JPEG_SIGNATURE,
     PNG_SIGNATURE,
@@ -59,9 +60,9 @@ class _ImageReader(FieldReader):
     """Images and frame sequences: [n, C, H, W] or [n, T, C, H, W], uint8 or int32."""
 
     def __init__(self, schema: FieldSchema) -> None:
-        self.is_video = schema.kind == "frames"
-        self.shape = (schema.num_frames * schema.height, schema.width, schema.channels)
-        self.frames = (schema.num_frames, schema.height, schema.width, schema.channels)
+        self.is_clip = schema.is_clip
+        self.frame_shape = (schema.height, schema.width, schema.channels)
+        self.shape = (schema.num_frames, *self.frame_shape) if self.is_clip else self.frame_shape
         # uint16 tensors lack most operations.
         self.dtype = np.uint8 if schema.bit_depth == 8 else np.int32
         self.bit_depth = schema.bit_depth
@@ -69,10 +70,22 @@ class _ImageReader(FieldReader):
         self.colorspace = "GRAY" if schema.channels == 1 else "RGB"
 
     def read(self, data: Bytes, values: NDArray[Any], place: int) -> None:
+        if not self.is_clip:
+            self._read_frame(data, values[place])
+            return
+        table = read_table(data, len(data))
+        if len(table) < len(values[place]):
+            raise Undecodable(f"has {len(table)} frames, fewer than {len(values[place])}")
+        for out, entry in zip(values[place], table, strict=False):
+            frame = data[int(entry["offset"]) :][: int(entry["size"])]
+            check_frame(frame, entry)
+            self._read_frame(frame, out)
+
+    def _read_frame(self, data: Bytes, out: NDArray[Any]) -> None:
         if data[:2] == JPEG_SIGNATURE:
-            self._read_jpeg(data, values[place])
+            self._read_jpeg(data, out)
         elif data[:8] == PNG_SIGNATURE:
-            self._read_png(data, values[place])
+            self._read_png(data, out)
         else:
             raise Undecodable(f"is neither PNG nor JPEG (it begins {bytes(data[:8])!r})")
 
@@ -92,23 +105,21 @@ class _ImageReader(FieldReader):
         out[...] = decode_png16(data) if depth == 16 else _decode_png8(data, out.shape)
 
     def _check(self, height: int, width: int, channels: int, depth: int) -> None:
-        if (height, width, channels) != self.shape or depth != self.bit_depth:
+        if (height, width, channels) != self.frame_shape or depth != self.bit_depth:
+            wanted = " x ".join(map(str, self.frame_shape))
             raise Undecodable(
                 f"is {height} x {width} x {channels} (height, width, channels) with {depth} bits, "
-                f"the index says {' x '.join(map(str, self.shape))} with {self.bit_depth} bits"
+                f"the index says {wanted} with {self.bit_depth} bits"
             )
 
     def finish(self, values: NDArray[Any], flips: NDArray[np.bool_] | None) -> Tensor:
         if flips is not None and flips.any():
-            values[flips] = values[flips][:, :, ::-1]
+            values[flips] = values[flips][..., ::-1, :]
         if self.bit_depth == 16 and self.max_value != WHITE_16:
             # 12-bit data kept in 16 bits would come out almost black.
             values = np.rint(values * (WHITE_16 / self.max_value)).astype(np.int32)
             values = values.clip(max=WHITE_16)
-        tensor = torch.from_numpy(values)
-        if self.is_video:
-            return tensor.view(-1, *self.frames).permute(0, 1, 4, 2, 3)
-        return tensor.permute(0, 3, 1, 2)
+        return torch.from_numpy(values).movedim(-1, -3)
 
 
 def _decode_png8(data: Bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -200,7 +211,7 @@ def field_reader(schema: FieldSchema, captions: NDArray[np.uint64] | None = None
         schema: of the field.
         captions: [n] hashes that choose among several captions; the first when omitted.
     """
-    if schema.kind in IMAGE_KINDS:
+    if schema.kind in PIXEL_KINDS:
         return _ImageReader(schema)
     if schema.kind == "label":
         return _LabelReader(schema)

@@ -2,7 +2,7 @@
 
 A sample is the members KEY.FIELD.FORMAT, where FORMAT says how the bytes are read:
 
-    image, source, target   .png or .jpg          frames   .png: the frames, top to bottom
+    image, source, target   .png or .jpg          frames   .clip: see `clip.py`
     label                   .cls: decimal text    caption  .txt: UTF-8, a caption per line
     attributes              .json: list of floats text     .npy: float32 [D], or [captions, D]
 

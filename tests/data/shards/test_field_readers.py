@@ -7,6 +7,7 @@ import torch
 
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
+from ganforge.data.shards.clip import pack_clip
 from ganforge.data.shards.field_readers import caption_lines
 from ganforge.data.shards.index import FieldSchema
 from ganforge.errors import ShardError
@@ -129,11 +130,9 @@ def test_reader_gives_16_bit_images_as_int32(tmp_path, helpers, channels, load):
 
 
 def test_reader_gives_frames_and_flips_a_sequence_as_one(tmp_path, helpers, load):
-    frames = np.concatenate([helpers.numbered_image(n) for n in range(3)])
-    schema = {"frames": FieldSchema(kind="frames", height=8, width=8, channels=3, num_frames=3)}
-    location = helpers.write_custom(
-        tmp_path / "s", [{"frames.png": helpers.file_bytes(frames)}], schema
-    )
+    clip = pack_clip([helpers.file_bytes(helpers.numbered_image(n)) for n in range(3)])
+    schema = FieldSchema(kind="image", is_clip=True, height=8, width=8, channels=3, num_frames=3)
+    location = helpers.write_custom(tmp_path / "s", [{"frames.clip": clip}], {"frames": schema})
     config = DataConfig(workers=0, flip=True)
     options = {"fields": ["frames"], "micro_batch": 8}
     batch = load(location, 1, config=config, **options)[0][0]["frames"]
