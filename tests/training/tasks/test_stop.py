@@ -10,7 +10,7 @@ from ganforge.training.engine.loop import StopTraining
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.tasks import stop
 from ganforge.training.tasks.checkpoint import CheckpointTask
-from ganforge.training.tasks.stop import BudgetTask, StopTask
+from ganforge.training.tasks.stop import STOPPING, BudgetTask, StopTask
 
 
 def test_budget_task_is_due_only_with_a_limit(make_run):
@@ -36,7 +36,7 @@ def test_budget_task_adds_time_over_launches_until_the_run_is_finished(
     assert "train.max_minutes is used up at 0.0 kimg." in caplog.messages
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize("number", STOPPING)
 def test_stop_task_saves_and_stops_after_a_signal(make_run, tmp_path, caplog, number):
     run = make_run()
     with StopTask(CheckpointTask(tmp_path)) as task:
@@ -54,6 +54,24 @@ def test_stop_task_ends_at_once_at_the_second_signal_and_restores_the_handlers(t
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_stop_task_leaves_an_ignored_signal_ignored(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does
+    try:
+        with StopTask(CheckpointTask(tmp_path)) as task:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert task.received is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_stop_task_takes_several_hangups_for_one(make_run, tmp_path):
+    with StopTask(CheckpointTask(tmp_path)) as task:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+        with pytest.raises(StopTraining):
+            task.run(make_run())
 
 
 def test_stop_task_lets_a_finished_run_end_by_itself(make_run, tmp_path):
