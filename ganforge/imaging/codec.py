@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ganforge.imaging.png import checked_png
+
 Bytes = bytes | memoryview
 Pixels = NDArray[Any]
 MAX_PIXELS = 2**27
@@ -51,10 +53,11 @@ def decode_png16(data: Bytes) -> NDArray[np.uint16]:
     from torchvision.io import ImageReadMode, decode_png  # rarely needed; costs 100 MB
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch.frombuffer dislikes read-only buffers
-            tensor = torch.frombuffer(data, dtype=torch.uint8)
+        # torchvision ends the program on damaged bytes, so they must not reach it.
+        tensor = torch.frombuffer(bytearray(checked_png(data)), dtype=torch.uint8)
         img: torch.Tensor = decode_png(tensor, ImageReadMode.UNCHANGED)
+    except ValueError as err:
+        raise Undecodable(str(err)) from err
     except RuntimeError as err:
         raise Undecodable(f"is a damaged PNG ({err})") from err
     return img.permute(1, 2, 0).numpy()
