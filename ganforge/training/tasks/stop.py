@@ -1,7 +1,9 @@
 """The tasks that end a run early: a limit on training time, and signals."""
 
 import logging
+import os
 import signal
+import stat
 import threading
 import time
 from dataclasses import dataclass, field
@@ -69,6 +71,8 @@ class StopTask:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGHUP:
             return  # a terminal that closes sends several
+        if number == signal.SIGHUP:
+            _leave_terminal()
         if self.received is not None:  # the second signal ends the process at once
             signal.signal(number, self._before[signal.Signals(number)])
             signal.raise_signal(number)
@@ -88,3 +92,11 @@ class StopTask:
             return
         self.save.run(run)
         raise StopTraining("a signal was received. Run the same command to resume.")
+
+
+def _leave_terminal() -> None:
+    """Drop output to a terminal, which is gone: writing to it would be an error."""
+    with open(os.devnull, "wb") as nowhere:
+        for stream in (1, 2):
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                os.dup2(nowhere.fileno(), stream)

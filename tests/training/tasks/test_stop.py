@@ -1,7 +1,9 @@
 """Signals and the limit on training time end a run cleanly."""
 
 import os
+import pty
 import signal
+import sys
 import time
 
 import pytest
@@ -72,6 +74,28 @@ def test_stop_task_takes_several_hangups_for_one(make_run, tmp_path):
             os.kill(os.getpid(), signal.SIGHUP)
         with pytest.raises(StopTraining):
             task.run(make_run())
+
+
+RUN_OF_A_CLOSED_TERMINAL = """
+import os, signal, sys
+from ganforge.training.tasks.stop import StopTask
+with StopTask(None) as task:
+    print("ready", flush=True)
+    signal.pause()
+print("not an error", flush=True)
+sys.exit(75 if task.received == signal.SIGHUP else 1)
+"""
+
+
+def test_stop_task_outlives_its_terminal():
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", RUN_OF_A_CLOSED_TERMINAL])
+    shown = b""
+    while b"ready" not in shown:
+        shown += os.read(terminal, 1000)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 75
 
 
 def test_stop_task_lets_a_finished_run_end_by_itself(make_run, tmp_path):
