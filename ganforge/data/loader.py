@@ -309,7 +309,8 @@ class RealImages(Dataset[Tensor]):
     @property
     def size(self) -> Size:
         """(H, W) of the images, after the crop."""
-        return shown_size(self._reader.config, self._reader.stored_size)
+        schema = self._reader.fields.schemas[self.field]
+        return shown_size(self._reader.config, (schema.height, schema.width))
 
     def __len__(self) -> int:
         return self._count

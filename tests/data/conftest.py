@@ -14,7 +14,6 @@ from ganforge.config.models import DataConfig, StrictModel
 from ganforge.data.loader import SlotLoader
 from ganforge.data.shards.index import DatasetIndex, FieldSchema, load_index
 from ganforge.data.shards.writer import EncodedSample, write_stream
-from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.derivation import Derivation
 from ganforge.interfaces.source import Source
 from ganforge.interfaces.spec import ImageSpec
@@ -97,19 +96,12 @@ class SeedShown(Derivation[StrictModel]):
         return np.stack([mean, np.full_like(mean, (seed % 50 + frame) / 255)], axis=2)
 
 
-@hookimpl
-def ganforge_derivations():
-    return [SeedShown]
-
-
 @pytest.fixture
-def seed_shown():
+def seed_shown(monkeypatch):
     """The derivation `seed_shown`, known to the registry."""
-    registry = get_registry()
-    if "seed_shown" not in registry.plugins:
-        module = types.ModuleType("seed_shown")
-        module.ganforge_derivations = ganforge_derivations
-        registry.register(module, Plugin("seed_shown", "tests", "tests", "1"))
+    plugin = Plugin("seed_shown", "tests", "tests", "1")
+    key = Derivation, SeedShown.name
+    monkeypatch.setitem(get_registry()._components, key, (SeedShown, plugin))
     return SeedShown
 
 

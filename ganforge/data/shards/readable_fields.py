@@ -26,6 +26,8 @@ class ReadableFields:
     With `data.derive`, `source` is made from the images, which can also be read as `target`.
 
     Attributes:
+        index: of the data set.
+        location: of the data set, for messages.
         schemas: by name; a derived source has that of its image, with its own channels.
     """
 
@@ -35,6 +37,7 @@ class ReadableFields:
         Raises:
             DataError: a source is to be derived, but the data have one, or have no image.
         """
+        self.index = index
         self.location = location
         self.schemas = dict(index.fields)
         self._stored = {name: name for name in index.fields}
