@@ -80,7 +80,7 @@ class RealSet:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of its images."""
-        return self.schema.channels, self.schema.height, self.schema.width
+        return self.schema.channels, *self.images.size
 
     @property
     def split(self) -> str:
@@ -144,6 +144,7 @@ def _key(real: RealSet, output: Output) -> dict[str, Any]:
     return {
         "data": real.digest,
         "field": real.field,
+        "size": real.images.size,
         "count": len(real),
         "preprocessing": PREPROCESSING,
         "extractor": extractor.name,

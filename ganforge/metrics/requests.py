@@ -10,9 +10,9 @@ from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.data.loader import RealImages
 from ganforge.data.shards.index import load_index
 from ganforge.encoders.lookup import check_embeddings
-from ganforge.imaging.images import from_uint8
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.spec import ImageSpec
+from ganforge.training.engine.make_batch import prepare_field
 
 _FROM_DATA = ("attributes", "text")
 """Conditions that only data can fill; labels are drawn."""
@@ -105,7 +105,8 @@ class Requests:
         for name in self._vectors:
             setattr(request, name, samples[name].to(self._device))
         if self._source:
-            request.source = from_uint8(samples[self._source]).to(self._device)
+            source = samples[self._source]
+            request.source = prepare_field(self._source, source, self._spec, self._device)
             request.options = {"direction": self._direction}
         return request
 
