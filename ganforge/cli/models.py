@@ -34,25 +34,49 @@ def generate(model: str, **arguments: Any) -> None:
     from ganforge.cli._generate import generate_files
     from ganforge.cli._load import load_model
 
-    _report(generate_files(load_model(model, arguments), arguments), arguments["as_json"])
+    files = generate_files(load_model(model, arguments), arguments)
+    text = f"Wrote {len(files)} images to {arguments['out']}."
+    click.echo(json.dumps(files, indent=2) if arguments["as_json"] else text)
 
 
 @click.command(epilog="Example: ganforge translate org/horse2zebra photos/ --out zebras")
 @_shared.model
-@click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--direction", help="Direction, if the model has several. Default: the first.")
-@click.option(
-    "--resize", type=click.Choice(["crop", "pad", "stretch"]), default="crop", show_default=True,
-    help="How images of another size are resized.",
+@click.argument(
+    "inputs", nargs=-1, required=True,
+    type=click.Path(exists=True, allow_dash=True, path_type=Path),
 )  # fmt: skip
+@click.option("--direction", help="Direction, if the model has several. Default: the first.")
+@_shared.sizing
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0),
+    help="Seed of the first image, for models with noise.",
+)  # fmt: skip
+@click.option(
+    "--bit-depth", type=click.Choice(["8", "16"]),
+    help="Bits per channel of the results. Default: those of the training images.",
+)  # fmt: skip
+@click.option("--skip-bad", is_flag=True, help="Skip files that cannot be read; exit with code 1.")
+@click.option("-0", "--null", "is_null", is_flag=True, help="The list of - ends paths with NUL.")
 @click.option("--out", default="translated", show_default=True, type=click.Path(path_type=Path))
 @_shared.running
-def translate(model: str, images: tuple[Path, ...], **arguments: Any) -> None:
-    """Translate IMAGES (files or folders) with MODEL and write PNG files of the same names."""
-    from ganforge.cli._generate import translate_files
-    from ganforge.cli._load import load_model
+@click.pass_context
+def translate(
+    ctx: click.Context, /, model: str, inputs: tuple[Path, ...], **arguments: Any
+) -> None:
+    """Translate INPUTS with MODEL: image files, folders, or - for a list on standard input.
 
-    _report(translate_files(load_model(model, arguments), images, arguments), arguments["as_json"])
+    The results are PNG files of the same names, and of the same places within a folder. An image
+    keeps its size, unless --size says otherwise.
+    """
+    from ganforge.cli._load import load_model
+    from ganforge.cli._translate import translate_files
+
+    written = translate_files(load_model(model, arguments), inputs, arguments)
+    text = f"Wrote {len(written.files)} images to {arguments['out']}."
+    click.echo(json.dumps(written.files, indent=2) if arguments["as_json"] else text)
+    if written.skipped:
+        click.echo(f"Skipped {len(written.skipped)} files that cannot be read.", err=True)
+        ctx.exit(1)
 
 
 @click.command(
@@ -98,8 +122,3 @@ def evaluate(model: str, **arguments: Any) -> None:
         counts = f"{record['n_gen']} generated, {record['n_real']} real"
         seen = [record[key] for key in ("extractor", "direction") if record[key]]
         click.echo(f"{record['name']} {record['value']:.6g}  ({', '.join([counts, *seen])})")
-
-
-def _report(files: list[dict[str, Any]], as_json: bool) -> None:
-    text = f"Wrote {len(files)} images to {Path(files[0]['path']).parent}."
-    click.echo(json.dumps(files, indent=2) if as_json else text)

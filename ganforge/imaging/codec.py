@@ -3,10 +3,12 @@
 Pixels are arrays [H, W, C], uint8 or uint16, with C = 1 gray, 3 RGB or 4 RGBA.
 """
 
+import contextlib
 import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +80,37 @@ def decode_image(value: Bytes | Path | Image.Image | NDArray[Any]) -> Pixels:
         _check_size(height, width)
         if depth == 16:
             return _spread_gray_alpha(decode_png16(data))
+    with _open(io.BytesIO(data)) as img:
+        return _from_pillow(img)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image file, upright, as its header says.
+
+    The pixels are decoded only where the header cannot say it: of a PNG, whose orientation may
+    stand at its end, and of a TIFF that is not upright, which Pillow turns in some versions.
+
+    Raises:
+        Undecodable: the file cannot be read, or begins like no image.
+    """
+    if not path.is_file():
+        read_image_file(path)  # says why not
+    with _open(path) as img:
+        _check_size(img.height, img.width)
+        is_turned = img.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+        if is_turned and img.format == "TIFF":
+            height, width, _ = _from_pillow(img).shape
+            return height, width
+        return (img.width, img.height) if is_turned else (img.height, img.width)
+
+
+@contextlib.contextmanager
+def _open(file: io.BytesIO | Path) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as img:
-                return _from_pillow(img)
+            with Image.open(file, formats=_FORMATS) as img:
+                yield img
     except UnidentifiedImageError as err:
         raise Undecodable(f"cannot be decoded: it is none of {', '.join(_FORMATS)}") from err
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as err:
