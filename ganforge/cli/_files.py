@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganforge.errors import ConfigError, DataError
+from ganforge.imaging.video import VIDEO_SUFFIXES
+from ganforge.imaging.video_writer import WRITTEN_SUFFIXES
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 STDIN = Path("-")
@@ -45,11 +47,12 @@ def _listed_paths(is_null: bool) -> list[Path]:
     return paths
 
 
-def plan_jobs(inputs: Sequence[Path], out: Path, suffix: str = ".png") -> list[Job]:
-    """A result below `out` for every image of the inputs.
+def plan_jobs(inputs: Sequence[Path], out: Path, as_frames: bool = False) -> list[Job]:
+    """A result below `out` for every image and every video of the inputs.
 
-    What lies in a folder keeps its place in it, and files that are named one by one keep their
-    place below the folder that they share. Results that are already below `out` are not read.
+    The result of a video is a video, or a folder if `as_frames`. What lies in a folder keeps its
+    place in it, and files that are named one by one keep their place below the folder that they
+    share. Results that are already below `out` are not read.
 
     Raises:
         ConfigError: two results would be the same file, or a result would replace an input.
@@ -57,29 +60,42 @@ def plan_jobs(inputs: Sequence[Path], out: Path, suffix: str = ".png") -> list[J
     """
     files = [path for path in inputs if not path.is_dir()]
     jobs = [
-        Job(path, out / place.with_suffix(suffix))
+        Job(path, out / _result(place, as_frames))
         for path, place in zip(files, _below_shared_folder(files), strict=True)
     ]
     for folder in (path for path in inputs if path.is_dir()):
-        places = (path.relative_to(folder) for path in images_in(folder, out))
-        jobs += [Job(folder / place, out / place.with_suffix(suffix)) for place in places]
+        places = (path.relative_to(folder) for path in files_in(folder, out))
+        jobs += [Job(folder / place, out / _result(place, as_frames)) for place in places]
     _check_targets(jobs)
     return jobs
 
 
-def images_in(folder: Path, out: Path) -> Iterator[Path]:
-    """The image files below a folder, in order, without those below `out`."""
+def is_video(path: Path) -> bool:
+    """Whether a file is named like a video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _result(place: Path, as_frames: bool) -> Path:
+    if not is_video(place):
+        return place.with_suffix(".png")
+    if as_frames:
+        return place.with_suffix("")
+    return place if place.suffix.lower() in WRITTEN_SUFFIXES else place.with_suffix(".mp4")
+
+
+def files_in(folder: Path, out: Path) -> Iterator[Path]:
+    """The images and videos below a folder, in order, without those below `out`."""
     results = out.resolve()
     is_inside = results != folder.resolve()
     found = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES
+        if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
         and not (is_inside and results in path.resolve().parents)
     ]
     if not found:
         suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise DataError(f"{folder} holds no image files ({suffixes}). Check the path.")
+        raise DataError(f"{folder} holds no image files ({suffixes}) and no video. Check the path.")
     yield from found
 
 
@@ -102,6 +118,6 @@ def _check_targets(jobs: Iterable[Job]) -> None:
     lost = [source for source in sources.values() if source.resolve() in written]
     if lost:
         raise ConfigError(
-            f"The results would overwrite {len(lost)} of the images that are translated, {lost[0]} "
+            f"The results would overwrite {len(lost)} of the files that are translated, {lost[0]} "
             f"first. Give --out another folder."
         )

@@ -1,5 +1,6 @@
-"""`ganforge translate`: reads files, translates them a batch at a time, and writes the results."""
+"""`ganforge translate`: images a batch at a time, and videos a few frames at a time."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import Any
 import click
 from torch import Tensor
 
-from ganforge.cli._files import Job, list_inputs, plan_jobs
+from ganforge.cli._files import Job, is_video, list_inputs, plan_jobs
 from ganforge.cli._load import Arguments
-from ganforge.errors import DataError
+from ganforge.errors import ConfigError, DataError
 from ganforge.imaging.codec import Undecodable, decode_image, image_size
 from ganforge.imaging.images import from_pixels, to_pixels
 from ganforge.imaging.save import check_folder, write_pixels
+from ganforge.imaging.video import VIDEO_SUFFIXES
+from ganforge.inference.clips import Progress, VideoSummary
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.inference.sizes import resolve_sizing
 from ganforge.inference.translation import bit_depth, check_translates
@@ -26,25 +29,99 @@ class Written:
     """What came of a command: the files it wrote, and those it could not read."""
 
     files: list[dict[str, Any]] = field(default_factory=list)
+    clips: list[VideoSummary] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
 
 
 def translate_files(model: PretrainedGan, inputs: Sequence[Path], arguments: Arguments) -> Written:
-    """Translate the images of files and folders, and write each under the same name.
+    """Translate the images and videos of files and folders, and write each under the same name.
 
     Raises:
         ConfigError: the model cannot do it, or a result would replace another file.
         DataError: files cannot be read, unless `skip_bad`.
     """
     check_translates(model.architecture)
-    check_folder(arguments["out"])
     model.architecture.check_request(None, arguments["options"])
     listed = list_inputs(inputs, arguments["is_null"])
+    clips, images = _plan(model, listed, arguments)
     written, batch_size = Written(), arguments["batch_size"]
-    jobs = _readable(model, plan_jobs(listed, arguments["out"]), arguments, written)
-    for start in range(0, len(jobs), batch_size):
-        _translate_part(model, dict(jobs[start : start + batch_size]), arguments, written)
+    readable = _readable(model, images, arguments, written)
+    for start in range(0, len(readable), batch_size):
+        _translate_part(model, dict(readable[start : start + batch_size]), arguments, written)
+    for job in clips:
+        _translate_clip(model, job, arguments, written)
     return written
+
+
+def _plan(
+    model: PretrainedGan, inputs: Sequence[Path], arguments: Arguments
+) -> tuple[list[Job], list[Job]]:
+    """The clips and the images to translate.
+
+    Raises:
+        ConfigError: an option or an input has no meaning here.
+    """
+    out: Path = arguments["out"]
+    if out.suffix.lower() in VIDEO_SUFFIXES:
+        if len(inputs) != 1 or not (inputs[0].is_dir() or is_video(inputs[0])):
+            raise ConfigError(
+                f"--out {out} is a video, which is made of one video or of one folder of frames. "
+                f"Give one of these, or a folder as --out."
+            )
+        clips, images = [Job(inputs[0], out)], []
+    else:
+        check_folder(out)
+        folders = [path for path in inputs if path.is_dir() and model.architecture.is_video]
+        jobs = plan_jobs([p for p in inputs if p not in folders], out, arguments["frames"])
+        clips = [Job(path, out / path.resolve().name) for path in folders]
+        clips += [job for job in jobs if is_video(job.source)]
+        images = [job for job in jobs if not is_video(job.source)]
+    if images and model.architecture.is_video:
+        raise ConfigError(
+            f"'{model.info.architecture}' translates video, but {images[0].source} is an image. "
+            f"Give a video, or the folder of the frames."
+        )
+    for option in ("fps", "frames") if not clips else ():
+        if arguments[option]:
+            raise ConfigError(f"--{option} is for videos, of which there is none. Leave it out.")
+    return clips, images
+
+
+def _translate_clip(model: PretrainedGan, job: Job, arguments: Arguments, written: Written) -> None:
+    same = ("direction", "size", "resize", "seed", "fps", "audio", "skip_bad")
+    try:
+        made = model.translate_video(
+            job.source,
+            job.target,
+            chunk_frames=arguments["batch_size"],
+            progress=_progress(job.source),
+            **{name: arguments[name] for name in same},
+            **arguments["options"],
+        )
+    except DataError as err:
+        if not arguments["skip_bad"]:
+            raise
+        click.echo(f"Skipped: {err}", err=True)
+        written.skipped.append(job.source)
+        return
+    written.clips.append(made)
+    fields = {"frames": made.num_frames, "size": [made.height, made.width], "fps": str(made.fps)}
+    written.files.append({"path": str(made.path), "source": str(job.source), **fields})
+
+
+def _progress(source: Path) -> Progress:
+    """A line that is written again while a video is translated, on a terminal."""
+
+    def show(done: int, total: int | None) -> None:
+        of = f" of {total}" if total else ""
+        click.echo(f"\r{source}: frame {done}{of}", nl=done == total, err=True)
+
+    return show if is_terminal() else lambda done, total: None
+
+
+def is_terminal() -> bool:
+    """Whether messages are read by a person."""
+    return sys.stderr.isatty()
 
 
 def _readable(

@@ -1,7 +1,8 @@
-"""The translation methods of a published translator: images of any size."""
+"""The translation methods of a published translator: images of any size, and video."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -13,8 +14,25 @@ from torch import Tensor, nn
 from ganforge.errors import ConfigError
 from ganforge.hub.format import ModelInfo
 from ganforge.imaging.images import Resize
+from ganforge.inference.clips import (
+    Clip,
+    OpenClip,
+    Progress,
+    Rate,
+    VideoSummary,
+    check_output,
+    chunks,
+    open_clip,
+    save_clip,
+)
 from ganforge.inference.generate import check_batch_size, run_batch
-from ganforge.inference.outputs import Output, OutputType, check_output_type, convert_outputs
+from ganforge.inference.outputs import (
+    Output,
+    OutputType,
+    check_output_type,
+    convert_output,
+    convert_outputs,
+)
 from ganforge.inference.requests import build_request
 from ganforge.inference.sizes import Size, Sizing, resolve_sizing
 from ganforge.inference.source_images import Images, source_images
@@ -87,14 +105,7 @@ class TranslationMethods:
         sizes = [(img.shape[-2], img.shape[-1]) for img in sources]
         for index, found in enumerate(sizes):
             sizing.check(*found, f"images[{index}]")
-        request = build_request(
-            self.architecture,
-            self.info,
-            self.device,
-            num_images=len(sources),
-            direction=direction,
-            **options,
-        )
+        request = self._translation(len(sources), direction=direction, **options)
         results: list[Tensor] = list(sources)
         for rows in _batches([sizing.padded(*found) for found in sizes], batch_size):
             made = self._translated([sources[row] for row in rows], request.take(rows), sizing)
@@ -102,16 +113,105 @@ class TranslationMethods:
                 results[row] = img
         return convert_outputs(results, output_type)
 
+    @overload
+    def translate_video(self, video: Clip, out: None = None, **options: Any) -> Iterator[Any]: ...
+    @overload
+    def translate_video(self, video: Clip, out: str | Path, **options: Any) -> VideoSummary: ...
+    def translate_video(
+        self,
+        video: Clip,
+        out: str | Path | None = None,
+        *,
+        direction: str | None = None,
+        size: Size = "keep",
+        resize: Resize | None = None,
+        seed: int = 0,
+        chunk_frames: int = 8,
+        fps: Rate | None = None,
+        audio: bool = True,
+        skip_bad: bool = False,
+        progress: Progress = lambda done, total: None,
+        output_type: OutputType = "pil",
+        **options: Any,
+    ) -> Iterator[Any] | VideoSummary:
+        """Translate a video in chunks of frames, in memory that does not grow with its length.
+
+        An architecture for images translates each frame alone, all with the same seed.
+
+        Args:
+            video: a video file, a folder of frames (in the order of their names), or an iterable
+                of frames, as for `translate`.
+            out: a video to write (.mp4, .mov or .mkv: H.264), or a folder for the frames as PNG
+                files. Default: the frames are yielded.
+            direction: one of `info.directions`. Default: the first.
+            size: as for `translate`.
+            resize: as for `translate`.
+            seed: of the clip, for models with noise.
+            chunk_frames: frames translated at a time; they do not change the result.
+            fps: frames per second of frames that are images. Default: 25. A video keeps the times
+                of its frames.
+            audio: whether to copy the sound of a video.
+            skip_bad: leave out frames that cannot be decoded, rather than stop.
+            progress: called with the numbers of translated and of all frames (None if unknown).
+            output_type: of yielded frames, as for `generate`.
+            options: the architecture's own.
+
+        Returns:
+            What was written; or, without `out`, an iterator of frames.
+
+        Raises:
+            ConfigError: the request does not fit this model, or PyAV is missing
+                (`pip install 'ganforge[video]'`); nothing has been translated.
+            DataError: the video cannot be read. What is written so far is removed.
+        """
+        check_translates(self.architecture)
+        check_output_type(output_type)
+        if chunk_frames < 1:
+            raise ConfigError(f"chunk_frames={chunk_frames}; use at least 1.")
+        sizing = resolve_sizing(self.architecture, size, resize)
+        direction = direction or self.architecture.directions[0]
+        request = self._translation(1, direction=direction, seeds=[seed], **options).take([0])
+        clip = open_clip(video, source_channels(self.architecture, direction), fps, skip_bad)
+        frames = self._translated_frames(clip, request, sizing, chunk_frames)
+        if out is None:
+            return (convert_output(img[None], output_type)[0] for img, _ in frames)
+        check_output(Path(out), clip)
+        depth = bit_depth(self.info.spec)
+        return save_clip(frames, Path(out), clip, audio=audio, bit_depth=depth, progress=progress)
+
+    def _translation(self, count: int, **options: Any) -> GenerateRequest:
+        """A checked request to translate some images, which are not in it yet."""
+        return build_request(self.architecture, self.info, self.device, num_images=count, **options)
+
     def _translated(
         self, images: Sequence[Tensor], request: GenerateRequest, sizing: Sizing
     ) -> list[Tensor]:
         """The translations of images that have the same size once they are padded."""
         source = torch.cat([sizing.fit(img[None]) for img in images]).to(self.device)
-        made = run_batch(self.architecture, self.networks, replace(request, source=source))
+        if self.architecture.is_video:
+            # One clip, whose frames are the images.
+            part = replace(request, source=source[None])
+            (made,) = run_batch(self.architecture, self.networks, part)
+        else:
+            made = run_batch(self.architecture, self.networks, replace(request, source=source))
         return [
             sizing.cut(img, image.shape[-2], image.shape[-1])
             for img, image in zip(made, images, strict=True)
         ]
+
+    def _translated_frames(
+        self, clip: OpenClip, request: GenerateRequest, sizing: Sizing, chunk_frames: int
+    ) -> Iterator[tuple[Tensor, int]]:
+        """The translated frames of a clip, and their times."""
+        frame_index = 0
+        for chunk in chunks(clip, chunk_frames):
+            images = [img for img, _ in chunk]
+            sizing.check(images[0].shape[-2], images[0].shape[-1], clip.name)
+            request.frame_index = frame_index
+            part = request if self.architecture.is_video else request.take([0] * len(images))
+            made = self._translated(images, part, sizing)
+            yield from zip(made, (time for _, time in chunk), strict=True)
+            frame_index += len(chunk)
 
 
 def check_translates(architecture: Architecture[Any]) -> None:
