@@ -118,6 +118,28 @@ def read_npy(data: Bytes) -> NDArray[Any]:
     return values
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image file, upright, as its header says.
+
+    The pixels are decoded only where the header cannot say it: of an array, of a PNG, whose
+    orientation may stand at its end, and of a TIFF that is not upright, which Pillow turns in some
+    versions.
+
+    Raises:
+        Undecodable: the file cannot be read, or begins like no image.
+    """
+    data = read_image_file(path)
+    values = read_array(data)
+    if values is not None:
+        return values.shape[0], values.shape[1]
+    with open_pillow(data) as img:
+        is_turned = img.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+        if is_turned and img.format == "TIFF":
+            img = upright(img)
+            return img.height, img.width
+        return (img.width, img.height) if is_turned else (img.height, img.width)
+
+
 @contextlib.contextmanager
 def open_pillow(data: Bytes) -> Iterator[Image.Image]:
     """An image file opened by PIL. Faults of PIL in the block are raised as `Undecodable`."""
