@@ -8,6 +8,7 @@ from typing import Any
 from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.metric import FeatureExtractor, Metric
 from ganforge.metrics.extractors import InceptionV3
+from ganforge.metrics.pair_scores import Psnr, Ssim
 from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.scores import FrechetDistance, InceptionScore, KernelDistance, PrecisionRecall
 
@@ -16,8 +17,8 @@ __all__ = ["MetricRecord", "ganforge_feature_extractors", "ganforge_metrics"]
 
 @hookimpl
 def ganforge_metrics() -> list[type[Metric[Any]]]:
-    """The metrics that torch-fidelity computes from features."""
-    return [FrechetDistance, InceptionScore, KernelDistance, PrecisionRecall]
+    """Metrics of features, which torch-fidelity computes, and of image pairs."""
+    return [FrechetDistance, InceptionScore, KernelDistance, PrecisionRecall, Psnr, Ssim]
 
 
 @hookimpl

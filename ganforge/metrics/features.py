@@ -80,13 +80,14 @@ def gather_rows(
         runtime: device and ranks.
 
     Returns:
-        float32 [count, ...] by key; an empty mapping on the other ranks.
+        [count, ...] by key, float64 where a batch holds float64, else float32; an empty mapping on
+        the other ranks.
     """
     kept: list[Tensor] = []
     shapes: dict[Key, torch.Size] = {}
     for rows in batches:
         shapes = {key: value.shape[1:] for key, value in rows.items()}
-        flat = torch.cat([value.float().reshape(len(value), -1) for value in rows.values()], dim=1)
+        flat = torch.cat([_real(value).reshape(len(value), -1) for value in rows.values()], dim=1)
         gathered = runtime.gather(_pad(flat, batch))
         if runtime.is_main:
             kept.append(gathered.cpu())
@@ -99,6 +100,10 @@ def gather_rows(
         key: column.reshape(count, *shape).contiguous()
         for (key, shape), column in zip(shapes.items(), columns, strict=True)
     }
+
+
+def _real(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def _pad(rows: Tensor, count: int) -> Tensor:

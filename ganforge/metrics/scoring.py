@@ -62,7 +62,8 @@ def score_pairs(
         MetricError: a value is NaN or infinite.
     """
     count = len(view.real)
-    return _records(metric, metric.compute(values), view, n_gen=count, n_real=count)
+    caveats = metric.caveats(values)
+    return _records(metric, metric.compute(values), view, caveats, n_gen=count, n_real=count)
 
 
 def _check_finite(features: Tensor, what: str, output: Output, view: View) -> None:

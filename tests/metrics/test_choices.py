@@ -1,6 +1,6 @@
 import pytest
 import torch
-from metrics.tiny import Psnr, TinyExtractor
+from metrics.tiny import Gap, TinyExtractor
 
 from ganforge.config.models import EvaluateConfig, StrictModel
 from ganforge.errors import ConfigError, MetricError, PluginContractError, PluginNotFound
@@ -107,18 +107,18 @@ def test_own_extractor_is_checked_in_place_of_the_default(registry):
 
 
 def test_pair_metric_of_a_translator_needs_no_extractor(runtime, registry):
-    assert [type(one) for one in build_metrics(config("psnr"), DIRECTIONS)] == [Psnr]
-    assert join(runtime, config("psnr"), DIRECTIONS) == []
+    assert [type(one) for one in build_metrics(config("gap"), DIRECTIONS)] == [Gap]
+    assert join(runtime, config("gap"), DIRECTIONS) == []
 
 
 def test_pair_metric_of_a_noise_model_is_refused(registry):
-    with pytest.raises(MetricError, match=r"metrics\[0\]: .*'psnr'.*generates from noise.*Leave"):
-        build_metrics(config("psnr"), ())
+    with pytest.raises(MetricError, match=r"metrics\[0\]: .*'gap'.*generates from noise.*Leave"):
+        build_metrics(config("gap"), ())
 
 
 def test_pair_metric_with_an_extractor_is_refused(registry):
-    with pytest.raises(MetricError, match=r"metrics\[0\].extractor: .*'psnr'.*uses no extractor"):
-        build_metrics(config({"name": "psnr", "extractor": "tiny"}), DIRECTIONS)
+    with pytest.raises(MetricError, match=r"metrics\[0\].extractor: .*'gap'.*uses no extractor"):
+        build_metrics(config({"name": "gap", "extractor": "tiny"}), DIRECTIONS)
 
 
 def test_metric_of_clips_is_refused(add):

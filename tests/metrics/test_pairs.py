@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from metrics.tiny import Psnr, images, negative_translator, write_streams
+from metrics.tiny import Gap, images, negative_translator, write_streams
 
 from ganforge.config.models import DataConfig, EvaluateConfig, StrictModel
 from ganforge.data.shards.index import load_index
@@ -46,7 +46,7 @@ def test_pairs_every_direction_is_measured_and_named(runtime, registry, pairs):
     records = measure(runtime, pairs, "psnr")
     assert [record.direction for record in records] == ["source_to_target", "target_to_source"]
     for record in records:
-        assert record.value == pytest.approx(EXPECTED, rel=1e-6)
+        assert record.value == pytest.approx(EXPECTED, rel=1e-12)
         assert (record.n_gen, record.n_real, record.needs) == (11, 11, "pairs")
         assert record.reference == load_index(pairs).digest
         assert (record.extractor, record.lower_is_better) == ("", False)
@@ -110,7 +110,7 @@ def test_pairs_of_a_bad_sample_are_both_of_the_neighbor(runtime, registry, tmp_p
     spoil_png(next((tmp_path / "s").glob("*.tar")), 7)  # source and target in turn: of sample 3
     seen = []
 
-    class Keep(Psnr):
+    class Keep(Gap):
         def compare(self, source, output, target):
             seen.extend(to_uint8(torch.stack([source, target], 1)))
             return super().compare(source, output, target)
@@ -144,9 +144,9 @@ def test_pairs_of_unpaired_data_are_refused_before_generating(runtime, registry,
 
 def test_check_paired_names_the_missing_field(pairs):
     index = load_index(pairs)
-    check_paired(Psnr(StrictModel()), "source_to_target", index, pairs)
+    check_paired(Gap(StrictModel()), "source_to_target", index, pairs)
     with pytest.raises(MetricError, match="has no field 'frames'.*'source' and 'frames'"):
-        check_paired(Psnr(StrictModel()), "source_to_frames", index, pairs)
+        check_paired(Gap(StrictModel()), "source_to_frames", index, pairs)
 
 
 def test_pairs_outputs_of_another_size_are_refused(runtime, registry, pairs):
@@ -167,11 +167,16 @@ def test_pairs_metric_that_does_not_give_one_value_each_is_refused(runtime, regi
         measure(runtime, pairs, "scalar")
 
 
-def test_pairs_perfect_translation_has_no_finite_psnr_and_says_so(runtime, registry, tmp_path):
+def test_pairs_perfect_translations_have_a_finite_psnr_and_the_record_counts_them(
+    runtime, registry, tmp_path
+):
     source = images(3, 1)
     location = write_streams(tmp_path / "s", {"main": {"source": source, "target": 255 - source}})
-    with pytest.raises(MetricError, match="psnr came out as psnr=inf"):
-        measure(runtime, location, "psnr")
+    for record in measure(runtime, location, "psnr"):
+        assert record.value == pytest.approx(10 * math.log10(255**2 * 64))
+        assert record.caveats == (
+            "3 of 3 outputs equal their targets exactly; each counts as 66.2 dB, not as infinite",
+        )
 
 
 def test_pairs_more_than_there_are_is_refused(runtime, registry, pairs):
