@@ -96,7 +96,7 @@ class Ssim(PairMetric[SsimConfig]):
                 f"{output.shape[-2]}x{output.shape[-1]}. Leave it out of evaluate.metrics, or use "
                 f"larger images."
             )
-        parts = zip(output.split(_PER_PASS), target.split(_PER_PASS), strict=True)
+        parts = zip(*(torch.split(img, _PER_PASS) for img in (output, target)), strict=True)
         return {"ssim": torch.cat([self._of(_bytes(x), _bytes(y), window) for x, y in parts])}
 
     def _window(self, device: torch.device) -> Tensor:
@@ -128,7 +128,7 @@ def _windowed(values: Tensor, window: Tensor) -> Tensor:
     planes = values.flatten(0, 1).unsqueeze(1)
     planes = functional.conv2d(planes, window.view(1, 1, -1, 1))
     planes = functional.conv2d(planes, window.view(1, 1, 1, -1))
-    return planes.squeeze(1).unflatten(0, values.shape[:2])
+    return planes.reshape(*values.shape[:2], *planes.shape[-2:])
 
 
 def _bytes(img: Tensor) -> Tensor:

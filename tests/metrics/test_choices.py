@@ -4,7 +4,7 @@ from metrics.tiny import Gap, TinyExtractor
 
 from ganforge.config.models import EvaluateConfig, StrictModel
 from ganforge.errors import ConfigError, MetricError, PluginContractError, PluginNotFound
-from ganforge.interfaces.metric import FeatureMetric, Metric
+from ganforge.interfaces.metric import ClipMetric, FeatureMetric, Metric
 from ganforge.metrics import choices
 from ganforge.metrics.choices import build_metrics, join_outputs
 
@@ -31,12 +31,11 @@ class SpatialExtractor(TinyExtractor):
         return super().forward(img) | {"spatial": img.float().flatten(1)}
 
 
-class ClipDistance(FeatureMetric[StrictModel]):
+class ClipDistance(ClipMetric[StrictModel]):
     name = "clip_distance"
-    needs = "clips"
 
-    def compute(self, gen, real):
-        return {"clip_distance": 0.0}
+    def compare(self, source, output, target):
+        return {"clip_distance": (output - target).abs().flatten(1).mean(1)}
 
 
 class Shapeless(Metric[StrictModel]):
@@ -121,15 +120,20 @@ def test_pair_metric_with_an_extractor_is_refused(registry):
         build_metrics(config({"name": "gap", "extractor": "tiny"}), DIRECTIONS)
 
 
-def test_metric_of_clips_is_refused(add):
+def test_clip_metric_of_a_translator_needs_no_extractor(runtime, add):
     add(ClipDistance)
-    with pytest.raises(MetricError, match="'clip_distance' needs clips, which .* yet. Leave it"):
+    assert [type(one) for one in build_metrics(config("clip_distance"), DIRECTIONS)] == [
+        ClipDistance
+    ]
+    with pytest.raises(MetricError, match="'clip_distance'.*generates from noise"):
         build_metrics(config("clip_distance"), ())
 
 
 def test_metric_of_no_kind_is_refused(add):
     add(Shapeless)
-    with pytest.raises(PluginContractError, match="'shapeless'.*FeatureMetric or from PairMetric"):
+    with pytest.raises(
+        PluginContractError, match="'shapeless'.*FeatureMetric, PairMetric or ClipMetric"
+    ):
         build_metrics(config("shapeless"), ())
 
 

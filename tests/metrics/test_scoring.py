@@ -34,8 +34,11 @@ class GenOnly(FeatureMetric[StrictModel]):
         return {"rows": float(len(real)), "columns": float(real.shape[1])}
 
 
+SOURCES = SimpleNamespace(num_sources=99)
+
+
 class RealSet(SimpleNamespace):
-    digest, split = "abc", "main.image"
+    digest, split, num_frames = "abc", "main.image", 1
 
     def __len__(self):
         return 6
@@ -43,7 +46,7 @@ class RealSet(SimpleNamespace):
 
 def view(direction="", **changes):
     config = EvaluateConfig(num_images=4, seed=3, truncation=0.5)
-    return View(replace(fake_generator(), **changes), config, direction, RealSet(), None)
+    return View(replace(fake_generator(), **changes), config, direction, RealSet(), SOURCES)
 
 
 def test_score_features_gives_the_metric_its_tensors_and_the_record_its_provenance():
