@@ -13,7 +13,6 @@ from ganforge.metrics.pair_scores import Psnr, Ssim
 from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.scores import FrechetDistance, InceptionScore, KernelDistance, PrecisionRecall
 
-
 __all__ = ["MetricRecord", "ganforge_feature_extractors", "ganforge_metrics"]
 
 

@@ -9,6 +9,8 @@ from torch.utils.data import DataLoader, Dataset
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
 from ganforge.data.shards.index import DatasetIndex, FieldSchema, load_index
+from ganforge.data.shards.readable_fields import ReadableFields
+from ganforge.data.views import END_NIMG, window_at
 from ganforge.errors import DataError, GanforgeError, MetricError
 from ganforge.metrics.cache import FeatureCache
 from ganforge.metrics.features import Output, extract_features
@@ -38,7 +40,7 @@ def readable_fields(
     data: DataConfig, index: DatasetIndex, reference: str
 ) -> Mapping[str, FieldSchema]:
     """The fields that can be read of a data set, as `data` says, by name."""
-    return index.fields
+    return ReadableFields(data, index, reference).schemas
 
 
 def real_field(fields: Mapping[str, FieldSchema], reference: str, field: str | None) -> str:
@@ -85,8 +87,7 @@ class RealSet:
     @property
     def shape(self) -> tuple[int, ...]:
         """(C, H, W) of its images, or (T, C, H, W) of its clips, as they are read."""
-        schema, crop = self.schema, self._data.crop and self._data.height_width
-        image = (schema.channels, *(crop or (schema.height, schema.width)))
+        image = (self.schema.channels, *self.images.size)
         return (self.num_frames, *image) if self.is_video else image
 
     @property
@@ -96,8 +97,11 @@ class RealSet:
 
     @property
     def num_frames(self) -> int:
-        """Frames of each clip; 1 for images."""
-        return self.schema.num_frames
+        """Frames that are read of each clip; 1 for images."""
+        clip = self._data.clip
+        if clip is None or not self.is_video:
+            return self.schema.num_frames
+        return window_at(clip, END_NIMG).num_frames
 
     @property
     def split(self) -> str:

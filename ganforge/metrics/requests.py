@@ -13,7 +13,7 @@ from ganforge.encoders.lookup import check_embeddings
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.metrics.real import real_field
-from ganforge.training.engine.make_batch import make_batch
+from ganforge.training.engine.make_batch import prepare_field
 
 _FROM_DATA = ("attributes", "text")
 """Conditions that only data can fill; labels are drawn."""
@@ -113,8 +113,8 @@ class Requests:
         for name in self._vectors:
             setattr(request, name, samples[name].to(self._device))
         if self._source:
-            fields = {self._source: samples[self._source]}
-            request.source = make_batch(fields, self._spec, self._device)[self._source]
+            source = samples[self._source]
+            request.source = prepare_field(self._source, source, self._spec, self._device)
             request.options = {"direction": self._direction}
         return request
 

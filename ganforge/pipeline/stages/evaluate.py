@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ganforge.config.models import StrictModel
 from ganforge.data.shards.index import load_index
+from ganforge.data.shards.readable_fields import ReadableFields
 from ganforge.errors import DataError
 from ganforge.interfaces.architecture import Reads
 from ganforge.interfaces.generation import GenerateRequest
@@ -102,11 +103,14 @@ def reference_location(context: RunContext) -> str:
 
 def _spec_of_shards(context: RunContext, reads: Reads) -> ImageSpec | None:
     """What the model will generate; None where the training shards do not exist yet."""
+    config, location = context.config, shards_location(context)
     try:
-        index = load_index(shards_location(context))
+        index = load_index(location)
     except DataError:
         return None
-    return model_spec(context.config, index, reads.required)
+    data = ReadableFields(config.data, index, location)
+    data.check(reads.required)
+    return model_spec(config, data, reads.required)
 
 
 def evaluate_run(context: RunContext, run: TrainingRun) -> list[MetricRecord]:
