@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, model_validator
 
-from ganforge.config.strict import StrictModel
+from ganforge.config.base import StrictModel
 
 
 def _or_path(schema: dict[str, Any]) -> None:

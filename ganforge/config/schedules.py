@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from ganforge.config.strict import StrictModel
+from ganforge.config.base import StrictModel
 
 
 class Schedule(StrictModel):

@@ -56,7 +56,7 @@ def test_read_info_invalid_config_names_the_field(exported):
         ({"image_spec": SPEC | {"height": "32"}}, "image_spec.height"),
         ({"image_spec": SPEC | {"width": -8}}, "image_spec.width"),
         ({"image_spec": SPEC | {"width": True}}, "image_spec.width"),
-        ({"image_spec": SPEC | {"channels": 7}}, "image_spec.channels"),
+        ({"image_spec": SPEC | {"channels": 17}}, "image_spec.channels"),
         ({"image_spec": SPEC | {"class_names": 5}}, "image_spec.class_names"),
         ({"image_spec": SPEC | {"class_names": [5]}}, "image_spec.class_names.0"),
         ({"image_spec": SPEC | {"color": 1}}, "image_spec.color"),

@@ -10,6 +10,7 @@ import torch
 from ganforge.config.init import InitConfig
 from ganforge.config.models import StrictModel
 from ganforge.data.shards.index import load_index
+from ganforge.data.shards.readable_fields import ReadableFields
 from ganforge.errors import DataError, RunStopped
 from ganforge.imaging.images import image_grid
 from ganforge.imaging.save import write_png
@@ -17,7 +18,12 @@ from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.pipeline.init_source import read_source
-from ganforge.pipeline.session import checkpoints_dir, runtime_of, shards_location
+from ganforge.pipeline.session import (
+    checkpoints_dir,
+    runtime_of,
+    shards_location,
+    validation_location,
+)
 from ganforge.pipeline.stages.evaluate import check_metrics, evaluate_run
 from ganforge.registry.plugins import get_registry
 from ganforge.training.build import build_run
@@ -102,7 +108,8 @@ class Train(Stage[StrictModel]):
         samples.mkdir(parents=True, exist_ok=True)
         config = context.config.train
         rows, columns = config.sample_grid
-        fixed = fixed_batch(run, location, fields, rows * columns)
+        shown = validation_location(context) or location
+        fixed = fixed_batch(run, shown, fields, rows * columns)
         if run.runtime.is_main and "image" in fields:
             write_png(samples / "real.png", image_grid(fixed.image, rows, columns))
         monitor = _health_monitor(run, fixed, fields)
@@ -180,7 +187,8 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
     index = load_index(location)
     chosen = context.components.architecture
     reads = check_labels(config, chosen.component, chosen.config)
-    fields = choose_fields(config, chosen.component.name, reads, index)
+    data = ReadableFields(config.data, index, location)
+    fields = choose_fields(config, chosen.component.name, reads, data)
     if "text" in fields:
         check_encoder(config, index, location)
     newest = runtime.broadcast_object(checkpoints.latest(checkpoints_dir(context)))
@@ -190,7 +198,7 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
         check_same_data(saved, index.digest, newest)
         check_same_precision(saved, config.train.precision, runtime.precision, newest)
     num_slots = None if saved is None else int(saved.state["num_slots"])
-    run = build_run(context.components, model_spec(config, index, fields), runtime, num_slots)
+    run = build_run(context.components, model_spec(config, data, fields), runtime, num_slots)
     if runtime.is_main:
         warn_of_doubts(run.architecture, run.objective, config.train, run.num_slots)
     run.data_digest = index.digest
