@@ -137,9 +137,7 @@ def _no_match(match: RoleMatch, source: TrainedNetworks) -> str:
 def _description(source: TrainedNetworks) -> str:
     size = f"{source.image_spec['height']}x{source.image_spec['width']}"
     options = ", ".join(f"{name}: {value}" for name, value in source.options.items())
-    return (
-        f"{source.architecture}, {spec['height']}x{spec['width']}; {options or 'default options'}"
-    )
+    return f"{source.architecture}, {size}; {options or 'default options'}"
 
 
 def start_from(run: TrainingRun, source: TrainedNetworks) -> None:
