@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from ganforge.config.init import InitConfig
 from ganforge.config.models import StrictModel
 from ganforge.data.shards.index import load_index
 from ganforge.data.shards.readable_fields import ReadableFields
@@ -79,16 +78,15 @@ class Train(Stage[StrictModel]):
         reads = check_labels(config, chosen.component, chosen.config)
         if config.evaluate.every_kimg is not None:
             check_metrics(context)
-        num_fixed = _fixed_slots(context)
-        num_slots = choose_slots(config, runtime_of(context).world_size, num_fixed)
+        num_slots = choose_slots(config, runtime_of(context).world_size, _fixed_slots(context))
         spec = expected_spec(config, reads)
         architecture = None if spec is None else context.components.bound_architecture(spec)
         if architecture is not None:
             check_trainable(architecture, context.components.objective, config, num_slots)
-        if num_fixed is None and config.init.source is not None:
+        if config.init.source is not None:
             # Sizes of conditions are not known before the data are.
             is_exact = not reads.conditions
-            runtime_of(context).on_main(lambda: _check_init(config.init, architecture, is_exact))
+            runtime_of(context).on_main(lambda: _check_init(context, architecture, is_exact))
 
     def plan(self, context: RunContext) -> str:
         """How long it trains."""
@@ -153,8 +151,12 @@ def _fixed_slots(context: RunContext) -> int | None:
 
 
 def _check_init(
-    init: InitConfig, architecture: Architecture[Any] | None, check_shapes: bool
+    context: RunContext, architecture: Architecture[Any] | None, check_shapes: bool
 ) -> None:
+    """Refuse a source that the run cannot start from; a run that resumes does not need it."""
+    if checkpoints.latest(checkpoints_dir(context)) is not None:
+        return
+    init = context.config.init
     source = read_source(init)
     if architecture is not None:
         match_roles(init, source, architecture.meta_networks(), check_shapes=check_shapes)
