@@ -61,7 +61,7 @@ class Train(Stage[StrictModel]):
     name = "train"
 
     def is_done(self, context: RunContext) -> bool:
-        """Whether there is a whole checkpoint of the full length, of this very run."""
+        """Whether the newest checkpoint of this run is at its end."""
         newest = checkpoints.latest(checkpoints_dir(context))
         if newest is None:
             return False
@@ -89,7 +89,7 @@ class Train(Stage[StrictModel]):
             runtime_of(context).on_main(lambda: _check_init(context, architecture, is_exact))
 
     def plan(self, context: RunContext) -> str:
-        """How long it trains."""
+        """How long it trains, and what it starts from."""
         config = context.config.train
         steps = -(-round(config.total_kimg * 1000) // config.batch_size)
         plan = f"train for {config.total_kimg:g} kimg: {steps} steps of {config.batch_size} images"

@@ -53,7 +53,7 @@ def read_checkpoint(folder: Path) -> TrainedNetworks:
         CheckpointError: it is damaged, or of a newer format.
     """
     saved = checkpoints.load(folder, files=("networks", "ema"))
-    # Not the typed configuration, which may have changed since; this section is as it was.
+    # Read as plain YAML: other sections may have changed since this ganforge wrote them.
     options = dict(yaml.safe_load(saved.config)["model"])
     return TrainedNetworks(
         name=str(folder),
@@ -187,7 +187,7 @@ def _reshaped(found: Comparison) -> Sequence[str]:
 
 
 def _differences(architecture: Architecture[Any], source: TrainedNetworks) -> list[str]:
-    """What was chosen otherwise in the source: "model.width 8 -> 16"."""
+    """Options and image properties that differ from the source: "model.width 8 -> 16"."""
     if source.architecture != architecture.name:
         return [f"architecture {source.architecture} -> {architecture.name}"]
     try:
