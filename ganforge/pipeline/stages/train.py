@@ -41,7 +41,7 @@ from ganforge.training.run_view import view_of
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.resume import check_resumable, check_same_data, check_same_precision
 from ganforge.training.state.run_state import TrainingRun, is_out_of_time
-from ganforge.training.state.warm_start import match_roles, start_from
+from ganforge.training.state.warm_start import check_source_roles, match_roles, start_from
 from ganforge.training.tasks.checkpoint import CheckpointTask
 from ganforge.training.tasks.display import Display
 from ganforge.training.tasks.evaluate import EvaluateTask
@@ -158,6 +158,7 @@ def _check_init(
         return
     init = context.config.init
     source = read_source(init)
+    check_source_roles(init, source)
     if architecture is not None:
         match_roles(init, source, architecture.meta_networks(), check_shapes=check_shapes)
 

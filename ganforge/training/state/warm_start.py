@@ -102,15 +102,23 @@ def match_roles(
     return matches
 
 
+def check_source_roles(init: InitConfig, source: TrainedNetworks) -> None:
+    """Refuse `init.roles` that name networks which the source does not have.
+
+    Raises:
+        ConfigError: near names are listed.
+    """
+    for role in init.roles.values():
+        if role not in source.tensors:
+            raise ConfigError(
+                f"init.roles: {source.name} has no network '{role}'. {suggest(role, source.tensors)}"
+            )
+
+
 def _choose_roles(
     init: InitConfig, source: TrainedNetworks, networks: Mapping[str, nn.Module]
 ) -> dict[str, str]:
-    for source_role in init.roles.values():
-        if source_role not in source.tensors:
-            raise ConfigError(
-                f"init.roles: {source.name} has no network '{source_role}'. "
-                f"{suggest(source_role, source.tensors)}"
-            )
+    check_source_roles(init, source)
     roles = init.roles or {role: role for role in networks if role in source.tensors}
     if not roles:
         raise ConfigError(
