@@ -15,7 +15,7 @@ def _or_path(schema: dict[str, Any]) -> None:
 
 
 class InitConfig(StrictModel):
-    """Start from trained networks, and freeze parts of the networks. A bare path is short for `from`."""
+    """Start from trained networks, and freeze parts. A bare path is short for `from`."""
 
     model_config = ConfigDict(serialize_by_alias=True, json_schema_extra=_or_path)
 

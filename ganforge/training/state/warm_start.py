@@ -111,7 +111,8 @@ def check_source_roles(init: InitConfig, source: TrainedNetworks) -> None:
     for role in init.roles.values():
         if role not in source.tensors:
             raise ConfigError(
-                f"init.roles: {source.name} has no network '{role}'. {suggest(role, source.tensors)}"
+                f"init.roles: {source.name} has no network '{role}'. "
+                f"{suggest(role, source.tensors)}"
             )
 
 
