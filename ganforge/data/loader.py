@@ -100,7 +100,7 @@ def _leave_signals_to_the_run(worker: int) -> None:
 
     The run needs their data until its checkpoint is written; they end with it.
     """
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 
