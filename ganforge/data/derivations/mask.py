@@ -69,8 +69,7 @@ class Mask(Derivation[MaskConfig]):
         if alpha is None:
             raise ConfigError(
                 "This model fills holes, but the image has no transparency to show where they are. "
-                "Erase what is to be filled in and save the image as an RGBA PNG; or pass the "
-                "image with a random hole: derive=False takes sources as they are."
+                "Erase what is to be filled in, and save the image as an RGBA PNG."
             )
         return _with_hole(img, alpha[..., 0] < 1)
 

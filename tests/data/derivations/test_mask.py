@@ -87,7 +87,7 @@ def test_mask_of_an_opaque_frame_has_no_hole():
 
 
 def test_mask_of_an_input_without_transparency_says_what_to_do():
-    with pytest.raises(ConfigError, match=r"no transparency.*RGBA PNG.*derive=False"):
+    with pytest.raises(ConfigError, match=r"no transparency.*Erase what.*RGBA PNG"):
         Mask(Mask.Config()).from_input(IMG, None, 0)
 
 
