@@ -13,7 +13,7 @@ from ganforge.data.sources.image_files import image_files
 from ganforge.errors import DataError, ShapeError
 from ganforge.imaging.arrays import from_array, to_array
 from ganforge.imaging.grids import Names, named_grid
-from ganforge.imaging.images import MODES, from_pil, resize, to_pil
+from ganforge.imaging.images import from_pil, resize, to_pil
 from ganforge.interfaces.derivation import Derivation
 from ganforge.registry.plugins import get_registry
 
@@ -57,12 +57,8 @@ def _read(path: Path, side: int) -> Tensor:
 
 
 def _drawable(img: Tensor) -> Image.Image:
-    """The picture of [C, H, W]; of other channels than gray, RGB and RGBA the first one.
-
-    A fourth channel is no opacity here: it marks a hole.
-    """
-    channels = 3 if img.shape[0] == 4 else img.shape[0]
-    shown = img[:channels] if channels in MODES else img[:1]
+    """The picture of [C, H, W]: its colors, or its first channel where it has no RGB."""
+    shown = img[:3] if img.shape[0] in (3, 4) else img[:1]
     return to_pil(torch.broadcast_to(shown, (3, *img.shape[1:]))[None])[0]
 
 

@@ -87,7 +87,7 @@ def test_sources_of_images_with_a_hole_have_a_mask_channel():
     img[:, 3] = 1
     img[:, 3, 5:9, 6:8] = -1
     source = derive_sources(spec_of("mask", source_channels=4), img, [0, 1])
-    hole = source[:, 3] == 1
+    hole = source[:, 3] == -1
     assert hole[:, 5:9, 6:8].all() and hole.sum() == 2 * 4 * 2
     assert_close(source[:, :3][:, :, ~hole[0]], img[:, :3][:, :, ~hole[0]])
 
