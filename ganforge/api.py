@@ -20,8 +20,15 @@ from ganforge.errors import (
 from ganforge.interfaces.architecture import Architecture, Phase, Reads
 from ganforge.interfaces.batch import Batch, Networks, full_precision
 from ganforge.interfaces.component import Component, hookimpl
+from ganforge.interfaces.derivation import Derivation
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.metric import FeatureExtractor, FeatureMetric, Metric, PairMetric
+from ganforge.interfaces.metric import (
+    ClipMetric,
+    FeatureExtractor,
+    FeatureMetric,
+    Metric,
+    PairMetric,
+)
 from ganforge.interfaces.objective import (
     AdversarialLoss,
     Augmentation,
@@ -35,7 +42,7 @@ from ganforge.interfaces.objective import (
 )
 from ganforge.interfaces.run_view import RunView
 from ganforge.interfaces.source import Sample, Source
-from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.spec import FieldSpec, ImageSpec
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.interfaces.text_encoder import TextEncoder
 from ganforge.objectives.adversarial_pair import NoiseToImage
@@ -47,14 +54,17 @@ __all__ = [
     "Architecture",
     "Augmentation",
     "Batch",
+    "ClipMetric",
     "Component",
     "ComponentChoice",
     "ComponentOptions",
     "ConfigError",
     "DataError",
+    "Derivation",
     "FeatureExtractor",
     "FeatureMetric",
     "Field",
+    "FieldSpec",
     "FrozenFeatures",
     "GanforgeError",
     "GenerateRequest",

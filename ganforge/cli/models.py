@@ -63,9 +63,7 @@ def generate(model: str, **arguments: Any) -> None:
 )  # fmt: skip
 @click.option("--audio/--no-audio", default=True, show_default=True, help="Copy a video's sound.")
 @click.option("--frames", is_flag=True, help="Write a video's frames as PNG files in a folder.")
-@click.option(
-    "--skip-bad", is_flag=True, help="Skip files and frames that cannot be read."
-)
+@click.option("--skip-bad", is_flag=True, help="Skip files and frames that cannot be read.")
 @click.option("-0", "--null", "is_null", is_flag=True, help="The list of - ends paths with NUL.")
 @click.option("--out", default="translated", show_default=True, type=click.Path(path_type=Path))
 @_shared.running

@@ -7,8 +7,6 @@ command-line help stays fast.
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     PrivateAttr,
@@ -18,93 +16,21 @@ from pydantic import (
     model_validator,
 )
 
+from ganforge.config.base import MAX_KIMG, Kimg
+from ganforge.config.base import StrictModel as StrictModel
 from ganforge.config.choices import Chooses, ComponentChoice, ComponentSection, Place, places
-from ganforge.config.schedules import Schedule, Scheduled, ScheduledNonNegative
+from ganforge.config.data import DataConfig as DataConfig
+from ganforge.config.init import InitConfig
+from ganforge.config.schedules import (
+    Schedule,
+    ScheduleConfig,
+    Scheduled,
+    ScheduledNonNegative,
+)
 from ganforge.config.source_locations import SourceLocations
 
 _STAGES = ("prepare", "train", "evaluate", "publish")
-_MAX_SIDE = 16384
 _MAX_GRID_SIDE = 256
-# Beyond any run; keeps counts of images in the range of a 64-bit integer.
-_MAX_KIMG = 1e12
-Kimg = Annotated[float, Field(gt=0, le=_MAX_KIMG)]
-
-
-class StrictModel(BaseModel):
-    """A frozen model without unknown keys or non-finite numbers: the base of all configuration."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _height_width(value: int | tuple[int, int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else value
-
-
-class DataConfig(StrictModel):
-    """Where images come from, how they are stored, and how they are read."""
-
-    source: Annotated[ComponentChoice | None, Chooses("source")] = Field(
-        None, description="Raw images, which `prepare` reads, e.g. {name: folder, path: photos}."
-    )
-    shards: str | None = Field(
-        None,
-        description="Folder or URL of the shards and their index.json. Default: <run_dir>/shards, "
-        "which `prepare` writes.",
-    )
-    text_encoder: Annotated[ComponentChoice | None, Chooses("text encoder")] = Field(
-        None,
-        description="Embeds the captions in `prepare`, e.g. {name: word_vectors, path: "
-        "words.txt}. `ganforge data embed` embeds the captions of existing shards.",
-    )
-    resolution: int | tuple[int, int] | None = Field(
-        None, description="Side length, or [height, width], in pixels. Default: as in the source."
-    )
-    channels: Literal[1, 3, 4] | None = Field(
-        None, description="1: grayscale, 3: RGB, 4: RGBA. Default: as in the source."
-    )
-    resize: Literal["none", "pad", "crop", "fit", "stretch"] = Field(
-        "crop",
-        description="How `prepare` brings images to the resolution. none: sizes must match; pad: "
-        "pad with `background`; crop: scale the short side and crop the center; fit: scale the "
-        "long side and pad; stretch: ignore the aspect ratio.",
-    )
-    background: tuple[int, int, int] = Field(
-        (255, 255, 255), description="RGB, 0 to 255. Fills transparent pixels and padding."
-    )
-    use_labels: bool | None = Field(
-        None, description="Condition on class labels. Default: if the architecture supports it."
-    )
-    flip: bool = Field(False, description="Flip each image horizontally with probability 1/2.")
-    workers: int = Field(
-        1, ge=0, description="Reader processes per rank; 0 reads in the training process."
-    )
-    shuffle_window: int = Field(
-        16384, gt=0, description="Samples shuffled together, per lane (a fixed share of the data)."
-    )
-    samples_per_shard: int = Field(
-        4096, gt=0, description="Samples in each shard that `prepare` writes."
-    )
-    cache_dir: str | None = Field(None, description="Folder in which remote shards are cached.")
-    cache_bytes: int = Field(50 * 2**30, gt=0, description="Maximum size of the cache, in bytes.")
-    on_bad_sample: Literal["error", "skip"] = Field(
-        "error",
-        description="skip: use a neighboring sample in place of one that cannot be decoded.",
-    )
-    max_bad_samples: int = Field(
-        100, ge=0, description="Stop the run after more skipped samples than this."
-    )
-
-    @field_validator("resolution")
-    @classmethod
-    def _sides_in_range(cls, value: int | tuple[int, int] | None) -> int | tuple[int, int] | None:
-        if value is not None and not all(1 <= side <= _MAX_SIDE for side in _height_width(value)):
-            raise ValueError(f"each side must be 1 to {_MAX_SIDE} pixels")
-        return value
-
-    @property
-    def height_width(self) -> tuple[int, int] | None:
-        """The resolution as (height, width)."""
-        return None if self.resolution is None else _height_width(self.resolution)
 
 
 class ModelConfig(ComponentSection):
@@ -165,23 +91,6 @@ class OptimizerConfig(StrictModel):
     def _only_what_is_set(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what is not set: the architecture chooses it, also when a dump is loaded."""
         return {k: v for k, v in serialize(self).items() if k in self.model_fields_set}
-
-
-class ScheduleConfig(StrictModel):
-    """Learning-rate schedule: a factor on the learning rate as a function of progress."""
-
-    name: Literal["constant", "linear", "cosine"] = "constant"
-    warmup_kimg: float = Field(0.0, ge=0, description="Linear warm-up from 0.")
-    decay_start_kimg: float = Field(0.0, ge=0, description="Start of the decay.")
-    decay_end_kimg: float | None = Field(None, description="End of the decay. Default: total_kimg.")
-    final_factor: float = Field(0.0, ge=0, description="Factor at the end of the decay.")
-
-    @model_validator(mode="after")
-    def _decays_forwards(self) -> "ScheduleConfig":
-        start, end = self.decay_start_kimg, self.decay_end_kimg
-        if end is not None and end < start:
-            raise ValueError(f"decay_end_kimg={end:g} is before decay_start_kimg={start:g}")
-        return self
 
 
 class StandingStatisticsConfig(StrictModel):
@@ -328,7 +237,7 @@ class EvaluateConfig(StrictModel):
     seed: int = Field(0, ge=0, description="Image i is generated from seed + i.")
     truncation: float | None = None
     every_kimg: float | None = Field(
-        None, gt=0, le=_MAX_KIMG, description="Also measure during training."
+        None, gt=0, le=MAX_KIMG, description="Also measure during training."
     )
     cache_dir: str | None = Field(None, description="Cache of real features and of weights.")
 
@@ -343,6 +252,11 @@ class PublishConfig(StrictModel):
     license: str | None = Field(None, description="License of the weights, for the model card.")
     dataset: str | None = Field(None, description="Training data, for the model card.")
     tags: tuple[str, ...] = Field((), description="Tags of the model card.")
+    discriminator: bool = Field(
+        False,
+        description="Also export the discriminator, and all other networks that do not generate, "
+        "so that others can train on from this model with `init`.",
+    )
 
 
 class PipelineConfig(StrictModel):
@@ -356,6 +270,7 @@ class PipelineConfig(StrictModel):
     model: Annotated[ModelConfig, Chooses("architecture")]
     loss: Annotated[LossConfig, Chooses("loss")] = LossConfig()
     augment: Annotated[ComponentChoice | None, Chooses("augmentation")] = None
+    init: InitConfig = InitConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     publish: PublishConfig = PublishConfig()

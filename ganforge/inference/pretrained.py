@@ -74,7 +74,7 @@ class PretrainedGan(TranslationMethods, SamplingMethods):
         location = Location(str(path_or_repo), revision, token, cache_dir, local_files_only)
         folder, info = fetch_info(location)
         architecture = build_architecture(info, location.path_or_repo)
-        weights = fetch_weights(location, folder, info)
+        (weights,) = fetch_weights(location, folder, info)
         networks = build_networks(architecture, info, weights, location.path_or_repo)
         return cls(architecture, networks, info, device)
 

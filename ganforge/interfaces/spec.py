@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     ConfigDict,
     Field,
     StrictInt,
@@ -16,17 +15,12 @@ from pydantic import (
 from pydantic import SerializerFunctionWrapHandler as Serializer
 from pydantic.dataclasses import dataclass
 
-from ganforge.imaging.images import MODES
+from ganforge.config.base import MAX_SIDE
+from ganforge.config.data import MAX_CHANNELS
 
-
-def _are_drawable(channels: int) -> int:
-    if channels not in MODES:
-        raise ValueError(f"{channels} channels; images have {', '.join(map(str, MODES))}")
-    return channels
-
-
-Side = Annotated[StrictInt, Field(gt=0, le=16384)]
-Channels = Annotated[StrictInt, AfterValidator(_are_drawable)]
+Side = Annotated[StrictInt, Field(gt=0, le=MAX_SIDE)]
+Channels = Annotated[StrictInt, Field(gt=0, le=MAX_CHANNELS)]
+NumChannels = Annotated[StrictInt, Field(gt=0)]
 _FROZEN = ConfigDict(extra="forbid")
 
 
@@ -41,14 +35,33 @@ class TextEncoding:
 
 
 @dataclass(frozen=True, config=_FROZEN)
+class FieldSpec:
+    """A further field of each sample, as a batch holds it."""
+
+    kind: Literal["image", "labels", "vector"]
+    size: Annotated[StrictInt, Field(ge=0)]
+    """Channels of an image, one-hot channels of a label map (0: the ids), numbers of a vector."""
+    is_clip: bool = False
+    """Whether there is one for each frame."""
+
+
+@dataclass(frozen=True, config=_FROZEN)
+class DerivedSource:
+    """How sources were made from images: `translate` makes them in the same way."""
+
+    name: StrictStr
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, config=_FROZEN)
 class ImageSpec:
     """What the images of a data set, and so of a model, look like. Validated; JSON-ready."""
 
     height: Side
     width: Side
     channels: Channels = 3
-    source_channels: Channels | None = None
-    """Channels of the source domain of a translation; None without a source."""
+    source_channels: NumChannels | None = None
+    """Channels of the source of a translation, one-hot for label maps; None without a source."""
     class_names: tuple[StrictStr, ...] = ()
     """One name per class; empty for unlabeled images."""
     attribute_names: tuple[StrictStr, ...] = ()
@@ -59,6 +72,16 @@ class ImageSpec:
     """Frames per sample; 1 for still images."""
     text_encoding: TextEncoding | None = None
     """What made the caption embeddings; None if unknown."""
+    source_kind: Literal["image", "labels"] = "image"
+    """Whether sources are images, or integer label maps that networks see one-hot."""
+    bit_depth: Literal[8, 16] = 8
+    """Bits per channel of the images to generate."""
+    value_range: tuple[float, float] | None = None
+    """The values that -1 and 1 stand for in images of floats; None for integers."""
+    derived: DerivedSource | None = None
+    """How sources were derived from the images; None where the data hold them."""
+    fields: Mapping[StrictStr, FieldSpec] = field(default_factory=dict, hash=False)
+    """Fields beside image, source, target, frames, label, attributes and text, by name."""
 
     @property
     def num_classes(self) -> int:
@@ -66,11 +89,12 @@ class ImageSpec:
         return len(self.class_names)
 
     @model_serializer(mode="wrap")
-    def _without_absent_encoding(self, serialize: Serializer) -> dict[str, Any]:
+    def _without_what_is_rare(self, serialize: Serializer) -> dict[str, Any]:
+        """Leave out what a data set does not have: its digest stays when a field is added here."""
         values: dict[str, Any] = serialize(self)
-        if self.text_encoding is None:
-            # Left out, not null: the digests of data sets without captions stay what they were.
-            del values["text_encoding"]
+        for name, default in _RARE.items():
+            if getattr(self, name) == default:
+                del values[name]
         return values
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,4 +108,12 @@ class ImageSpec:
         return _SPEC.validate_python(dict(values))
 
 
+_RARE: Mapping[str, Any] = {
+    "text_encoding": None,
+    "source_kind": "image",
+    "bit_depth": 8,
+    "value_range": None,
+    "derived": None,
+    "fields": {},
+}
 _SPEC = TypeAdapter(ImageSpec)

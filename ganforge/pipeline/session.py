@@ -17,6 +17,14 @@ def shards_location(context: RunContext) -> str:
     return context.config.data.shards or str(context.run_dir / "shards")
 
 
+def validation_location(context: RunContext) -> str | None:
+    """Where the validation shards are, or will be written by `prepare`; None without any."""
+    validation = context.config.data.validation
+    if validation is None:
+        return None
+    return validation.shards or str(context.run_dir / "validation")
+
+
 def checkpoints_dir(context: RunContext) -> Path:
     """Where checkpoints are kept."""
     return context.run_dir / "checkpoints"

@@ -10,6 +10,7 @@ import click
 import pluggy
 
 from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.derivation import Derivation
 from ganforge.interfaces.metric import FeatureExtractor, Metric
 from ganforge.interfaces.objective import AdversarialLoss, Augmentation, ObjectiveTerm, Regularizer
 from ganforge.interfaces.run_view import RunView
@@ -58,6 +59,11 @@ def ganforge_feature_extractors() -> list[type[FeatureExtractor[Any]]]:
 @hookspec
 def ganforge_sources() -> list[type[Source[Any]]]:
     """Sources of raw images for `data.source` and `ganforge data prepare`."""
+
+
+@hookspec
+def ganforge_derivations() -> list[type[Derivation[Any]]]:
+    """Ways to make the source of a translation from its images, for `data.derive`."""
 
 
 @hookspec

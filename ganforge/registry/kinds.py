@@ -5,6 +5,7 @@ from typing import Any
 
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.component import Component
+from ganforge.interfaces.derivation import Derivation
 from ganforge.interfaces.metric import FeatureExtractor, Metric
 from ganforge.interfaces.objective import AdversarialLoss, Augmentation, ObjectiveTerm, Regularizer
 from ganforge.interfaces.source import Source
@@ -20,6 +21,7 @@ HOOKS: Mapping[type[Component[Any]], str] = {
     Metric: "ganforge_metrics",
     FeatureExtractor: "ganforge_feature_extractors",
     Source: "ganforge_sources",
+    Derivation: "ganforge_derivations",
     TextEncoder: "ganforge_text_encoders",
     Stage: "ganforge_stages",
 }

@@ -40,7 +40,7 @@ def test_spec_is_hashable_and_frozen():
         {"height": 0, "width": 8},
         {"height": 8, "width": 20_000},
         {"height": 8.5, "width": 8},
-        {"height": 8, "width": 8, "channels": 2},
+        {"height": 8, "width": 8, "channels": 17},
         {"height": 8, "width": 8, "text_dim": -1},
         {"height": 8, "width": 8, "num_frames": 0},
         {"height": 8, "width": 8, "class_names": [1]},

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pydantic
 from pydantic import Field
 
+from ganforge.config.data import Coordinates
 from ganforge.config.models import StrictModel
 from ganforge.data.shards.locations import join_location, read_bytes
 from ganforge.errors import DataError
@@ -19,8 +20,9 @@ from ganforge.interfaces.spec import ImageSpec
 
 INDEX_NAME = "index.json"
 INDEX_VERSION = 1
-FieldKind = Literal["image", "frames", "label", "attributes", "text", "caption"]
-IMAGE_KINDS: tuple[FieldKind, ...] = ("image", "frames")
+FieldKind = Literal["image", "labels", "vector", "label", "attributes", "text", "caption"]
+PIXEL_KINDS: tuple[FieldKind, ...] = ("image", "labels")
+"""Kinds that are grids of pixels: images, and integer label maps."""
 
 
 class ShardInfo(StrictModel):
@@ -37,15 +39,36 @@ class FieldSchema(StrictModel):
 
     kind: FieldKind
     stream: str = Field("main", description="The stream whose samples hold it.")
-    height: int = Field(0, description="image, frames: pixels.")
-    width: int = Field(0, description="image, frames: pixels.")
-    channels: int = Field(0, description="image, frames: 1, 3 or 4.")
-    bit_depth: Literal[8, 16] = Field(8, description="image, frames: bits per channel.")
+    is_clip: bool = Field(False, description="One value per frame, frames in order of time.")
+    height: int = Field(0, description="image, labels: pixels.")
+    width: int = Field(0, description="image, labels: pixels.")
+    channels: int = Field(0, description="image: 1 to 16; labels: 1.")
+    bit_depth: Literal[8, 16] = Field(8, description="image, labels: bits per channel.")
     max_value: int = Field(
-        255, description="image, frames: the value of white; 4095 for 12-bit data kept in 16 bits."
+        255, description="image: the value of white; 4095 for 12-bit data kept in 16 bits."
     )
-    num_frames: int = Field(1, description="frames: images per sample.")
-    size: int = Field(0, description="attributes, text: length; label: number of classes.")
+    value_range: tuple[float, float] | None = Field(
+        None, description="image of floats: the values that 0 and 65535 stand for."
+    )
+    size: int = Field(
+        0,
+        description="attributes, text, vector: length; label: number of classes; labels: number "
+        "of one-hot channels, 0 to keep the ids.",
+    )
+    coordinates: Coordinates | None = Field(
+        None, description="vector: what its numbers are in the image; None for plain numbers."
+    )
+    swap: tuple[tuple[int, int], ...] = Field(
+        (), description="vector: pairs of points that change places in a mirrored image."
+    )
+    num_frames: int = Field(1, description="Of a clip: frames of the shortest one.")
+
+    def content(self) -> dict[str, Any]:
+        """What the digest covers: what a field does not use does not change it."""
+        values = self.model_dump(mode="json")
+        rare = ("is_clip", "value_range", "coordinates", "swap")
+        unused = [name for name in rare if not values[name]]
+        return {name: value for name, value in values.items() if name not in unused}
 
 
 class DatasetIndex(StrictModel):
@@ -92,7 +115,7 @@ class DatasetIndex(StrictModel):
             spec["text_encoding"]["name"] = spec["text_encoding"]["name"].replace("_", "-")
         content = {
             "spec": spec,
-            "fields": {name: f.model_dump() for name, f in sorted(self.fields.items())},
+            "fields": {name: f.content() for name, f in sorted(self.fields.items())},
             "streams": {
                 name: [[s.sha256, s.num_samples, s.num_bytes] for s in shards]
                 for name, shards in sorted(self.streams.items())
@@ -111,6 +134,11 @@ class DatasetIndex(StrictModel):
         if stream is None:
             return max(self.num_samples(name) for name in self.streams)
         return sum(shard.num_samples for shard in self.streams[stream])
+
+    @property
+    def pixel_fields(self) -> dict[str, FieldSchema]:
+        """The images and label maps, by name."""
+        return {name: f for name, f in self.fields.items() if f.kind in PIXEL_KINDS}
 
     def stream_fields(self, stream: str) -> tuple[str, ...]:
         """Names of the fields of a stream, sorted: the columns of its member tables."""
