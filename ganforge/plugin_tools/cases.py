@@ -39,7 +39,8 @@ _OBJECTIVES: tuple[Mapping[str, Any], ...] = (
     {"name": "least_squares"},
 )
 _CLASS_NAMES = ("cat", "dog", "bird")
-_NUM_FRAMES = 3
+_NUM_FRAMES = 5
+"""Two chunks of two frames and a shorter one; motion over three frames reaches across chunks."""
 MICRO_BATCH = 4
 
 
@@ -274,3 +275,9 @@ def train_case(case: Case, run: TrainingRun) -> TrainingRun:
     loader = made_up_loader(case, run.progress.step, run.local_slots)
     train(run, lambda _: loader, Meter(run.runtime), ())
     return run
+
+
+@torch.no_grad()
+def generate(run: TrainingRun, request: GenerateRequest) -> Tensor:
+    """Generate with the averaged networks, as samples and metrics do."""
+    return run.architecture.generate(run.ema.networks, request)
