@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from ganforge.config.data import DataConfig
 from ganforge.data.prepare.field_kinds import clip_length
+from ganforge.data.sources.matching import listed
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample
 
 logger = logging.getLogger(__name__)
-_MAX_LISTED = 10
 
 
 @dataclass
@@ -44,20 +44,18 @@ class LongClips:
         """
         if self.config.clip is None or not self.short:
             return
-        listed = ", ".join(f"'{key}' ({length})" for key, length in self.short[:_MAX_LISTED])
-        more = f" and {len(self.short) - _MAX_LISTED} more" * (len(self.short) > _MAX_LISTED)
+        names = listed([f"{key} ({length})" for key, length in self.short])
         wanted = f"{self.config.clip.span} frames, the longest window of data.clip"
         if not self.num_kept:
             raise DataError(
-                f"All {len(self.short)} clips of {self.where} have fewer than {wanted}: {listed}"
-                f"{more}. Lower num_frames or stride of data.clip, or use longer clips."
+                f"All {len(self.short)} clips of {self.where} have fewer than {wanted}: {names}. "
+                f"Lower num_frames or stride of data.clip, or use longer clips."
             )
         logger.warning(
-            "Left out: %d of %d clips of %s have fewer than %s: %s%s.",
+            "Left out: %d of %d clips of %s have fewer than %s: %s.",
             len(self.short),
             len(self.short) + self.num_kept,
             self.where,
             wanted,
-            listed,
-            more,
+            names,
         )

@@ -186,15 +186,15 @@ def test_prepare_of_pairs_of_two_sizes_asks_for_a_resolution(tmp_path):
         run(config(name="pairs", source=source), tmp_path / "out")
 
 
-def test_prepare_of_frames_stores_sequences(tmp_path, helpers):
-    for number in range(5):
-        save(tmp_path / "clips" / "a" / f"{number}.png", helpers.numbered_image(number))
-    settings = config(str(tmp_path / "clips"), name="frames", source={"num_frames": 2})
-    index = run(settings, tmp_path / "out")
-    assert index.image_spec.num_frames == 2
+def test_prepare_of_frames_stores_whole_clips_once(tmp_path, helpers):
+    for clip, count in (("a", 5), ("b", 3)):
+        for number in range(count):
+            save(tmp_path / "clips" / clip / f"{number}.png", helpers.numbered_image(number))
+    index = run(config(str(tmp_path / "clips"), name="frames"), tmp_path / "out")
+    assert index.image_spec.num_frames == index.fields["frames"].num_frames == 3
+    assert index.num_samples() == 2
     frames = stored(tmp_path / "out", "frames")
-    assert frames.shape == (2, 2, 3, 8, 8)
-    assert sorted(frames[:, :, 0, 0, 0].tolist()) == [[0, 1], [2, 3]]
+    assert frames[:, :, 0, 0, 0].tolist() == [[0, 1, 2]] * 2
 
 
 def test_prepare_of_a_manifest_stores_all_fields(tmp_path, helpers, load):

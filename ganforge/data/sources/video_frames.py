@@ -1,0 +1,148 @@
+"""The frames of a video file: found without decoding them, decoded one by one."""
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganforge.errors import ConfigError
+from ganforge.imaging.codec import Pixels, Undecodable
+from ganforge.interfaces.source import Frames
+
+_REENCODE = "re-encode it, e.g. with ffmpeg -i in.avi out.mp4"
+
+
+def check_pyav() -> None:
+    """Refuse to go on without PyAV.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    _pyav()
+
+
+def _pyav() -> Any:
+    try:
+        return importlib.import_module("av")
+    except ImportError as err:
+        raise ConfigError(
+            "Videos are read by PyAV, which is not installed. pip install 'ganforge[video]', or "
+            "save the frames as images and use the source 'frames'."
+        ) from err
+
+
+@dataclass(frozen=True)
+class VideoFrames(Frames):
+    """Frames of a video file by their times, in units of its time base."""
+
+    path: Path
+    times: tuple[int, ...]
+    start: int
+    """The time of the first frame in the file."""
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __getitem__(self, part: slice) -> "VideoFrames":
+        return replace(self, times=self.times[part])
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __iter__(self) -> Iterator[Pixels]:
+        """The frames as arrays [H, W, C], turned upright."""
+        number = 0
+        for time, frame in self._decoded():
+            while number < len(self) and self.times[number] == time:
+                yield _upright(frame)
+                number += 1
+            if number == len(self):
+                return
+            if time > self.times[number]:
+                break
+        raise Undecodable(
+            f"lacks frame {number} of {len(self)}, which its packets announce; it may be damaged: "
+            f"{_REENCODE}"
+        )
+
+    def _decoded(self) -> Iterator[tuple[int, Any]]:
+        """Times and decoded frames, from the first wanted frame or a little earlier."""
+        with _opened(self.path) as (container, stream):
+            if self.times[0] != self.start:
+                container.seek(self.times[0], stream=stream)
+            for number, frame in enumerate(container.decode(stream)):
+                if number == 0 and frame.pts is not None and frame.pts > self.times[0]:
+                    break  # The index of the file is wrong: read it from the start.
+                if frame.pts is not None:
+                    yield frame.pts, frame
+            else:
+                return
+        with _opened(self.path) as (container, stream):
+            yield from ((f.pts, f) for f in container.decode(stream) if f.pts is not None)
+
+
+def scan_video(path: Path, fps: float | None, every: int) -> VideoFrames:
+    """The frames of a video, found by reading its packets.
+
+    Args:
+        path: video file.
+        fps: frames per second to resample to, each the nearest in time; None for all frames.
+        every: take every N-th frame of these.
+
+    Raises:
+        Undecodable: it is no video, or its frames have no times.
+    """
+    with _opened(path) as (container, stream):
+        # Not the packets themselves, which together are the whole file.
+        found = [p.pts for p in container.demux(stream) if p.size and not p.is_discard]
+        base = stream.time_base
+    if None in found:
+        # Packets of old formats have no times, but their decoded frames have.
+        with _opened(path) as (container, stream):
+            found = [frame.pts for frame in container.decode(stream)]
+    times = sorted({time for time in found if time is not None})
+    if not times:
+        raise Undecodable(f"has no frames with times; {_REENCODE}")
+    chosen = times if fps is None else _resampled(times, base, fps)
+    return VideoFrames(path, tuple(chosen[::every]), times[0])
+
+
+def _resampled(times: list[int], base: Fraction, fps: float) -> list[int]:
+    """The times nearest to those of another frame rate; a higher rate repeats frames."""
+    # In units of the time base; exact, so that equal rates give equal frames.
+    step = 1 / (Fraction(fps).limit_denominator(10000) * base)
+    # 29.97 frames per second are meant to be 30000 / 1001: do not lose the last frame to that.
+    count = int((times[-1] - times[0]) / step + Fraction(1, 10)) + 1
+    wanted = np.array([float(times[0] + number * step) for number in range(count)])
+    places = np.searchsorted((np.array(times[1:]) + np.array(times[:-1])) / 2, wanted)
+    return [times[place] for place in places]
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """A video file and its first video stream. Faults of FFmpeg are raised as `Undecodable`."""
+    av = _pyav()
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise Undecodable("has no video stream")
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1  # `prepare` has a process per core
+            yield container, stream
+    except av.FFmpegError as err:
+        raise Undecodable(f"cannot be decoded ({err})") from err
+
+
+def _upright(frame: Any) -> Pixels:
+    """The pixels of a frame, turned as its display matrix says."""
+    name = frame.format.name
+    layout = "gray" if name == "gray" else "gray16le" if name.startswith("gray") else "rgb24"
+    pixels: NDArray[Any] = frame.to_ndarray(format=layout)
+    turned = np.rot90(pixels, round(frame.rotation / 90) % 4)
+    return np.ascontiguousarray(turned[..., None] if turned.ndim == 2 else turned)
