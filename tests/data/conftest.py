@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from preparing import save
 
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import SlotLoader
@@ -196,3 +197,14 @@ def write_video():
 def values():
     """The gray values of the frames of a video."""
     return lambda frames: [int(frame[-1, -1, 0]) for frame in frames]
+
+
+@pytest.fixture
+def photos(tmp_path, helpers):
+    """Two classes of six numbered 8 x 8 images."""
+    for number in range(12):
+        save(
+            tmp_path / "photos" / "ab"[number // 6] / f"{number}.png",
+            helpers.numbered_image(number),
+        )
+    return str(tmp_path / "photos")
