@@ -19,6 +19,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ganforge.imaging.png import checked_png
+
 Bytes = bytes | memoryview
 Pixels = NDArray[Any]
 MAX_PIXELS = 2**27
@@ -59,10 +61,11 @@ def decode_png16(data: Bytes) -> NDArray[np.uint16]:
     from torchvision.io import ImageReadMode, decode_png  # rarely needed; costs 100 MB
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch.frombuffer dislikes read-only buffers
-            tensor = torch.frombuffer(data, dtype=torch.uint8)
+        # torchvision ends the program on damaged bytes, so they must not reach it.
+        tensor = torch.frombuffer(bytearray(checked_png(data)), dtype=torch.uint8)
         img: torch.Tensor = decode_png(tensor, ImageReadMode.UNCHANGED)
+    except ValueError as err:
+        raise Undecodable(str(err)) from err
     except RuntimeError as err:
         raise Undecodable(f"is a damaged PNG ({err})") from err
     return img.permute(1, 2, 0).numpy()
@@ -113,6 +116,28 @@ def read_npy(data: Bytes) -> NDArray[Any]:
     except (ValueError, EOFError, OSError) as err:
         raise Undecodable(f"is a damaged .npy file ({err})") from err
     return values
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image file, upright, as its header says.
+
+    The pixels are decoded only where the header cannot say it: of an array, of a PNG, whose
+    orientation may stand at its end, and of a TIFF that is not upright, which Pillow turns in some
+    versions.
+
+    Raises:
+        Undecodable: the file cannot be read, or begins like no image.
+    """
+    data = read_image_file(path)
+    values = read_array(data)
+    if values is not None:
+        return values.shape[0], values.shape[1]
+    with open_pillow(data) as img:
+        is_turned = img.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+        if is_turned and img.format == "TIFF":
+            img = upright(img)
+            return img.height, img.width
+        return (img.width, img.height) if is_turned else (img.height, img.width)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from ganforge.imaging.codec import (
     decode_pixels,
     encode_pixels,
     encode_png,
+    image_size,
     storable_as_is,
 )
 
@@ -237,3 +238,31 @@ def test_decode_accepts_first_frame_of_animations():
     first, second = Image.new("RGB", (3, 3), "red"), Image.new("RGB", (3, 3), "blue")
     first.save(buffer, "GIF", save_all=True, append_images=[second])
     assert decode_image(buffer.getvalue())[0, 0, :3].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png", "tif"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_image_size_is_that_of_the_upright_pixels(tmp_path, extension, orientation):
+    img = Image.fromarray(noise(5, 9, 3))
+    exif = img.getexif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"photo.{extension}"
+    img.save(path, exif=exif)
+    assert image_size(path) == decode_image(path).shape[:2]
+
+
+def test_image_size_of_what_is_no_image_says_why(tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    for path, fault in (
+        ("text.png", "cannot be decoded: it is none"),
+        ("no.png", "cannot be read"),
+    ):
+        with pytest.raises(Undecodable, match=fault):
+            image_size(tmp_path / path)
+
+
+def test_image_size_of_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
+    Image.fromarray(noise(5, 9, 3)).save(tmp_path / "photo.png")
+    monkeypatch.setattr(codec, "MAX_PIXELS", 44)
+    with pytest.raises(Undecodable, match="5 x 9 pixels, more than the limit of 44"):
+        image_size(tmp_path / "photo.png")
