@@ -28,6 +28,11 @@ def data() -> None:
     help="Worker processes; 0 uses the main process.",
 )  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Seed of the shuffle.")
+@click.option(
+    "--validation", type=click.Path(path_type=Path),
+    help="Folder for validation data, with validation.num_samples=N or a validation.source in "
+    "SETTINGS. Default: OUT-validation.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing data set.")
 @_shared.as_json
 def prepare(
@@ -35,10 +40,11 @@ def prepare(
 ) -> None:
     """Write the images of SOURCE as shards into the folder OUT.
 
-    SOURCE is a folder (class sub-folders become labels), a zip archive, a manifest (.csv,
-    .jsonl), IDX images, tar files or their URL, org/name on the Hub, or a source from `ganforge
-    plugins list`. SETTINGS are keys of the data section of a pipeline file; options of the source
-    begin with source., e.g.: prepare pairs shards source.source=maps source.target=photos
+    SOURCE is a folder (class sub-folders become labels), a video or a folder of videos, a zip
+    archive, a manifest (.csv, .jsonl), IDX images, tar files or their URL, org/name on the Hub, or
+    a source from `ganforge plugins list`. SETTINGS are keys of the data section of a pipeline file;
+    options of the source begin with source., e.g.: prepare pairs shards source.source=maps
+    source.target=photos fields.source.kind=labels
     """
     from ganforge.config.load import data_section
     from ganforge.data.prepare.guess_source import guess_source

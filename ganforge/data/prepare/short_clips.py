@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ganforge.config.data import DataConfig
 from ganforge.data.prepare.field_kinds import clip_length
 from ganforge.data.sources.matching import listed
+from ganforge.data.views import longest_span
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample
 
@@ -28,9 +29,10 @@ class LongClips:
         if self.config.clip is None:
             yield from samples
             return
+        span = longest_span(self.config.clip)
         for sample in samples:
             length = clip_length(sample, self.config.fields)
-            if length is not None and length < self.config.clip.span:
+            if length is not None and length < span:
                 self.short.append((sample.key, length))
             else:
                 self.num_kept += 1
@@ -45,7 +47,7 @@ class LongClips:
         if self.config.clip is None or not self.short:
             return
         names = listed([f"{key} ({length})" for key, length in self.short])
-        wanted = f"{self.config.clip.span} frames, the longest window of data.clip"
+        wanted = f"{longest_span(self.config.clip)} frames, the longest window of data.clip"
         if not self.num_kept:
             raise DataError(
                 f"All {len(self.short)} clips of {self.where} have fewer than {wanted}: {names}. "

@@ -7,13 +7,9 @@ from pydantic import Field
 
 from ganforge.data.sources.class_names import natural_order
 from ganforge.data.sources.clips import ClipsConfig, ClipsSource
-from ganforge.data.sources.video_frames import VideoFrames, check_pyav, scan_video
+from ganforge.data.sources.video_frames import VideoFrames, scan_video
 from ganforge.errors import DataError
-from ganforge.imaging.codec import Undecodable
-
-EXTENSIONS = frozenset(
-    {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"}
-)
+from ganforge.imaging.video import VIDEO_SUFFIXES, pyav
 
 
 class VideoConfig(ClipsConfig):
@@ -33,18 +29,15 @@ class VideoSource(ClipsSource[VideoConfig]):
     def find(self, option: str) -> dict[str, VideoFrames]:
         """The videos by name without extension."""
         place = Path(getattr(self.config, option))
-        check_pyav()
+        _ = pyav()  # Before anything else, so that what to install is said first.
         if place.is_file():
             # Two files are a pair, whatever their names are.
             name = place.stem if option == "path" else "video"
-            return {name: self._open(place)}
-        return {name: self._open(path) for name, path in _files(place, option).items()}
+            return {name: self._scan(place)}
+        return {name: self._scan(path) for name, path in _files(place, option).items()}
 
-    def _open(self, path: Path) -> VideoFrames:
-        try:
-            return scan_video(path, self.config.fps, self.config.every)
-        except Undecodable as err:
-            raise DataError(f"Video {path} {err}. Repair or remove it.") from err
+    def _scan(self, path: Path) -> VideoFrames:
+        return scan_video(path, self.config.fps, self.config.every)
 
 
 def _files(folder: Path, option: str) -> dict[str, Path]:
@@ -55,7 +48,7 @@ def _files(folder: Path, option: str) -> dict[str, Path]:
         Path(base) / name
         for base, _, names in os.walk(folder, followlinks=True)
         for name in names
-        if Path(name).suffix.lower() in EXTENSIONS and not name.startswith(".")
+        if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
     ]
     for path in sorted(paths, key=lambda path: natural_order(str(path))):
         name = str(path.relative_to(folder).with_suffix(""))
@@ -66,8 +59,6 @@ def _files(folder: Path, option: str) -> dict[str, Path]:
             )
         found[name] = path
     if not found:
-        raise DataError(
-            f"{option}={str(folder)!r} holds no videos ({', '.join(sorted(EXTENSIONS))}). Correct "
-            f"the path."
-        )
+        known = ", ".join(sorted(VIDEO_SUFFIXES))
+        raise DataError(f"{option}={str(folder)!r} holds no videos ({known}). Correct the path.")
     return found

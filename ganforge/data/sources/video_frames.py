@@ -1,7 +1,6 @@
 """The frames of a video file: found without decoding them, decoded one by one."""
 
 import contextlib
-import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -11,30 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganforge.errors import ConfigError
+from ganforge.errors import DataError
 from ganforge.imaging.codec import Pixels, Undecodable
+from ganforge.imaging.video import open_stream, pyav
 from ganforge.interfaces.source import Frames
 
 _REENCODE = "re-encode it, e.g. with ffmpeg -i in.avi out.mp4"
-
-
-def check_pyav() -> None:
-    """Refuse to go on without PyAV.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    _pyav()
-
-
-def _pyav() -> Any:
-    try:
-        return importlib.import_module("av")
-    except ImportError as err:
-        raise ConfigError(
-            "Videos are read by PyAV, which is not installed. pip install 'ganforge[video]', or "
-            "save the frames as images and use the source 'frames'."
-        ) from err
 
 
 @dataclass(frozen=True)
@@ -58,14 +39,17 @@ class VideoFrames(Frames):
     def __iter__(self) -> Iterator[Pixels]:
         """The frames as arrays [H, W, C], turned upright."""
         number = 0
-        for time, frame in self._decoded():
-            while number < len(self) and self.times[number] == time:
-                yield _upright(frame)
-                number += 1
-            if number == len(self):
-                return
-            if time > self.times[number]:
-                break
+        try:
+            for time, frame in self._decoded():
+                while number < len(self) and self.times[number] == time:
+                    yield _upright(frame)
+                    number += 1
+                if number == len(self):
+                    return
+                if time > self.times[number]:
+                    break
+        except DataError as err:
+            raise Undecodable(f"cannot be decoded: {err}") from err
         raise Undecodable(
             f"lacks frame {number} of {len(self)}, which its packets announce; it may be damaged: "
             f"{_REENCODE}"
@@ -96,7 +80,8 @@ def scan_video(path: Path, fps: float | None, every: int) -> VideoFrames:
         every: take every N-th frame of these.
 
     Raises:
-        Undecodable: it is no video, or its frames have no times.
+        ConfigError: PyAV is missing.
+        DataError: it is no video, or its frames have no times.
     """
     with _opened(path) as (container, stream):
         # Not the packets themselves, which together are the whole file.
@@ -108,7 +93,7 @@ def scan_video(path: Path, fps: float | None, every: int) -> VideoFrames:
             found = [frame.pts for frame in container.decode(stream)]
     times = sorted({time for time in found if time is not None})
     if not times:
-        raise Undecodable(f"has no frames with times; {_REENCODE}")
+        raise DataError(f"{path} has no frames with times: {_REENCODE}.")
     chosen = times if fps is None else _resampled(times, base, fps)
     return VideoFrames(path, tuple(chosen[::every]), times[0])
 
@@ -126,17 +111,18 @@ def _resampled(times: list[int], base: Fraction, fps: float) -> list[int]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """A video file and its first video stream. Faults of FFmpeg are raised as `Undecodable`."""
-    av = _pyav()
+    """The container and the video stream of a file.
+
+    Raises:
+        ConfigError: PyAV is missing.
+        DataError: the file is no video, or decoding it fails in the block.
+    """
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise Undecodable("has no video stream")
-            stream = container.streams.video[0]
+        with open_stream(path) as (container, stream):
             stream.codec_context.thread_count = 1  # `prepare` has a process per core
             yield container, stream
-    except av.FFmpegError as err:
-        raise Undecodable(f"cannot be decoded ({err})") from err
+    except pyav().error.FFmpegError as err:
+        raise DataError(f"{path} cannot be decoded ({err}). Repair or remove it.") from err
 
 
 def _upright(frame: Any) -> Pixels:

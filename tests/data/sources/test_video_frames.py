@@ -7,6 +7,7 @@ import pytest
 
 from ganforge.data.sources import video_frames as module
 from ganforge.data.sources.video_frames import scan_video
+from ganforge.errors import DataError
 from ganforge.imaging.codec import Undecodable
 
 av = pytest.importorskip("av")
@@ -87,22 +88,25 @@ def test_video_cut_short_is_refused_in_the_worker(tmp_path, write_video):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(Undecodable, match=r"lacks frame \d+ of 60.*re-encode it"):
         list(video)
+    path.unlink()
+    with pytest.raises(Undecodable, match="cannot be decoded: .*a.mkv cannot be read"):
+        list(video)
 
 
 def test_file_without_video_is_refused(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"x" * 100)
-    with pytest.raises(Undecodable, match="cannot be decoded"):
+    with pytest.raises(DataError, match="a.mp4 cannot be read as a video"):
         scan_video(tmp_path / "a.mp4", None, 1)
     with av.open(str(tmp_path / "a.wav"), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)
         sound = av.AudioFrame(layout="mono", samples=80, format="s16")
         sound.sample_rate = 8000
         container.mux(stream.encode(sound))
-    with pytest.raises(Undecodable, match="has no video stream"):
+    with pytest.raises(DataError, match="a.wav has no video stream"):
         scan_video(tmp_path / "a.wav", None, 1)
 
 
 def test_frames_without_times_are_refused(tmp_path, write_video):
     path = write_video(tmp_path / "a.h264", 5)
-    with pytest.raises(Undecodable, match="has no frames with times; re-encode it"):
+    with pytest.raises(DataError, match="a.h264 has no frames with times: re-encode it"):
         scan_video(path, None, 1)
