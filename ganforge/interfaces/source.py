@@ -33,7 +33,7 @@ class Frames(ABC):
         """The frames in order of time: bytes, paths, PIL images or arrays.
 
         Raises:
-            Undecodable: a frame cannot be decoded.
+            DataError: a frame cannot be decoded.
         """
 
 

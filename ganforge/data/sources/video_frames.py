@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganforge.errors import DataError
-from ganforge.imaging.codec import Pixels, Undecodable
+from ganforge.imaging.codec import Pixels
 from ganforge.imaging.video import open_stream, pyav
 from ganforge.interfaces.source import Frames
 
@@ -39,20 +39,17 @@ class VideoFrames(Frames):
     def __iter__(self) -> Iterator[Pixels]:
         """The frames as arrays [H, W, C], turned upright."""
         number = 0
-        try:
-            for time, frame in self._decoded():
-                while number < len(self) and self.times[number] == time:
-                    yield _upright(frame)
-                    number += 1
-                if number == len(self):
-                    return
-                if time > self.times[number]:
-                    break
-        except DataError as err:
-            raise Undecodable(f"cannot be decoded: {err}") from err
-        raise Undecodable(
-            f"lacks frame {number} of {len(self)}, which its packets announce; it may be damaged: "
-            f"{_REENCODE}"
+        for time, frame in self._decoded():
+            while number < len(self) and self.times[number] == time:
+                yield _upright(frame)
+                number += 1
+            if number == len(self):
+                return
+            if time > self.times[number]:
+                break
+        raise DataError(
+            f"{self.path} lacks frame {number} of {len(self)}, which its packets announce; it may "
+            f"be damaged: {_REENCODE}"
         )
 
     def _decoded(self) -> Iterator[tuple[int, Any]]:
