@@ -24,6 +24,21 @@ def test_data_prepare_says_what_it_wrote(ganforge, photos):
     assert len(printed["digest"]) == 64
 
 
+@pytest.mark.parametrize(
+    ("options", "place"), [((), "out-validation"), (("--validation", "val"), "val")]
+)
+def test_data_prepare_holds_out_validation_data(ganforge, photos, options, place):
+    settings = ("resolution=16", "validation.num_samples=2", "--workers", 0, *options)
+    arguments = ("data", "prepare", photos, "out", *settings)
+    assert f"Wrote 10 samples to out.\nWrote 2 samples to {place}." in ganforge(*arguments).stdout
+    printed = json.loads(ganforge(*arguments, "--overwrite", "--json").stdout)
+    assert (printed["num_samples"], printed["validation"]["num_samples"]) == (
+        {"main": 10},
+        {"main": 2},
+    )
+    assert printed["validation"]["path"] == place
+
+
 def test_data_prepare_keeps_what_is_there_unless_told(ganforge, shards, photos):
     again = ("data", "prepare", photos, shards, "resolution=16", "--workers", 0)
 
