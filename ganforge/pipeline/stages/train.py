@@ -13,6 +13,7 @@ from ganforge.data.shards.readable_fields import ReadableFields
 from ganforge.errors import DataError, RunStopped
 from ganforge.imaging.images import image_grid
 from ganforge.imaging.save import write_png
+from ganforge.imaging.showable import showable
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.stage import RunContext, Stage
@@ -32,7 +33,6 @@ from ganforge.training.fields import (
     check_encoder,
     choose_fields,
     expected_spec,
-    fixed_batch,
     make_loader,
     model_spec,
 )
@@ -48,7 +48,7 @@ from ganforge.training.tasks.evaluate import EvaluateTask
 from ganforge.training.tasks.health import HealthMonitor
 from ganforge.training.tasks.json_lines import JsonLines
 from ganforge.training.tasks.log import LogTask
-from ganforge.training.tasks.pictures import last_frame
+from ganforge.training.tasks.pictures import last_frame, read_fixed_samples
 from ganforge.training.tasks.sample import SampleTask
 from ganforge.training.tasks.stop import BudgetTask, StopTask
 
@@ -105,12 +105,13 @@ class Train(Stage[StrictModel]):
         samples = context.run_dir / "samples"
         samples.mkdir(parents=True, exist_ok=True)
         config = context.config.train
-        rows, columns = config.sample_grid
-        shown = validation_location(context) or location
-        fixed = fixed_batch(run, shown, fields, rows * columns)
+        fixed = read_fixed_samples(run, validation_location(context) or location, fields)
+        if run.architecture.directions and validation_location(context) is None:
+            log.info("Sample pictures translate training images: data.validation is not set.")
         if run.runtime.is_main and "image" in fields:
-            write_png(samples / "real.png", image_grid(fixed.image, rows, columns))
-        monitor = _health_monitor(run, fixed, fields)
+            real = image_grid(showable(fixed.batch.image), *config.sample_grid)
+            write_png(samples / "real.png", real)
+        monitor = _health_monitor(run, fixed.batch, fields)
         lines = JsonLines(context.run_dir / "log.jsonl")
         if run.runtime.is_main:
             lines.drop_after(run.progress.nimg)

@@ -14,7 +14,7 @@ AUGMENTATIONS = [
     (Ada, {"pipe": "geom", "p": 0.8}, 9.757176, 0.44136751),
     (Ada, {"pipe": "color", "p": 0.8}, 14.045440, 0.99362010),
     (Ada, {"pipe": "bg", "p": 0.8}, 1.012226, 0.52780175),
-    (Ada, {"pipe": "bgc", "p": 0.8}, 16.009826, 0.41803759),
+    (Ada, {"pipe": "bgc", "p": 0.8}, 16.009825, 0.41803759),
     (DiffAugment, {"policy": ["color"]}, -9.121378, 0.72038043),
     (DiffAugment, {"policy": ["translation"]}, 1.665192, 0.28683901),
     (DiffAugment, {"policy": ["cutout"]}, -3.879002, 0.28683901),
