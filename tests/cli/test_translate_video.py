@@ -86,6 +86,18 @@ def test_translate_folder_with_a_model_of_video_is_a_folder_of_frames(
     ]
 
 
+def test_translate_folders_of_clips_with_a_model_of_video_keep_their_place(
+    ganforge, video_gan, folder, tmp_path
+):
+    (tmp_path / "clips").mkdir()
+    folder.rename(tmp_path / "clips" / "first")
+    make_video(tmp_path / "clips" / "second.mp4", 2)
+    files = json.loads(ganforge("translate", video_gan, "clips", "--out", "out", "--json").stdout)
+    assert [(file["path"], file["frames"]) for file in files] == [
+        ("out/first", 4), ("out/second.mp4", 2)
+    ]  # fmt: skip
+
+
 def test_translate_video_without_sound_and_at_another_size(ganforge, cyclegan, clip):
     options = ("--no-audio", "--size", "8x12", "--resize", "stretch")
     ganforge("translate", cyclegan, clip, "--out", "out.mkv", *options)
@@ -129,8 +141,9 @@ def test_translate_video_refuses_what_has_no_meaning(
     assert "is made of one video or of one folder" in error(cyclegan, clip, clip, "--out", "o.mp4")
     assert "is made of one video or of" in error(cyclegan, folder / "0.png", "--out", "o.mp4")
     assert "0.png is an image. Give a video" in error(video_gan, folder / "0.png")
-    assert "--fps is for videos, of which there is none" in error(cyclegan, folder, "--fps", "30")
+    assert "--fps is for videos, of which there are none" in error(cyclegan, folder, "--fps", "30")
     assert "--frames is for videos" in error(cyclegan, folder, "--frames")
+    assert "--bit-depth is for images" in error(cyclegan, clip, "--bit-depth", "16")
     assert "has its own frame rate" in error(cyclegan, clip, "--fps", "30", "--out", "o.mp4")
     assert "videos are written as .mp4, .mov, .mkv" in error(cyclegan, clip, "--out", "o.webm")
     assert "is the video that is translated" in error(cyclegan, clip, "--out", clip)
