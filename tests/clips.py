@@ -74,9 +74,14 @@ def read_video(path):
         stream = container.streams.video[0]
         rate = stream.average_rate
         frames = list(container.decode(stream))
-        images = [frame.to_ndarray(format="rgb24") for frame in frames]
+        images = [_rgb(frame) for frame in frames]
         seconds = [frame.pts * frame.time_base for frame in frames]
     with av.open(str(path)) as container:
         stream = container.streams.best("audio")
         sound = [bytes(packet) for packet in container.demux(stream)] if stream else []
     return images, seconds, rate, [packet for packet in sound if packet]
+
+
+def _rgb(frame):
+    colors = {"src_colorspace": frame.colorspace, "src_color_range": frame.color_range}
+    return frame.reformat(format="rgb24", **colors).to_ndarray()

@@ -73,7 +73,8 @@ class VideoFile:
                 context.colorspace, context.color_range, context.color_trc, context.color_primaries
             )  # fmt: skip
             self.pixel_aspect = Fraction(stream.sample_aspect_ratio or 1)
-            self.start = Fraction(container.start_time or 0, 1_000_000)
+            # Sound may begin a little before 0, with what its decoder needs to start.
+            self.start = Fraction(max(0, container.start_time or 0), 1_000_000)
             self._time_base = Fraction(stream.time_base)
         with contextlib.closing(self.frames()) as frames:
             first = next(frames, None)
@@ -176,7 +177,9 @@ def _scan(container: Any, stream: Any) -> tuple[Timing, int, int | None]:
 
 
 def _upright(frame: Any) -> NDArray[np.uint8]:
-    pixels = frame.to_ndarray(format="rgb24")
+    matrix, color_range = int(frame.colorspace), int(frame.color_range)
+    rgb = frame.reformat(format="rgb24", src_colorspace=matrix, src_color_range=color_range)
+    pixels = rgb.to_ndarray()
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
 
