@@ -23,9 +23,9 @@ class Job:
 
 
 def list_inputs(inputs: Sequence[Path], is_null: bool = False) -> list[Path]:
-    """The paths on the command line, with the list on standard input in the place of `-`.
+    """The paths on the command line; `-` is replaced by the list on standard input.
 
-    Standard input has one path a line, or paths that end in a NUL (`find -print0`).
+    The list has one path per line, or NUL-terminated paths (`find -print0`).
 
     Raises:
         ConfigError: the list is empty.
@@ -41,8 +41,8 @@ def _listed_paths(is_null: bool) -> list[Path]:
     paths = [Path(os.fsdecode(line if is_null else line.rstrip(b"\r"))) for line in listed if line]
     if not paths:
         raise ConfigError(
-            "There are no paths on standard input. List one a line, e.g. find photos -name '*.jpg' "
-            "| ganforge translate MODEL -"
+            "There are no paths on standard input. List one per line, e.g. "
+            "find photos -name '*.jpg' | ganforge translate MODEL -"
         )
     return paths
 

@@ -27,7 +27,7 @@ _LISTED = 10
 
 @dataclass
 class Written:
-    """What came of a command: the files it wrote, and those it could not read."""
+    """The files that a command wrote, and those that it skipped."""
 
     files: list[dict[str, Any]] = field(default_factory=list)
     clips: list[VideoSummary] = field(default_factory=list)
@@ -88,7 +88,7 @@ def _plan(
     ):
         if arguments[option] and not there:
             name = option.replace("_", "-")
-            raise ConfigError(f"--{name} is for {kind}, of which there are none. Leave it out.")
+            raise ConfigError(f"--{name} is for {kind}, but there are none. Leave it out.")
     return clips, images
 
 
@@ -119,7 +119,7 @@ def _translate_clip(model: PretrainedGan, job: Job, arguments: Arguments, writte
 
 
 def _progress(source: Path) -> Progress:
-    """A line that is written again while a video is translated, on a terminal."""
+    """A progress line on a terminal; nothing elsewhere."""
 
     def show(done: int, total: int | None) -> None:
         of = f" of {total}" if total else ""
@@ -129,7 +129,7 @@ def _progress(source: Path) -> Progress:
 
 
 def is_terminal() -> bool:
-    """Whether messages are read by a person."""
+    """Whether standard error is a terminal."""
     return sys.stderr.isatty()
 
 

@@ -117,5 +117,7 @@ def test_list_inputs_reads_the_list_in_the_place_of_the_dash(
 
 def test_list_inputs_of_an_empty_list_shows_how_to_make_one(monkeypatch):
     monkeypatch.setattr("sys.stdin", Stdin(b"\n"))
-    with pytest.raises(ConfigError, match="no paths on standard input. List one a line, e.g. find"):
+    with pytest.raises(
+        ConfigError, match="no paths on standard input. List one per line, e.g. find"
+    ):
         list_inputs([Path("-")])
