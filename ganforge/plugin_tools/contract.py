@@ -3,7 +3,6 @@
 `ganforge plugins check` and the test suite run the same functions.
 """
 
-import difflib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -45,7 +44,6 @@ from ganforge.training.state.run_state import TrainingRun
 
 Check = Callable[[Case], None]
 _GRADIENT_STEPS = 3
-_FIELDS = ("image", "label", "attributes", "text", "source", "target", "frames")
 _RANGE_TOLERANCE = 1e-3
 _ENLARGED = 3
 _BATCH_TOLERANCE = 2e-4
@@ -69,11 +67,6 @@ class _Watched(Blend):
 def check_builds(case: Case) -> None:
     """networks() and phases() fit together, and every network is trained by some phase."""
     architecture = resolve(case.config).bound_architecture(case.spec)
-    reads = architecture.reads(architecture.config)
-    for name in (*reads.required, *reads.optional):
-        near = difflib.get_close_matches(name, _FIELDS, 1, 0.8)
-        if name not in _FIELDS and near:
-            raise case.broken(f"inputs names '{name}'. Did you mean '{near[0]}'?")
     networks = architecture.networks()
     missing = [role for role in architecture.ema_roles if role not in networks]
     if missing:
