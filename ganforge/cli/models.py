@@ -39,10 +39,7 @@ def generate(model: str, **arguments: Any) -> None:
     click.echo(json.dumps(files, indent=2) if arguments["as_json"] else text)
 
 
-@click.command(
-    epilog="Examples: ganforge translate org/horse2zebra photos/ --out zebras, "
-    "ganforge translate org/horse2zebra clip.mp4 --out zebra.mp4"
-)
+@click.command(epilog="Example: ganforge translate org/horse2zebra photos/ clip.mp4 --out zebras")
 @_shared.model
 @click.argument(
     "inputs", nargs=-1, required=True,
