@@ -1,4 +1,4 @@
-"""`ganforge data prepare | embed | inspect | verify`."""
+"""`ganforge data prepare | embed | inspect | derive | verify`."""
 
 import json
 from pathlib import Path
@@ -140,6 +140,37 @@ def inspect(location: str, as_json: bool, **options: Any) -> None:
     is_pipeline = Path(location).suffix in (".yaml", ".yml")
     report = inspect_data(load_pipeline(location).data if is_pipeline else location, **options)
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else _describe(report))
+
+
+@data.command(
+    epilog="Example: ganforge data derive photos sheet.png -d edges -d '{name: edges, sigma: 2}'"
+)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--derive", "-d", "choices", multiple=True, required=True, metavar="DERIVATION",
+    help="As data.derive in a pipeline file: a name, or {name: NAME, KEY: VALUE}; repeatable.",
+)  # fmt: skip
+@click.option(
+    "--resolution", "side", type=click.IntRange(min=1, max=1024), default=256, show_default=True,
+    help="Side of the images, in pixels, as data.resolution.",
+)  # fmt: skip
+@click.option(
+    "--num-images", "count", type=click.IntRange(min=1), default=4, show_default=True,
+    help="Number of images.",
+)  # fmt: skip
+def derive(folder: Path, out: Path, choices: tuple[str, ...], **options: Any) -> None:
+    """Show sources that derivations make of the images in FOLDER, in the PNG file OUT."""
+    from ganforge.config.load import data_section
+    from ganforge.data.derivation_sheet import derivation_sheet
+    from ganforge.imaging.save import write_png
+    from ganforge.registry.plugins import get_registry
+
+    models = get_registry().options_model
+    chosen = [data_section([f"derive={text}"], models).derive for text in choices]
+    sheet = derivation_sheet(folder, [choice for choice in chosen if choice], **options)
+    write_png(out, sheet)
+    click.echo(f"Wrote {out}.")
 
 
 @data.command(epilog="Example: ganforge data verify shards")
