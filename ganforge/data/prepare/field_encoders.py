@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from ganforge.imaging.codec import (
     Pixels,
     Undecodable,
     decode_image,
+    encode_jpeg,
     encode_pixels,
     read_image_file,
     read_npy,
@@ -62,7 +63,8 @@ def decode_value(value: Any, is_labels: bool, value_range: tuple[float, float] |
 def _decode_half(
     half: ImageHalf, is_labels: bool, value_range: tuple[float, float] | None
 ) -> Pixels:
-    whole = _decode_whole(half.image, is_labels, value_range)
+    data = read_image_file(half.image) if isinstance(half.image, Path) else half.image
+    whole = _decode_whole(data, is_labels, value_range)
     width = whole.shape[1]
     if width % 2:
         raise Undecodable(f"is {width} pixels wide, which gives no two equal halves; crop it")
@@ -71,11 +73,9 @@ def _decode_half(
 
 
 @functools.lru_cache(maxsize=1)
-def _decode_whole(
-    image: Path | bytes, is_labels: bool, value_range: tuple[float, float] | None
-) -> Pixels:
+def _decode_whole(data: bytes, is_labels: bool, value_range: tuple[float, float] | None) -> Pixels:
     """Kept, because the other half of a pair is usually needed next."""
-    return decode_value(image, is_labels, value_range)
+    return decode_value(data, is_labels, value_range)
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,8 @@ class PixelEncoder:
 
     schema: FieldSchema
     form: ImageForm
+    frame_format: Literal["png", "jpeg"] = "png"
+    """Of the frames of clips that must be encoded."""
 
     def encode(self, value: Any) -> StoredPixels:
         """An image, or a clip of them, frame by frame.
@@ -119,9 +121,16 @@ class PixelEncoder:
         kept = None
         if isinstance(data, bytes) and value_range is None:
             kept = storable_as_is(data, pixels)
-        stored = data if kept else encode_pixels(pixels)
+        stored = data if kept else self._encode_new(pixels)
         size = (decoded.shape[0], decoded.shape[1])
         return StoredPixels(stored, kept or "png", size, self._largest(pixels))
+
+    def _encode_new(self, pixels: Pixels) -> bytes:
+        schema = self.schema
+        is_lossy = self.frame_format == "jpeg" and schema.is_clip and schema.kind == "image"
+        if is_lossy and schema.bit_depth == 8 and schema.channels in (1, 3):
+            return encode_jpeg(pixels)
+        return encode_pixels(pixels)
 
     def _largest(self, pixels: Pixels) -> int:
         """The largest id; of images white: 255, or the smallest 2**k - 1 that no value exceeds."""
