@@ -13,7 +13,7 @@ from ganforge.errors import ConfigError, PluginContractError
 from ganforge.interfaces.architecture import Architecture, Reads
 from ganforge.interfaces.conditions import CONDITIONS
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.spec import FieldSpec, ImageSpec
 from ganforge.registry.components import resolve
 from ganforge.registry.plugins import get_registry
 from ganforge.training.build import build_run
@@ -29,6 +29,7 @@ _OBJECTIVES: tuple[Mapping[str, Any], ...] = (
     {"name": "wasserstein", "regularizers": ["gradient_penalty"]},
     {"name": "least_squares"},
 )
+_NAMED = ("image", "source", "target", "frames", *CONDITIONS)
 _CLASS_NAMES = ("cat", "dog", "bird")
 _NUM_FRAMES = 3
 MICRO_BATCH = 4
@@ -128,6 +129,7 @@ def _spec(architecture: type[Architecture[Any]], side: int, conditions: Sequence
         attribute_names=("round", "red") if "attributes" in conditions else (),
         text_dim=5 if "text" in conditions else 0,
         num_frames=_NUM_FRAMES if "frames" in fields else 1,
+        fields={name: FieldSpec("image", 3) for name in fields.required if name not in _NAMED},
     )
 
 
