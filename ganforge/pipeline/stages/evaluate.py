@@ -109,7 +109,8 @@ def _spec_of_shards(context: RunContext, reads: Reads) -> ImageSpec | None:
     except DataError:
         return None
     data = ReadableFields(config.data, index, location)
-    data.check(reads.required)
+    if any(name not in data.schemas for name in reads.required):
+        return None  # training refuses these data, and says what they lack
     return model_spec(config, data, reads.required)
 
 
