@@ -107,9 +107,10 @@ def _check_shape(config: PipelineConfig, spec: ImageSpec, data: ReadableFields) 
     main = next((name for name in IMAGES if name in data.index.fields), IMAGES[0])
     channels = _channels(config.data, main)
     if channels not in (None, spec.channels):
+        key = "channels" if channels == config.data.channels else f"fields.{main}.channels"
         raise ConfigError(
-            f"data.channels is {channels}, but the shards hold {spec.channels} "
-            f"channels. Prepare them again, or correct data.channels."
+            f"data.{key} is {channels}, but the shards hold {spec.channels} channels. Prepare them "
+            f"again, or correct data.{key}."
         )
 
 

@@ -97,7 +97,10 @@ def test_model_spec_holds_only_the_conditions_that_are_used():
     [
         ({"resolution": 16}, "data.resolution is 16x16, but the shards hold 8x8"),
         ({"channels": 1}, "data.channels is 1, but the shards hold 3"),
-        ({"fields": {"image": {"channels": 4}}}, "data.channels is 4, but the shards hold 3"),
+        (
+            {"fields": {"image": {"channels": 4}}},
+            "data.fields.image.channels is 4, but the shards hold 3",
+        ),
         (
             {"resolution": 6, "crop": {"from": 7}},
             "data.crop.from is 7x7, but the shards hold 8x8 .* or correct data.crop.from",
