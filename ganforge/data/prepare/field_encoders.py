@@ -2,7 +2,6 @@
 
 import functools
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from ganforge.config.data import Coordinates
 from ganforge.data.prepare.field_kinds import frames_of
 from ganforge.data.shards.clip import pack_clip
+from ganforge.data.shards.coordinates import move_points
 from ganforge.data.shards.index import FieldSchema
 from ganforge.imaging.codec import (
     Pixels,
@@ -28,15 +28,6 @@ from ganforge.imaging.label_maps import decode_labels
 from ganforge.imaging.resize import ImageForm
 from ganforge.interfaces.source import Frames, ImageHalf
 
-POINT_SIZES: Mapping[Coordinates, int] = {"xyxy": 4, "xywh": 4, "xy": 2, "xyv": 3}
-"""How many numbers make a point or a box."""
-# Columns of x and y positions, and of widths and heights.
-_POSITIONS: Mapping[Coordinates, tuple[list[int], list[int]]] = {
-    "xyxy": ([0, 2], [1, 3]),
-    "xywh": ([0], [1]),
-    "xy": ([0], [1]),
-    "xyv": ([0], [1]),
-}
 Vector = NDArray[np.float32]
 
 
@@ -196,15 +187,9 @@ def _move_points(
     vector: Vector, coordinates: Coordinates, form: ImageForm, size: tuple[int, int]
 ) -> Vector:
     """Points in pixels of the image as it is stored."""
-    height, width = size
-    place = form.place(height, width)
-    points = vector.reshape(-1, POINT_SIZES[coordinates]).copy()
-    columns, rows = _POSITIONS[coordinates]
-    points[:, columns] = points[:, columns] * (place.width / width) + place.left
-    points[:, rows] = points[:, rows] * (place.height / height) + place.top
-    if coordinates == "xywh":
-        points[:, 2:] *= (place.width / width, place.height / height)
-    return points.reshape(vector.shape)
+    place = form.place(*size)
+    factors = place.height / size[0], place.width / size[1]
+    return move_points(vector, coordinates, factors, (place.top, place.left))
 
 
 def npy_bytes(array: NDArray[Any]) -> bytes:
