@@ -12,14 +12,15 @@ from torch import Tensor
 from ganforge.cli._files import Job, is_video, list_inputs, plan_jobs
 from ganforge.cli._load import Arguments
 from ganforge.errors import ConfigError, DataError
-from ganforge.imaging.codec import Undecodable, decode_image, image_size
-from ganforge.imaging.images import from_pixels, to_pixels
+from ganforge.imaging.codec import Undecodable, image_size
+from ganforge.imaging.images import to_pixels
 from ganforge.imaging.save import check_folder, write_pixels
 from ganforge.imaging.video import VIDEO_SUFFIXES
 from ganforge.inference.clips import Progress, VideoSummary
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.inference.sizes import resolve_sizing
-from ganforge.inference.translation import bit_depth, check_translates
+from ganforge.inference.source_images import SourceReader, source_reader
+from ganforge.inference.translation import check_translates
 
 _LISTED = 10
 
@@ -88,7 +89,7 @@ def _plan(
 
 
 def _translate_clip(model: PretrainedGan, job: Job, arguments: Arguments, written: Written) -> None:
-    same = ("direction", "size", "resize", "seed", "fps", "audio", "skip_bad")
+    same = ("direction", "size", "resize", "seed", "fps", "audio", "skip_bad", "derive")
     try:
         made = model.translate_video(
             job.source,
@@ -129,6 +130,7 @@ def _readable(
 ) -> list[tuple[int, Job]]:
     """The jobs, numbered, whose files have the header of an image that can be translated."""
     sizing = resolve_sizing(model.architecture, arguments["size"], arguments["resize"])
+    is_derived = _reader(model, arguments).kind == "derived"
     faults: dict[Path, str] = {}
     for job in jobs:
         try:
@@ -136,12 +138,18 @@ def _readable(
         except Undecodable as err:
             faults[job.source] = str(err)
             continue
-        sizing.check(height, width, str(job.source))
+        if not is_derived:  # a derived source may have another size
+            sizing.check(height, width, str(job.source))
     if faults and not arguments["skip_bad"]:
         raise DataError(_list_faults(faults, len(jobs)))
     for path, fault in faults.items():
         _skip(path, fault, written)
     return [(number, job) for number, job in enumerate(jobs) if job.source not in faults]
+
+
+def _reader(model: PretrainedGan, arguments: Arguments) -> SourceReader:
+    direction = arguments["direction"] or model.architecture.directions[0]
+    return source_reader(model.architecture, direction, arguments["derive"])
 
 
 def _list_faults(faults: dict[Path, str], num_files: int) -> str:
@@ -158,7 +166,7 @@ def _list_faults(faults: dict[Path, str], num_files: int) -> str:
 def _translate_part(
     model: PretrainedGan, jobs: dict[int, Job], arguments: Arguments, written: Written
 ) -> None:
-    images = dict(_read(jobs, arguments["skip_bad"], written))
+    images = dict(_read(_reader(model, arguments), jobs, arguments["skip_bad"], written))
     if not images:
         return
     results = model.translate(
@@ -169,19 +177,22 @@ def _translate_part(
         resize=arguments["resize"],
         batch_size=arguments["batch_size"],
         output_type="pt",
+        derive=arguments["derive"],
         **arguments["options"],
     )
-    depth = int(arguments["bit_depth"] or bit_depth(model.spec))
+    depth = int(arguments["bit_depth"] or model.spec.bit_depth)
     for number, img in zip(images, results, strict=True):
         job = jobs[number]
         write_pixels(job.target, to_pixels(img[None], depth)[0])
         written.files.append({"path": str(job.target), "source": str(job.source)})
 
 
-def _read(jobs: dict[int, Job], skip_bad: bool, written: Written) -> Iterator[tuple[int, Tensor]]:
+def _read(
+    reader: SourceReader, jobs: dict[int, Job], skip_bad: bool, written: Written
+) -> Iterator[tuple[int, Tensor]]:
     for number, job in jobs.items():
         try:
-            yield number, from_pixels(decode_image(job.source))
+            yield number, reader.read_file(job.source)
         except Undecodable as err:
             if not skip_bad:
                 raise DataError(

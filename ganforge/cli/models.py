@@ -51,6 +51,10 @@ def generate(model: str, **arguments: Any) -> None:
 @click.option("--direction", help="Direction, if the model has several. Default: the first.")
 @_shared.sizing
 @click.option(
+    "--derive/--no-derive", default=True, show_default=True,
+    help="Make the sources of a model of derived sources, e.g. edges, from the images.",
+)  # fmt: skip
+@click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0),
     help="Seed of the first image and of each video, for models with noise.",
 )  # fmt: skip

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from ganforge.config.base import MAX_SIDE, StrictModel
 from ganforge.config.choices import Chooses, ComponentChoice
-from ganforge.config.schedules import Schedule, ScheduledPositive
+from ganforge.config.schedules import ScheduledPositive
 
 MAX_CHANNELS = 16
 Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
@@ -121,16 +121,6 @@ class ClipConfig(StrictModel):
     stride: ScheduledPositive = Field(
         1, description="Take every N-th frame: a number or a schedule, rounded."
     )
-
-    @property
-    def span(self) -> int:
-        """Frames from the first to the last of the longest window."""
-        return (_largest(self.num_frames) - 1) * _largest(self.stride) + 1
-
-
-def _largest(value: float | Schedule) -> int:
-    ends = (value.start, value.to) if isinstance(value, Schedule) else (value,)
-    return max(1, *(round(end) for end in ends))
 
 
 class ValidationConfig(StrictModel):

@@ -66,7 +66,7 @@ class VideoFile:
             DataError: the file is no video, or its first frame cannot be decoded.
         """
         self.path = path
-        with self._open() as (container, stream):
+        with open_stream(self.path) as (container, stream):
             self.timing, self.num_frames, self._first = _scan(container, stream)
             context = stream.codec_context
             self.colors: Colors = (
@@ -102,7 +102,7 @@ class VideoFile:
 
     def _decoded(self, skip_bad: bool) -> Iterator[Any]:
         number = 0
-        with self._open() as (container, stream):
+        with open_stream(self.path) as (container, stream):
             for packet in container.demux(stream):
                 fault = "it is damaged"
                 try:
@@ -127,15 +127,6 @@ class VideoFile:
         since_first = (pts - self._first) * self._time_base
         return round(since_first / self.timing.time_base) + round(delay / self.timing.time_base)
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[tuple[Any, Any]]:
-        with open_video(self.path) as container:
-            covers = pyav().stream.Disposition.attached_pic
-            streams = [s for s in container.streams.video if not s.disposition & covers]
-            if not streams:
-                raise DataError(f"{self.path} has no video stream. Give a video.")
-            yield container, streams[0]
-
 
 @contextlib.contextmanager
 def open_video(path: Path) -> Iterator[Any]:
@@ -155,6 +146,22 @@ def open_video(path: Path) -> Iterator[Any]:
         if name.endswith("_pipe") or name in ("image2", "tty"):
             raise DataError(f"{path} is no video ({container.format.long_name}). Give a video.")
         yield container
+
+
+@contextlib.contextmanager
+def open_stream(path: Path) -> Iterator[tuple[Any, Any]]:
+    """PyAV's container of a file, and its first video stream that is no cover picture.
+
+    Raises:
+        ConfigError: PyAV is missing.
+        DataError: the file is no video.
+    """
+    with open_video(path) as container:
+        covers = pyav().stream.Disposition.attached_pic
+        streams = [s for s in container.streams.video if not s.disposition & covers]
+        if not streams:
+            raise DataError(f"{path} has no video stream. Give a video.")
+        yield container, streams[0]
 
 
 def _scan(container: Any, stream: Any) -> tuple[Timing, int, int | None]:

@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
+from ganforge.config.base import MAX_SIDE
 from ganforge.errors import ConfigError
 from ganforge.imaging.images import Resize, crop_center, pad_mirrored, resize
 from ganforge.interfaces.architecture import Architecture
@@ -12,8 +13,6 @@ from ganforge.interfaces.architecture import Architecture
 Size = Literal["keep", "model"] | int | tuple[int, int]
 """Size of the results: each image's own, that of the training images, a side, or (height, width).
 """
-MAX_SIDE = 16384
-"""Pixels of the longest side."""
 _WAYS = get_args(Resize)
 
 
@@ -27,6 +26,7 @@ class Sizing:
         model: height and width of its training images.
         target: height and width of all results; None keeps the size of each image.
         way: how an image of another shape is resized to the target.
+        is_labels: whether the images are one-hot label maps.
     """
 
     architecture: str
@@ -34,6 +34,7 @@ class Sizing:
     model: tuple[int, int]
     target: tuple[int, int] | None
     way: Resize = "crop"
+    is_labels: bool = False
 
     def check(self, height: int, width: int, what: str) -> None:
         """Refuse an image, called `what`, of which the size cannot be kept.
@@ -61,7 +62,8 @@ class Sizing:
     def fit(self, img: Tensor) -> Tensor:
         """Images [N, C, H, W] resized if requested, and padded to the stride."""
         height, width = img.shape[-2:]
-        resized = resize(img, *self.result(height, width), self.way)
+        result = self.result(height, width)
+        resized = resize(img, *result, self.way, is_labels=self.is_labels)
         return pad_mirrored(resized, *self.padded(height, width))
 
     def cut(self, img: Tensor, height: int, width: int) -> Tensor:
@@ -69,7 +71,9 @@ class Sizing:
         return crop_center(img, *self.result(height, width))
 
 
-def resolve_sizing(architecture: Architecture[Any], size: Size, way: Resize | None) -> Sizing:
+def resolve_sizing(
+    architecture: Architecture[Any], size: Size, way: Resize | None, is_labels: bool = False
+) -> Sizing:
     """Check `size` and `resize` of a translation against what an architecture can translate.
 
     Raises:
@@ -90,7 +94,7 @@ def resolve_sizing(architecture: Architecture[Any], size: Size, way: Resize | No
             f"size={size!r}: '{architecture.name}' translates {_by(model)} only (height x width). "
             f"Use size='model'."
         )
-    return Sizing(architecture.name, architecture.stride, model, target, way or "crop")
+    return Sizing(architecture.name, architecture.stride, model, target, way or "crop", is_labels)
 
 
 def _target(size: Any, model: tuple[int, int]) -> tuple[int, int] | None:

@@ -163,9 +163,7 @@ def _source(
 
 
 def _derived(derivation: Derivation[Any] | None) -> DerivedSource | None:
-    if derivation is None:
-        return None
-    return DerivedSource(derivation.name, derivation.config.model_dump(mode="json"))
+    return None if derivation is None else derivation.derived
 
 
 def check_encoder(config: PipelineConfig, index: DatasetIndex, location: str) -> None:

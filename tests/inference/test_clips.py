@@ -10,10 +10,13 @@ from torch.testing import assert_close
 from ganforge.errors import ConfigError, DataError, ShapeError
 from ganforge.imaging.codec import decode_image, encode_png
 from ganforge.inference.clips import VideoSummary, check_output, chunks, open_clip, save_clip
+from ganforge.inference.source_images import SourceReader
+from ganforge.interfaces.spec import ImageSpec
 
 
-def opened(video, channels=3, fps=None, skip_bad=False):
-    return open_clip(video, channels, fps, skip_bad)
+def opened(video, channels=3, fps=None, skip_bad=False, kind="image"):
+    reader = SourceReader(ImageSpec(8, 8), channels, kind)
+    return open_clip(video, reader, fps, skip_bad)
 
 
 def saved(clip, out, **given):
@@ -80,6 +83,15 @@ def test_open_clip_of_a_folder_without_frames_or_with_one_twice_is_refused(folde
     (folder / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty holds no frames \(.bmp.*Check the path"):
         opened(folder / "empty")
+
+
+def test_open_clip_of_label_maps_reads_a_folder_but_no_video(tmp_path):
+    (tmp_path / "ids").mkdir()
+    Image.fromarray(np.array([[0, 1]], dtype=np.uint8)).save(tmp_path / "ids" / "0.png")
+    ((img, _),) = opened(tmp_path / "ids", 2, kind="labels").frames()
+    assert img.tolist() == [[[1, 0]], [[0, 1]]]
+    with pytest.raises(ConfigError, match="compression changes label ids. Give a folder"):
+        opened(make_video(tmp_path / "ids.mp4"), 2, kind="labels")
 
 
 def test_open_clip_with_a_damaged_frame_names_it_or_leaves_it_out(folder, tmp_path):

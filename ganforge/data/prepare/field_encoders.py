@@ -25,7 +25,7 @@ from ganforge.imaging.codec import (
 )
 from ganforge.imaging.label_maps import decode_labels
 from ganforge.imaging.resize import ImageForm
-from ganforge.interfaces.source import ImageHalf
+from ganforge.interfaces.source import Frames, ImageHalf
 
 POINT_SIZES: Mapping[Coordinates, int] = {"xyxy": 4, "xywh": 4, "xy": 2, "xyv": 3}
 """How many numbers make a point or a box."""
@@ -136,8 +136,8 @@ class PixelEncoder:
 
 def origin_of(value: Any) -> str:
     """The file of a value in brackets, for messages."""
-    path = value.image if isinstance(value, ImageHalf) else value
-    return f" ({path})" if isinstance(path, Path) else ""
+    origin = value.image if isinstance(value, ImageHalf) else value
+    return f" ({origin})" if isinstance(origin, Path | Frames) else ""
 
 
 def as_vector(value: Any) -> Vector:

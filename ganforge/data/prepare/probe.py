@@ -106,13 +106,16 @@ def _common_size(
 
 def _look(value: Any, kind: FieldKind, options: FieldConfig) -> tuple[int, int, int, int] | str:
     """(height, width, channels, bits) of an image or of the first frame; a text if it has none."""
-    frame = next(frames_of(value, is_clip(kind, value)), None)
+    frame = None
     try:
+        frame = next(frames_of(value, is_clip(kind, value)), None)
         if frame is None:
             raise Undecodable("has no frames")
         pixels = decode_value(frame, kind == "labels", options.value_range)
     except Undecodable as err:
-        return f"one{origin_of(frame)} {err}"
+        return f"one{origin_of(value if frame is None else frame)} {err}"
+    except DataError as err:  # of `Frames`
+        return f"one: {err}"
     height, width, channels = pixels.shape
     return height, width, channels, 8 * pixels.dtype.itemsize
 

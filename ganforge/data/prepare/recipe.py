@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ganforge.config.data import DataConfig
+from ganforge.data.views import longest_span
 
 _FIELDS = ("source", "channels", "resize", "background", "samples_per_shard", "fields")
 _SIZE = "resolution (crop.from)"
@@ -17,7 +18,7 @@ def recipe(config: DataConfig, seed: int) -> dict[str, Any]:
     """
     values = config.model_dump(mode="json", include=set(_FIELDS))
     values[_SIZE] = None if config.stored_size is None else list(config.stored_size)
-    values["clip (shortest clip)"] = None if config.clip is None else config.clip.span
+    values["clip (shortest clip)"] = None if config.clip is None else longest_span(config.clip)
     held_out = None if config.validation is None else config.validation.num_samples
     values["validation.num_samples"] = held_out
     if config.text_encoder is not None:

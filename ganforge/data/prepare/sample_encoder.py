@@ -21,6 +21,7 @@ from ganforge.data.prepare.field_kinds import is_clip, kind_of
 from ganforge.data.prepare.image_spec import main_field
 from ganforge.data.shards.index import FieldSchema
 from ganforge.data.shards.writer import EncodedSample
+from ganforge.errors import DataError
 from ganforge.imaging.codec import Undecodable
 from ganforge.imaging.resize import ImageForm
 from ganforge.interfaces.source import Sample
@@ -113,6 +114,8 @@ class SampleEncoder:
             return self.pixels[name].encode(value)
         except Undecodable as err:
             raise Undecodable(f"field '{name}'{origin_of(value)} {err}") from err
+        except DataError as err:  # of `Frames`
+            raise Undecodable(f"field '{name}' cannot be decoded: {err}") from err
 
     def _check_alike(self, stored: Mapping[str, StoredPixels]) -> None:
         """Refuse images that resizing would move against each other, and clips of two lengths."""

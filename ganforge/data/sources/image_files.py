@@ -9,6 +9,8 @@ from ganforge.errors import DataError
 EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm"}
 )
+ARRAYS = ".npy"
+"""Arrays are read as images where a folder holds no image files: elsewhere they are embeddings."""
 
 
 def is_image(path: PurePath) -> bool:
@@ -25,10 +27,14 @@ def image_files(folder: Path, option: str) -> list[str]:
     if not folder.is_dir():
         raise DataError(f"{option}={str(folder)!r} is not a folder. Correct the path.")
     found: list[str] = []
+    arrays: list[str] = []
     for base, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = Path(base).relative_to(folder)
         found += [str(inside / name) for name in files if is_image(Path(name))]
+        shown = (name for name in files if not name.startswith("."))
+        arrays += [str(inside / name) for name in shown if Path(name).suffix.lower() == ARRAYS]
+    found = found or arrays
     if not found:
         idx = next((path for path in sorted(folder.rglob("*idx3*")) if path.is_file()), None)
         if idx is not None:
@@ -36,9 +42,10 @@ def image_files(folder: Path, option: str) -> list[str]:
                 f"{option}={str(folder)!r} holds no images, but IDX files. Name the file of the "
                 f"images: {idx} (as a source: {{name: idx, images: {idx}}})."
             )
+        known = ", ".join(sorted(EXTENSIONS | {ARRAYS}))
         raise DataError(
-            f"{option}={str(folder)!r} holds no images ({', '.join(sorted(EXTENSIONS))}). Correct "
-            f"the path, or convert the images."
+            f"{option}={str(folder)!r} holds no images ({known}). Correct the path, or convert the "
+            f"images."
         )
     return sorted(found, key=natural_order)
 

@@ -47,7 +47,7 @@ class Publish(Stage[StrictModel]):
         return ran_with(context.run_dir, self.name, _settings(context, info.nimg))
 
     def check(self, context: RunContext) -> None:
-        """Refuse a repository that cannot be pushed to: a name that is none, no token at all."""
+        """Refuse a repository that cannot be pushed to: an invalid name, or no token."""
         repo_id = context.config.publish.repo_id
         if repo_id is None:
             return

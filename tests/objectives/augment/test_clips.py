@@ -10,11 +10,11 @@ from ganforge.objectives.augment import Ada, DiffAugment
 from ganforge.objectives.augment.clips import change_color, change_geometry
 
 AUGMENTATIONS = [
-    (Ada, {"pipe": "blit", "p": 0.8}, 22.411225, 0.62665057),
-    (Ada, {"pipe": "geom", "p": 0.8}, -6.457809, 0.33048034),
+    (Ada, {"pipe": "blit", "p": 0.8}, 8.325230, 0.76527369),
+    (Ada, {"pipe": "geom", "p": 0.8}, 9.757176, 0.44136751),
     (Ada, {"pipe": "color", "p": 0.8}, 14.045440, 0.99362010),
-    (Ada, {"pipe": "bg", "p": 0.8}, -2.346953, 0.19561559),
-    (Ada, {"pipe": "bgc", "p": 0.8}, 7.689812, 0.91288221),
+    (Ada, {"pipe": "bg", "p": 0.8}, 1.012226, 0.52780175),
+    (Ada, {"pipe": "bgc", "p": 0.8}, 16.009825, 0.41803759),
     (DiffAugment, {"policy": ["color"]}, -9.121378, 0.72038043),
     (DiffAugment, {"policy": ["translation"]}, 1.665192, 0.28683901),
     (DiffAugment, {"policy": ["cutout"]}, -3.879002, 0.28683901),
