@@ -45,7 +45,7 @@ class ClipsSource(Source[ClipsConfigT]):
 
     @abstractmethod
     def find(self, option: str) -> Mapping[str, Any]:
-        """The clips in the folder or file that an option names; each has a length and can be sliced."""
+        """The clips in the place that an option names; each has a length and can be sliced."""
 
     @cached_property
     def _clips(self) -> dict[str, dict[str, Any]]:
