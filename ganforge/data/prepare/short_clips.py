@@ -1,4 +1,4 @@
-"""Leaves out clips that are shorter than the window that training reads."""
+"""Leaves out clips that are shorter than the longest window of the training."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Clips: what folders of frames and video files have in common, and the folders of frames."""
+"""Sources of clips: the base of `frames` and `video`, and `frames` itself."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ class ClipsSource(Source[ClipsConfigT]):
 
     @abstractmethod
     def find(self, option: str) -> Mapping[str, Any]:
-        """The clips by name in the place of an option; each has a length and can be sliced."""
+        """The clips in the place that an option names; each has a length and can be sliced."""
 
     @cached_property
     def _clips(self) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Partners by name: which of two sides have one, and what to say of those that do not."""
+"""Matches two sets of files by name, and reports those without a partner."""
 
 import logging
 from collections.abc import Mapping, Sequence

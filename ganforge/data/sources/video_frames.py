@@ -1,4 +1,4 @@
-"""The frames of a video file: found without decoding them, decoded one by one."""
+"""The frames of a video file: listed without decoding them, then decoded one by one."""
 
 import contextlib
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ class VideoFrames(Frames):
             if time > self.times[number]:
                 break
         raise DataError(
-            f"{self.path} lacks frame {number} of {len(self)}, which its packets announce; it may "
+            f"{self.path} lacks frame {number} of {len(self)}, which its packets list; it may "
             f"be damaged: {_REENCODE}"
         )
 
