@@ -11,7 +11,7 @@ import itertools
 
 import click
 import torch
-from ganforge_cyclegan.networks import InstanceNorm, ReflectionPad
+from ganforge_translation.networks import InstanceNorm, ReflectionPad
 from loops import PLAIN_TRAIN, plain_run, random_images, serve_engine
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss

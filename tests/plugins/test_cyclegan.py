@@ -1,13 +1,13 @@
 import pytest
 import torch
-from ganforge_cyclegan.architecture import Cyclegan, CycleganConfig
-from ganforge_cyclegan.networks import (
+from ganforge_translation.cyclegan import Cyclegan, CycleganConfig
+from ganforge_translation.networks import (
     InstanceNorm,
     PatchDiscriminator,
     Translator,
     smallest_size,
 )
-from ganforge_cyclegan.pool import exchange
+from ganforge_translation.pool import exchange
 from torch import nn
 from torch.testing import assert_close
 
