@@ -27,7 +27,7 @@ _LISTED = 10
 
 @dataclass
 class Written:
-    """What came of a command: the files it wrote, and those it could not read."""
+    """The files that a command wrote, and those that it skipped."""
 
     files: list[dict[str, Any]] = field(default_factory=list)
     clips: list[VideoSummary] = field(default_factory=list)
@@ -62,30 +62,38 @@ def _plan(
     Raises:
         ConfigError: an option or an input has no meaning here.
     """
-    out: Path = arguments["out"]
+    out, is_video_model = arguments["out"], model.architecture.is_video
     if out.suffix.lower() in VIDEO_SUFFIXES:
-        if len(inputs) != 1 or not (inputs[0].is_dir() or is_video(inputs[0])):
+        jobs = [Job(path, out) for path in inputs]
+        if len(jobs) != 1 or not _is_clip(jobs[0]):
             raise ConfigError(
                 f"--out {out} is a video, which is made of one video or of one folder of frames. "
                 f"Give one of these, or a folder as --out."
             )
-        clips, images = [Job(inputs[0], out)], []
     else:
         check_folder(out)
-        folders = [path for path in inputs if path.is_dir() and model.architecture.is_video]
-        jobs = plan_jobs([p for p in inputs if p not in folders], out, arguments["frames"])
-        clips = [Job(path, out / path.resolve().name) for path in folders]
-        clips += [job for job in jobs if is_video(job.source)]
-        images = [job for job in jobs if not is_video(job.source)]
-    if images and model.architecture.is_video:
+        as_frames = arguments["frames"]
+        jobs = plan_jobs(inputs, out, as_frames=as_frames, of_frames=is_video_model)
+    clips = [job for job in jobs if _is_clip(job)]
+    images = [job for job in jobs if not _is_clip(job)]
+    if images and is_video_model:
         raise ConfigError(
             f"'{model.info.architecture}' translates video, but {images[0].source} is an image. "
             f"Give a video, or the folder of the frames."
         )
-    for option in ("fps", "frames") if not clips else ():
-        if arguments[option]:
-            raise ConfigError(f"--{option} is for videos, of which there is none. Leave it out.")
+    for option, kind, there in (
+        ("fps", "videos", clips),
+        ("frames", "videos", clips),
+        ("bit_depth", "images", images),
+    ):
+        if arguments[option] and not there:
+            name = option.replace("_", "-")
+            raise ConfigError(f"--{name} is for {kind}, but there are none. Leave it out.")
     return clips, images
+
+
+def _is_clip(job: Job) -> bool:
+    return job.source.is_dir() or is_video(job.source)
 
 
 def _translate_clip(model: PretrainedGan, job: Job, arguments: Arguments, written: Written) -> None:
@@ -111,7 +119,7 @@ def _translate_clip(model: PretrainedGan, job: Job, arguments: Arguments, writte
 
 
 def _progress(source: Path) -> Progress:
-    """A line that is written again while a video is translated, on a terminal."""
+    """A progress line on a terminal; nothing elsewhere."""
 
     def show(done: int, total: int | None) -> None:
         of = f" of {total}" if total else ""
@@ -121,7 +129,7 @@ def _progress(source: Path) -> Progress:
 
 
 def is_terminal() -> bool:
-    """Whether messages are read by a person."""
+    """Whether standard error is a terminal."""
     return sys.stderr.isatty()
 
 

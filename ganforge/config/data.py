@@ -187,6 +187,11 @@ class DataConfig(StrictModel):
     clip: ClipConfig | None = Field(
         None, description="Frames to read of each clip. Default: all frames of the shortest clip."
     )
+    frame_format: Literal["png", "jpeg"] = Field(
+        "png",
+        description="How `prepare` stores the frames of clips that it must encode. png: exact; "
+        "jpeg: of quality 95, smaller and faster to read. Label maps are always exact.",
+    )
     resize: Literal["none", "pad", "crop", "fit", "stretch"] = Field(
         "crop",
         description="How `prepare` brings images to the resolution. none: sizes must match; pad: "

@@ -38,13 +38,13 @@ class OpenClip:
     """A clip whose frames are read as they are consumed.
 
     Attributes:
-        name: what messages call it.
+        name: its name in messages.
         timing: when its frames are shown.
         frames: yields each frame, as `reader` reads it, and its time.
         reader: what makes frames of images.
         num_frames: how many, if that is known.
         file: the video that it is read from.
-        stems: file names of its frames without ending; empty if they have none.
+        stems: file names of its frames without extension; empty if they have none.
     """
 
     name: str
@@ -58,7 +58,7 @@ class OpenClip:
 
 @dataclass(frozen=True)
 class VideoSummary:
-    """What `translate_video` wrote."""
+    """The result of `translate_video`: the file or folder that it wrote."""
 
     path: Path
     num_frames: int
@@ -69,9 +69,9 @@ class VideoSummary:
     has_audio: bool
 
     def __str__(self) -> str:
-        sound = ", with sound" if self.has_audio else ""
+        audio = ", with audio" if self.has_audio else ""
         rate = f"{float(self.fps):.6g} frames per second"
-        return f"{self.path}: {self.num_frames} frames, {self.height} x {self.width}, {rate}{sound}"
+        return f"{self.path}: {self.num_frames} frames, {self.height} x {self.width}, {rate}{audio}"
 
 
 def open_clip(video: Clip, reader: SourceReader, fps: Rate | None, skip_bad: bool) -> OpenClip:
@@ -80,7 +80,7 @@ def open_clip(video: Clip, reader: SourceReader, fps: Rate | None, skip_bad: boo
     Raises:
         ConfigError: `fps` is out of range, or given for a video file; PyAV is missing; a video
             file cannot hold label maps.
-        DataError: it is no video, or a folder without images.
+        DataError: it is not a video, or a folder without images.
     """
     if not isinstance(video, str | Path):
         return _frames_clip(video, reader, _timing(fps))
@@ -113,7 +113,7 @@ def _timing(fps: Rate | None) -> Timing:
         rate = Fraction(0)
     if not 0 < rate <= _MAX_RATE:
         raise ConfigError(
-            f"fps={fps} is no frame rate. Use frames per second up to {_MAX_RATE}, e.g. 25 or "
+            f"fps={fps} is not a frame rate. Use frames per second up to {_MAX_RATE}, e.g. 25 or "
             f"30000/1001."
         )
     return Timing.constant(rate.limit_denominator(1001))
@@ -179,7 +179,7 @@ def check_output(out: Path, clip: OpenClip) -> None:
     """Refuse a video or folder that cannot be written, before any frame is translated.
 
     Raises:
-        ConfigError: an ending that is no video's, a folder with files in it, or the clip itself.
+        ConfigError: an ending that is not a video's, a folder with files in it, or the clip itself.
     """
     if out.suffix:
         check_video_file(out)
@@ -190,7 +190,7 @@ def check_output(out: Path, clip: OpenClip) -> None:
     check_folder(out)
     if out.is_dir() and any(out.iterdir()):
         raise ConfigError(
-            f"{out} holds files already. Give a new folder for the frames, or a file such as "
+            f"{out} is not empty. Give a new folder for the frames, or a file such as "
             f"{out}.mp4 for a video."
         )
 
@@ -218,10 +218,10 @@ def save_clip(
 def _writer(
     out: Path, clip: OpenClip, audio: bool, bit_depth: int
 ) -> Iterator[tuple[Callable[[Tensor, int], None], bool]]:
-    """A function that writes a frame and its time, and whether sound is copied too."""
+    """A function that writes a frame and its time, and whether audio is copied too."""
     if out.suffix:
         with video_writer(out, clip.timing, clip.file, audio) as writer:
-            yield lambda img, time: writer.write(_rgb(img), time), writer.sound is not None
+            yield lambda img, time: writer.write(_rgb(img), time), writer.audio is not None
         return
     numbers = itertools.count()
     with atomic_folder(out, replace=False) as folder:

@@ -11,8 +11,7 @@ from ganforge.imaging.images import Resize, crop_center, pad_mirrored, resize
 from ganforge.interfaces.architecture import Architecture
 
 Size = Literal["keep", "model"] | int | tuple[int, int]
-"""Size of the results: each image's own, that of the training images, a side, or (height, width).
-"""
+"""Size of the results: unchanged, that of the training images, a side, or (height, width)."""
 _WAYS = get_args(Resize)
 
 
@@ -25,7 +24,7 @@ class Sizing:
         stride: heights and widths that it takes are multiples of this; None: only `model`.
         model: height and width of its training images.
         target: height and width of all results; None keeps the size of each image.
-        way: how an image of another shape is resized to the target.
+        way: how an image with another aspect ratio is resized to the target.
         is_labels: whether the images are one-hot label maps.
     """
 
@@ -37,7 +36,7 @@ class Sizing:
     is_labels: bool = False
 
     def check(self, height: int, width: int, what: str) -> None:
-        """Refuse an image, called `what`, of which the size cannot be kept.
+        """Refuse an image, named `what` in the message, whose size cannot be kept.
 
         Raises:
             ConfigError: the translator takes a single size, and this is another one.
@@ -106,7 +105,7 @@ def _target(size: Any, model: tuple[int, int]) -> tuple[int, int] | None:
     is_pair = isinstance(sides, tuple | list) and len(sides) == 2
     if not is_pair or not all(isinstance(s, int) and 1 <= s <= MAX_SIDE for s in sides):
         raise ConfigError(
-            f"size={size!r} is no size. Use 'keep', 'model', a side from 1 to {MAX_SIDE} or "
+            f"size={size!r} is not a size. Use 'keep', 'model', a side from 1 to {MAX_SIDE} or "
             f"(height, width)."
         )
     return sides[0], sides[1]

@@ -72,17 +72,17 @@ class TranslationMethods:
         derive: bool = True,
         **options: Any,
     ) -> Output | list[Any]:
-        """Translate images to the model's other domain; each keeps its size.
+        """Translate images; each keeps its size by default.
 
         Args:
             images: PIL images of any mode and size (transparency is composited over white), or
                 tensors, float in [-1, 1] or uint8, [C, H, W] or [N, C, H, W]. A model of label
                 maps takes images and integer tensors of ids.
             direction: one of `info.directions`. Default: the first.
-            size: "keep" pads an image to the architecture's stride and cuts the translation back;
+            size: "keep" pads an image to the architecture's stride and crops the translation;
                 "model" resizes images to the size of the training images, a side or
                 (height, width) to another one.
-            resize: how an image of another shape is resized to `size`: "crop", "pad" or
+            resize: how an image with another aspect ratio is resized to `size`: "crop", "pad" or
                 "stretch". Default: "crop".
             batch_size: images translated at a time.
             output_type: as for `generate`. Results of different sizes are a list.
@@ -140,7 +140,7 @@ class TranslationMethods:
         derive: bool = True,
         **options: Any,
     ) -> Iterator[Any] | VideoSummary:
-        """Translate a video in chunks of frames, in memory that does not grow with its length.
+        """Translate a video in chunks of frames; memory does not grow with its length.
 
         An architecture for images translates each frame alone, all with the same seed.
 
@@ -156,7 +156,7 @@ class TranslationMethods:
             chunk_frames: frames translated at a time; they do not change the result.
             fps: frames per second of frames that are images. Default: 25. A video keeps the times
                 of its frames.
-            audio: whether to copy the sound of a video.
+            audio: whether to copy the audio of a video.
             skip_bad: leave out frames that cannot be decoded, rather than stop.
             progress: called with the numbers of translated and of all frames (None if unknown).
             output_type: of yielded frames, as for `generate`.
@@ -188,7 +188,7 @@ class TranslationMethods:
         return save_clip(frames, Path(out), clip, audio=audio, bit_depth=depth, progress=progress)
 
     def _translation(self, count: int, **options: Any) -> GenerateRequest:
-        """A checked request to translate some images, which are not in it yet."""
+        """A validated request for `count` translations; its source is set later."""
         return build_request(self.architecture, self.info, self.device, num_images=count, **options)
 
     def _translated(

@@ -150,10 +150,10 @@ def test_video_example_translates_250_frames_in_the_memory_of_50(tmp_path, video
         command = [sys.executable, "-c", TRANSLATE, *map(str, arguments)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         ran = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-        assert f"{num} frames, 192 x 192, 25 frames per second, with sound" in ran.stdout
+        assert f"{num} frames, 192 x 192, 25 frames per second, with audio" in ran.stdout
         peaks[num] = int(ran.stdout.split()[-1])
         before, after = read_video(clip), read_video(out)
-        assert after[1:] == before[1:], "times, rate and sound are kept"
+        assert after[1:] == before[1:], "times, rate and audio are kept"
         assert len(after[0]) == num
     assert peaks[250] < 1.1 * peaks[50]
 

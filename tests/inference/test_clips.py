@@ -67,7 +67,7 @@ def test_open_clip_of_an_iterable_takes_images_and_tensors():
 
 @pytest.mark.parametrize("fps", [0, -1, 5000, "fast", "1/0", float("nan"), float("inf")])
 def test_open_clip_at_what_is_no_rate_is_refused(folder, fps):
-    with pytest.raises(ConfigError, match="is no frame rate. Use frames per second up to 1000"):
+    with pytest.raises(ConfigError, match="is not a frame rate. Use frames per second up to 1000"):
         opened(folder, fps=fps)
 
 
@@ -118,13 +118,13 @@ def test_chunks_of_another_size_or_of_no_frames_are_refused():
         list(chunks(opened([]), 2))
 
 
-def test_save_clip_writes_a_video_with_the_sound_of_its_source(tmp_path):
+def test_save_clip_writes_a_video_with_the_audio_of_its_source(tmp_path):
     source = make_video(tmp_path / "in.mp4", 10, Fraction(30000, 1001), (16, 23), audio="aac")
     done = []
     found = saved(opened(source), tmp_path / "out.mp4", progress=lambda *count: done.append(count))
     out = tmp_path / "out.mp4"
     assert found == VideoSummary(out, 10, 16, 23, Fraction(30000, 1001), True)
-    assert str(found) == f"{out}: 10 frames, 16 x 23, 29.97 frames per second, with sound"
+    assert str(found) == f"{out}: 10 frames, 16 x 23, 29.97 frames per second, with audio"
     assert done == [(number, 10) for number in range(1, 11)]
     before, after = read_video(source), read_video(out)
     assert before[1:] == after[1:]
@@ -181,7 +181,7 @@ def test_check_output_refuses_what_cannot_be_written(folder, tmp_path):
     (tmp_path / "afile").touch()
     for out, fault in (
         (tmp_path / "in.mp4", "in.mp4 is the video that is translated. Choose another"),
-        (folder, "frames holds files already. Give a new folder .*frames.mp4"),
+        (folder, "frames is not empty. Give a new folder .*frames.mp4"),
         (tmp_path / "out.gif", "videos are written as .mp4"),
         (tmp_path / "afile" / "out.mp4", "afile is a file"),
         (tmp_path / "afile" / "out", "afile is a file"),

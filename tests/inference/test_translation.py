@@ -139,7 +139,7 @@ def test_translate_options_reach_the_architecture():
         ({"seeds": [1, 2]}, "num_images=1, but 2 seeds"),
         ({"output_type": "jpg"}, "output_type='jpg' is unknown"),
         ({"batch_size": 0}, "batch_size=0; use at least 1"),
-        ({"size": "large"}, "size='large' is no size"),
+        ({"size": "large"}, "size='large' is not a size"),
         ({"resize": "pad"}, "resize='pad' changes nothing"),
     ],
 )
@@ -290,7 +290,7 @@ def test_translate_video_reads_frames_only_as_they_are_consumed():
     assert isinstance(next(translated), Image.Image) and read == [0, 1]
 
 
-def test_translate_video_writes_a_file_with_rate_size_and_sound(tmp_path):
+def test_translate_video_writes_a_file_with_rate_size_and_audio(tmp_path):
     source = make_video(tmp_path / "in.mp4", 12, Fraction(30000, 1001), (30, 23), audio="aac")
     found = negative(Clips).translate_video(source, tmp_path / "out.mp4", chunk_frames=5)
     before, after = read_video(source), read_video(tmp_path / "out.mp4")
@@ -328,7 +328,7 @@ def test_translate_video_of_a_size_that_the_model_does_not_take_writes_nothing(
         ({"strength": 2}, "no generation option 'strength'"),
         ({"output_type": "gif"}, "output_type='gif' is unknown"),
         ({"resize": "pad"}, "resize='pad' changes nothing"),
-        ({"fps": 0}, "fps=0 is no frame rate"),
+        ({"fps": 0}, "fps=0 is not a frame rate"),
         ({"seed": -1}, "The seed -1 is out of range"),
         ({"out": "out.gif"}, "videos are written as .mp4"),
     ],

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from ganforge.config.data import DataConfig, FieldConfig
-from ganforge.data.prepare.field_encoders import POINT_SIZES, as_vector, decode_value, origin_of
+from ganforge.data.prepare.field_encoders import as_vector, decode_value, origin_of
 from ganforge.data.prepare.field_kinds import BY_NAME, clip_length, frames_of, is_clip, kind_of
+from ganforge.data.shards.coordinates import POINT_SIZES
 from ganforge.data.shards.index import FieldKind, FieldSchema
 from ganforge.errors import DataError, suggest
 from ganforge.imaging.codec import Undecodable

@@ -6,7 +6,15 @@ from typing import Any
 from ganforge.config.data import DataConfig
 from ganforge.data.views import longest_span
 
-_FIELDS = ("source", "channels", "resize", "background", "samples_per_shard", "fields")
+_FIELDS = (
+    "source",
+    "channels",
+    "resize",
+    "background",
+    "samples_per_shard",
+    "fields",
+    "frame_format",
+)
 _SIZE = "resolution (crop.from)"
 
 

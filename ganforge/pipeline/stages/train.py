@@ -84,8 +84,8 @@ class Train(Stage[StrictModel]):
         if architecture is not None:
             check_trainable(architecture, context.components.objective, config, num_slots)
         if config.init.source is not None:
-            # Sizes of conditions are not known before the data are.
-            is_exact = not reads.conditions
+            # The sizes of other fields than images are not known before the data are.
+            is_exact = {*reads.required, *reads.optional} <= {"image"}
             runtime_of(context).on_main(lambda: _check_init(context, architecture, is_exact))
 
     def plan(self, context: RunContext) -> str:

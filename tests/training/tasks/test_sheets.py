@@ -46,6 +46,13 @@ def test_sheet_shows_source_output_and_target_of_several_samples_a_row():
     assert cells(sheet([made], (1, 2)), 1) == [[10, 110, 210]]  # more samples than rows
 
 
+def test_sheet_names_every_column():
+    made = block(shades(10, 20), shades(110, 120))
+    picture = np.asarray(sheet([made], (1, 4)).convert("L"))
+    heads = np.array_split(picture[: len(picture) - SIDE], 4, axis=1)
+    assert all((head < 128).any() for head in heads)
+
+
 def test_sheet_of_unpaired_data_has_no_target():
     made = block(shades(10, 20), shades(110, 120))
     assert list(made) == ["source", "output"]
