@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 from cli.conftest import export
-from ganforge_cyclegan.architecture import Cyclegan
+from ganforge_translation.cyclegan import Cyclegan
 from PIL import Image
 
 from ganforge.cli import main
