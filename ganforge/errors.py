@@ -89,6 +89,8 @@ _ADVICE = {
     errno.EROFS: "failed: the file system is read-only. Choose another path.",
     errno.ENOSPC: "failed: the disk is full. Make room or choose another disk, then run again.",
     errno.EDQUOT: "failed: your disk quota is used up. Make room, then run again.",
+    errno.EMFILE: "failed: too many files are open. Raise the limit: ulimit -n 4096.",
+    errno.ENFILE: "failed: too many files are open on this machine. Close some programs.",
     errno.ENOENT: "failed: it does not exist. Check the path.",
     errno.EEXIST: "failed: something of this name is in the way. Remove it or choose another path.",
     errno.ENOTDIR: "failed: a part of the path is a file. Check the path.",

@@ -2,9 +2,8 @@
 
 import atexit
 import logging
-import signal
 import weakref
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ganforge.config.models import DataConfig
 from ganforge.data.order import StreamOrder
+from ganforge.data.reader_processes import (
+    CHECK_EVERY_SEC,
+    as_data_error,
+    ignore_signals,
+    share,
+    wait_for,
+)
 from ganforge.data.shards.index import FieldSchema, load_index
 from ganforge.data.shards.pixel_reader import WHITE_16
 from ganforge.data.shards.reader import FieldValues, SampleReader, check_shards_present
@@ -65,8 +71,9 @@ class _SlotDataset(Dataset[_SlotResult]):
                 more, faults = self.reader.batch(stream, places, fields, views)
                 values |= more
                 bad += faults
-        except GanforgeError as err:
-            return _SlotResult({}, bad, err)
+            share(values)
+        except (GanforgeError, OSError) as err:
+            return _SlotResult({}, bad, as_data_error(err))
         return _SlotResult(values, bad)
 
     def _views(self, stream: str, step: int, slot: int, places: NDArray[np.int64]) -> Views:
@@ -93,15 +100,6 @@ class _Steps(Sampler[tuple[int, int]]):
             for slot in self.slots:
                 yield step, slot
             step += 1
-
-
-def _leave_signals_to_the_run(worker: int) -> None:
-    """Ignore the signals that stop a run, which a terminal or Slurm sends to workers too.
-
-    The run needs their data until its checkpoint is written; they end with it.
-    """
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
 
 
 _in_use: "weakref.WeakSet[SlotLoader]" = weakref.WeakSet()
@@ -145,6 +143,7 @@ class SlotLoader:
         start_step: int = 0,
         pin_memory: bool = False,
         randomize: bool = True,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """Open a data set.
 
@@ -160,6 +159,7 @@ class SlotLoader:
             pin_memory: for faster copies to a GPU.
             randomize: flip, crop and cut clips at random; else show the middle of each sample,
                 not mirrored, and the first frames.
+            is_stopping: whether to give up a wait for readers that give no data.
 
         Raises:
             DataError: the index, a shard or a field is missing, there is too little data, or
@@ -188,6 +188,7 @@ class SlotLoader:
         self._local_slots = local_slots
         self._start_step = start_step
         self._pin_memory = pin_memory
+        self._is_stopping = is_stopping
         self._bad: set[str] = set()
         # Weak, so that workers end with their iterator when the caller drops it.
         self._running: weakref.WeakSet[Generator[list[SlotBatch], None, None]] = weakref.WeakSet()
@@ -209,7 +210,8 @@ class SlotLoader:
             # Enough for one step ahead of the one in use, whatever the number of slots.
             prefetch_factor=max(2, -(-2 * len(self._local_slots) // workers)) if workers else None,
             collate_fn=_same,
-            worker_init_fn=_leave_signals_to_the_run,
+            worker_init_fn=ignore_signals,
+            timeout=CHECK_EVERY_SEC if workers else 0,
             pin_memory=self._pin_memory,
             # Without its own generator it would draw from, and so change, the global one.
             generator=torch.Generator(),
@@ -223,16 +225,7 @@ class SlotLoader:
             del results
 
     def _next(self, results: Iterator[_SlotResult]) -> _SlotResult:
-        try:
-            return next(results)
-        except RuntimeError as err:
-            if "DataLoader worker" not in str(err):
-                raise
-            raise DataError(
-                f"A reader process of {self._location} died ({err}). If memory, or "
-                f"shared memory (/dev/shm), ran out, lower data.workers (now "
-                f"{self._config.workers}) or train.batch_size, or allow more."
-            ) from err
+        return wait_for(results, self._location, self._config.workers, self._is_stopping)
 
     def _checked(self, result: _SlotResult) -> SlotBatch:
         if result.error is not None:

@@ -1,6 +1,7 @@
 """What a run reads from its shards: fields, the spec they make, and the loader."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -211,7 +212,12 @@ def _expected_field(data: DataConfig, name: str) -> FieldSpec:
     return FieldSpec("image", _channels(data, name) or 3)
 
 
-def make_loader(run: TrainingRun, location: str, fields: tuple[str, ...]) -> SlotLoader:
+def make_loader(
+    run: TrainingRun,
+    location: str,
+    fields: tuple[str, ...],
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> SlotLoader:
     """The loader that continues where the run is."""
     return SlotLoader(
         run.config.data,
@@ -223,6 +229,7 @@ def make_loader(run: TrainingRun, location: str, fields: tuple[str, ...]) -> Slo
         micro_batch=run.config.train.batch_size // run.num_slots,
         start_step=run.progress.step,
         pin_memory=run.runtime.device.type == "cuda",
+        is_stopping=is_stopping,
     )
 
 

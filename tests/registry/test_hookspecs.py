@@ -204,7 +204,7 @@ def whole_run(run, tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "open_run", lambda context, location: (run, ("image",)))
     monkeypatch.setattr(stage, "read_fixed_samples", lambda *args: FixedSamples(fixed))
     monkeypatch.setattr(
-        stage, "make_loader", lambda run, *args: made_up_loader(case, 0, run.local_slots)
+        stage, "make_loader", lambda run, **kwargs: made_up_loader(case, 0, run.local_slots)
     )
     config = run.config.train.model_copy(update={"trackers": ()})
     run.config = run.config.model_copy(update={"train": config})

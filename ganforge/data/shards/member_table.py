@@ -5,6 +5,7 @@ beside the shard. Fields are in the order of `DatasetIndex.stream_fields`. All o
 tar, so it can be rebuilt at any time.
 """
 
+import errno
 import hashlib
 import logging
 import mmap
@@ -115,6 +116,7 @@ def load_members(
 
     Raises:
         ShardError: the shard does not match the index.
+        OSError: too many files are open.
     """
     path = sidecar_path(shard)
     try:
@@ -125,6 +127,8 @@ def load_members(
     except FileNotFoundError:
         pass
     except (ValueError, OSError, EOFError) as err:
+        if isinstance(err, OSError) and err.errno in (errno.EMFILE, errno.ENFILE):
+            raise  # the table is sound
         logger.warning("%s is damaged (%s); it is rebuilt from the shard.", path, err)
     table, found = _scan(shard, file, fields)
     check_shard(shard, info, found)

@@ -1,5 +1,6 @@
 """Random access to the samples of a data set, wherever its shards lie."""
 
+import errno
 import logging
 import os
 from collections import OrderedDict
@@ -223,6 +224,8 @@ class SampleReader:
             path, file = open_shard(self.location, info, cache)
             table = load_members(path, file, info, self.index.stream_fields(stream))
         except OSError as err:
+            if err.errno in (errno.EMFILE, errno.ENFILE):
+                raise  # the shard is sound
             url = join_location(self.location, info.name)
             raise ShardError(f"Shard {url} cannot be opened: {err}. {REBUILD}") from err
         columns = (np.ascontiguousarray(table[name]) for name in ("offset", "size", "crc"))

@@ -128,7 +128,13 @@ class Train(Stage[StrictModel]):
             ]
             hooks = get_registry().manager.hook
             hooks.ganforge_train_start(run=view_of(run))
-            train(run, lambda r: make_loader(r, location, fields), meter, tasks)
+            loader = functools.partial(
+                make_loader,
+                location=location,
+                fields=fields,
+                is_stopping=lambda: stop.received is not None,
+            )
+            train(run, loader, meter, tasks)
             hooks.ganforge_train_end(run=view_of(run))
         if not run.is_finished:
             raise RunStopped(
