@@ -7,8 +7,10 @@ from pathlib import Path
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.class_names import folder_classes, natural_order
+from ganforge.data.sources.class_names import natural_order
+from ganforge.data.sources.file_labels import FileLabels, file_labels, folder_label_file
 from ganforge.data.sources.image_files import image_files, key_of
+from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample, Source
 
@@ -16,7 +18,7 @@ from ganforge.interfaces.source import Sample, Source
 class FolderConfig(StrictModel):
     """Options of the `folder` source."""
 
-    path: str = Field(description="Folder of images, sub-folders included.")
+    path: UserPath = Field(description="Folder of images, sub-folders included.")
     labels: bool | None = Field(
         None, description="Sub-folders are classes. Default: when all images lie in two or more."
     )
@@ -29,23 +31,24 @@ class FolderSource(Source[FolderConfig]):
 
     @cached_property
     def _files(self) -> list[str]:
-        return image_files(Path(self.config.path), "path")
+        return image_files(Path(self.config.path), "path", keep_unreadable=True)
 
     @cached_property
-    def _classes(self) -> tuple[str, ...]:
-        return folder_classes(self._files, self.config.labels, self.config.path)
+    def _labels(self) -> FileLabels:
+        path, labels = self.config.path, self.config.labels
+        return file_labels(self._files, labels, path, folder_label_file(Path(path), labels))
 
     def class_names(self) -> Sequence[str]:
-        """Names of the sub-folders."""
-        return self._classes
+        """Names of the sub-folders, or the numbers of dataset.json."""
+        return self._labels.names
 
     def samples(self, stream: str = "main") -> Iterator[Sample]:
         """Fields image and, with classes, label."""
-        number = {name: label for label, name in enumerate(self._classes)}
+        labels = self._labels.of
         for name in self._files:
             fields: dict[str, object] = {"image": Path(self.config.path) / name}
-            if number:
-                fields["label"] = number[Path(name).parts[0]]
+            if labels:
+                fields["label"] = labels[name]
             yield Sample(key_of(name), fields)
 
     def num_samples(self) -> int:
@@ -56,8 +59,8 @@ class FolderSource(Source[FolderConfig]):
 class TwoFoldersConfig(StrictModel):
     """Options of the sources made of two folders."""
 
-    source: str = Field(description="Folder of the images to translate.")
-    target: str = Field(description="Folder of the images to translate to.")
+    source: UserPath = Field(description="Folder of the images to translate.")
+    target: UserPath = Field(description="Folder of the images to translate to.")
 
 
 class UnpairedSource(Source[TwoFoldersConfig]):
@@ -128,7 +131,7 @@ class PairsSource(Source[TwoFoldersConfig]):
 class FramesConfig(StrictModel):
     """Options of the `frames` source."""
 
-    path: str = Field(description="Folder with one sub-folder of frame images per clip.")
+    path: UserPath = Field(description="Folder with one sub-folder of frame images per clip.")
     num_frames: int = Field(gt=0, description="Frames per sample.")
     stride: int = Field(1, gt=0, description="Take every N-th frame of a clip.")
     step: int | None = Field(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
+from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample, Source
 
@@ -54,8 +55,10 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 class IdxConfig(StrictModel):
     """Options of the `idx` source."""
 
-    images: str = Field(description="File of images, e.g. train-images-idx3-ubyte.gz.")
-    labels: str | None = Field(None, description="File of labels, e.g. train-labels-idx1-ubyte.gz.")
+    images: UserPath = Field(description="File of images, e.g. train-images-idx3-ubyte.gz.")
+    labels: UserPath | None = Field(
+        None, description="File of labels, e.g. train-labels-idx1-ubyte.gz."
+    )
     class_names: tuple[str, ...] = Field((), description="Default: the numbers.")
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.class_names import occurring_classes
+from ganforge.data.sources.class_names import class_name, occurring_classes
 from ganforge.data.sources.image_files import key_of
+from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source
 
@@ -24,8 +25,8 @@ Row = dict[str, Any]
 class ManifestConfig(StrictModel):
     """Options of the `manifest` source."""
 
-    path: str = Field(description="Manifest: .csv (with a header), .jsonl or .ndjson.")
-    root: str | None = Field(None, description="Image folder. Default: the manifest's folder.")
+    path: UserPath = Field(description="Manifest: .csv (with a header), .jsonl or .ndjson.")
+    root: UserPath | None = Field(None, description="Image folder. Default: the manifest's folder.")
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="Column of each field where they differ, e.g. {image: file_name}. Fields: "
@@ -94,7 +95,7 @@ class ManifestSource(Source[ManifestConfig]):
 
     def _label_text(self, value: Any, line: int) -> str:
         if isinstance(value, str | int | float) and str(value).strip():
-            return str(value)
+            return class_name(str(value))
         raise DataError(
             f"Row {line} of {self.config.path} has no label ({json.dumps(value)}). Give it one, a "
             f"number or a name, or leave the row out."

@@ -2,7 +2,6 @@ import pytest
 
 from ganforge.data.sources.class_names import (
     count_classes,
-    folder_classes,
     natural_order,
     numbered_classes,
     occurring_classes,
@@ -13,21 +12,6 @@ from ganforge.errors import DataError
 def test_natural_order_sorts_numbers_by_value():
     names = ["b", "a10", "a9", "10", "9", "a"]
     assert sorted(names, key=natural_order) == ["9", "10", "a", "a9", "a10", "b"]
-
-
-@pytest.mark.parametrize(
-    ("files", "labels", "expected"),
-    [
-        (["b/1.png", "a10/1.png", "a9/x/1.png"], None, ("a9", "a10", "b")),
-        (["b/1.png", "a/1.png"], False, ()),
-        (["1.png", "a/1.png"], None, ()),
-        (["a/1.png"], None, ()),
-        (["a/1.png"], True, ("a",)),
-        (["1.png"], None, ()),
-    ],
-)
-def test_folder_classes_are_the_first_folders_where_that_is_plain(files, labels, expected):
-    assert folder_classes(files, labels, "here") == expected
 
 
 @pytest.mark.parametrize(
