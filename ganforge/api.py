@@ -22,7 +22,13 @@ from ganforge.interfaces.batch import Batch, Networks, full_precision
 from ganforge.interfaces.component import Component, hookimpl
 from ganforge.interfaces.derivation import Derivation
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.metric import FeatureExtractor, FeatureMetric, Metric, PairMetric
+from ganforge.interfaces.metric import (
+    ClipMetric,
+    FeatureExtractor,
+    FeatureMetric,
+    Metric,
+    PairMetric,
+)
 from ganforge.interfaces.objective import (
     AdversarialLoss,
     Augmentation,
@@ -48,6 +54,7 @@ __all__ = [
     "Architecture",
     "Augmentation",
     "Batch",
+    "ClipMetric",
     "Component",
     "ComponentChoice",
     "ComponentOptions",

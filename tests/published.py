@@ -206,6 +206,12 @@ def _export(folder: Path, architecture: Architecture[Any]) -> Path:
 
 
 @pytest.fixture
+def others(networks: dict[str, nn.Module]) -> dict[str, dict[str, Tensor]]:
+    """What the conditional model exports beside its generator."""
+    return {"discriminator": networks["discriminator"].state_dict()}
+
+
+@pytest.fixture
 def exported_plain(tmp_path: Path) -> Path:
     return _export(tmp_path / "plain", TinyPlain(TinyConfig(), ImageSpec(8, 8, 1)))
 

@@ -87,6 +87,7 @@ class VideoGan(Architecture[VideoGanConfig]):
     name, Config, paper = "video_gan", VideoGanConfig, "Wang et al. 2018, arXiv:1808.06601"
     inputs = ("source", "frames")
     directions = ("source_to_frames",)
+    stride = 1  # convolutions without stride: frames of any size
     example_options = {"width": 4, "chunk_frames": 2}
     judges = ("image_discriminator", "motion_discriminator")
 
@@ -153,15 +154,17 @@ class VideoGan(Architecture[VideoGanConfig]):
         return terms
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
-        """Translate `request.source` [N, T, Cs, H, W] of any length."""
+        """Translate the next frames, `request.source` [N, T, Cs, H, W], after those before."""
         if request.source is None or request.source.ndim != 5:
             raise ShapeError(
                 f"'{self.name}' translates frame sequences; give source [{request.size}, T, C, H, "
                 f"W], one sequence per seed."
             )
         source = request.source.to(request.device)
-        past = source.new_zeros(source.shape[0], self.spec.channels, *source.shape[3:])
-        return unroll(nets["generator"], source, past)
+        first = source.new_zeros(source.shape[0], self.spec.channels, *source.shape[3:])
+        frames = unroll(nets["generator"], source, request.state.get("past", first))
+        request.state["past"] = frames[:, -1]
+        return frames
 
 
 @hookimpl

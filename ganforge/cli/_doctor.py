@@ -13,6 +13,8 @@ from typing import Any, Literal
 import yaml
 
 from ganforge.errors import GanforgeError
+from ganforge.io.network import network_faults
+from ganforge.training.launch import launch_faults
 
 _PACKAGES = ("ganforge", "torch", "torchvision", "accelerate", "webdataset", "torch-fidelity",
              "huggingface_hub", "datasets", "numpy")  # fmt: skip
@@ -35,7 +37,7 @@ def examine(run_dir: Path, environ: Mapping[str, str] = os.environ) -> list[Find
     """Run all checks; `run_dir` is the folder of the runs."""
     checks = (
         *(_versions(), _device(), _compiler(), _launch(environ), accelerate_config(environ)),
-        *(_plugins(), _disk(run_dir), _inception(), _hub_token()),
+        *(_plugins(), _disk(run_dir), _inception(), _hub_token(environ)),
     )
     return [finding for check in checks for finding in check]
 
@@ -82,6 +84,8 @@ def _compiler() -> Iterator[Finding]:
 def _launch(environ: Mapping[str, str]) -> Iterator[Finding]:
     found = [f"{name}={environ[name]}" for name in _LAUNCH_VARIABLES if name in environ]
     yield Finding("ok", "launch", " ".join(found) or "one process (no launcher variables)")
+    for fault in launch_faults(environ):
+        yield Finding("FAIL", "launch", fault)
     tasks = environ.get("SLURM_NTASKS", "1")
     if "SLURM_PROCID" in environ and tasks != "1" and environ.get("WORLD_SIZE", "1") == "1":
         effect = "a run that is started like this trains in each task alone"
@@ -91,31 +95,24 @@ def _launch(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def accelerate_config(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """The default file and the environment variables of `accelerate config`."""
+    """The default file of `accelerate config`."""
     home = Path(environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
     path = home / "accelerate" / "default_config.yaml"
-    for kind in ("FSDP", "DEEPSPEED"):
-        variable = f"ACCELERATE_USE_{kind}"
-        if environ.get(variable, "false").lower() in ("1", "true"):
-            yield _refused(kind, f"{variable}={environ[variable]}", f"unset {variable}")
     if not path.is_file():
         yield Finding("ok", "accelerate config", f"none ({path})")
         return
     try:
         values: Any = yaml.safe_load(path.read_text()) or {}
         kind = str(values.get("distributed_type", "NO"))
-    except (OSError, yaml.YAMLError, AttributeError) as err:
+    except (OSError, ValueError, yaml.YAMLError, AttributeError) as err:
         yield Finding("warn", "accelerate config", f"cannot read {path}: {err}")
         return
     if kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
-        yield _refused(kind, str(path), "run `accelerate config` again and choose none of these")
+        text = f"{path} selects {kind}, which ganforge refuses: it reduces gradients itself; "
+        text += "run `accelerate config` again and choose none of these"
+        yield Finding("FAIL", "accelerate config", text)
     else:
         yield Finding("ok", "accelerate config", f"{path}: distributed_type {kind}")
-
-
-def _refused(kind: str, where: str, cure: str) -> Finding:
-    text = f"{where} selects {kind}, which ganforge refuses: it reduces gradients itself; {cure}"
-    return Finding("FAIL", "accelerate config", text)
 
 
 def _plugins() -> Iterator[Finding]:
@@ -160,10 +157,12 @@ def _inception() -> Iterator[Finding]:
         yield Finding("warn", "inception", text)
 
 
-def _hub_token() -> Iterator[Finding]:
-    """Whether there is a token; it is never shown."""
+def _hub_token(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the Hub's client can be used, and has a token; it is never shown."""
     import huggingface_hub
 
+    for fault in network_faults(environ):
+        yield Finding("FAIL", "network", fault)
     if huggingface_hub.get_token():
         yield Finding("ok", "hub token", "present")
     else:

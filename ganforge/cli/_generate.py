@@ -1,18 +1,15 @@
-"""From the arguments of `generate`, `translate` and `evaluate` to calls of the library."""
+"""From the arguments of `generate` and `evaluate` to calls of the library."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PIL import Image
 from torch import Tensor
 
 from ganforge.cli._load import Arguments, conditions
 from ganforge.cli._options import parse_options
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import DataConfig, EvaluateConfig, MetricChoice
-from ganforge.errors import ConfigError, DataError
 from ganforge.imaging.save import check_folder, write_png
 from ganforge.inference.generate import run_request
 from ganforge.inference.pretrained import PretrainedGan
@@ -21,8 +18,6 @@ from ganforge.interfaces.generation import GenerateRequest
 from ganforge.metrics.evaluation import evaluate
 from ganforge.metrics.requests import MeasuredModel
 from ganforge.training.runtime import Runtime
-
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 
 
 def generate_files(model: PretrainedGan, arguments: Arguments) -> list[dict[str, Any]]:
@@ -64,40 +59,6 @@ def _seed_names(seeds: Sequence[int]) -> list[str]:
     return names
 
 
-def translate_files(
-    model: PretrainedGan, inputs: Sequence[Path], arguments: Arguments
-) -> list[dict[str, Any]]:
-    """Translate image files and write the results under the same names."""
-    out, batch_size, options = (arguments[key] for key in ("out", "batch_size", "options"))
-    check_folder(out)
-    model.architecture.check_request(None, options)
-    sources = list(_image_files(inputs))
-    targets = [out / f"{name}.png" for name in _unique_names(sources)]
-    written = {path.resolve() for path in targets}
-    lost = [path for path in sources if path.resolve() in written]
-    if lost:
-        raise ConfigError(
-            f"The results would overwrite {len(lost)} of the images that are translated, {lost[0]} "
-            f"first. Give --out another folder."
-        )
-    files = []
-    for start in range(0, len(sources), batch_size):
-        part = slice(start, start + batch_size)
-        images = [_open(path) for path in sources[part]]
-        translated = model.translate(
-            images,
-            direction=arguments["direction"],
-            seeds=range(start, start + len(images)),
-            resize=arguments["resize"],
-            batch_size=batch_size,
-            **options,
-        )
-        for source, path, image in zip(sources[part], targets[part], translated, strict=True):
-            write_png(path, image)
-            files.append({"path": str(path), "source": str(source)})
-    return files
-
-
 def _metric(text: str) -> MetricChoice:
     """`kid`, or `kid:subset_size=100` with options, commas between several."""
     name, _, options = text.partition(":")
@@ -132,33 +93,3 @@ def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str
     records = evaluate(measured, config, arguments["reference"], runtime, data=DataConfig())
     runtime.close()
     return [record.model_dump(mode="json") for record in records]
-
-
-def _image_files(inputs: Sequence[Path]) -> Iterator[Path]:
-    for path in inputs:
-        if not path.is_dir():
-            yield path
-            continue
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
-        if not found:
-            suffixes = ", ".join(sorted(_SUFFIXES))
-            raise DataError(f"{path} holds no image files ({suffixes}). Check the path.")
-        yield from found
-
-
-def _unique_names(paths: Sequence[Path]) -> list[str]:
-    """File names without suffix; numbered where two inputs have the same."""
-    count = Counter(path.stem for path in paths)
-    return [
-        path.stem if count[path.stem] == 1 else f"{path.stem}-{index:06d}"
-        for index, path in enumerate(paths)
-    ]
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as err:
-        raise DataError(f"{path} is not an image that can be read ({err}). Leave it out.") from err

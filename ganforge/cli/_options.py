@@ -1,4 +1,4 @@
-"""Values on the command line: seeds, ranges of layers, and KEY=VALUE options."""
+"""Values on the command line: seeds, ranges of layers, sizes, and KEY=VALUE options."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -38,7 +38,27 @@ class LayersType(click.ParamType):  # type: ignore[type-arg]
         return int(ends[0]), int(ends[1])
 
 
-SEEDS, LAYERS = SeedsType(), LayersType()
+class SizeType(click.ParamType):  # type: ignore[type-arg]
+    """keep, model, a side, or a height and a width: 256x128."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | int | tuple[int, int]:
+        """Read the size."""
+        if value in ("keep", "model"):
+            return str(value)
+        sides = value.lower().split("x")
+        if len(sides) > 2 or not all(side.isdecimal() and len(side) < 10 for side in sides):
+            raise ConfigError(
+                f"--size {value!r} is no size. Use keep, model, a side, e.g. 256, or HEIGHTxWIDTH, "
+                f"e.g. 256x128."
+            )
+        return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+SEEDS, LAYERS, SIZE = SeedsType(), LayersType(), SizeType()
 
 
 def read_options(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ganforge.cli._options import SEEDS, read_options, read_own_options
+from ganforge.cli._options import SEEDS, SIZE, read_options, read_own_options
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -52,6 +52,16 @@ extractor = _all(
     click.option("--extractor", default="inception_v3", show_default=True),
     click.option("--extractor-option", multiple=True, metavar="KEY=VALUE",
                  help="E.g. weights=PATH; repeatable."),
+)  # fmt: skip
+sizing = _all(
+    click.option(
+        "--size", type=SIZE, default="keep", show_default=True, metavar="keep|model|N|HEIGHTxWIDTH",
+        help="Size of the results: each image's own, that of the training images, or another one.",
+    ),
+    click.option(
+        "--resize", type=click.Choice(["crop", "pad", "stretch"]),
+        help="How an image of another shape is resized to --size. Default: crop.",
+    ),
 )  # fmt: skip
 conditions = _all(label, attributes, text, text_encoder, truncation)
 running = _all(batch_size, device, revision, offline, option, as_json)

@@ -34,25 +34,64 @@ def generate(model: str, **arguments: Any) -> None:
     from ganforge.cli._generate import generate_files
     from ganforge.cli._load import load_model
 
-    _report(generate_files(load_model(model, arguments), arguments), arguments["as_json"])
+    files = generate_files(load_model(model, arguments), arguments)
+    text = f"Wrote {len(files)} images to {arguments['out']}."
+    click.echo(json.dumps(files, indent=2) if arguments["as_json"] else text)
 
 
-@click.command(epilog="Example: ganforge translate org/horse2zebra photos/ --out zebras")
+@click.command(
+    epilog="Examples: ganforge translate org/horse2zebra photos/ --out zebras, "
+    "ganforge translate org/horse2zebra clip.mp4 --out zebra.mp4"
+)
 @_shared.model
-@click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--direction", help="Direction, if the model has several. Default: the first.")
-@click.option(
-    "--resize", type=click.Choice(["crop", "pad", "stretch"]), default="crop", show_default=True,
-    help="How images of another size are resized.",
+@click.argument(
+    "inputs", nargs=-1, required=True,
+    type=click.Path(exists=True, allow_dash=True, path_type=Path),
 )  # fmt: skip
+@click.option("--direction", help="Direction, if the model has several. Default: the first.")
+@_shared.sizing
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0),
+    help="Seed of the first image and of each video, for models with noise.",
+)  # fmt: skip
+@click.option(
+    "--bit-depth", type=click.Choice(["8", "16"]),
+    help="Bits per channel of PNG files. Default: those of the training images.",
+)  # fmt: skip
+@click.option(
+    "--fps", help="Frames per second of a folder of frames, e.g. 30000/1001. Default: 25.",
+)  # fmt: skip
+@click.option("--audio/--no-audio", default=True, show_default=True, help="Copy a video's sound.")
+@click.option("--frames", is_flag=True, help="Write a video's frames as PNG files in a folder.")
+@click.option("--skip-bad", is_flag=True, help="Skip files and frames that cannot be read.")
+@click.option("-0", "--null", "is_null", is_flag=True, help="The list of - ends paths with NUL.")
 @click.option("--out", default="translated", show_default=True, type=click.Path(path_type=Path))
 @_shared.running
-def translate(model: str, images: tuple[Path, ...], **arguments: Any) -> None:
-    """Translate IMAGES (files or folders) with MODEL and write PNG files of the same names."""
-    from ganforge.cli._generate import translate_files
-    from ganforge.cli._load import load_model
+@click.pass_context
+def translate(
+    ctx: click.Context, /, model: str, inputs: tuple[Path, ...], **arguments: Any
+) -> None:
+    """Translate INPUTS with MODEL: images, videos, folders, or - for a list on standard input.
 
-    _report(translate_files(load_model(model, arguments), images, arguments), arguments["as_json"])
+    Images become PNG files of the same names, in the same places of a folder. Images and videos
+    keep their size, unless --size says otherwise; videos keep the times of their frames and their
+    sound too. --out is a folder, or for one video or folder of frames a file: .mp4, .mov or .mkv.
+
+    With --skip-bad, the exit code is 1 if a file was skipped.
+    """
+    from ganforge.cli._load import load_model
+    from ganforge.cli._translate import translate_files
+
+    written = translate_files(load_model(model, arguments), inputs, arguments)
+    num_images = len(written.files) - len(written.clips)
+    lines = [f"Wrote {num_images} images to {arguments['out']}."] if num_images else []
+    lines += [f"Wrote {clip}." for clip in written.clips]
+    if arguments["as_json"]:
+        lines = [json.dumps(written.files, indent=2)]
+    click.echo("\n".join(lines), nl=bool(lines))
+    if written.skipped:
+        click.echo(f"Skipped {len(written.skipped)} files that cannot be read.", err=True)
+        ctx.exit(1)
 
 
 @click.command(
@@ -98,8 +137,3 @@ def evaluate(model: str, **arguments: Any) -> None:
         counts = f"{record['n_gen']} generated, {record['n_real']} real"
         seen = [record[key] for key in ("extractor", "direction") if record[key]]
         click.echo(f"{record['name']} {record['value']:.6g}  ({', '.join([counts, *seen])})")
-
-
-def _report(files: list[dict[str, Any]], as_json: bool) -> None:
-    text = f"Wrote {len(files)} images to {Path(files[0]['path']).parent}."
-    click.echo(json.dumps(files, indent=2) if as_json else text)

@@ -142,8 +142,13 @@ def type_at(root: Any, path: KeyPath) -> Any:
     """
     annotation = root
     for key in path:
-        fields = [model.model_fields.get(str(key)) for model in models_in(annotation)]
-        if found := next((field for field in fields if field is not None), None):
+        fields = [
+            field
+            for model in models_in(annotation)
+            for name, field in model.model_fields.items()
+            if (field.alias or name) == key
+        ]
+        if found := next(iter(fields), None):
             annotation = found.annotation
         elif isinstance(key, str) and typing.get_origin(annotation) is not dict:
             return None

@@ -1,18 +1,29 @@
 """The `data` section of a pipeline file: where images come from, and how they are read."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from ganforge.config.base import MAX_SIDE, StrictModel
 from ganforge.config.choices import Chooses, ComponentChoice
-from ganforge.config.schedules import ScheduledPositive
+from ganforge.config.schedules import Schedule, ScheduledPositive
 
 MAX_CHANNELS = 16
 Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
+DeclaredKind = Literal["image", "labels", "vector"]
 Coordinates = Literal["xyxy", "xywh", "xy", "xyv"]
 """Points of a vector, in pixels: boxes by two corners, or by a corner and a size; keypoints,
 also with a visibility."""
+
+
+_KIND_OF_OPTION: Mapping[str, DeclaredKind] = {
+    "channels": "image",
+    "value_range": "image",
+    "num_labels": "labels",
+    "coordinates": "vector",
+    "swap": "vector",
+}
 
 
 def _height_width(value: int | tuple[int, int]) -> tuple[int, int]:
@@ -32,10 +43,10 @@ Resolution = Annotated[int | tuple[int, int], AfterValidator(_in_range)]
 class FieldConfig(StrictModel):
     """What one field of a sample holds."""
 
-    kind: Literal["image", "labels", "vector"] | None = Field(
+    kind: DeclaredKind | None = Field(
         None,
         description="image; labels: an integer label map, never interpolated; vector: numbers. "
-        "Default: from its values.",
+        "Default: from the options below, else from its values.",
     )
     channels: Channels | None = Field(None, description="image: default `data.channels`.")
     value_range: tuple[float, float] | None = Field(
@@ -57,6 +68,26 @@ class FieldConfig(StrictModel):
     swap: tuple[tuple[int, int], ...] = Field(
         (), description="vector: pairs of points that change places in a mirror, e.g. the eyes."
     )
+
+    @model_validator(mode="after")
+    def _fits_one_kind(self) -> "FieldConfig":
+        given = [name for name in _KIND_OF_OPTION if getattr(self, name) not in (None, ())]
+        if {_KIND_OF_OPTION[name] for name in given} - {self.known_kind}:
+            raise ValueError(
+                f"{', '.join(given)} with kind: {self.kind or 'not set'}; channels and value_range "
+                f"are for images, num_labels for labels, coordinates and swap for vectors"
+            )
+        if self.value_range is not None and self.value_range[0] == self.value_range[1]:
+            raise ValueError(f"value_range {self.value_range} needs two different values")
+        return self
+
+    @property
+    def known_kind(self) -> DeclaredKind | None:
+        """The kind, given or implied by the other options; None if it depends on the values."""
+        if self.kind is not None:
+            return self.kind
+        given = (name for name in _KIND_OF_OPTION if getattr(self, name) not in (None, ()))
+        return next((_KIND_OF_OPTION[name] for name in given), None)
 
 
 class CropConfig(StrictModel):
@@ -90,6 +121,16 @@ class ClipConfig(StrictModel):
     stride: ScheduledPositive = Field(
         1, description="Take every N-th frame: a number or a schedule, rounded."
     )
+
+    @property
+    def span(self) -> int:
+        """Frames from the first to the last of the longest window."""
+        return (_largest(self.num_frames) - 1) * _largest(self.stride) + 1
+
+
+def _largest(value: float | Schedule) -> int:
+    ends = (value.start, value.to) if isinstance(value, Schedule) else (value,)
+    return max(1, *(round(end) for end in ends))
 
 
 class ValidationConfig(StrictModel):

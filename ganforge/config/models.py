@@ -20,7 +20,13 @@ from ganforge.config.base import MAX_KIMG, Kimg
 from ganforge.config.base import StrictModel as StrictModel
 from ganforge.config.choices import Chooses, ComponentChoice, ComponentSection, Place, places
 from ganforge.config.data import DataConfig as DataConfig
-from ganforge.config.schedules import Schedule, Scheduled, ScheduledNonNegative
+from ganforge.config.init import InitConfig
+from ganforge.config.schedules import (
+    Schedule,
+    ScheduleConfig,
+    Scheduled,
+    ScheduledNonNegative,
+)
 from ganforge.config.source_locations import SourceLocations
 
 _STAGES = ("prepare", "train", "evaluate", "publish")
@@ -85,23 +91,6 @@ class OptimizerConfig(StrictModel):
     def _only_what_is_set(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what is not set: the architecture chooses it, also when a dump is loaded."""
         return {k: v for k, v in serialize(self).items() if k in self.model_fields_set}
-
-
-class ScheduleConfig(StrictModel):
-    """Learning-rate schedule: a factor on the learning rate as a function of progress."""
-
-    name: Literal["constant", "linear", "cosine"] = "constant"
-    warmup_kimg: float = Field(0.0, ge=0, description="Linear warm-up from 0.")
-    decay_start_kimg: float = Field(0.0, ge=0, description="Start of the decay.")
-    decay_end_kimg: float | None = Field(None, description="End of the decay. Default: total_kimg.")
-    final_factor: float = Field(0.0, ge=0, description="Factor at the end of the decay.")
-
-    @model_validator(mode="after")
-    def _decays_forwards(self) -> "ScheduleConfig":
-        start, end = self.decay_start_kimg, self.decay_end_kimg
-        if end is not None and end < start:
-            raise ValueError(f"decay_end_kimg={end:g} is before decay_start_kimg={start:g}")
-        return self
 
 
 class StandingStatisticsConfig(StrictModel):
@@ -263,6 +252,11 @@ class PublishConfig(StrictModel):
     license: str | None = Field(None, description="License of the weights, for the model card.")
     dataset: str | None = Field(None, description="Training data, for the model card.")
     tags: tuple[str, ...] = Field((), description="Tags of the model card.")
+    discriminator: bool = Field(
+        False,
+        description="Also export the discriminator, and all other networks that do not generate, "
+        "so that others can train on from this model with `init`.",
+    )
 
 
 class PipelineConfig(StrictModel):
@@ -276,6 +270,7 @@ class PipelineConfig(StrictModel):
     model: Annotated[ModelConfig, Chooses("architecture")]
     loss: Annotated[LossConfig, Chooses("loss")] = LossConfig()
     augment: Annotated[ComponentChoice | None, Chooses("augmentation")] = None
+    init: InitConfig = InitConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     publish: PublishConfig = PublishConfig()

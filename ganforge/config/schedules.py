@@ -1,22 +1,21 @@
-"""Numbers that change during training: `0.05`, or `{from: 0.05, to: 0.005, over_kimg: 20000}`."""
+"""Numbers that change during training: the learning rate, and fields that take a schedule.
+
+Such a field is `0.05`, or `{from: 0.05, to: 0.005, over_kimg: 20000}`.
+"""
 
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+
+from ganforge.config.base import StrictModel
 
 
-class Schedule(BaseModel):
+class Schedule(StrictModel):
     """A number that moves from one value to another over the first part of the training."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        allow_inf_nan=False,
-        populate_by_name=True,
-        serialize_by_alias=True,
-    )
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     start: float = Field(alias="from", ge=0, description="Value at the start of training.")
     to: float = Field(ge=0, description="Value from `over_kimg` on.")
@@ -34,6 +33,44 @@ class Schedule(BaseModel):
     def to_power(self, exponent: float) -> "Schedule":
         """The schedule with both ends raised to a power."""
         return self.model_copy(update={"start": self.start**exponent, "to": self.to**exponent})
+
+
+class ScheduleConfig(StrictModel):
+    """Learning-rate schedule: a factor on the learning rate as a function of progress."""
+
+    name: Literal["constant", "linear", "cosine", "step"] = "constant"
+    warmup_kimg: float = Field(0.0, ge=0, description="Linear warm-up from 0.")
+    decay_start_kimg: float = Field(0.0, ge=0, description="Start of the decay.")
+    decay_end_kimg: float | None = Field(None, description="End of the decay. Default: total_kimg.")
+    final_factor: float = Field(0.0, ge=0, description="Factor at the end of the decay.")
+    step_kimg: float | None = Field(
+        None, gt=0, description="With step: interval between two decays."
+    )
+    factor: float = Field(
+        0.5, gt=0, le=1, description="With step: multiply the learning rate by this each time."
+    )
+
+    @model_validator(mode="after")
+    def _decays_forwards(self) -> "ScheduleConfig":
+        start, end = self.decay_start_kimg, self.decay_end_kimg
+        if end is not None and end < start:
+            raise ValueError(f"decay_end_kimg={end:g} is before decay_start_kimg={start:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _steps_have_an_interval(self) -> "ScheduleConfig":
+        if self.name != "step":
+            if self.step_kimg is not None:
+                raise ValueError(f"step_kimg has no effect with name={self.name}; use name: step")
+            return self
+        if self.step_kimg is None:
+            raise ValueError("name=step needs step_kimg, e.g. step_kimg: 100")
+        if self.decay_start_kimg or self.decay_end_kimg is not None or self.final_factor:
+            raise ValueError(
+                "decay_start_kimg, decay_end_kimg and final_factor have no effect with name=step; "
+                "use step_kimg and factor"
+            )
+        return self
 
 
 def value_at(value: float | Schedule, nimg: int) -> float:

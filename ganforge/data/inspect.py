@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,18 @@ import numpy as np
 from PIL import Image
 
 from ganforge.config.choices import ComponentChoice
-from ganforge.config.models import DataConfig
+from ganforge.config.data import DataConfig, FieldConfig
+from ganforge.data.prepare.field_encoders import decode_value, origin_of
+from ganforge.data.prepare.field_kinds import frames_of, is_clip, kind_of
 from ganforge.data.prepare.guess_source import guess_source
-from ganforge.data.prepare.sample_encoder import frames_of
 from ganforge.data.prepare.source_to_shards import build_source
 from ganforge.data.shards.index import INDEX_NAME, PIXEL_KINDS, DatasetIndex, load_index
 from ganforge.data.shards.locations import is_remote
 from ganforge.data.shards.reader import SampleReader, check_shards_present
 from ganforge.errors import DataError, ShardError
-from ganforge.imaging.codec import Pixels, Undecodable, decode_image
+from ganforge.imaging.codec import Pixels, Undecodable
 from ganforge.imaging.grids import named_grid
+from ganforge.imaging.images import MODES
 from ganforge.imaging.resize import flatten_alpha, scale
 from ganforge.imaging.save import write_png
 from ganforge.interfaces.source import Sample, Source
@@ -71,9 +73,18 @@ class _Seen:
     """One sample, decoded."""
 
     stream: str
-    images: list[Pixels]
+    sizes: Counter[str] = field(default_factory=Counter)
+    thumbnails: list[Image.Image] = field(default_factory=list)
+    """Of the first images: a clip may have more than memory holds."""
     label: int | None = None
     fault: str = ""
+
+    def add(self, img: Pixels) -> None:
+        """Count an image."""
+        height, width, channels = img.shape
+        self.sizes[f"{height} x {width} x {channels}, {8 * img.dtype.itemsize} bits"] += 1
+        if len(self.thumbnails) < _SHEET_SIDE**2:
+            self.thumbnails.append(_thumbnail(img))
 
 
 def inspect(
@@ -105,7 +116,8 @@ def inspect(
         location = DataConfig(source=guessed)
     source = build_source(location)
     report = DatasetReport(f"{source.name} {source.config.model_dump(exclude_defaults=True)}")
-    _collect(report, _see_source(source, max_samples), source.class_names, contact_sheet)
+    seen = _see_source(source, location.fields, max_samples)
+    _collect(report, seen, source.class_names, contact_sheet)
     return report
 
 
@@ -113,23 +125,27 @@ def _holds_shards(location: str) -> bool:
     return is_remote(location) or (Path(location) / INDEX_NAME).is_file()
 
 
-def _see_source(source: Source[Any], limit: int | None) -> Iterator[_Seen]:
+def _see_source(
+    source: Source[Any], fields: Mapping[str, FieldConfig], limit: int | None
+) -> Iterator[_Seen]:
     for stream in source.streams():
         for sample in itertools.islice(source.samples(stream), limit):
-            yield _see_sample(stream, sample)
+            yield _see_sample(stream, sample, fields)
 
 
-def _see_sample(stream: str, sample: Sample) -> _Seen:
+def _see_sample(stream: str, sample: Sample, fields: Mapping[str, FieldConfig]) -> _Seen:
     label = sample.fields.get("label")
-    seen = _Seen(stream, [], label if isinstance(label, int) else None)
+    seen = _Seen(stream, label=label if isinstance(label, int) else None)
     for name, value in sample.fields.items():
-        if name in ("label", "caption", "text", "attributes"):
+        options = fields.get(name, FieldConfig())
+        kind = kind_of(name, value, options)
+        if kind not in PIXEL_KINDS:
             continue
         try:
-            seen.images += [decode_image(frame) for frame in frames_of(value)]
+            for frame in frames_of(value, is_clip(kind, value)):
+                seen.add(decode_value(frame, kind == "labels", options.value_range))
         except Undecodable as err:
-            origin = f" ({value})" if isinstance(value, Path) else ""
-            seen.fault = f"Sample '{sample.key}': field '{name}'{origin} {err}"
+            seen.fault = f"Sample '{sample.key}': field '{name}'{origin_of(value)} {err}"
     return seen
 
 
@@ -148,8 +164,8 @@ def _see_stored(reader: SampleReader, stream: str, shard: int, sample: int) -> _
     try:
         values, _ = reader.batch(stream, np.array([[shard, sample]]), fields)
     except ShardError as err:
-        return _Seen(stream, [], fault=str(err))
-    seen = _Seen(stream, [])
+        return _Seen(stream, fault=str(err))
+    seen = _Seen(stream)
     for name in fields:
         schema, value = reader.index.fields[name], values[name]
         if schema.kind == "label":
@@ -158,7 +174,8 @@ def _see_stored(reader: SampleReader, stream: str, shard: int, sample: int) -> _
             shape = (-1, *value.shape[-3:])
             images = value.reshape(shape).permute(0, 2, 3, 1).numpy()
             depth = np.uint8 if schema.bit_depth == 8 else np.uint16
-            seen.images += [np.ascontiguousarray(img, dtype=depth) for img in images]
+            for img in images:
+                seen.add(np.ascontiguousarray(img, dtype=depth))
     return seen
 
 
@@ -177,11 +194,9 @@ def _collect(
         report.num_samples[seen.stream] = report.num_samples.get(seen.stream, 0) + 1
         if seen.label is not None:
             labels[seen.label] += 1
-        for img in seen.images:
-            height, width, channels = img.shape
-            sizes[f"{height} x {width} x {channels}, {8 * img.dtype.itemsize} bits"] += 1
-        if contact_sheet is not None and len(thumbnails) < _SHEET_SIDE**2:
-            thumbnails += [_thumbnail(img) for img in seen.images]
+        sizes += seen.sizes
+        if len(thumbnails) < _SHEET_SIDE**2:
+            thumbnails += seen.thumbnails
     report.sizes = dict(sizes.most_common())
     _describe_labels(report, labels, list(class_names()))
     _warn(report)
@@ -231,6 +246,8 @@ def _warn(report: DatasetReport) -> None:
 
 def _thumbnail(img: Pixels) -> Image.Image:
     """At most 64 x 64 pixels of RGB on gray paper, with the aspect ratio kept."""
+    if img.shape[2] not in MODES:
+        img = np.ascontiguousarray(img[..., :1])
     if img.dtype == np.uint16:
         img = (img.astype(np.float32) * (255 / max(1, int(img.max())))).astype(np.uint8)
     ratio = _THUMBNAIL / max(img.shape[:2])

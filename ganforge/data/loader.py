@@ -8,20 +8,18 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ganforge.config.models import DataConfig
 from ganforge.data.order import StreamOrder
-from ganforge.data.shards.field_readers import WHITE_16
-from ganforge.data.shards.index import PIXEL_KINDS, load_index
-from ganforge.data.shards.reader import (
-    FieldValues,
-    SampleReader,
-    check_fields,
-    check_shards_present,
-)
+from ganforge.data.shards.index import FieldSchema, load_index
+from ganforge.data.shards.pixel_reader import WHITE_16
+from ganforge.data.shards.reader import FieldValues, SampleReader, check_shards_present
+from ganforge.data.views import Size, Views, fixed_views, random_views, shown_size
 from ganforge.errors import DataError, GanforgeError
 
 logger = logging.getLogger(__name__)
@@ -54,24 +52,32 @@ class _SlotDataset(Dataset[_SlotResult]):
     fields: dict[str, list[str]]
     orders: dict[str, StreamOrder]
     micro_batch: int
+    randomize: bool
 
     def __getitem__(self, place: tuple[int, int]) -> _SlotResult:
         step, slot = place
         values: FieldValues = {}
         bad: list[str] = []
-        first, count = step * self.micro_batch, self.micro_batch
         try:
             for stream, fields in self.fields.items():
-                order = self.orders[stream]
-                flips = order.flips(slot, first, count) if self.reader.config.flip else None
-                places = order.locate(slot, first, count)
-                captions = order.captions(slot, first, count)
-                more, faults = self.reader.batch(stream, places, fields, flips, captions)
+                places = self.orders[stream].locate(slot, step * self.micro_batch, self.micro_batch)
+                views = self._views(stream, step, slot, places)
+                more, faults = self.reader.batch(stream, places, fields, views)
                 values |= more
                 bad += faults
         except GanforgeError as err:
             return _SlotResult({}, bad, err)
         return _SlotResult(values, bad)
+
+    def _views(self, stream: str, step: int, slot: int, places: NDArray[np.int64]) -> Views:
+        order, count = self.orders[stream], self.micro_batch
+        config, stored = self.reader.config, self.reader.stored_size
+        if not self.randomize:
+            return fixed_views(config, stored, order.numbers(places))
+        first = step * count
+        # All slots together have shown this many images before the step.
+        nimg = first * order.num_lanes
+        return random_views(config, stored, nimg, lambda what: order.draw(what, slot, first, count))
 
 
 class _Steps(Sampler[tuple[int, int]]):
@@ -94,7 +100,7 @@ def _leave_signals_to_the_run(worker: int) -> None:
 
     The run needs their data until its checkpoint is written; they end with it.
     """
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -121,8 +127,9 @@ class SlotLoader:
     The content of slot s at step t depends on (data, seed, num_slots, micro_batch, s, t) alone, not
     on ranks, workers or where the run began.
 
-    Fields: image, source, target uint8 [n, C, H, W] (int32, 0 to 65535, for 16-bit data), frames
-    [n, T, C, H, W], label int64 [n], attributes and text float32 [n, D], caption list of n str.
+    By kind: images uint8 [n, C, H, W] (int32, 0 to 65535, for 16-bit data), label maps [n, 1, H, W]
+    of ids, classes int64 [n], attributes, text and vectors float32 [n, D], captions a list of n
+    str. Fields that are clips have an axis of frames: [n, T, C, H, W] and [n, T, D].
     """
 
     def __init__(
@@ -137,11 +144,12 @@ class SlotLoader:
         micro_batch: int,
         start_step: int = 0,
         pin_memory: bool = False,
+        randomize: bool = True,
     ) -> None:
         """Open a data set.
 
         Args:
-            config: how it is read: workers, flip, shuffle_window, bad samples, cache.
+            config: how it is read: workers, flip, crop, clip, derive, shuffle_window, ...
             location: folder or URL with index.json.
             fields: names of the fields to read.
             seed: fixes the order.
@@ -150,16 +158,20 @@ class SlotLoader:
             micro_batch: samples per slot and step.
             start_step: the first step to yield.
             pin_memory: for faster copies to a GPU.
+            randomize: flip, crop and cut clips at random; else show the middle of each sample,
+                not mirrored, and the first frames.
 
         Raises:
-            DataError: the index, a shard or a field is missing, or there is too little data.
+            DataError: the index, a shard or a field is missing, there is too little data, or
+                images or clips are smaller than their crops or windows.
         """
         self.index = load_index(location)
-        check_fields(self.index, fields, location)
         check_shards_present(location, self.index)
+        self._reader = SampleReader(config, location, self.index)
+        schemas = self._reader.schemas(fields)
         by_stream: dict[str, list[str]] = {}
-        for name in fields:
-            by_stream.setdefault(self.index.fields[name].stream, []).append(name)
+        for name, schema in schemas.items():
+            by_stream.setdefault(schema.stream, []).append(name)
         orders = {}
         for stream in by_stream:
             sizes = [shard.num_samples for shard in self.index.streams[stream]]
@@ -172,8 +184,7 @@ class SlotLoader:
             orders[stream] = StreamOrder(sizes, num_slots, config.shuffle_window, seed, stream)
         self._config = config
         self._location = location
-        self._reader = SampleReader(config, location, self.index)
-        self._dataset = _SlotDataset(self._reader, by_stream, orders, micro_batch)
+        self._dataset = _SlotDataset(self._reader, by_stream, orders, micro_batch, randomize)
         self._local_slots = local_slots
         self._start_step = start_step
         self._pin_memory = pin_memory
@@ -256,7 +267,9 @@ class SlotLoader:
 class RealImages(Dataset[Tensor]):
     """The first samples of a data set in index order, for metrics: uint8 [C, H, W].
 
-    Shards are shuffled when written, so the first n are a fair sample of the data set.
+    Shards are shuffled when written, so the first n are a fair sample of the data set. Nothing is
+    random: the middle of each image is shown, not mirrored, and the first frames of a clip. The
+    seed of a derived source depends on the number of its sample.
     """
 
     def __init__(
@@ -270,7 +283,7 @@ class RealImages(Dataset[Tensor]):
         """Open a data set.
 
         Args:
-            config: how it is read: bad samples, cache. `flip` is not applied.
+            config: how it is read: crop, clip, derive, bad samples, cache. `flip` is not applied.
             location: folder or URL with index.json.
             num_samples: how many; all when omitted.
             field: the image field: image, or target of a translation.
@@ -279,10 +292,10 @@ class RealImages(Dataset[Tensor]):
             DataError: the index, a shard or the field is missing, or there is too little data.
         """
         self.index = load_index(location)
-        check_fields(self.index, [field], location)
         check_shards_present(location, self.index)
+        self._reader = SampleReader(config, location, self.index)
         self.field = field
-        self.stream = self.index.fields[field].stream
+        self.stream = self._reader.schemas([field])[field].stream
         available = self.index.num_samples(self.stream)
         if num_samples is not None and num_samples > available:
             raise DataError(
@@ -291,8 +304,13 @@ class RealImages(Dataset[Tensor]):
             )
         self._count = available if num_samples is None else num_samples
         sizes = [shard.num_samples for shard in self.index.streams[self.stream]]
-        self._ends = torch.tensor(sizes).cumsum(0)
-        self._reader = SampleReader(config, location, self.index)
+        self._ends = np.cumsum(sizes)
+
+    @property
+    def size(self) -> Size:
+        """(H, W) of the images, after the crop."""
+        schema = self._reader.fields.schemas[self.field]
+        return shown_size(self._reader.config, (schema.height, schema.width))
 
     def __len__(self) -> int:
         return self._count
@@ -307,28 +325,30 @@ class RealImages(Dataset[Tensor]):
         return self.samples(numbers, [self.field])[self.field]
 
     def samples(self, numbers: Sequence[int], fields: Sequence[str]) -> dict[str, Tensor]:
-        """Fields of the same samples by name, each [n, ...]; images are uint8.
+        """Fields of the same samples by name, as a `SlotLoader` yields them; images are uint8.
 
         Raises:
             DataError: the stream of these images has no such field.
         """
-        check_fields(self.index, fields, self._reader.location)
-        places = torch.as_tensor(list(numbers))
-        shard = torch.searchsorted(self._ends, places, right=True)
-        begin = torch.cat([self._ends.new_zeros(1), self._ends])[shard]
-        rows = torch.stack([shard, places - begin], dim=1).numpy()
-        values, bad = self._reader.batch(self.stream, rows, fields)
+        schemas = self._reader.schemas(fields)
+        chosen = np.asarray(numbers, dtype=np.int64)
+        shard = np.searchsorted(self._ends, chosen, side="right")
+        begin = np.concatenate([[0], self._ends])[shard]
+        places = np.stack([shard, chosen - begin], axis=1)
+        views = fixed_views(self._reader.config, self._reader.stored_size, chosen)
+        values, bad = self._reader.batch(self.stream, places, fields, views)
         for message in bad:
             logger.warning("A neighbor stands in for a bad sample: %s", message)
-        return {name: self._tensor(name, value) for name, value in values.items()}
-
-    def _tensor(self, name: str, value: Tensor | list[str]) -> Tensor:
-        if not isinstance(value, Tensor):
-            raise DataError(f"The field '{name}' holds text, not images. Choose an image field.")
-        if self.index.fields[name].kind in PIXEL_KINDS and value.dtype != torch.uint8:
-            return (value.float() * (255 / WHITE_16)).round_().to(torch.uint8)
-        return value
+        return {name: _as_bytes(name, value, schemas[name]) for name, value in values.items()}
 
     def close(self) -> None:
         """Close all files."""
         self._reader.close()
+
+
+def _as_bytes(name: str, value: Tensor | list[str], schema: FieldSchema) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise DataError(f"The field '{name}' holds text, not images. Choose an image field.")
+    if schema.kind == "image" and value.dtype != torch.uint8:
+        return (value.float() * (255 / WHITE_16)).round_().to(torch.uint8)
+    return value

@@ -9,13 +9,15 @@ laid end to end and rotated by a hashed amount; each lane owns one contiguous se
 it blocks of `window` samples are permuted. Every sample is therefore shown exactly once per epoch
 for any number of ranks and workers, and a lane reads few shards at a time.
 
-Permutations sort hashes of integers (`ganforge.io.hashing`), which never change.
+Permutations sort hashes of integers (`ganforge.io.hashing`), which never change. So does what else
+is random about a position (`Draw`): each is a hash of (seed, stream, lane, position).
 """
 
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,19 @@ from ganforge.io.hashing import hash_key, hash_range
 
 _Arrays = tuple[NDArray[np.int64], ...]
 _CACHE_BYTES = 32 * 2**20
-_SHARDS, _ROTATION, _BLOCK, _FLIP, _CAPTION = range(5)
+_SHARDS, _ROTATION, _BLOCK = range(3)
+
+
+class Draw(IntEnum):
+    """What is drawn for each position. The numbers are part of every run, and never change."""
+
+    FLIP = 3
+    CAPTION = 4
+    CROP_TOP = 5
+    CROP_LEFT = 6
+    CROP_SCALE = 7
+    CLIP_START = 8
+    DERIVATION = 9
 
 
 def permutation(count: int, key: int) -> NDArray[np.int64]:
@@ -96,14 +110,15 @@ class StreamOrder:
             count -= len(chosen)
         return np.concatenate(parts)
 
-    def flips(self, lane: int, position: int, count: int) -> NDArray[np.bool_]:
-        """Whether each of these positions is mirrored, with probability 1/2: [count] bool."""
-        hashes = hash_range(position, count, self._key(_FLIP, lane))
-        return (hashes >> np.uint64(63)).astype(np.bool_)
+    def numbers(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The numbers of samples in index order: [count], from what `locate` returns."""
+        sizes = np.asarray(self.shard_sizes, dtype=np.int64)
+        begins = np.cumsum(sizes) - sizes
+        return begins[places[:, 0]] + places[:, 1]
 
-    def captions(self, lane: int, position: int, count: int) -> NDArray[np.uint64]:
-        """A hash for each of these positions; modulo K it chooses among K captions: [count]."""
-        return hash_range(position, count, self._key(_CAPTION, lane))
+    def draw(self, what: Draw, lane: int, position: int, count: int) -> NDArray[np.uint64]:
+        """A hash for each of the positions position .. position + count - 1: [count]."""
+        return hash_range(position, count, self._key(what, lane))
 
     def _key(self, *parts: int) -> int:
         return hash_key(self.seed, self._stream_key, *parts)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from huggingface_hub import errors, get_token
 
 from ganforge.errors import PublishError
+from ganforge.io.network import network_faults
 
 _TRANSPORT_ERROR: type[BaseException] = errors.HfHubHTTPError.__mro__[1]
 """Base of the HTTP client's own errors, whichever client this huggingface_hub uses."""
@@ -35,6 +36,12 @@ def explain_hub_errors(
         raise PublishError(f"{where}: {_refusal(err, revision)}") from err
     except (errors.OfflineModeIsEnabled, _TRANSPORT_ERROR, ConnectionError) as err:
         raise PublishError(f"{where}: {_unreachable(err)}") from err
+    except (OSError, ValueError, RuntimeError, ImportError) as err:
+        # The set-up of the HTTP client raises them: proxies, certificates, encodings, packages.
+        known = next(network_faults(), None)
+        if known is None and isinstance(err, OSError):
+            raise  # of the disk
+        raise PublishError(f"{where}: {known or _unreachable(err)}") from err
 
 
 def _not_local(err: errors.LocalEntryNotFoundError) -> str:

@@ -7,19 +7,20 @@ from typing import Any
 
 import safetensors.torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 import ganforge
 from ganforge.errors import PublishError
 from ganforge.hub.card import CardInfo, write_card
 from ganforge.hub.format import (
     CONFIG_FILE,
+    DISCRIMINATOR_FILE,
     SAMPLES_FILE,
     WEIGHTS_FILE,
     ModelInfo,
+    OtherNetworks,
     PluginOrigin,
     conditioning,
-    flatten_state,
     write_info,
 )
 from ganforge.imaging.save import write_png
@@ -27,6 +28,7 @@ from ganforge.interfaces.architecture import Architecture
 from ganforge.io.atomic import atomic_folder
 from ganforge.io.hashing import file_sha256
 from ganforge.registry.plugins import get_registry
+from ganforge.training.state.tensors import flatten, storable
 
 
 def export_model(
@@ -35,9 +37,10 @@ def export_model(
     architecture: Architecture[Any],
     networks: Mapping[str, nn.Module],
     nimg: int,
-    metrics: Sequence[Mapping[str, Any]] = (),
     card: CardInfo,
+    metrics: Sequence[Mapping[str, Any]] = (),
     samples: Image.Image | None = None,
+    others: Mapping[str, Mapping[str, Tensor]] | None = None,
 ) -> Path:
     """Write a complete export folder; an earlier one at the same place is replaced at once.
 
@@ -46,9 +49,10 @@ def export_model(
         architecture: what the networks belong to; provided by an installed plugin.
         networks: the averaged (EMA) networks, at least the architecture's `ema_roles`.
         nimg: real images shown in training.
-        metrics: records with `name`, `value` and their provenance.
         card: what the model card tells beyond that.
+        metrics: records with `name`, `value` and their provenance.
         samples: a grid of samples.
+        others: state dicts of the other networks by role, for those who train on from this model.
 
     Raises:
         PublishError: a network or a metric's field is missing, or `folder` holds other things.
@@ -58,14 +62,24 @@ def export_model(
     check = functools.partial(_check_replaceable, folder)
     check()
     with atomic_folder(folder, replace=True, check=check) as partial:
-        weights = partial / WEIGHTS_FILE
-        safetensors.torch.save_file(flatten_state(networks, architecture.ema_roles), weights)
-        info = _describe(architecture, networks, nimg, metrics, file_sha256(weights))
+        states = {role: networks[role].state_dict() for role in architecture.ema_roles}
+        sha256 = _save_weights(partial / WEIGHTS_FILE, states)
+        info = _describe(architecture, networks, nimg, metrics, sha256)
+        if others:
+            sha256 = _save_weights(partial / DISCRIMINATOR_FILE, others)
+            described = OtherNetworks(roles=tuple(others), sha256=sha256)
+            info = info.model_copy(update={"discriminator": described})
         write_info(partial, info)
         if samples is not None:
             write_png(partial / SAMPLES_FILE, samples)
         write_card(partial, info, card, has_samples=samples is not None)
     return folder
+
+
+def _save_weights(path: Path, states: Mapping[str, Mapping[str, Tensor]]) -> str:
+    """Write state dicts by role to one file; returns its sha256."""
+    safetensors.torch.save_file(storable(flatten(states)), path)
+    return file_sha256(path)
 
 
 def _check_complete(

@@ -2,14 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pydantic
 import torch
 from pydantic import Field
-from torch import Tensor, nn
 
 from ganforge.config.models import StrictModel
 from ganforge.errors import PublishError
@@ -21,9 +19,12 @@ from ganforge.io.hashing import file_sha256
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+DISCRIMINATOR_FILE = "discriminator.safetensors"
+"""Networks beside those that generate, where `publish.discriminator` asks for them."""
 CARD_FILE = "README.md"
 SAMPLES_FILE = "samples.png"
-ALL_FILES = [CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, SAMPLES_FILE]
+ALL_FILES = [CONFIG_FILE, WEIGHTS_FILE, DISCRIMINATOR_FILE, CARD_FILE, SAMPLES_FILE]
+_SHA256 = r"^[0-9a-f]{64}$"
 _DISTRIBUTION_NAME = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 
 
@@ -32,6 +33,13 @@ class PluginOrigin(StrictModel):
 
     distribution: str = Field(pattern=_DISTRIBUTION_NAME, description="What to pip install.")
     version: str = Field(description="Version at export.")
+
+
+class OtherNetworks(StrictModel):
+    """The content of `discriminator.safetensors`."""
+
+    roles: tuple[str, ...] = Field(description="Networks in the file.")
+    sha256: str = Field(pattern=_SHA256)
 
 
 class ModelInfo(StrictModel):
@@ -50,7 +58,10 @@ class ModelInfo(StrictModel):
     nimg: int = Field(ge=0, description="Real images shown in training.")
     metrics: tuple[dict[str, Any], ...] = Field((), description="Records with provenance.")
     dtype: str = Field("float32", description="Type of the parameters.")
-    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    weights_sha256: str = Field(pattern=_SHA256)
+    discriminator: OtherNetworks | None = Field(
+        None, description="Live weights of the networks that do not generate, if exported."
+    )
 
     @property
     def spec(self) -> ImageSpec:
@@ -152,28 +163,33 @@ def require_file(folder: Path, name: str, source: str) -> Path:
     return path
 
 
-def check_weights(folder: Path, info: ModelInfo, source: str) -> Path:
-    """The path of the weights file, whose hash must be that of `config.json`."""
-    path = require_file(folder, WEIGHTS_FILE, source)
+def check_weights(folder: Path, info: ModelInfo, source: str) -> list[Path]:
+    """The paths of the weights files, `model.safetensors` first, after `check_hash` of each.
+
+    Raises:
+        PublishError: a file is missing, or has another hash than `config.json` says.
+    """
+    return [check_hash(folder, name, sha256, source) for name, sha256 in weights_files(info)]
+
+
+def weights_files(info: ModelInfo) -> list[tuple[str, str]]:
+    """Name and sha256 of each file of weights."""
+    files = [(WEIGHTS_FILE, info.weights_sha256)]
+    if info.discriminator is not None:
+        files.append((DISCRIMINATOR_FILE, info.discriminator.sha256))
+    return files
+
+
+def check_hash(folder: Path, name: str, sha256: str, source: str) -> Path:
+    """The path of a file, whose hash must be that of `config.json`."""
+    path = require_file(folder, name, source)
     found = file_sha256(path)
-    if found != info.weights_sha256:
+    if found != sha256:
         raise PublishError(
-            f"{WEIGHTS_FILE} of {source} is damaged: its sha256 is {found}, {CONFIG_FILE} says "
-            f"{info.weights_sha256}. Export it again, or delete {path} and download it again."
+            f"{name} of {source} is damaged: its sha256 is {found}, {CONFIG_FILE} says {sha256}. "
+            f"Export it again, or delete {path} and download it again."
         )
     return path
-
-
-def flatten_state(networks: Mapping[str, nn.Module], roles: Iterable[str]) -> dict[str, Tensor]:
-    """Parameters and buffers of some networks as `role.name`: contiguous copies on the CPU."""
-    # Copies, because safetensors refuses tensors that share memory (tied weights).
-    return {
-        f"{role}.{name}": tensor.detach()
-        .to("cpu", copy=True)
-        .contiguous(memory_format=torch.contiguous_format)
-        for role in roles
-        for name, tensor in networks[role].state_dict().items()
-    }
 
 
 def repo_slug(text: str) -> str:

@@ -11,10 +11,10 @@ from ganforge.hub.errors import explain_hub_errors
 from ganforge.hub.format import (
     ALL_FILES,
     CONFIG_FILE,
-    WEIGHTS_FILE,
     ModelInfo,
-    check_weights,
+    check_hash,
     read_info,
+    weights_files,
 )
 
 
@@ -57,18 +57,24 @@ def fetch_info(location: Location) -> tuple[Path, ModelInfo]:
     return folder, read_info(folder, source)
 
 
-def fetch_weights(location: Location, folder: Path, info: ModelInfo) -> Path:
-    """The path of the model's weights, downloaded if necessary, and checked by hash.
+def fetch_weights(
+    location: Location, folder: Path, info: ModelInfo, *, discriminator: bool = False
+) -> list[Path]:
+    """The paths of the model's weights, downloaded if necessary, and checked by hash.
+
+    The first holds the networks that generate. The second, with `discriminator` and where the
+    model has it, holds all other networks.
 
     `folder` and `info` are from `fetch_info`; the name of the folder is the commit on the Hub.
 
     Raises:
         PublishError: the weights cannot be downloaded, or are not those that were exported.
     """
+    files = weights_files(info)[: 2 if discriminator else 1]
     if not location.is_folder:
-        # Both files must come from the same commit.
-        folder = _download(location, [WEIGHTS_FILE], folder.name)
-    return check_weights(folder, info, location.path_or_repo)
+        # All files must come from the same commit.
+        folder = _download(location, [name for name, _ in files], folder.name)
+    return [check_hash(folder, *file, location.path_or_repo) for file in files]
 
 
 def pull(
@@ -81,7 +87,7 @@ def pull(
     """
     location = Location(str(path_or_repo), revision, local_files_only=local_files_only)
     folder, info = fetch_info(location)
-    fetch_weights(location, folder, info)
+    fetch_weights(location, folder, info, discriminator=True)
     return folder if location.is_folder else _download(location, ALL_FILES, folder.name)
 
 

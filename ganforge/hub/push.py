@@ -12,7 +12,6 @@ from ganforge.hub.errors import explain_hub_errors
 from ganforge.hub.format import (
     ALL_FILES,
     CARD_FILE,
-    SAMPLES_FILE,
     check_weights,
     read_info,
     require_file,
@@ -64,8 +63,8 @@ def push_folder(
             revision=revision,
             commit_message=message or f"Upload {info.architecture} at {info.nimg // 1000} kimg",
             allow_patterns=ALL_FILES,
-            # Samples of earlier weights must not stay.
-            delete_patterns=None if (folder / SAMPLES_FILE).is_file() else [SAMPLES_FILE],
+            # Files of an earlier export must not stay.
+            delete_patterns=[name for name in ALL_FILES if not (folder / name).is_file()] or None,
         )
     url = f"{api.endpoint}/{repo_id}" + (f"/tree/{revision}" if revision else "")
     return PushResult(url, commit.oid)

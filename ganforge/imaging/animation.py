@@ -1,10 +1,8 @@
 """Animations: GIF written by Pillow, MP4 by PyAV (the extra `video`)."""
 
-import importlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -12,7 +10,8 @@ from PIL import Image, ImageOps
 from ganforge.errors import ConfigError
 from ganforge.imaging.grids import check_size, opaque
 from ganforge.imaging.save import write_image
-from ganforge.io.atomic import atomic_file
+from ganforge.imaging.video import Timing, pyav
+from ganforge.imaging.video_writer import video_writer
 
 
 def check_animation(path: Path, fps: float) -> None:
@@ -33,7 +32,7 @@ def check_animation(path: Path, fps: float) -> None:
             f"fps={fps:g}: a GIF shows at most 50 frames per second. Use 50 or fewer, or .mp4."
         )
     if suffix == ".mp4":
-        _pyav()
+        pyav()
 
 
 def write_animation(frames: Sequence[Image.Image], path: Path, fps: float, scale: int = 1) -> None:
@@ -55,31 +54,12 @@ def write_animation(frames: Sequence[Image.Image], path: Path, fps: float, scale
         timing = {"duration": 10 * max(2, round(100 / fps)), "loop": 0}
         write_image(path, next(shown), "GIF", save_all=True, append_images=shown, **timing)
     else:
-        with atomic_file(path) as temporary:
-            _write_mp4(shown, temporary, Fraction(fps).limit_denominator(1000))
+        _write_mp4(shown, path, Fraction(fps).limit_denominator(1000))
 
 
 def _write_mp4(frames: Iterator[Image.Image], path: Path, rate: Fraction) -> None:
-    av = _pyav()
-    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "16"})
-        stream.pix_fmt = "yuv420p"
+    with video_writer(path, Timing.constant(rate)) as writer:
         for number, image in enumerate(frames):
-            pixels = np.asarray(image.convert("RGB"))
-            # Subsampled chroma needs even sides: repeat the last row or column of odd ones.
+            # Every player shows even sides: repeat the last row or column of odd ones.
             odd = ((0, image.height % 2), (0, image.width % 2), (0, 0))
-            pixels = np.pad(pixels, odd, mode="edge")
-            if number == 0:
-                stream.height, stream.width = pixels.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode())
-
-
-def _pyav() -> Any:
-    try:
-        return importlib.import_module("av")
-    except ImportError as err:
-        raise ConfigError(
-            "MP4 files are written by PyAV, which is not installed. pip install 'ganforge[video]', "
-            "or write a .gif."
-        ) from err
+            writer.write(np.pad(np.asarray(image.convert("RGB")), odd, mode="edge"), number)

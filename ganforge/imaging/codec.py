@@ -1,12 +1,15 @@
 """Image files to pixels and back: any format in, exact PNG (or the JPEG itself) out.
 
-Pixels are arrays [H, W, C], uint8 or uint16, with C = 1 gray, 3 RGB or 4 RGBA.
+Pixels are arrays [H, W, C], uint8 or uint16, with C = 1 gray, 3 RGB, 4 RGBA, or any other number of
+channels up to 16.
 """
 
+import contextlib
 import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +19,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ganforge.imaging.png import checked_png
+
 Bytes = bytes | memoryview
 Pixels = NDArray[Any]
 MAX_PIXELS = 2**27
 """Images larger than this are refused before they are unpacked."""
+MAX_CHANNELS = 16
+"""As in `config.data`, which this layer must not import."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8"
+NPY_SIGNATURE = b"\x93NUMPY"
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 _PNG_HEADER = struct.Struct(">IIBBxxB")
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _PNG_COLORS = {1: 0, 3: 2, 4: 6}
@@ -48,41 +57,102 @@ def png_header(data: Bytes) -> tuple[int, int, int, int, bool]:
 
 def decode_png16(data: Bytes) -> NDArray[np.uint16]:
     """A 16-bit PNG, which PIL would cut to 8 bits: [H, W, C]."""
+    _check_size(*png_header(data)[:2])
     from torchvision.io import ImageReadMode, decode_png  # rarely needed; costs 100 MB
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch.frombuffer dislikes read-only buffers
-            tensor = torch.frombuffer(data, dtype=torch.uint8)
+        # torchvision ends the program on damaged bytes, so they must not reach it.
+        tensor = torch.frombuffer(bytearray(checked_png(data)), dtype=torch.uint8)
         img: torch.Tensor = decode_png(tensor, ImageReadMode.UNCHANGED)
+    except ValueError as err:
+        raise Undecodable(str(err)) from err
     except RuntimeError as err:
         raise Undecodable(f"is a damaged PNG ({err})") from err
     return img.permute(1, 2, 0).numpy()
 
 
-def decode_image(value: Bytes | Path | Image.Image | NDArray[Any]) -> Pixels:
-    """Pixels of an image file, a PIL image or an array, upright, with C = 1, 3 or 4.
+def decode_image(
+    value: Bytes | Path | Image.Image | NDArray[Any],
+    value_range: tuple[float, float] | None = None,
+) -> Pixels:
+    """Pixels of an image file, a PIL image or an array, upright.
+
+    Args:
+        value: also a .npy file of [H, W] or [H, W, C].
+        value_range: values that become 0 and 65535, for images of floats; others are clamped.
 
     Raises:
         Undecodable: it is damaged, too large, or of a kind that has no 8- or 16-bit form.
     """
     if isinstance(value, np.ndarray):
-        return _from_array(value)
+        return _from_array(value, value_range)
     if isinstance(value, Image.Image):
-        return _from_pillow(value)
+        return _from_pillow(value, value_range)
     data = read_image_file(value) if isinstance(value, Path) else value
+    values = read_array(data)
+    if values is not None:
+        return _from_array(values, value_range)
+    if data[:8] == PNG_SIGNATURE and png_header(data)[3] == 16:
+        return _from_array(_spread_gray_alpha(decode_png16(data)), value_range)
+    with open_pillow(data) as img:
+        return _from_pillow(img, value_range)
+
+
+def read_array(data: Bytes) -> NDArray[Any] | None:
+    """The array in a .npy file, or in a TIFF that PIL cannot read; None for other image files."""
+    if data[:6] == NPY_SIGNATURE:
+        return read_npy(data)
+    if data[:4] in TIFF_SIGNATURES:
+        from ganforge.imaging.tiff import read_tiff  # which needs this module
+
+        return read_tiff(data)
+    return None
+
+
+def read_npy(data: Bytes) -> NDArray[Any]:
+    """The array in a .npy file."""
+    try:
+        values: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as err:
+        raise Undecodable(f"is a damaged .npy file ({err})") from err
+    return values
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image file, upright, as its header says.
+
+    The pixels are decoded only where the header cannot say it: of an array, of a PNG, whose
+    orientation may stand at its end, and of a TIFF that is not upright, which Pillow turns in some
+    versions.
+
+    Raises:
+        Undecodable: the file cannot be read, or begins like no image.
+    """
+    data = read_image_file(path)
+    values = read_array(data)
+    if values is not None:
+        return values.shape[0], values.shape[1]
+    with open_pillow(data) as img:
+        is_turned = img.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+        if is_turned and img.format == "TIFF":
+            img = upright(img)
+            return img.height, img.width
+        return (img.width, img.height) if is_turned else (img.height, img.width)
+
+
+@contextlib.contextmanager
+def open_pillow(data: Bytes) -> Iterator[Image.Image]:
+    """An image file opened by PIL. Faults of PIL in the block are raised as `Undecodable`."""
     if not data:
         raise Undecodable("is empty")
     if data[:8] == PNG_SIGNATURE:
-        height, width, _, depth, _ = png_header(data)
-        _check_size(height, width)
-        if depth == 16:
-            return _spread_gray_alpha(decode_png16(data))
+        _check_size(*png_header(data)[:2])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=_FORMATS) as img:
-                return _from_pillow(img)
+                _check_size(img.height, img.width)
+                yield img
     except UnidentifiedImageError as err:
         raise Undecodable(f"cannot be decoded: it is none of {', '.join(_FORMATS)}") from err
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as err:
@@ -105,38 +175,82 @@ def _check_size(height: int, width: int) -> None:
         )
 
 
-def _from_pillow(img: Image.Image) -> Pixels:
+def upright(img: Image.Image) -> Image.Image:
+    """The image, turned as its EXIF orientation says."""
+    turned = img.getexif().get(_EXIF_ORIENTATION, 1) != 1
+    return ImageOps.exif_transpose(img) if turned else img
+
+
+def _from_pillow(img: Image.Image, value_range: tuple[float, float] | None) -> Pixels:
     _check_size(img.height, img.width)
-    if img.getexif().get(_EXIF_ORIENTATION, 1) != 1:
-        img = ImageOps.exif_transpose(img)
+    img = upright(img)
+    if img.mode == "F":
+        return _from_array(np.asarray(img), value_range)
     if img.mode.startswith("I"):
         values = np.asarray(img)
-        if values.min() < 0 or values.max() > 65535:
-            raise Undecodable(
-                f"holds integers from {values.min()} to {values.max()}; convert it to 8 or 16 bits"
-            )
-        return values.astype(np.uint16)[..., None]
-    if img.mode == "F":
-        raise Undecodable("holds 32-bit floats; convert it to 8 or 16 bits first")
+        if value_range is None and 0 <= values.min() and values.max() <= 65535:
+            values = values.astype(np.uint16)
+        return _from_array(values, value_range)
     if img.mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in img.info:
         mode = "RGBA"
     else:
         mode = "L" if img.mode in ("1", "L") else "RGB"
     pixels = np.asarray(img.convert(mode))
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    return pixels if value_range is None else _to_16_bits(pixels, value_range)
 
 
-def _from_array(values: NDArray[Any]) -> Pixels:
+def _from_array(values: NDArray[Any], value_range: tuple[float, float] | None) -> Pixels:
     pixels = values[..., None] if values.ndim == 2 else values
-    if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
-        raise Undecodable(f"is an array of shape {list(values.shape)}; use [H, W] or [H, W, C]")
+    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= MAX_CHANNELS or not pixels.size:
+        raise Undecodable(
+            f"is an array of shape {list(values.shape)}; use [H, W] or [H, W, C] with 1 to "
+            f"{MAX_CHANNELS} channels"
+        )
+    _check_size(*pixels.shape[:2])
+    if value_range is not None:
+        return _to_16_bits(pixels, value_range)
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise Undecodable(f"is an array of {pixels.dtype}; use uint8 or uint16")
-    return _spread_gray_alpha(pixels)
+        raise Undecodable(
+            f"holds {pixels.dtype} values from {pixels.min():g} to {pixels.max():g}; convert it to "
+            f"8 or 16 bits (uint8, uint16), or set value_range of this field in data.fields to the "
+            f"values of black and white"
+        )
+    return pixels
+
+
+def _to_16_bits(values: NDArray[Any], value_range: tuple[float, float]) -> Pixels:
+    low, high = value_range
+    if not np.isfinite(values).all():
+        raise Undecodable("holds values that are not finite; replace them")
+    scaled = (values.astype(np.float64) - low) * (65535 / (high - low))
+    return np.rint(scaled).clip(0, 65535).astype(np.uint16)
 
 
 def _spread_gray_alpha(pixels: Pixels) -> Pixels:
     return pixels[..., [0, 0, 0, 1]] if pixels.shape[2] == 2 else pixels
+
+
+def encode_pixels(pixels: Pixels) -> bytes:
+    """A PNG of exactly these pixels.
+
+    PNG knows 1, 3 and 4 channels. Of any other number, the channels become one gray image, one
+    below the other: [C * H, W].
+    """
+    height, width, channels = pixels.shape
+    if channels not in _PNG_COLORS:
+        pixels = np.moveaxis(pixels, 2, 0).reshape(channels * height, width, 1)
+    return encode_png(pixels)
+
+
+def decode_pixels(data: Bytes, channels: int) -> Pixels:
+    """The pixels [H, W, channels] of `encode_pixels`."""
+    pixels = decode_image(data)
+    if channels not in _PNG_COLORS and pixels.shape[2] == 1 and len(pixels) % channels == 0:
+        pixels = np.moveaxis(pixels.reshape(channels, -1, pixels.shape[1]), 0, 2)
+    if pixels.shape[2] != channels:
+        raise Undecodable(f"does not hold {channels} channels, but has the shape {pixels.shape}")
+    return pixels
 
 
 def encode_png(pixels: Pixels) -> bytes:

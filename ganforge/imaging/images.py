@@ -41,6 +41,22 @@ def from_uint8(img: Tensor) -> Tensor:
     return img.float().div(127.5).sub(1)
 
 
+def to_pixels(img: Tensor, bit_depth: int = 8) -> NDArray[Any]:
+    """Pixels [N, H, W, C], uint8 or uint16, of float images [N, C, H, W] in [-1, 1]."""
+    if bit_depth == 8:
+        values = to_uint8(img).cpu().numpy()
+    else:
+        scaled = img.float().add(1).mul(32767.5).round().clamp(0, 65535)
+        values = scaled.cpu().numpy().astype(np.uint16)
+    return np.ascontiguousarray(values.transpose(0, 2, 3, 1))
+
+
+def from_pixels(pixels: NDArray[Any]) -> Tensor:
+    """A float image [C, H, W] in [-1, 1] of pixels [H, W, C], uint8 or uint16."""
+    values = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)
+    return values.div(np.iinfo(pixels.dtype).max / 2).sub(1)
+
+
 def to_pil(img: Tensor) -> list[Image.Image]:
     """PIL images of mode L, RGB or RGBA from a batch [N, C, H, W], float in [-1, 1] or uint8.
 
@@ -68,9 +84,7 @@ def from_pil(
         pixels = decode_image(image)
     except Undecodable as err:
         raise ShapeError(f"The image {err}.") from err
-    values = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)
-    img = values.div(np.iinfo(pixels.dtype).max / 2).sub(1)
-    return convert_channels(img.unsqueeze(0), channels, background)[0]
+    return convert_channels(from_pixels(pixels).unsqueeze(0), channels, background)[0]
 
 
 def convert_channels(
@@ -136,6 +150,26 @@ def resize(img: Tensor, height: int, width: int, mode: Resize) -> Tensor:
     # A negative pad cuts, so that one call serves all modes.
     edges = (right // 2, right - right // 2, below // 2, below - below // 2)
     return torch.nn.functional.pad(scaled, edges, value=1.0)
+
+
+def pad_mirrored(img: Tensor, height: int, width: int) -> Tensor:
+    """Images [N, C, H, W] enlarged on all sides by their mirror image, to at least their size.
+
+    An image smaller than what is added repeats its edge instead.
+    """
+    top, left = (height - img.shape[-2]) // 2, (width - img.shape[-1]) // 2
+    bottom, right = height - img.shape[-2] - top, width - img.shape[-1] - left
+    if not (bottom or right):
+        return img
+    fits = bottom < img.shape[-2] and right < img.shape[-1]
+    mode = "reflect" if fits else "replicate"
+    return torch.nn.functional.pad(img, (left, right, top, bottom), mode=mode)
+
+
+def crop_center(img: Tensor, height: int, width: int) -> Tensor:
+    """The center of images [N, C, H, W]: what `pad_mirrored` has enlarged to their size."""
+    top, left = (img.shape[-2] - height) // 2, (img.shape[-1] - width) // 2
+    return img[..., top : top + height, left : left + width]
 
 
 def _check_batch(img: Tensor) -> None:

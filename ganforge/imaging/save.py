@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image
 
 from ganforge.errors import ConfigError
+from ganforge.imaging.codec import Pixels, encode_png
 from ganforge.io.atomic import atomic_file
 
 
@@ -25,6 +26,12 @@ def check_folder(folder: Path) -> None:
 def write_png(path: Path, image: Image.Image) -> None:
     """Write a picture; its folder is created, and the file appears when it is whole."""
     write_image(path, image, "PNG")
+
+
+def write_pixels(path: Path, pixels: Pixels) -> None:
+    """Write a PNG of exactly these pixels [H, W, C], uint8 or uint16; as `write_png`."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(encode_png(pixels))
 
 
 def write_image(path: Path, image: Image.Image, file_format: str, **options: Any) -> None:

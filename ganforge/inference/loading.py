@@ -14,7 +14,7 @@ from ganforge.errors import CheckpointError, PluginError, PluginNotFound, Publis
 from ganforge.hub.format import WEIGHTS_FILE, ModelInfo
 from ganforge.interfaces.architecture import Architecture
 from ganforge.registry.plugins import Plugin, get_registry
-from ganforge.training.state.checkpoint import load_networks
+from ganforge.training.state.tensors import load_networks
 
 _logger = logging.getLogger(__name__)
 

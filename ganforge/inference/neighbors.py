@@ -193,6 +193,6 @@ def nearest(rows: Tensor, batches: Iterator[Tensor] | Sequence[Tensor]) -> tuple
     return best, index
 
 
-def _words(shape: tuple[int, int, int]) -> str:
-    channels, height, width = shape
-    return f"{channels} x {height} x {width} (channels, height, width)"
+def _words(shape: tuple[int, ...]) -> str:
+    axes = ("frames", "channels", "height", "width")[-len(shape) :]
+    return f"{' x '.join(map(str, shape))} ({', '.join(axes)})"

@@ -1,6 +1,6 @@
 """A published generator, ready to use: `from_pretrained`, `generate`, `translate`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -13,26 +13,19 @@ from torch import Tensor, nn
 from ganforge.errors import ConfigError
 from ganforge.hub.format import ModelInfo
 from ganforge.hub.pull import Location, fetch_info, fetch_weights
-from ganforge.imaging.images import Resize, to_pil, to_uint8
+from ganforge.imaging.images import to_pil
 from ganforge.inference.devices import resolve_device
 from ganforge.inference.generate import iterate_request, run_request
 from ganforge.inference.loading import build_architecture, build_networks
+from ganforge.inference.outputs import Output, OutputType, check_output_type, convert_output
 from ganforge.inference.requests import build_request
 from ganforge.inference.sampling import SamplingMethods
-from ganforge.inference.source_images import Images, source_batch
+from ganforge.inference.translation import TranslationMethods
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
 
-OutputType = Literal["pil", "pt", "np"]
-Output = list[Image.Image] | Tensor | NDArray[np.uint8]
-_OUTPUTS: Mapping[str, Callable[[Tensor], Output]] = {
-    "pil": to_pil,
-    "pt": lambda img: img,
-    "np": lambda img: to_uint8(img).permute(0, 2, 3, 1).contiguous().numpy(),
-}
 
-
-class PretrainedGan(SamplingMethods):
+class PretrainedGan(TranslationMethods, SamplingMethods):
     """A published generator: its architecture, networks by role, and `config.json` as `info`."""
 
     def __init__(
@@ -81,7 +74,7 @@ class PretrainedGan(SamplingMethods):
         location = Location(str(path_or_repo), revision, token, cache_dir, local_files_only)
         folder, info = fetch_info(location)
         architecture = build_architecture(info, location.path_or_repo)
-        weights = fetch_weights(location, folder, info)
+        (weights,) = fetch_weights(location, folder, info)
         networks = build_networks(architecture, info, weights, location.path_or_repo)
         return cls(architecture, networks, info, device)
 
@@ -106,6 +99,12 @@ class PretrainedGan(SamplingMethods):
         Raises:
             ConfigError: it does not fit this model.
         """
+        if self.architecture.directions:
+            raise ConfigError(
+                f"'{self.info.architecture}' translates images "
+                f"({', '.join(self.architecture.directions)}) and has no latents to sample; use "
+                f"translate(images)."
+            )
         return build_request(self.architecture, self.info, self.device, **conditions)
 
     def images(self, request: GenerateRequest, batch_size: int = 16) -> Iterator[Image.Image]:
@@ -154,64 +153,7 @@ class PretrainedGan(SamplingMethods):
         Raises:
             ConfigError: the request does not fit this model; nothing has been generated.
         """
+        check_output_type(output_type)
         request = self.request(num_images=num_images, **conditions)
-        return self._run(request, batch_size, output_type)
-
-    @overload
-    def translate(
-        self, images: Images, *, output_type: Literal["pt"], **options: Any
-    ) -> Tensor: ...
-    @overload
-    def translate(
-        self, images: Images, *, output_type: Literal["np"], **options: Any
-    ) -> NDArray[np.uint8]: ...
-    @overload
-    def translate(
-        self, images: Images, *, output_type: Literal["pil"] = ..., **options: Any
-    ) -> list[Image.Image]: ...
-    def translate(
-        self,
-        images: Images,
-        *,
-        direction: str | None = None,
-        resize: Resize | None = "crop",
-        batch_size: int = 16,
-        output_type: OutputType = "pil",
-        **options: Any,
-    ) -> Output:
-        """Translate images to the model's other domain.
-
-        Args:
-            images: PIL images of any mode and size (transparency is composited over white), or
-                tensors, float in [-1, 1] or uint8, [C, H, W] or [N, C, H, W].
-            direction: one of `info.directions`. Default: the first.
-            resize: how an image of another size is brought to the model's: "crop", "pad" or
-                "stretch"; None refuses it.
-            batch_size: images translated at a time.
-            output_type: as for `generate`.
-            options: `seeds`, one per image, for models with noise, and the architecture's own.
-
-        Raises:
-            ConfigError: the request does not fit this model; nothing has been translated.
-            ShapeError: a tensor is not an image.
-        """
-        directions, spec = self.architecture.directions, self.spec
-        if not directions:
-            raise ConfigError(
-                f"'{self.info.architecture}' makes images from noise and translates none; use "
-                f"generate(), or a translation model."
-            )
-        direction = direction or directions[0]
-        is_forward = direction == directions[0]
-        channels = (spec.source_channels or spec.channels) if is_forward else spec.channels
-        source = source_batch(images, channels, spec.height, spec.width, resize)
-        request = self.request(source=source, direction=direction, **options)
-        return self._run(request, batch_size, output_type)
-
-    def _run(self, request: GenerateRequest, batch_size: int, output_type: str) -> Output:
-        if output_type not in _OUTPUTS:
-            raise ConfigError(
-                f"output_type={output_type!r} is unknown. Use {', '.join(map(repr, _OUTPUTS))}."
-            )
         img = run_request(self.architecture, self.networks, request, batch_size)
-        return _OUTPUTS[output_type](img)
+        return convert_output(img, output_type)

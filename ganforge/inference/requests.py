@@ -3,9 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from ganforge.errors import ConfigError
 from ganforge.hub.format import ModelInfo
 from ganforge.inference.conditions import encode_conditions, num_items, take_conditions
 from ganforge.inference.seeds import Seeds, resolve_seeds
@@ -20,30 +18,21 @@ def build_request(
     *,
     num_images: int | None = None,
     seeds: Seeds | None = None,
-    source: Tensor | None = None,
     truncation: float | None = None,
     **conditions: Any,
 ) -> GenerateRequest:
     """Build a request that the model can answer.
 
-    `source` are images [N, C, H, W], for models that translate; all else is as for
-    `PretrainedGan.generate`.
+    The arguments are those of `PretrainedGan.generate`. A translation sets `source` afterwards.
 
     Raises:
         ConfigError: the model cannot answer the request.
         DataError: a text cannot be embedded.
     """
-    if architecture.directions and source is None:
-        raise ConfigError(
-            f"'{info.architecture}' translates images ({', '.join(architecture.directions)}) and "
-            f"has no latents to sample; use translate(images)."
-        )
     options = dict(conditions)
     given, text_encoder = take_conditions(options), options.pop("text_encoder", None)
     architecture.check_request(truncation, options)
-    if source is not None:
-        num_images = len(source)
-    elif num_images is None and seeds is None:
+    if num_images is None and seeds is None:
         num_images = num_items(given)
     found = resolve_seeds(num_images, seeds)
     if num_images is None and len(found) == 1:
@@ -51,9 +40,7 @@ def build_request(
     tensors: dict[str, Any] = encode_conditions(
         given, info.spec, info.conditioning, len(found), text_encoder
     )
-    request = GenerateRequest(
-        found, device, **tensors, source=source, truncation=truncation, options=options
-    )
+    request = GenerateRequest(found, device, **tensors, truncation=truncation, options=options)
     if "label" in info.conditioning:
         # Drawn here, because an architecture does not know the number of classes.
         request.label = request.random_label(info.spec.num_classes)

@@ -11,7 +11,7 @@ from typing import Any
 from ganforge.errors import ConfigError
 
 MAX_SEED = 2**55 - 1
-"""A seed shares 64 bits with the number of its independent draw."""
+"""Largest seed. Every seed up to it has its own images."""
 MAX_IMAGES = 10_000_000
 """Images, and so seeds, of one request."""
 Seeds = Sequence[int] | int

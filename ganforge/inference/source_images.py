@@ -1,4 +1,4 @@
-"""Converts images to translate to the size and channels of a model."""
+"""Converts images to translate to tensors of a number of channels."""
 
 from collections.abc import Sequence
 
@@ -7,37 +7,24 @@ from PIL import Image
 from torch import Tensor
 
 from ganforge.errors import ConfigError, ShapeError
-from ganforge.imaging.images import MODES, Resize, convert_channels, from_pil, from_uint8, resize
+from ganforge.imaging.images import MODES, convert_channels, from_pil, from_uint8
 
 Images = Image.Image | Tensor | Sequence[Image.Image | Tensor]
 """One image or several: PIL, or tensors [C, H, W] or [N, C, H, W], float in [-1, 1] or uint8."""
 
 
-def source_batch(
-    images: Images, channels: int, height: int, width: int, mode: Resize | None
-) -> Tensor:
-    """Convert images of any size and mode to [N, channels, height, width] float32 in [-1, 1].
-
-    `mode` says how images of another size are resized; None refuses them.
+def source_images(images: Images, channels: int) -> list[Tensor]:
+    """Convert images of any size and mode to float32 tensors [channels, H, W] in [-1, 1].
 
     Raises:
-        ConfigError: there are no images, or an image has another size and `mode` is None.
+        ConfigError: there are no images.
         ShapeError: a tensor is not an image, or has values outside [-1, 1].
     """
     listed = [images] if isinstance(images, Image.Image | Tensor) else images
-    batches = [_as_batch(image, channels) for image in listed]
-    if not batches:
+    found = [img for image in listed for img in _as_batch(image, channels)]
+    if not found:
         raise ConfigError("There are no images to translate; give at least one.")
-    for index, batch in enumerate(batches):
-        if mode is None and batch.shape[-2:] != (height, width):
-            raise ConfigError(
-                f"images[{index}] is {batch.shape[-2]} x {batch.shape[-1]}; this model translates "
-                f"{height} x {width} (height x width). Resize it, or pass "
-                f"resize='crop', 'pad' or 'stretch'."
-            )
-    return torch.cat(
-        [batch if mode is None else resize(batch, height, width, mode) for batch in batches]
-    )
+    return found
 
 
 def _as_batch(image: Image.Image | Tensor, channels: int) -> Tensor:

@@ -92,6 +92,9 @@ class Architecture(Component[ConfigT]):
     The first goes from source to target, a second one back. `request.options["direction"]` holds
     the requested one; the first if it is absent.
     """
+    stride: int | None = None
+    """Translates images of any height and width that are multiples of it; None: only of the size
+    of `spec`. Images of other sizes are padded to it and cut back."""
     generate_options: ClassVar[Mapping[str, str]] = {}
     """Further `request.options` that `generate` understands: name -> what it does, with unit."""
     latent_spaces: tuple[str, ...] = ("z",)
@@ -126,6 +129,11 @@ class Architecture(Component[ConfigT]):
         return sum(has[name] for name in self.conditions)
 
     @property
+    def is_video(self) -> bool:
+        """Whether it translates frame sequences [N, T, C, H, W] instead of images."""
+        return "frames" in self.reads(self.config)
+
+    @property
     def seen_features(self) -> tuple[str, ...]:
         """Feature extractors that its losses look through: records of metrics on them say so."""
         return ()
@@ -147,6 +155,11 @@ class Architecture(Component[ConfigT]):
 
         `nets` holds at least the `ema_roles`, in eval mode, without gradient. Apart from them, the
         result depends on the request alone.
+
+        A translator returns the size of `request.source`. One that translates video is called for
+        one chunk of frames after the other: it returns the frames [N, T, C, H, W] of this chunk,
+        which begins at `request.frame_index`, and keeps in `request.state` what the next chunk
+        needs. The size of the chunks must not change the frames.
         """
 
     def num_styles(self, nets: Mapping[str, nn.Module]) -> int:

@@ -51,8 +51,12 @@ class Batch:
     """One slot's share of a global batch, on the device.
 
     Attributes:
-        fields: tensors by field name. `image`, `source`, `target` and `frames` are float in
-            [-1, 1]; `label` is one-hot [N, num_classes]; `attributes` [N, A]; `text` [N, D].
+        fields: tensors by field name. By kind: images are float [N, C, H, W] in [-1, 1]; label
+            maps are one-hot [N, K, H, W], all zero for ids from K on, or int64 ids [N, 1, H, W]
+            where K is 0; vectors are float32 [N, D]. Clips have an axis of frames: [N, T, ...].
+            `image`, `target` and `frames` are images, `source` is an image or a label map,
+            `label` is one-hot [N, num_classes], `attributes` [N, A], `text` [N, D]; the kinds of
+            all others are in `ImageSpec.fields`.
         nimg: real images shown to the discriminator before this batch.
         memory: a scratch that lives for one step and is seen by all phases of this slot, so
             that a later phase can reuse what an earlier one made (detached).

@@ -5,8 +5,9 @@ Shapes: N images, C channels, H height, W width, T frames. Images are float in [
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,11 @@ from ganforge.interfaces.batch import one_hot_at
 from ganforge.interfaces.conditions import CONDITIONS
 
 _PER_IMAGE = (*CONDITIONS, "source")
+_Kind = Literal["normal", "uniform"]
+_TORCH_SEEDS, _TORCH_STREAMS = range(2**24), range(-1, 255)
+"""What fits into the 32 bits that torch's generator on the CPU takes of a seed."""
+_FRAME_STREAMS = 2**20
+"""Streams of each frame."""
 
 
 @dataclass
@@ -27,10 +33,14 @@ class GenerateRequest:
         label: [N, num_classes] one-hot labels; None draws them from the seeds.
         attributes: [N, A] attribute vectors.
         text: [N, D] caption embeddings.
-        source: [N, C, H, W] images to translate; for video [N, T, C, H, W].
+        source: [N, C, H, W] images to translate; for video [N, T, C, H, W], the next frames of N
+            clips.
         truncation: truncation psi or threshold; None means no truncation.
         options: the architecture's `generate_options`.
         blend: latents between seeds, used instead of those of `seeds`.
+        frame_index: number of the first frame of `source` in its clip.
+        state: what `generate` keeps for the next chunk of the same clips, tensors [N, ...] by
+            name; empty at the start of the clips. `generate` may replace its entries.
     """
 
     seeds: Sequence[int]
@@ -42,6 +52,8 @@ class GenerateRequest:
     truncation: float | None = None
     options: dict[str, Any] = field(default_factory=dict)
     blend: "Blend | None" = None
+    frame_index: int = 0
+    state: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -51,19 +63,29 @@ class GenerateRequest:
     def noise(self, *shape: int, stream: int = 0, is_latent: bool = True) -> Tensor:
         """Draw [N, *shape] standard normals, row n from seed n.
 
-        Draws of different `stream` numbers are independent. Between seeds, latents follow the path
-        of `blend`, while noise that only adds detail (not `is_latent`) keeps unit variance.
+        Draws of different `stream` numbers, 0 to 2^20 - 1, are independent. Between seeds, latents
+        follow the path of `blend`, while noise that only adds detail (not `is_latent`) keeps unit
+        variance.
         """
         if self.blend is None:
-            return self._draw(torch.randn, shape, stream)
+            return self._draw("normal", shape, stream)
         drawn = [part.noise(*shape, stream=stream) for part in self.blend.parts]
         is_path = is_latent and self.blend.space == "z"
         return self.blend.combine(drawn) if is_path else self.blend.combine_detail(drawn)
 
+    def frame_noise(self, frame: int, *shape: int, stream: int = 0) -> Tensor:
+        """Draw [N, *shape] standard normals for one frame of `source`, counted from 0.
+
+        The draws depend on the number of the frame in its clip, so that the size of the chunks
+        does not change them. No two frames share a draw.
+        """
+        number = (1 + self.frame_index + frame) * _FRAME_STREAMS + stream
+        return self.noise(*shape, stream=number, is_latent=False)
+
     def uniform(self, *shape: int, stream: int = 0) -> Tensor:
         """Draw [N, *shape] uniforms in [0, 1), row n from seed n."""
         if self.blend is None:
-            return self._draw(torch.rand, shape, stream)
+            return self._draw("uniform", shape, stream)
         drawn = [part.uniform(*shape, stream=stream) for part in self.blend.parts]
         return self.blend.combine_uniform(drawn)
 
@@ -79,8 +101,12 @@ class GenerateRequest:
         return self.blend.combine([draw(part) for part in self.blend.parts])
 
     def take(self, rows: Sequence[int]) -> "GenerateRequest":
-        """The request for these rows, in this order, with its tensors on its device."""
+        """The request for these rows, in this order, with its tensors on its device.
+
+        It has its own `state`: what `generate` keeps there does not reach this request.
+        """
         fields: dict[str, Any] = {"seeds": [self.seeds[row] for row in rows]}
+        fields["state"] = {name: value[list(rows)] for name, value in self.state.items()}
         for name in _PER_IMAGE:
             value = getattr(self, name)
             fields[name] = None if value is None else value[list(rows)].to(self.device)
@@ -106,15 +132,24 @@ class GenerateRequest:
         ends = (shares.cumsum(0) / shares.sum()).to(self.device, torch.float32)
         return one_hot_at(self.uniform(stream=-1), ends)
 
-    def _draw(self, sampler: Callable[..., Tensor], shape: tuple[int, ...], stream: int) -> Tensor:
+    def _draw(self, kind: _Kind, shape: tuple[int, ...], stream: int) -> Tensor:
         # Drawn on the CPU so that a seed means the same image on every device.
-        rows = []
-        for seed in self.seeds:
-            generator = torch.Generator().manual_seed((int(seed) << 8) ^ (stream & 0xFF))
-            rows.append(sampler(shape, generator=generator))
-        if not rows:
-            return torch.empty(0, *shape, device=self.device)
-        return torch.stack(rows).to(self.device)
+        rows = [_draw_row(kind, shape, int(seed), stream) for seed in self.seeds]
+        drawn = torch.stack(rows) if rows else torch.empty(0, *shape)
+        return drawn.to(self.device)
+
+
+def _draw_row(kind: _Kind, shape: tuple[int, ...], seed: int, stream: int) -> Tensor:
+    """The draw of a seed and a stream, which no other pair of them has."""
+    if seed in _TORCH_SEEDS and stream in _TORCH_STREAMS:
+        generator = torch.Generator().manual_seed((seed << 8) | (stream & 0xFF))
+        sampler = torch.randn if kind == "normal" else torch.rand
+        return sampler(shape, generator=generator)
+    # torch would cut these to 32 bits, so that seed 2^24 would be seed 0 again.
+    key = np.array([seed, stream % 2**64], dtype=np.uint64)
+    philox = np.random.Generator(np.random.Philox(key=key))
+    drawn = (philox.standard_normal if kind == "normal" else philox.random)(shape, np.float32)
+    return torch.as_tensor(drawn)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class FeatureExtractor(Component[ConfigT], nn.Module):
 
 
 class Metric(Component[ConfigT]):
-    """A quality of a generator: subclass `FeatureMetric` or `PairMetric`."""
+    """A quality of a generator: subclass `FeatureMetric`, `PairMetric` or `ClipMetric`."""
 
     kind = "metric"
     needs: ClassVar[str]
@@ -80,19 +80,19 @@ class FeatureMetric(Metric[ConfigT]):
     def compute(self, gen: Tensor, real: Tensor) -> dict[str, float]:
         """Values by name, from features gen [N, D] and real [M, D], float32 on the CPU.
 
-        Without `needs_real`, real is [0, D].
+        Without `needs_real`, real is [0, D]. Of video, each frame is an image.
         """
 
     def caveats(self, gen: Tensor, real: Tensor) -> list[str]:
-        """Warnings that belong in the record of the number. Arguments as for `compute`."""
+        """Warnings for the log and the record. Arguments as for `compute`."""
         return []
 
 
 class PairMetric(Metric[ConfigT]):
     """A number computed from each output of a translator and its ground-truth target.
 
-    Pairs are formed by index in the data set: pair i is the translation of source i and target
-    i, whatever the seed, the batch size or the number of ranks.
+    Pairs are formed by index: pair i is the translation of source i and target i of the data set,
+    whatever the seed, the batch size or the number of ranks. Of video, each frame is a pair.
     """
 
     needs = "pairs"
@@ -102,7 +102,8 @@ class PairMetric(Metric[ConfigT]):
         """Values of each pair by name, [N] each; also [N, D] where `compute` is overridden.
 
         Args:
-            source: [N, C, H, W] images that were translated, float in [-1, 1], on the device.
+            source: [N, C, H, W] images that were translated, float in [-1, 1], or label maps as
+                the network gets them, on the device.
             output: their translations, rounded to 8 bits as a saved image is.
             target: the ground truth.
         """
@@ -110,6 +111,21 @@ class PairMetric(Metric[ConfigT]):
     def compute(self, values: Mapping[str, Tensor]) -> dict[str, float]:
         """Final values by name: the means over all pairs.
 
-        `values` is what `compare` returned, for all pairs in index order, float32 on the CPU.
+        `values` is what `compare` returned, for all pairs in index order, on the CPU: float64
+        where it returned that, else float32.
         """
         return {name: value.double().mean().item() for name, value in values.items()}
+
+    def caveats(self, values: Mapping[str, Tensor]) -> list[str]:
+        """Warnings for the log and the record. Arguments as for `compute`."""
+        return []
+
+
+class ClipMetric(PairMetric[ConfigT]):
+    """A number computed from each translated clip and its ground-truth clip.
+
+    As a `PairMetric`, but `compare` gets clips [N, T, C, H, W] of T frames, and returns values of
+    each clip.
+    """
+
+    needs = "clips"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -111,10 +111,25 @@ class Regularizer(Component[ConfigT], nn.Module):
 class Augmentation(Component[ConfigT], nn.Module):
     """A differentiable change of images shown to the discriminator, real and generated alike.
 
-    State lives in float buffers, as for `Regularizer`.
+    `forward` takes images [N, C, H, W], or clips [N, T, C, H, W] whose frames all get the same
+    change. State lives in float buffers, as for `Regularizer`.
     """
 
     kind = "augmentation"
+
+    def paired(self, img: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment images as `forward` does, and their conditions by the same geometry.
+
+        Override it to support `objective.augment(img, along=...)`.
+
+        Args:
+            img: [N, C, H, W] images or [N, T, C, H, W] clips.
+            along: as `img`, with any number of channels and frames; its colors are left alone.
+        """
+        raise ConfigError(
+            f"augment.name={self.name} cannot move an image and its condition together, which this "
+            f"architecture needs. Use ada or diffaugment, or remove `augment`."
+        )
 
     @property
     def reads_sign(self) -> bool:
@@ -191,9 +206,30 @@ class Objective:
     terms: tuple[ObjectiveTerm[Any], ...] = ()
     n_critic: int = 1
 
-    def augment(self, img: Tensor) -> Tensor:
-        """Augment images for the discriminator, or return them unchanged."""
-        return img if self.augmentation is None else self.augmentation(img)
+    @overload
+    def augment(self, img: Tensor) -> Tensor: ...
+    @overload
+    def augment(self, img: Tensor, along: Tensor) -> tuple[Tensor, Tensor]: ...
+    def augment(self, img: Tensor, along: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """Augment images for the discriminator, or return them unchanged.
+
+        Args:
+            img: [N, C, H, W] images, or [N, T, C, H, W] clips whose frames get the same change.
+            along: what belongs to each image at the same pixels, such as the source image or a
+                one-hot label map, with any number of channels. It is moved by the same geometry;
+                its colors are left alone.
+
+        Returns:
+            The images; with `along`, the images and it.
+
+        Raises:
+            ConfigError: the augmentation does not support `along`.
+        """
+        if self.augmentation is None:
+            return img if along is None else (img, along)
+        if along is None:
+            return self.augmentation(img)  # type: ignore[no-any-return]
+        return self.augmentation.paired(img, along)
 
     def for_target(self, target: str) -> list[Regularizer[Any]]:
         """The regularizers of one network."""

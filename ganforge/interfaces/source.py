@@ -1,11 +1,39 @@
 """The interface of data sources, and the samples that they yield."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from ganforge.interfaces.component import Component, ConfigT
+
+
+@dataclass(frozen=True)
+class ImageHalf:
+    """The left or the right half of an image file, which the worker cuts."""
+
+    image: Path | bytes
+    side: Literal["left", "right"]
+
+
+class Frames(ABC):
+    """The frames of a clip that is too long to hold decoded, e.g. of a video file.
+
+    It is pickled and sent to a worker, which decodes and encodes one frame after the other.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of frames."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Any]:
+        """The frames in order of time: bytes, paths, PIL images or arrays.
+
+        Raises:
+            Undecodable: a frame cannot be decoded.
+        """
 
 
 @dataclass
@@ -14,15 +42,20 @@ class Sample:
 
     Attributes:
         key: unique name, without dots or slashes.
-        fields: by field name: image bytes (with their file extension in `formats`), a `Path` that
-            is read in the worker, PIL images, numpy arrays (a list, or [T, H, W, C], is a frame
-            sequence), integers (label), strings (caption) or lists of floats.
+        fields: by field name. Images and label maps: bytes (with their file extension in
+            `formats`), a `Path` or an `ImageHalf` that is read in the worker, a PIL image or an
+            array. Clips: a list of these, an array [T, H, W, C], or `Frames`. Vectors: numbers, or
+            one row of numbers per frame. label: an integer; caption: a string or several;
+            attributes and text: a list of floats.
         formats: file extension of each field given as bytes, e.g. {"image": "png"}.
+        group: samples of one group (pieces of one video) are all used for training or all for
+            validation; empty for a sample by itself.
     """
 
     key: str
     fields: dict[str, Any]
     formats: dict[str, str] = field(default_factory=dict)
+    group: str = ""
 
 
 class Source(Component[ConfigT]):

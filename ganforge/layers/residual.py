@@ -73,6 +73,7 @@ class ResidualDownBlock(nn.Module):
         downsample: halve the size, or keep it.
         first: whether its input is the image; then there is no ReLU before the first convolution.
         spectral: put spectral normalization on all weights.
+        wide: give the middle as many channels as the output (BigGAN's), not as the input.
         norm: builds the normalization before each ReLU; None for no normalization.
     """
 
@@ -84,15 +85,18 @@ class ResidualDownBlock(nn.Module):
         downsample: bool = True,
         first: bool = False,
         spectral: bool = False,
+        wide: bool = False,
         norm: NormFactory | None = None,
     ) -> None:
         super().__init__()
         self.downsample = downsample
         build: NormFactory = norm or (lambda channels: nn.Identity())
         self.enter = nn.Identity() if first else nn.Sequential(build(in_channels), nn.ReLU())
-        self.conv1 = _conv(in_channels, out_channels, 3, spectral)
-        self.middle = nn.Sequential(build(out_channels), nn.ReLU())
-        self.conv2 = _conv(out_channels, out_channels, 3, spectral)
+        # The image's few channels are too narrow a middle.
+        hidden = out_channels if first or wide else in_channels
+        self.conv1 = _conv(in_channels, hidden, 3, spectral)
+        self.middle = nn.Sequential(build(hidden), nn.ReLU())
+        self.conv2 = _conv(hidden, out_channels, 3, spectral)
         changes = downsample or in_channels != out_channels
         self.skip = _conv(in_channels, out_channels, 1, spectral) if changes else None
 

@@ -28,7 +28,7 @@ def build_metrics(config: EvaluateConfig, directions: Sequence[str]) -> list[Met
         MetricError: a metric needs what its extractor or the model does not have.
         PluginNotFound: there is no such metric or extractor.
         ConfigError: an option is wrong.
-        PluginContractError: a metric is neither a FeatureMetric nor a PairMetric.
+        PluginContractError: a metric is neither a FeatureMetric nor a PairMetric nor a ClipMetric.
     """
     metrics = []
     for number, chosen in enumerate(config.metrics):
@@ -62,21 +62,16 @@ def _check_needs(
     directions: Sequence[str],
     where: str,
 ) -> None:
-    if metric.needs == "clips":
-        raise MetricError(
-            f"{where}: the metric '{metric.name}' needs clips, which evaluation cannot generate "
-            f"yet. Leave it out."
-        )
     if isinstance(metric, FeatureMetric):
         _check_output(metric, (own or default).name, where)
     elif not isinstance(metric, PairMetric):
         raise PluginContractError(
             f"{where}: the metric '{metric.name}' is a subclass of Metric alone. Derive it from "
-            f"FeatureMetric or from PairMetric."
+            f"FeatureMetric, PairMetric or ClipMetric."
         )
     elif own is not None:
         raise MetricError(
-            f"{where}.extractor: the metric '{metric.name}' compares pairs of images and uses no "
+            f"{where}.extractor: the metric '{metric.name}' compares pixels and uses no "
             f"extractor. Remove the option."
         )
     elif not directions:

@@ -2,7 +2,8 @@
 
 Batch b of an image set is the same images for any number of ranks: rank r takes batches r,
 r + world_size, ... and after each round rank 0 keeps the features in order. So images never pile
-up, and 1 rank and N ranks give the same features. Shapes: N images, D features.
+up, and 1 rank and N ranks give the same features. A sample is an image or, of video, a clip, each
+frame of which has features. Shapes: N images, T frames of a clip, D features.
 """
 
 import math
@@ -19,7 +20,7 @@ from ganforge.interfaces.metric import FeatureExtractor
 from ganforge.training.runtime import Runtime
 
 ImageBatches = Callable[[Sequence[range]], Iterator[Tensor]]
-"""Ranges of indices -> their images, one uint8 [n, C, H, W] per range."""
+"""Ranges of indices -> their samples, uint8 [n, C, H, W] or [n, T, C, H, W] per range."""
 Extractor = FeatureExtractor[Any]
 Key = TypeVar("Key")
 
@@ -33,24 +34,38 @@ class Output(NamedTuple):
 
 @torch.no_grad()
 def extract_features(
-    images: ImageBatches, count: int, outputs: Sequence[Output], runtime: Runtime, batch_size: int
+    images: ImageBatches,
+    count: int,
+    outputs: Sequence[Output],
+    runtime: Runtime,
+    batch_size: int,
+    num_frames: int = 1,
 ) -> dict[Output, Tensor]:
-    """Features of `count` images: float32 [count, D] for each output, on the CPU of rank 0.
+    """Features of `count` samples of `num_frames`, for each output, on the CPU of rank 0.
 
-    Images are read or generated once, and pass each extractor once, whatever the outputs. The
-    extractors are in eval mode on the runtime's device; each forward takes `batch_size` images.
+    Samples are read or generated once, and pass each extractor once, whatever the outputs. The
+    extractors are in eval mode on the runtime's device; each forward takes at most `batch_size`
+    images.
 
     Returns:
-        Features by output; an empty mapping on the other ranks.
+        Features by output, float32 [count * num_frames, D], frames of a clip one after the other;
+        an empty mapping on the other ranks.
 
     Raises:
         MetricError: the images are unusable.
         PluginContractError: an extractor does not return an output that it declares.
     """
-    batch = min(batch_size, count)
+    batch = samples_per_batch(batch_size, count, num_frames)
     plan = plan_batches(count, batch, runtime.rank, runtime.world_size)
-    found = (_forward(img.to(runtime.device), outputs, batch) for img in images(plan))
-    return gather_rows(found, count, batch, runtime)
+    size = min(batch_size, batch * num_frames)
+    found = (_of_samples(img.to(runtime.device), outputs, size) for img in images(plan))
+    gathered = gather_rows(found, count, batch, runtime)
+    return {output: rows.flatten(0, -2) for output, rows in gathered.items()}
+
+
+def samples_per_batch(batch_size: int, count: int, num_frames: int) -> int:
+    """The samples that hold about `batch_size` images: at least one clip, at most all `count`."""
+    return min(count, max(1, batch_size // num_frames))
 
 
 def plan_batches(count: int, batch: int, rank: int, world_size: int) -> list[range]:
@@ -80,13 +95,14 @@ def gather_rows(
         runtime: device and ranks.
 
     Returns:
-        float32 [count, ...] by key; an empty mapping on the other ranks.
+        [count, ...] by key, float64 where a batch holds float64, else float32; an empty mapping on
+        the other ranks.
     """
     kept: list[Tensor] = []
     shapes: dict[Key, torch.Size] = {}
     for rows in batches:
         shapes = {key: value.shape[1:] for key, value in rows.items()}
-        flat = torch.cat([value.float().reshape(len(value), -1) for value in rows.values()], dim=1)
+        flat = torch.cat([_real(value).reshape(len(value), -1) for value in rows.values()], dim=1)
         gathered = runtime.gather(_pad(flat, batch))
         if runtime.is_main:
             kept.append(gathered.cpu())
@@ -101,16 +117,36 @@ def gather_rows(
     }
 
 
+def _real(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
+
+
 def _pad(rows: Tensor, count: int) -> Tensor:
     """`count` rows; the last one is repeated where there are fewer."""
     missing = count - rows.shape[0]
     return torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows
 
 
-def _forward(img: Tensor, outputs: Sequence[Output], batch: int) -> dict[Output, Tensor]:
-    """Features [batch, D] by output; a short batch is padded, as a compiled network prefers."""
-    _check_images(img)
-    img = _pad(over_white(img), batch)
+def as_frames(samples: Tensor) -> Tensor:
+    """The frames [n * T, ...] of clips [n, T, C, H, W]; images [n, C, H, W] as they are."""
+    return samples.flatten(0, -4)
+
+
+def like_samples(values: Tensor, samples: Tensor) -> Tensor:
+    """Values of `as_frames(samples)`, [n, ...] of images or [n, T, ...] of clips."""
+    return values.reshape(*samples.shape[:-3], *values.shape[1:])
+
+
+def _of_samples(samples: Tensor, outputs: Sequence[Output], size: int) -> dict[Output, Tensor]:
+    """Features [n, D] of images or [n, T, D] of clips, by output; `size` images at a time."""
+    parts = [_forward(img, outputs, size) for img in torch.split(as_frames(samples), size)]
+    return {one: like_samples(torch.cat([p[one] for p in parts]), samples) for one in outputs}
+
+
+def _forward(img: Tensor, outputs: Sequence[Output], size: int) -> dict[Output, Tensor]:
+    """Features [n, D] by output; a short batch is padded, as a compiled network prefers."""
+    check_images(img)
+    count, img = len(img), _pad(over_white(img), size)
     with full_precision(img):
         extractors = dict.fromkeys(one.extractor for one in outputs)
         found = {extractor: extractor(img) for extractor in extractors}
@@ -121,14 +157,15 @@ def _forward(img: Tensor, outputs: Sequence[Output], batch: int) -> dict[Output,
                 f"`forward` returned only {', '.join(sorted(found[extractor]))}. Correct its "
                 f"`outputs` or its `forward`."
             )
-    return {one: found[one.extractor][one.name] for one in outputs}
+    return {one: found[one.extractor][one.name][:count] for one in outputs}
 
 
-def _check_images(img: Tensor) -> None:
+def check_images(img: Tensor) -> None:
+    """Raise a MetricError for what is not uint8 [N, C, H, W] with 1, 3 or 4 channels."""
     if img.ndim != 4 or img.shape[1] not in (1, 3, 4) or img.dtype != torch.uint8:
         raise MetricError(
             f"Images of shape {list(img.shape)} and type {img.dtype} cannot be measured; they "
-            f"must be uint8 [N, C, H, W] with 1, 3 or 4 channels. For video, measure frames."
+            f"must be uint8 [N, C, H, W] with 1, 3 or 4 channels."
         )
 
 
@@ -139,8 +176,10 @@ def over_white(img: Tensor) -> Tensor:
     return composite(img[:, :3].float(), img[:, 3:].float() / 255, 255.0).round().to(torch.uint8)
 
 
-def as_bytes(img: Tensor, seeds: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
-    """Generated images [n, C, H, W], in [-1, 1] or uint8, as uint8 of the real images' (C, H, W).
+def as_bytes(img: Tensor, seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
+    """Generated samples, in [-1, 1] or uint8, as uint8 [n, *shape].
+
+    `shape` is that of the real samples: (C, H, W), or (T, C, H, W) of clips.
 
     Raises:
         MetricError: they have another shape, or pixels that are NaN or infinite.
@@ -149,8 +188,8 @@ def as_bytes(img: Tensor, seeds: Sequence[int], shape: tuple[int, int, int]) -> 
     if list(img.shape) != expected:
         raise MetricError(
             f"The generator returned images {list(img.shape)} where {expected} was expected: the "
-            f"reference has {shape[0]} channels of {shape[1]}x{shape[2]} pixels. Prepare "
-            f"evaluate.reference with the size and channels of the model."
+            f"reference has {describe_shape(shape)}. Prepare evaluate.reference with the size and "
+            f"channels of the model."
         )
     if img.dtype == torch.uint8:
         return img
@@ -160,3 +199,10 @@ def as_bytes(img: Tensor, seeds: Sequence[int], shape: tuple[int, int, int]) -> 
             f"Measure an earlier checkpoint."
         )
     return to_uint8(img)
+
+
+def describe_shape(shape: Sequence[int]) -> str:
+    """(C, H, W) or (T, C, H, W) in words: "3 channels of 256x256 pixels, clips of 8 frames"."""
+    channels, height, width = shape[-3:]
+    clips = f", clips of {shape[0]} frames" if len(shape) == 4 else ""
+    return f"{channels} channels of {height}x{width} pixels{clips}"

@@ -1,6 +1,6 @@
 """The real images that generated ones are compared with, and their features."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -8,8 +8,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
-from ganforge.data.shards.index import DatasetIndex, load_index
-from ganforge.data.shards.reader import check_fields
+from ganforge.data.shards.index import DatasetIndex, FieldSchema, load_index
+from ganforge.data.shards.readable_fields import ReadableFields
+from ganforge.data.views import END_NIMG, window_at
 from ganforge.errors import DataError, GanforgeError, MetricError
 from ganforge.metrics.cache import FeatureCache
 from ganforge.metrics.features import Output, extract_features
@@ -35,52 +36,72 @@ class _Batches(Dataset[Tensor | GanforgeError]):
             return err
 
 
-def real_field(index: DatasetIndex, reference: str, field: str | None) -> str:
-    """Name of the field of the real images, which must be still images.
+def readable_fields(
+    data: DataConfig, index: DatasetIndex, reference: str
+) -> Mapping[str, FieldSchema]:
+    """The fields that can be read of a data set, as `data` says, by name."""
+    return ReadableFields(data, index, reference).schemas
 
-    When `field` is None it is `image`, or `target` where there is none.
+
+def real_field(fields: Mapping[str, FieldSchema], reference: str, field: str | None) -> str:
+    """Name of the field of the real images, of all `fields` of the reference.
+
+    When `field` is None it is the first of `image`, `target` and `frames` that there is.
 
     Raises:
-        DataError: there is no such field.
-        MetricError: it does not hold still images.
+        MetricError: it does not hold images.
     """
-    name = field or ("image" if "image" in index.fields else "target")
-    check_fields(index, [name], reference)
-    kind = index.fields[name].kind
-    if kind != "image":
+    usual = (name for name in ("image", "target", "frames") if name in fields)
+    name = field or next(usual, "image")
+    if name in fields and fields[name].kind != "image":
         raise MetricError(
-            f"The field '{name}' of {reference} holds {kind}; metrics compare still images. Set "
-            f"evaluate.reference to shards of single images."
+            f"The field '{name}' of {reference} holds {fields[name].kind}, but metrics compare "
+            f"images. Set evaluate.reference to other shards, or leave evaluate.metrics empty: []."
         )
-    return name
+    return name  # a missing field is refused when it is read
 
 
 class RealSet:
-    """The first images of a reference data set, read in background processes."""
+    """The first images or clips of a reference data set, read in background processes."""
 
     def __init__(
         self, data: DataConfig, reference: str, num_real: int | None, field: str | None = None
     ) -> None:
-        """Open the reference, for its first `num_real` images or all; `field` as in `real_field`.
+        """Open the reference, for its first `num_real` samples or all; `field` as in `real_field`.
 
         Raises:
-            DataError: it is missing or damaged, has no such field, or too few images.
-            MetricError: the field does not hold still images.
+            DataError: it is missing or damaged, has no such field, or too few samples.
+            MetricError: the field holds no images.
         """
         index = load_index(reference)
-        self.field = real_field(index, reference, field)
+        fields = readable_fields(data, index, reference)
+        self.field = real_field(fields, reference, field)
         self.images = RealImages(data, reference, num_samples=num_real, field=self.field)
-        self.schema = index.fields[self.field]
+        self.schema = fields[self.field]
         self.digest = index.digest
-        self._workers = data.workers
+        self._data = data
 
     def __len__(self) -> int:
         return len(self.images)
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of its images."""
-        return self.schema.channels, self.schema.height, self.schema.width
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W) of its images, or (T, C, H, W) of its clips, as they are read."""
+        image = (self.schema.channels, *self.images.size)
+        return (self.num_frames, *image) if self.is_video else image
+
+    @property
+    def is_video(self) -> bool:
+        """Whether its samples are clips."""
+        return self.schema.is_clip
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that are read of each clip; 1 for images."""
+        clip = self._data.clip
+        if clip is None or not self.is_video:
+            return self.schema.num_frames
+        return window_at(clip, END_NIMG).num_frames
 
     @property
     def split(self) -> str:
@@ -88,12 +109,12 @@ class RealSet:
         return f"{self.schema.stream}.{self.field}"
 
     def batches(self, plan: Sequence[range]) -> Iterator[Tensor]:
-        """The images of each range: uint8 [n, C, H, W].
+        """The samples of each range: uint8 [n, *shape].
 
         Raises:
             DataError: a sample cannot be read.
         """
-        workers = min(self._workers, len(plan))
+        workers = min(self._data.workers, len(plan))
         loader = DataLoader(_Batches(self.images, plan), batch_size=None, num_workers=workers)
         try:
             for found in loader:
@@ -103,7 +124,7 @@ class RealSet:
         except RuntimeError as err:
             raise DataError(
                 f"A reader process of the reference images died ({err}). If memory ran out, "
-                f"lower data.workers (now {self._workers}) or evaluate.batch_size."
+                f"lower data.workers (now {self._data.workers}) or evaluate.batch_size."
             ) from err
 
 
@@ -113,7 +134,7 @@ def real_features(
     """Features of the real images, from the cache or extracted and put there.
 
     Returns:
-        float32 [len(real), D] by output on rank 0; an empty mapping on the others.
+        float32 [len(real) * T, D] by output on rank 0; an empty mapping on the others.
     """
     found: dict[Output, Tensor] = {}
 
@@ -128,7 +149,9 @@ def real_features(
     missing = [outputs[place] for place in runtime.on_main(look_up)]
     if not missing:
         return found
-    extracted = extract_features(real.batches, len(real), missing, runtime, batch_size)
+    extracted = extract_features(
+        real.batches, len(real), missing, runtime, batch_size, real.num_frames
+    )
 
     def keep() -> None:
         for output in missing:
@@ -145,6 +168,7 @@ def _key(real: RealSet, output: Output) -> dict[str, Any]:
         "data": real.digest,
         "field": real.field,
         "count": len(real),
+        "shape": real.shape,
         "preprocessing": PREPROCESSING,
         "extractor": extractor.name,
         "sha256": extractor.sha256,

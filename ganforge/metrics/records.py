@@ -25,8 +25,9 @@ class MetricRecord(StrictModel):
     value: float
     lower_is_better: bool
     options: dict[str, Any] = Field({}, description="The metric's own options.")
-    n_gen: int = Field(description="Generated images.")
-    n_real: int = Field(description="Real images; 0 when the metric needs none.")
+    n_gen: int = Field(description="Generated images, or clips of video.")
+    n_real: int = Field(description="Real images or clips; 0 when the metric needs none.")
+    num_frames: int = Field(1, description="Frames of each clip, all of them measured.")
     reference: str = Field(description="Digest of the real images' index; empty when none.")
     split: str = Field("", description="Stream and field of the real images: main.image.")
     direction: str = Field("", description="Of a translator: source_to_target.")

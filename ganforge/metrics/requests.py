@@ -1,4 +1,4 @@
-"""The model that is measured, and the requests that it is measured with."""
+"""The model to measure, and the requests for what it generates."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.data.loader import RealImages
 from ganforge.data.shards.index import load_index
 from ganforge.encoders.lookup import check_embeddings
-from ganforge.imaging.images import from_uint8
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.spec import ImageSpec
+from ganforge.metrics.real import real_field
+from ganforge.training.engine.make_batch import prepare_field
 
 _FROM_DATA = ("attributes", "text")
 """Conditions that only data can fill; labels are drawn."""
@@ -23,7 +24,8 @@ class MeasuredModel:
     """A generator, and what the records say of it.
 
     Attributes:
-        generate: request -> images [N, C, H, W] in [-1, 1]; the same images on every rank.
+        generate: request -> images [N, C, H, W], or clips [N, T, C, H, W], in [-1, 1]; the same
+            on every rank.
         spec: what it generates.
         conditions: its conditions, of `label`, `attributes` and `text`.
         directions: its directions; empty for a generator from noise.
@@ -81,8 +83,14 @@ class Requests:
         self._vectors = [name for name in _FROM_DATA if name in model.conditions]
         self._samples: RealImages | None = None
         if self._source or self._vectors:
-            self._samples = RealImages(data, reference, field=self._source or "image")
+            first = self._source or real_field(load_index(reference).fields, reference, None)
+            self._samples = RealImages(data, reference, field=first)
             check_embeddings(self._samples.index.image_spec, model.spec, reference)
+
+    @property
+    def num_sources(self) -> int:
+        """Images that the reference has to translate, or samples with conditions; 0 if unused."""
+        return 0 if self._samples is None else len(self._samples)
 
     def __call__(self, indices: Sequence[int]) -> GenerateRequest:
         """The request for some of the generated images."""
@@ -105,7 +113,8 @@ class Requests:
         for name in self._vectors:
             setattr(request, name, samples[name].to(self._device))
         if self._source:
-            request.source = from_uint8(samples[self._source]).to(self._device)
+            source = samples[self._source]
+            request.source = prepare_field(self._source, source, self._spec, self._device)
             request.options = {"direction": self._direction}
         return request
 

@@ -43,7 +43,7 @@ def score_features(
         metric.compute(gen, real),
         view,
         caveats,
-        n_gen=view.config.num_images,
+        n_gen=view.num_gen,
         n_real=len(view.real) if metric.needs_real else 0,
         extractor=extractor.name,
         extractor_sha256=extractor.sha256,
@@ -56,13 +56,14 @@ def score_features(
 def score_pairs(
     metric: PairMetric[Any], values: Mapping[str, Tensor], view: View
 ) -> list[MetricRecord]:
-    """The records of a metric of image pairs from its values over all pairs, by name.
+    """The records of a metric of pairs from its values over all pairs, by name.
 
     Raises:
         MetricError: a value is NaN or infinite.
     """
     count = len(view.real)
-    return _records(metric, metric.compute(values), view, n_gen=count, n_real=count)
+    caveats = metric.caveats(values)
+    return _records(metric, metric.compute(values), view, caveats, n_gen=count, n_real=count)
 
 
 def _check_finite(features: Tensor, what: str, output: Output, view: View) -> None:
@@ -100,6 +101,7 @@ def _records(
             lower_is_better=metric.lower_is_better,
             options=metric.config.model_dump(mode="json"),
             n_real=n_real,
+            num_frames=view.real.num_frames,
             reference=view.real.digest if n_real else "",
             split=view.real.split if n_real else "",
             direction=view.direction,

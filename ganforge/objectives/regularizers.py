@@ -258,12 +258,16 @@ class PathLength(Regularizer[PathLengthConfig]):
         self.register_buffer("mean_length", torch.zeros(()))
 
     def penalty(self, inputs: PenaltyInput) -> Tensor:
-        """Weighted mean squared distance from the running mean length, which is updated."""
+        """Weighted mean squared distance from the running mean length, which is updated.
+
+        The batch's part of the mean keeps its gradient, as in the authors' code.
+        """
         num_images = max(1, inputs.real_img.shape[0] // self.config.batch_shrink)
         lengths = path_lengths(*inputs.synthesize(num_images))
         # Linear in the lengths, so the mean over slots equals one update with all of them.
-        self.mean_length.lerp_(lengths.detach().mean().to(self.mean_length), self.config.decay)
-        distance = (lengths - self.mean_length).square()
+        mean_length = self.mean_length.to(lengths).lerp(lengths.mean(), self.config.decay)
+        self.mean_length.copy_(mean_length.detach())
+        distance = (lengths - mean_length).square()
         return value_at(self.config.weight, inputs.nimg) * distance.mean()
 
 

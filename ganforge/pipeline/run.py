@@ -23,7 +23,7 @@ from ganforge.io.atomic import write_text
 from ganforge.pipeline.session import end_session, runtime_of, shards_location
 from ganforge.registry.components import resolve
 from ganforge.registry.plugins import get_registry
-from ganforge.training.runtime import refuse_sharded_training
+from ganforge.training.launch import check_launch
 from ganforge.training.state.run_lock import lock_run_dir
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def run_pipeline(
     """
     config = load_pipeline(path_or_name, overrides, get_registry().options_model)
     components = resolve(config)
-    refuse_sharded_training()
+    check_launch()
     run_dir = Path(config.run_dir or Path("runs") / config.name)
     context = RunContext(config, run_dir, components)
     stages = [choice.built for choice in components.stages]
@@ -137,9 +137,10 @@ def set_up_logging() -> None:
     """Readable log lines on standard error; ranks beyond 0 speak only of problems."""
     # Not from accelerate's PartialState: whoever makes it first decides device, backend and
     # time-out for the process, and that is `Runtime`.
-    rank = int(os.environ.get("RANK", "0"))
+    # A RANK that is no number is refused later.
+    is_main = os.environ.get("RANK", "0") in ("", "0")
     logging.basicConfig(
-        level=logging.INFO if rank == 0 else logging.WARNING,
+        level=logging.INFO if is_main else logging.WARNING,
         format="%(message)s",
         datefmt="[%X]",
         handlers=[RichHandler(console=Console(stderr=True), show_path=False)],

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganforge.errors import CheckpointError
 from ganforge.interfaces.architecture import Architecture
@@ -17,6 +17,7 @@ from ganforge.training.engine.standing_statistics import (
     generating_networks,
 )
 from ganforge.training.state import checkpoint as checkpoints
+from ganforge.training.state.tensors import by_role, load_networks
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,13 @@ def load_trained(context: RunContext, device: torch.device) -> TrainedModel:
         ConfigError: standing statistics are configured for networks without batch statistics.
     """
     folder = checkpoints_dir(context) / checkpoints.directory_name(newest_nimg(context))
-    saved = checkpoints.load(folder)
+    saved = checkpoints.load(folder, files=("ema",))
     spec = ImageSpec.from_dict(saved.state["spec"])
     architecture = context.components.bound_architecture(spec)
     built = architecture.networks()
     networks = {role: built[role] for role in architecture.ema_roles}
     try:
-        checkpoints.load_networks(networks, saved.tensors["ema"])
+        load_networks(networks, saved.tensors["ema"])
     except CheckpointError as err:
         raise CheckpointError(
             f"Checkpoint {folder} does not fit the model section: {err} Restore the pipeline "
@@ -72,3 +73,14 @@ def load_trained(context: RunContext, device: torch.device) -> TrainedModel:
     check_standing_statistics(architecture, networks, config)
     networks = generating_networks(architecture, networks, config)
     return TrainedModel(architecture, networks, int(saved.state["nimg"]))
+
+
+def load_others(context: RunContext, model: TrainedModel) -> dict[str, dict[str, Tensor]]:
+    """State dicts by role of the networks that do not generate, from the same checkpoint.
+
+    Raises:
+        CheckpointError: it is gone or damaged.
+    """
+    folder = checkpoints_dir(context) / checkpoints.directory_name(model.nimg)
+    found = by_role(checkpoints.load(folder, files=("networks",)).tensors["networks"])
+    return {role: state for role, state in found.items() if role not in model.networks}

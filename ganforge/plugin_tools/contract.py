@@ -69,8 +69,11 @@ def check_builds(case: Case) -> None:
     run = start(case)
     trained = {role for phase in run.phases for role in phase.trains}
     for role, module in run.nets.modules().items():
-        if role not in trained and any(True for _ in module.parameters()):
-            raise case.broken(f"no phase trains '{role}'. Add it to a phase's `trains`.")
+        if role not in trained and not run.frozen.covers(module):
+            raise case.broken(
+                f"no phase trains '{role}'. Add it to a phase's `trains`; `init.freeze` in the "
+                f"pipeline file takes a trained network out again."
+            )
     if not getattr(run.architecture, "paper", ""):
         raise case.broken("it has no `paper`. Cite what it implements: authors, year, arXiv.")
 
@@ -129,7 +132,10 @@ def check_gradients_reach_all_parameters(case: Case) -> None:
     Three, because a branch that starts at zero (a zero-initialized scale) passes none at first.
     """
     run = start(case)
-    waiting, reached = dict(_named_parameters(run.nets)), set[str]()
+    waiting, reached = (
+        {n: p for n, p in _named_parameters(run.nets) if p not in run.frozen},
+        set[str](),
+    )
     for name, parameter in waiting.items():
         parameter.requires_grad_(True).register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
             partial(_note_gradient, name, reached)

@@ -12,8 +12,10 @@ from typing import Any, Literal
 from ganforge.errors import GanforgeError, PluginContractError, PluginNotFound, suggest
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.component import Component
+from ganforge.interfaces.derivation import Derivation
 from ganforge.plugin_tools.cases import cases_of
 from ganforge.plugin_tools.contract import CHECKS, check_builds
+from ganforge.plugin_tools.derivation_contract import check_derivation
 from ganforge.plugin_tools.ranks import compare_ranks
 from ganforge.registry.plugins import Plugin, Registry, get_registry, snake_case
 
@@ -67,6 +69,8 @@ def check_plugin(name: str) -> Iterator[Outcome]:
             yield _outcome("is described", label, partial(check_described, component))
             if issubclass(component, Architecture):
                 yield from _check_architecture(component, plugin)
+            if issubclass(component, Derivation):
+                yield _outcome("keeps its contract", label, partial(check_derivation, component))
 
 
 def _check_architecture(architecture: type[Architecture[Any]], plugin: Plugin) -> Iterator[Outcome]:

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from ganforge.config.models import PipelineConfig
-from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.architecture import Architecture, Phase
 from ganforge.interfaces.batch import Networks
 from ganforge.interfaces.components import Components
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.layers.sync_batchnorm import convert_sync_batchnorm
 from ganforge.training.engine.ema import Ema
+from ganforge.training.engine.freeze import Frozen
 from ganforge.training.engine.optimizers import build_optimizers
 from ganforge.training.engine.progress import seed_slot
 from ganforge.training.preflight import check_trainable, choose_slots
@@ -42,10 +43,11 @@ def build_run(
     config, objective = components.config, components.objective
     architecture = components.bound_architecture(spec)
     num_slots = choose_slots(config, runtime.world_size, num_slots)
-    check_trainable(architecture, objective, config.train, num_slots)
+    check_trainable(architecture, objective, config, num_slots)
     modules = build_networks(architecture, config, runtime)
+    frozen = Frozen(modules, config.init.freeze)
     phases = architecture.phases(objective)
-    optimizers = build_optimizers(architecture, phases, modules, config.train)
+    optimizers = build_optimizers(architecture, phases, modules, config.train, frozen)
     run = TrainingRun(
         config=config,
         architecture=architecture,
@@ -55,9 +57,10 @@ def build_run(
         ema=Ema(
             modules, architecture.ema_roles, config.train.ema_halflife_kimg, config.train.ema_rampup
         ),
-        phases=phases,
+        phases=_without_idle(phases, modules, frozen),
         optimizers=optimizers,
         num_slots=num_slots,
+        frozen=frozen,
         scalers={
             group: torch.amp.GradScaler(runtime.device.type)
             for group in optimizers
@@ -68,6 +71,17 @@ def build_run(
     for module in run.stateful_modules().values():
         module.to(runtime.device)
     return run
+
+
+def _without_idle(
+    phases: list[Phase], modules: Mapping[str, nn.Module], frozen: Frozen
+) -> list[Phase]:
+    """The phases that have something left to train; says which have not."""
+    left = frozen.without_idle(phases, modules)
+    idle = [phase.name for phase in phases if phase not in left]
+    if idle:
+        log.info("Skipped phases: %s. init.freeze freezes all they train.", ", ".join(idle))
+    return left
 
 
 def build_networks(

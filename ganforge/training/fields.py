@@ -2,16 +2,21 @@
 
 import logging
 from dataclasses import replace
+from typing import Any
 
+from ganforge.config.data import DataConfig, FieldConfig
 from ganforge.config.models import PipelineConfig
 from ganforge.data.loader import SlotLoader
-from ganforge.data.shards.index import DatasetIndex
+from ganforge.data.shards.index import DatasetIndex, FieldSchema
+from ganforge.data.shards.readable_fields import ReadableFields, build_derivation
+from ganforge.data.views import END_NIMG, shown_size, window_at
 from ganforge.encoders.lookup import build_encoder
 from ganforge.errors import ConfigError, DataError
 from ganforge.interfaces.architecture import Reads
 from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.conditions import CONDITIONS
-from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.derivation import Derivation
+from ganforge.interfaces.spec import DerivedSource, FieldSpec, ImageSpec
 from ganforge.interfaces.text_encoder import describe_encoding, same_encoding
 from ganforge.training.engine.make_batch import make_batch
 from ganforge.training.state.run_state import TrainingRun
@@ -19,8 +24,12 @@ from ganforge.training.state.run_state import TrainingRun
 log = logging.getLogger(__name__)
 
 
+IMAGES = ("image", "target", "frames")
+"""Fields that hold the images to generate; the first one that the data have gives their shape."""
+
+
 def choose_fields(
-    config: PipelineConfig, name: str, reads: Reads, index: DatasetIndex
+    config: PipelineConfig, name: str, reads: Reads, data: ReadableFields
 ) -> tuple[str, ...]:
     """The fields to load: all that architecture `name` needs, and what it can use of the rest.
 
@@ -28,8 +37,9 @@ def choose_fields(
 
     Raises:
         DataError: a needed field is not in the data.
+        ConfigError: `data.derive` makes a source that the architecture does not read.
     """
-    has, wanted = index.fields.keys(), [*reads.required]
+    has, wanted = data.schemas.keys(), [*reads.required]
     use_labels = config.data.use_labels
     for field in reads.optional:
         if field in has and not (field == "label" and use_labels is False):
@@ -50,39 +60,112 @@ def choose_fields(
             f"not have; it has {', '.join(sorted(has))}. Prepare it from a source with them "
             f"(labels: a folder per class), or choose another architecture."
         )
+    if data.derivation is not None and "source" not in wanted:
+        raise ConfigError(
+            f"data.derive ({data.derivation.name}) makes a source from each image, but '{name}' "
+            f"reads no source. Remove data.derive, or choose an architecture that translates."
+        )
     unused = [field for field in CONDITIONS if field in has and field not in wanted]
     if unused:
         log.info("The data set has %s, which this run does not use.", " and ".join(unused))
     return tuple(wanted)
 
 
-def model_spec(config: PipelineConfig, index: DatasetIndex, fields: tuple[str, ...]) -> ImageSpec:
-    """What the networks are built for: the data's images with the conditions that are used.
+def model_spec(config: PipelineConfig, data: ReadableFields, fields: tuple[str, ...]) -> ImageSpec:
+    """What the networks are built for: images as they are read, with the fields that are used.
 
     Raises:
-        ConfigError: resolution or channels differ from the pipeline file's.
+        ConfigError: the shards hold images of another size or number of channels than the pipeline
+            file says, no clips for `data.clip`, or a source without a number of label ids.
     """
-    spec = index.image_spec
-    wanted, has = config.data.height_width, (spec.height, spec.width)
-    if wanted is not None and wanted != has:
-        raise ConfigError(
-            f"data.resolution is {wanted[0]}x{wanted[1]}, but the shards hold {has[0]}x{has[1]} "
-            f"images. Prepare them again at that size (another data.shards or run name), or "
-            f"correct data.resolution."
-        )
-    if config.data.channels not in (None, spec.channels):
-        raise ConfigError(
-            f"data.channels is {config.data.channels}, but the shards hold {spec.channels} "
-            f"channels. Prepare them again, or correct data.channels."
-        )
+    spec = data.index.image_spec
+    _check_shape(config, spec, data)
+    height, width = shown_size(config.data, (spec.height, spec.width))
     return replace(
         spec,
-        source_channels=spec.source_channels if "source" in fields else None,
+        height=height,
+        width=width,
         class_names=spec.class_names if "label" in fields else (),
         attribute_names=spec.attribute_names if "attributes" in fields else (),
         text_dim=spec.text_dim if "text" in fields else 0,
         text_encoding=spec.text_encoding if "text" in fields else None,
+        num_frames=_num_frames(config, data, fields, spec),
+        fields={
+            name: FieldSpec(schema.kind, _size(schema), schema.is_clip)
+            for name, schema in data.schemas.items()
+            if name in fields and name not in (*IMAGES, "source")
+            if schema.kind == "image" or schema.kind == "labels" or schema.kind == "vector"
+        },
+        **_source(config, data, fields),
     )
+
+
+def _check_shape(config: PipelineConfig, spec: ImageSpec, data: ReadableFields) -> None:
+    wanted, has = config.data.stored_size, (spec.height, spec.width)
+    key = "resolution" if config.data.crop is None else "crop.from"
+    if wanted is not None and wanted != has:
+        raise ConfigError(
+            f"data.{key} is {wanted[0]}x{wanted[1]}, but the shards hold {has[0]}x{has[1]} "
+            f"images. Prepare them again at that size (another data.shards or run name), or "
+            f"correct data.{key}."
+        )
+    main = next((name for name in IMAGES if name in data.index.fields), IMAGES[0])
+    channels = _channels(config.data, main)
+    if channels not in (None, spec.channels):
+        raise ConfigError(
+            f"data.channels is {channels}, but the shards hold {spec.channels} "
+            f"channels. Prepare them again, or correct data.channels."
+        )
+
+
+def _channels(data: DataConfig, name: str) -> int | None:
+    """The channels that the pipeline file gives an image field."""
+    field = data.fields.get(name)
+    return data.channels if field is None or field.channels is None else field.channels
+
+
+def _size(schema: FieldSchema) -> int:
+    return schema.channels if schema.kind == "image" else schema.size
+
+
+def _num_frames(
+    config: PipelineConfig, data: ReadableFields, fields: tuple[str, ...], spec: ImageSpec
+) -> int:
+    """Frames per sample; those of the last window where a schedule changes them."""
+    if config.data.clip is None:
+        return spec.num_frames
+    if not any(data.schemas[name].is_clip for name in fields):
+        raise ConfigError(
+            f"data.clip is set, but {', '.join(fields)} at {data.location} are no clips. Remove "
+            f"data.clip, or prepare the data from clips."
+        )
+    return window_at(config.data.clip, END_NIMG).num_frames
+
+
+def _source(
+    config: PipelineConfig, data: ReadableFields, fields: tuple[str, ...]
+) -> dict[str, Any]:
+    """What the spec says of sources."""
+    if "source" not in fields:
+        return {"source_channels": None, "source_kind": "image", "derived": None}
+    schema = data.schemas["source"]
+    if _size(schema) == 0:
+        raise ConfigError(
+            f"The sources at {data.location} are label maps without a number of ids, which cannot "
+            f"be the source of a translation. Set data.fields.source.num_labels and prepare the "
+            f"data again."
+        )
+    return {
+        "source_channels": _size(schema),
+        "source_kind": schema.kind,
+        "derived": _derived(data.derivation),
+    }
+
+
+def _derived(derivation: Derivation[Any] | None) -> DerivedSource | None:
+    if derivation is None:
+        return None
+    return DerivedSource(derivation.name, derivation.config.model_dump(mode="json"))
 
 
 def check_encoder(config: PipelineConfig, index: DatasetIndex, location: str) -> None:
@@ -108,22 +191,48 @@ def check_encoder(config: PipelineConfig, index: DatasetIndex, location: str) ->
 def expected_spec(config: PipelineConfig, reads: Reads) -> ImageSpec | None:
     """What the networks will be built for, as far as the pipeline file alone tells.
 
-    It is good enough to refuse what cannot work before data are prepared: conditions that the
+    It is good enough to refuse what cannot work before data are prepared: fields that the
     architecture needs are taken as present. None when the file does not give the resolution.
     """
-    size = config.data.height_width
+    data, needs = config.data, reads.required
+    size = data.height_width
     if size is None:
         return None
-    channels = config.data.channels or 3
-    needs = reads.required
+    main = next((name for name in IMAGES if name in needs), IMAGES[0])
+    channels = _channels(data, main) or 3
     return ImageSpec(
         *size,
         channels=channels,
-        source_channels=channels if "source" in needs else None,
         class_names=("0", "1") if "label" in needs else (),
         attribute_names=("0",) if "attributes" in needs else (),
         text_dim=1 if "text" in needs else 0,
+        num_frames=1 if data.clip is None else window_at(data.clip, END_NIMG).num_frames,
+        fields={
+            name: _expected_field(data, name)
+            for name in needs
+            if name not in (*IMAGES, *CONDITIONS, "source", "caption")
+        },
+        **(_expected_source(data, channels) if "source" in needs else {}),
     )
+
+
+def _expected_source(data: DataConfig, channels: int) -> dict[str, Any]:
+    if data.derive is not None:
+        derivation = build_derivation(data.derive)
+        made = derivation.channels(channels)
+        return {"source_channels": made, "derived": _derived(derivation)}
+    field = _expected_field(data, "source")
+    return {"source_channels": field.size or 1, "source_kind": field.kind}
+
+
+def _expected_field(data: DataConfig, name: str) -> FieldSpec:
+    """A field of the kind that the pipeline file gives; sizes that only data tell are small."""
+    field = data.fields.get(name, FieldConfig())
+    if field.kind == "labels":
+        return FieldSpec("labels", 2 if field.num_labels is None else field.num_labels)
+    if field.kind == "vector":
+        return FieldSpec("vector", 4)
+    return FieldSpec("image", _channels(data, name) or 3)
 
 
 def make_loader(run: TrainingRun, location: str, fields: tuple[str, ...]) -> SlotLoader:
@@ -142,16 +251,22 @@ def make_loader(run: TrainingRun, location: str, fields: tuple[str, ...]) -> Slo
 
 
 def fixed_batch(run: TrainingRun, location: str, fields: tuple[str, ...], count: int) -> Batch:
-    """`count` real samples (fewer in a tiny data set): the same ones whenever it is called."""
-    config = run.config.data.model_copy(update={"workers": 0})
+    """`count` real samples, the same ones whenever it is called, with nothing random about them.
+
+    `location` may hold other data than those of the training: held-out ones.
+
+    Raises:
+        DataError: the data lack a field, or there are no data.
+    """
     loader = SlotLoader(
-        config,
+        run.config.data.model_copy(update={"workers": 0}),
         location,
         fields=fields,
         seed=run.config.train.seed,
         num_slots=1,
         local_slots=range(1),
         micro_batch=count,
+        randomize=False,
     )
     try:
         values = next(iter(loader))[0]

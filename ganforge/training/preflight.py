@@ -7,12 +7,14 @@ from typing import Any
 
 from torch import nn
 
+from ganforge.config.init import InitConfig
 from ganforge.config.models import PipelineConfig, TrainConfig
-from ganforge.errors import ConfigError, PluginContractError
+from ganforge.errors import ConfigError, PluginContractError, suggest
 from ganforge.interfaces.architecture import Architecture, Phase, Reads
 from ganforge.interfaces.objective import Objective
 from ganforge.layers.batchnorm import BatchNorm
 from ganforge.layers.minibatch import MinibatchStdDev
+from ganforge.training.engine.freeze import Frozen
 from ganforge.training.engine.standing_statistics import check_standing_statistics
 
 log = logging.getLogger(__name__)
@@ -20,7 +22,7 @@ _FEW_FOR_BATCHNORM = 8
 
 
 def check_trainable(
-    architecture: Architecture[Any], objective: Objective, train: TrainConfig, num_slots: int
+    architecture: Architecture[Any], objective: Objective, config: PipelineConfig, num_slots: int
 ) -> None:
     """Refuse what cannot be trained, before any network is built.
 
@@ -35,10 +37,12 @@ def check_trainable(
     networks = architecture.meta_networks()
     for regularizer in objective.regularizers:
         regularizer.check({r: n for r, n in networks.items() if regularizer.target in r})
-    check_phases(architecture, architecture.phases(objective), networks)
+    phases = architecture.phases(objective)
+    check_phases(architecture, phases, networks)
     check_disjoint(architecture, networks)
-    check_groups(networks.values(), train.batch_size // num_slots)
-    check_standing_statistics(architecture, networks, train.standing_statistics)
+    check_init(config.init, phases, networks)
+    check_groups(networks.values(), config.train.batch_size // num_slots)
+    check_standing_statistics(architecture, networks, config.train.standing_statistics)
 
 
 def warn_of_doubts(
@@ -153,20 +157,44 @@ def check_phases(
 
 
 def check_disjoint(architecture: Architecture[Any], networks: Mapping[str, nn.Module]) -> None:
-    """Refuse parameters that belong to two networks: an optimizer would update them twice.
+    """Refuse parameters and buffers that belong to two networks.
+
+    An optimizer would update such a parameter twice, and each network would average it.
 
     Raises:
         PluginContractError: names both.
     """
     owners: dict[int, str] = {}
     for role, network in networks.items():
-        for name, parameter in network.named_parameters():
-            first = owners.setdefault(id(parameter), f"{role}.{name}")
-            if first.partition(".")[0] != role:
-                raise PluginContractError(
-                    f"Networks of '{architecture.name}' share a parameter: {first} is {role}.{name}"
-                    f". Return the shared layers from networks() as a role of their own."
-                )
+        for kind, named in (
+            ("parameter", network.named_parameters()),
+            ("buffer", network.named_buffers()),
+        ):
+            for name, tensor in named:
+                first = owners.setdefault(id(tensor), f"{role}.{name}")
+                if first.partition(".")[0] != role:
+                    raise PluginContractError(
+                        f"Networks of '{architecture.name}' share a {kind}: {first} is "
+                        f"{role}.{name}, which would be updated twice in a step. Return the shared "
+                        f"layers from networks() as one more role, e.g. 'shared', and call "
+                        f"nets['shared'] in the losses."
+                    )
+
+
+def check_init(
+    init: InitConfig, phases: Sequence[Phase], networks: Mapping[str, nn.Module]
+) -> None:
+    """Refuse an `init` section that names networks, modules or parameters that do not exist.
+
+    Raises:
+        ConfigError: near names are listed; or everything is frozen.
+    """
+    for role in init.roles:
+        if role not in networks:
+            raise ConfigError(
+                f"init.roles: there is no network '{role}'. {suggest(role, networks)}"
+            )
+    Frozen(networks, init.freeze).without_idle(phases, networks)
 
 
 def check_groups(networks: Iterable[nn.Module], num_images: int) -> None:

@@ -27,6 +27,7 @@ from torch.distributed.distributed_c10d import _get_default_store
 from ganforge.errors import ConfigError, GanforgeError, suggest
 from ganforge.training.cpu.kernels import CpuKernels
 from ganforge.training.cpu.small_grids import has_matrix_units
+from ganforge.training.launch import SHARDED, check_launch
 from ganforge.training.precision import PrecisionChoice, choose_precision, has_bf16
 
 log = logging.getLogger(__name__)
@@ -69,10 +70,11 @@ class Runtime:
             cpu_kernels: train with the CPU kernels where the device is a CPU.
 
         Raises:
-            ConfigError: fp16 without CUDA; a launcher configured for FSDP or DeepSpeed; an
-                unknown tracker, or one whose package is missing.
+            ConfigError: fp16 without CUDA; a launcher whose environment is incomplete, or
+                configured for FSDP or DeepSpeed; an unknown tracker, or one whose package is
+                missing.
         """
-        refuse_sharded_training()
+        check_launch()
         check_trackers(trackers)
         use_cpu = not torch.cuda.is_available()
         if precision == "fp16" and use_cpu:
@@ -88,7 +90,8 @@ class Runtime:
             kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)],
         )
         if self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
-            raise ConfigError(_SHARDED.format(self.accelerator.distributed_type.value))
+            backend = self.accelerator.distributed_type.value
+            raise ConfigError(f"train: {SHARDED.format(backend)}")
         self.project_dir = project_dir
         bf16 = all(self.gather_object(has_bf16(self.device)))
         self.precision, message = choose_precision(precision, bf16, use_cpu)
@@ -204,27 +207,6 @@ def _project(folder: Path | None) -> ProjectConfiguration:
     if folder is None:
         return ProjectConfiguration()
     return ProjectConfiguration(str(folder), logging_dir=str(folder / "tensorboard"))
-
-
-_SHARDED = (
-    "The accelerate configuration asks for {}, which shards the parameters; ganforge keeps them "
-    "whole on each rank and reduces gradients itself. Run `accelerate config` again and choose "
-    "multi-GPU without it, or pass `--multi_gpu` to accelerate launch."
-)
-
-
-def refuse_sharded_training() -> None:
-    """Refuse a launcher that is configured for FSDP or DeepSpeed.
-
-    Raises:
-        ConfigError: the environment of the launcher enables one of them.
-    """
-    for variable, backend in (
-        ("ACCELERATE_USE_FSDP", "FSDP"),
-        ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"),
-    ):
-        if os.environ.get(variable, "false").lower() in ("1", "true", "yes"):
-            raise ConfigError(_SHARDED.format(backend))
 
 
 def cpu_threads() -> int:

@@ -17,7 +17,6 @@ from ganforge.layers import (
     spectral_norm,
 )
 from ganforge_biggan.family import (
-    NORM_EPS,
     BigganFamily,
     BigganFamilyConfig,
     Layout,
@@ -48,14 +47,16 @@ class BigganGenerator(nn.Module):
         self.grid = (widths[0], *layout.base)
         self.project = spectral_norm(nn.Linear(part, widths[0] * layout.base[0] * layout.base[1]))
         self.blocks = nn.ModuleList(
-            ResidualUpBlock(before, after, cond_dim=cond_dim, spectral=True, norm_eps=NORM_EPS)
+            ResidualUpBlock(
+                before, after, cond_dim=cond_dim, spectral=True, norm_eps=config.norm_eps
+            )
             for before, after in pairwise(widths)
         )
         self.attention = nn.ModuleList(
             attention_or_none(width, side == config.attention)
             for width, side in zip(widths[1:], layout.up_sides(), strict=True)
         )
-        self.norm = ConditionalBatchNorm2d(widths[-1], 0, eps=NORM_EPS)
+        self.norm = ConditionalBatchNorm2d(widths[-1], 0, eps=config.norm_eps)
         self.to_image = spectral_norm(nn.Conv2d(widths[-1], spec.channels, 3, padding=1))
         initialize(self, config)
 
@@ -103,7 +104,7 @@ class Biggan(BigganFamily[BigganConfig]):
             halves = index < layout.num_down
             layers += [
                 ResidualDownBlock(
-                    before, after, downsample=halves, first=index == 0, spectral=True
+                    before, after, downsample=halves, first=index == 0, spectral=True, wide=True
                 ),
                 attention_or_none(after, halves and side == self.config.attention),
             ]

@@ -13,7 +13,6 @@ from torch.nn import functional
 from ganforge.api import Field, ImageSpec
 from ganforge.layers import ConditionalBatchNorm2d, relu, spectral_norm, upsample_nearest
 from ganforge_biggan.family import (
-    NORM_EPS,
     BigganFamily,
     BigganFamilyConfig,
     Layout,
@@ -55,18 +54,19 @@ class DeepUpBlock(nn.Module):
         in_channels: channels of the input; the two 3x3 convolutions have a fourth of them.
         out_channels: of the output, at most as many.
         cond_dim: size of the condition.
+        norm_eps: added to the variances of the batch norms.
         upsample: double the size (nearest neighbor) before the first 3x3, or keep it.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, cond_dim: int, upsample: bool
+        self, in_channels: int, out_channels: int, *, cond_dim: int, norm_eps: float, upsample: bool
     ) -> None:
         super().__init__()
         self.out_channels, self.upsample = out_channels, upsample
         hidden = max(1, in_channels // _BOTTLENECK)
         self.convs = _bottleneck(in_channels, out_channels, hidden)
         self.norms = nn.ModuleList(
-            ConditionalBatchNorm2d(channels, cond_dim, spectral=True, eps=NORM_EPS)
+            ConditionalBatchNorm2d(channels, cond_dim, spectral=True, eps=norm_eps)
             for channels in (in_channels, hidden, hidden, hidden)
         )
 
@@ -129,10 +129,13 @@ class BigganDeepGenerator(nn.Module):
         self.blocks, self.attention = nn.ModuleList(), nn.ModuleList()
         for (before, after), side in zip(pairwise(widths), layout.up_sides(), strict=True):
             for width, upsample in ((before, False), (after, True)):
-                self.blocks.append(DeepUpBlock(before, width, cond_dim=cond_dim, upsample=upsample))
+                block = DeepUpBlock(
+                    before, width, cond_dim=cond_dim, norm_eps=config.norm_eps, upsample=upsample
+                )
+                self.blocks.append(block)
                 attends = upsample and side == config.attention
                 self.attention.append(attention_or_none(width, attends))
-        self.norm = ConditionalBatchNorm2d(widths[-1], 0, eps=NORM_EPS)
+        self.norm = ConditionalBatchNorm2d(widths[-1], 0, eps=config.norm_eps)
         self.to_image = _conv(widths[-1], spec.channels, 3)
         initialize(self, config)
 

@@ -29,8 +29,6 @@ from ganforge.layers import (
     spectral_norm,
 )
 
-NORM_EPS = 1e-4
-"""Added to variances: the paper's value, for low precision (appendix C)."""
 _RESAMPLING_STREAM = 1
 
 
@@ -55,6 +53,12 @@ class BigganFamilyConfig(ComponentOptions):
         gt=0,
         description="Short side, in pixels, of the features over which both networks attend "
         "(the paper: 64, from 128x128 images on); null for none.",
+    )
+    norm_eps: float = Field(
+        1e-4,
+        gt=0,
+        description="Added to the variances of the generator's batch norms. The default is the "
+        "paper's, for low precision (appendix C); the weights of BigGAN-PyTorch need 1e-5.",
     )
     init: Literal["orthogonal", "normal"] = Field(
         "orthogonal", description="First weights; normal is N(0, 0.02)."

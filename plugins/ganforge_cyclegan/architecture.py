@@ -33,8 +33,6 @@ OTHER = {"source": "target", "target": "source"}
 """Each domain's counterpart: `generator_<domain>` translates into <domain> from the other."""
 GENERATORS = ("generator_target", "generator_source")
 DISCRIMINATORS = ("discriminator_target", "discriminator_source")
-# Two stride-2 layers halve each side of the image twice.
-MULTIPLE = 4
 
 
 class CycleganConfig(ComponentOptions):
@@ -88,6 +86,7 @@ class Cyclegan(Architecture[CycleganConfig]):
         "discriminator_layers": 1,
     }
     directions = ("source_to_target", "target_to_source")
+    stride = 4  # two stride-2 layers halve each side of the image twice
 
     def check(self, objective: Objective) -> None:
         """Refuse data of one domain, sizes that do not fit, and penalties without a meaning."""
@@ -121,11 +120,11 @@ class Cyclegan(Architecture[CycleganConfig]):
                 f"with model.discriminator_layers={self.config.discriminator_layers}, which wants "
                 f"{least} pixels or more a side. Use larger images or fewer layers."
             )
-        if any(side % MULTIPLE for side in sides):
-            near = [max(least, round(side / MULTIPLE) * MULTIPLE) for side in sides]
+        if any(side % self.stride for side in sides):
+            near = [max(least, round(side / self.stride) * self.stride) for side in sides]
             raise ConfigError(
                 f"data.resolution: 'cyclegan' halves each side twice, so that {spec.height}x"
-                f"{spec.width} would not come back; both must be multiples of {MULTIPLE}. "
+                f"{spec.width} would not come back; both must be multiples of {self.stride}. "
                 f"Use [{near[0]}, {near[1]}]."
             )
 
@@ -280,10 +279,10 @@ def _checked_source(request: GenerateRequest, channels: int, direction: str) -> 
         )
     shape = list(request.source.shape)
     fits = len(shape) == 4 and shape[:2] == [request.size, channels]
-    if not fits or any(side % MULTIPLE or side < 2 * MULTIPLE for side in shape[2:]):
+    if not fits or any(side % Cyclegan.stride for side in shape[2:]):
         raise ShapeError(
             f"source has shape {shape}; {direction} of 'cyclegan' wants [{request.size}, "
-            f"{channels}, H, W], one image per seed, with H and W multiples of {MULTIPLE} and at "
-            f"least {2 * MULTIPLE}. Convert, crop or resize the images."
+            f"{channels}, H, W], one image per seed, with H and W multiples of {Cyclegan.stride}. "
+            f"Convert, crop or resize the images."
         )
     return request.source.to(request.device)

@@ -31,7 +31,10 @@ class InstanceNorm(nn.Module):
 
 
 class ReflectionPad(nn.Module):
-    """Mirror `pad` rows and columns at each border, without repeating the edge."""
+    """Mirror `pad` rows and columns at each border, without repeating the edge.
+
+    A map that has no more than `pad` rows or columns repeats its edge instead.
+    """
 
     def __init__(self, pad: int) -> None:
         super().__init__()
@@ -39,7 +42,8 @@ class ReflectionPad(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, H + 2 pad, W + 2 pad]."""
-        return nn.functional.pad(x, (self.pad,) * 4, mode="reflect")
+        mode = "reflect" if min(x.shape[2:]) > self.pad else "replicate"
+        return nn.functional.pad(x, (self.pad,) * 4, mode=mode)
 
 
 def _conv_norm_relu(in_channels: int, out_channels: int, stride: int = 2) -> list[nn.Module]:

@@ -45,6 +45,11 @@ class ResnetConfig(ComponentOptions):
     discriminator_channels: Channels = Field(
         128, description="Channels of all blocks, or a list starting at the image."
     )
+    discriminator_down_blocks: int | None = Field(
+        None,
+        gt=0,
+        description="Blocks that halve the size; null: down to twice the generator's first grid.",
+    )
     discriminator_plain_blocks: int = Field(
         2, ge=0, description="Blocks without downsampling, after those that halve the size."
     )
@@ -65,9 +70,21 @@ class ResnetFamily(NoiseToImage[ConfigT]):
         check_sizes(self.config, self.spec, self.name)
 
 
-def num_down_blocks(doublings: int) -> int:
-    """Discriminator blocks that halve the size: they stop at twice the generator's base grid."""
-    return max(1, doublings - 1)
+def num_down_blocks(config: ResnetConfig, spec: ImageSpec, name: str) -> int:
+    """Discriminator blocks that halve the size; by default down to twice the generator's base grid.
+
+    Raises:
+        ConfigError: they would shrink the image to less than a pixel.
+    """
+    _, _, doublings = base_grid(spec.height, spec.width, name)
+    found = config.discriminator_down_blocks or max(1, doublings - 1)
+    most = min(spec.height, spec.width).bit_length() - 1
+    if found > most:
+        raise ConfigError(
+            f"model.discriminator_down_blocks={found}: nothing would remain of an image of "
+            f"{spec.height}x{spec.width}. Use at most {most}."
+        )
+    return found
 
 
 def channel_list(channels: Channels, num: int, option: str) -> list[int]:
@@ -92,7 +109,7 @@ def check_sizes(config: ResnetConfig, spec: ImageSpec, name: str) -> None:
         ConfigError: the size or the list does not fit.
     """
     _, _, doublings = base_grid(spec.height, spec.width, name)
-    num_blocks = num_down_blocks(doublings) + config.discriminator_plain_blocks
+    num_blocks = num_down_blocks(config, spec, name) + config.discriminator_plain_blocks
     channel_list(config.generator_channels, doublings + 1, "generator_channels")
     channel_list(config.discriminator_channels, num_blocks, "discriminator_channels")
 
@@ -153,8 +170,7 @@ class ResnetDiscriminator(nn.Module):
         pool: Literal["mean", "sum"] = "mean",
     ) -> None:
         super().__init__()
-        _, _, doublings = base_grid(spec.height, spec.width, name)
-        num_down = num_down_blocks(doublings)
+        num_down = num_down_blocks(config, spec, name)
         widths = channel_list(
             config.discriminator_channels,
             num_down + config.discriminator_plain_blocks,

@@ -1,12 +1,13 @@
 """Projected GAN: discriminators on frozen features. Source: Sauer et al. 2021, arXiv:2111.01007.
 
-Deviations from the paper: no normalization but the spectral one in the discriminators, one mean
-over the cells of all scales in place of a sum over scales, and no class condition.
+The networks are those of the authors' code, `--cfg=fastgan`. Deviation: no class condition.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ganforge.api import (
     Architecture,
@@ -14,6 +15,7 @@ from ganforge.api import (
     ConfigError,
     FeatureExtractor,
     FrozenFeatures,
+    GenerateRequest,
     Networks,
     NoiseToImage,
     Objective,
@@ -28,9 +30,11 @@ from ganforge_projected.timm_features import TimmFeatures
 
 __all__ = ["FastGenerator", "ProjectedConfig", "ProjectedDiscriminator", "ProjectedGan"]
 
+_NOISE_STREAM = 1
+
 
 class ProjectedGan(NoiseToImage[ProjectedConfig]):
-    """Projected GAN with a FastGAN-like generator (Sauer et al. 2021)."""
+    """Projected GAN with FastGAN's generator (Sauer et al. 2021)."""
 
     name, Config = "projected_gan", ProjectedConfig
     paper = "Sauer et al. 2021, arXiv:2111.01007"
@@ -61,7 +65,8 @@ class ProjectedGan(NoiseToImage[ProjectedConfig]):
             )
         base_grid(spec.height, spec.width, self.name)
         features = self._frozen()
-        features.map_shapes(spec.height, spec.width)
+        with torch.device("meta"):
+            ProjectedDiscriminator(self.config, spec, features)
         _ = features.extractor
 
     def networks(self) -> dict[str, nn.Module]:
@@ -77,6 +82,23 @@ class ProjectedGan(NoiseToImage[ProjectedConfig]):
         assert isinstance(discriminator, ProjectedDiscriminator)
         discriminator.verify()
         return super().discriminator_terms(objective, nets, batch)
+
+    def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
+        """Images [N, C, H, W] from the request's seeds, which also give the noise."""
+        generator = cast(FastGenerator, nets["generator"])
+        self.check_request(request.truncation, request.options)
+        counts = [height * width for height, width in generator.noise_grids]
+        drawn = request.noise(sum(counts), stream=_NOISE_STREAM, is_latent=False)
+        noise = [
+            part.reshape(-1, 1, *grid)
+            for part, grid in zip(
+                torch.split(drawn, counts, dim=1), generator.noise_grids, strict=True
+            )
+        ]
+        img: Tensor = generator(
+            self.request_latent(request), self.request_condition(request), noise
+        )
+        return img.clamp(-1.0, 1.0)
 
 
 @hookimpl

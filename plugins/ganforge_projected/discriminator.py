@@ -1,11 +1,13 @@
 """Discriminators on random projections of frozen features.
 
-Source: Sauer et al. 2021, arXiv:2111.01007, Sec. 3. The feature network and the projections are
-frozen: they are not part of the module's parameters or state.
+Source: Sauer et al. 2021, arXiv:2111.01007, Sec. 3, as in the authors' code. The feature network
+and the projections are frozen: they are not part of the module's parameters or state.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,18 +15,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganforge.api import ConfigError, FrozenFeatures, ImageSpec, full_precision
-from ganforge.layers import LeakyReLU, relu, spectral_norm
+from ganforge.layers import LeakyReLU, spectral_norm
 from ganforge_projected.generator import ProjectedConfig
 
 _SLOPE = 0.2
 _MAX_DOUBLINGS = 3
+_LAST_KERNEL = 4
 
 
 class Projection(nn.Module):
     """Fixed random mixing of channels, then of scales, from the coarsest map to the finest.
 
-    Cross-channel mixing is a 1x1 convolution of each map. Cross-scale mixing adds the upsampled
-    coarser result and applies a 3x3 convolution. Weights are He-initialized (arXiv:1502.01852).
+    Cross-channel mixing is a 1x1 convolution of each map. Cross-scale mixing adds the coarser
+    result, upsamples to the next finer map (the finest to twice its size) and applies a 1x1
+    convolution. All is linear; weights start as torch's do.
 
     Args:
         channels: of the feature maps, from the finest.
@@ -40,55 +44,79 @@ class Projection(nn.Module):
             nn.Conv2d(before, after, 1) for before, after in zip(channels, widths, strict=True)
         )
         self.across_scales = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=1)
+            nn.Conv2d(before, after, 1)
             for before, after in zip(widths, self.out_channels, strict=True)
         )
         self.requires_grad_(False)
+        # torch's defaults, but from a generator that no other draw moves.
         generator = torch.Generator().manual_seed(seed)
         for conv in (*self.across_channels, *self.across_scales):
             assert isinstance(conv, nn.Conv2d) and conv.bias is not None
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=generator)
-            nn.init.zeros_(conv.bias)
+            bound = 1 / math.sqrt(conv.in_channels)
+            nn.init.uniform_(conv.weight, -bound, bound, generator=generator)
+            nn.init.uniform_(conv.bias, -bound, bound, generator=generator)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """One mixed map per feature map, of the same height and width, from the finest."""
+        """One mixed map per feature map, from the finest, of sizes `projected_sizes`."""
         mixed = [conv(x) for conv, x in zip(self.across_channels, maps, strict=True)]
+        sizes = projected_sizes([(x.shape[2], x.shape[3]) for x in maps])
         out: list[Tensor] = []
         for level in reversed(range(len(mixed))):
-            x = mixed[level]
-            if out:
-                x = x + functional.interpolate(out[-1], size=x.shape[-2:], mode="bilinear")
-            out.append(self.across_scales[level](relu(x)))
+            x = mixed[level] + out[-1] if out else mixed[level]
+            x = functional.interpolate(x, size=sizes[level], mode="bilinear", align_corners=True)
+            out.append(self.across_scales[level](x))
         return out[::-1]
 
 
+def projected_sizes(sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Height and width of the projected maps from those of the feature maps, from the finest."""
+    height, width = sizes[0]
+    return [(2 * height, 2 * width), *sizes[:-1]]
+
+
 class ScaleDiscriminator(nn.Module):
-    """Logits on the coarsest map's grid, [N, 1, h, w], from one projected map.
+    """One projected map [N, in_channels, H, W] -> logits [N, 1, h, w].
 
     Args:
         in_channels: of the projected map.
-        widths: channels of the grids from this map's (not used) to the coarsest.
+        widths: channels after each layer, all of which halve the size.
+        kernel: height and width of the last convolution, which has no padding.
     """
 
-    def __init__(self, in_channels: int, widths: Sequence[int]) -> None:
+    def __init__(self, in_channels: int, widths: Sequence[int], kernel: tuple[int, int]) -> None:
         super().__init__()
         self.body = nn.Sequential()
-        channels = in_channels
-        for width in widths[1:]:
-            self.body.append(spectral_norm(nn.Conv2d(channels, width, 4, 2, 1)))
+        for before, after in pairwise([in_channels, *widths]):
+            self.body.append(spectral_norm(nn.Conv2d(before, after, 4, 2, 1)))
+            self.body.append(nn.BatchNorm2d(after))
             self.body.append(LeakyReLU(_SLOPE))
-            channels = width
-        if len(widths) == 1:
-            self.body.append(spectral_norm(nn.Conv2d(channels, widths[0], 3, padding=1)))
-            self.body.append(LeakyReLU(_SLOPE))
-            channels = widths[0]
-        self.last = spectral_norm(nn.Conv2d(channels, 1, 3, padding=1))
+        self.last = spectral_norm(nn.Conv2d(widths[-1], 1, kernel, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits in float32."""
         x = self.body(x)
         with full_precision(x):
             return self.last(x.float())  # type: ignore[no-any-return]
+
+
+def _last_grid(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Height and width on which the discriminators of all scales end.
+
+    Raises:
+        ConfigError: nothing is left of a map.
+    """
+    ends = [
+        (height >> len(sizes) - level, width >> len(sizes) - level)
+        for level, (height, width) in enumerate(projected_sizes(sizes))
+    ]
+    height, width = (min(side) for side in zip(*ends, strict=True))
+    if min(height, width) < 1:
+        raise ConfigError(
+            f"model.features: the feature maps of {sizes} pixels are too small; their "
+            f"discriminators halve them {len(sizes)} times. Use larger images, or an extractor "
+            f"that enlarges them (timm: `side`)."
+        )
+    return height, width
 
 
 class ProjectedDiscriminator(nn.Module):
@@ -107,16 +135,19 @@ class ProjectedDiscriminator(nn.Module):
 
     def __init__(self, config: ProjectedConfig, spec: ImageSpec, features: FrozenFeatures) -> None:
         super().__init__()
-        channels = [shape[0] for shape in features.map_shapes(spec.height, spec.width)]
+        shapes = features.map_shapes(spec.height, spec.width)
+        channels = [shape[0] for shape in shapes]
         with torch.device("cpu"):
             projection = Projection(channels, config.projection_channels, config.projection_seed)
         widths = [
             config.discriminator_channels << min(level, _MAX_DOUBLINGS)
             for level in range(len(channels))
         ]
+        height, width = _last_grid([shape[1:] for shape in shapes])
+        kernel = (min(_LAST_KERNEL, height), min(_LAST_KERNEL, width))
         self.scales = nn.ModuleList(
-            ScaleDiscriminator(width, widths[level:])
-            for level, width in enumerate(projection.out_channels)
+            ScaleDiscriminator(in_channels, widths[level:], kernel)
+            for level, in_channels in enumerate(projection.out_channels)
         )
         self.features = features
         # A tuple hides it from torch, which would count, train and save a submodule.

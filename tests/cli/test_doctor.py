@@ -27,7 +27,12 @@ def test_doctor_json_is_a_list_of_findings(ganforge):
 def test_doctor_fails_when_something_would_stop_a_run(ganforge, monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
 
-    assert "ACCELERATE_USE_FSDP=true selects FSDP" in ganforge("doctor", code=1).stdout
+    monkeypatch.setenv("ALL_PROXY", "socks://127.0.0.1:9")
+
+    out = ganforge("doctor", code=1).stdout
+
+    assert "ACCELERATE_USE_FSDP=true: the accelerate configuration selects FSDP" in out
+    assert "ALL_PROXY is 'socks://127.0.0.1:9'" in out
 
 
 @pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
@@ -44,16 +49,25 @@ def test_accelerate_config_that_shards_is_refused(tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    ("text", "status"), [("distributed_type: MULTI_GPU", "ok"), ("a: [", "warn"), ("- 1", "warn")]
+    ("text", "status"),
+    [
+        (b"distributed_type: MULTI_GPU", "ok"),
+        (b"a: [", "warn"),
+        (b"- 1", "warn"),
+        ("distributed_type: NO".encode("utf-16"), "warn"),
+    ],
 )
 def test_accelerate_config_otherwise_is_shown(tmp_path, text, status):
     path = tmp_path / "accelerate" / "default_config.yaml"
     path.parent.mkdir()
-    path.write_text(text)
+    path.write_bytes(text)
 
     found = findings_of(_doctor.accelerate_config({"HF_HOME": str(tmp_path)}))
 
     assert found["accelerate config"].status == status
+
+
+GROUP = {"RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "n1", "MASTER_PORT": "29500"}
 
 
 def test_launch_shows_variables_and_says_what_lone_slurm_tasks_would_do():
@@ -63,13 +77,13 @@ def test_launch_shows_variables_and_says_what_lone_slurm_tasks_would_do():
 
     assert first.text == "SLURM_NTASKS=4 SLURM_PROCID=1"
     assert second.status == "ok" and "each task alone; slurm/train.sbatch sets it" in second.text
-    assert len(list(_doctor._launch({"SLURM_NTASKS": "4", "WORLD_SIZE": "4"}))) == 1
+    assert len(list(_doctor._launch({"SLURM_NTASKS": "4", "SLURM_PROCID": "1", **GROUP}))) == 1
 
 
 def test_token_is_never_shown(monkeypatch):
     monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_secret")
 
-    (found,) = _doctor._hub_token()
+    (found,) = _doctor._hub_token({})
 
     assert (found.status, found.text) == ("ok", "present")
 
@@ -77,7 +91,7 @@ def test_token_is_never_shown(monkeypatch):
 def test_missing_token_says_how_to_log_in(monkeypatch):
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
 
-    assert "hf auth login" in next(_doctor._hub_token()).text
+    assert "hf auth login" in next(_doctor._hub_token({})).text
 
 
 def test_broken_plugin_is_reported_not_raised(monkeypatch):

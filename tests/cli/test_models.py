@@ -149,11 +149,6 @@ def test_out_that_is_a_file_is_refused_before_anything_is_made(
     assert (tmp_path / "afile").read_text() == "kept"
 
 
-def test_translate_direction_as_an_option_names_the_flag(ganforge, cyclegan, photos):
-    error = ganforge("translate", cyclegan, photos, "-o", "direction=x", code=2).stderr
-    assert "use --direction." in error
-
-
 def test_generate_without_a_model_says_so(ganforge):
     assert "empty name" in ganforge("generate", "", code=2).stderr
     assert "empty name" in ganforge("pull", "", code=2).stderr
@@ -173,59 +168,6 @@ def test_generate_without_label_draws_a_class_from_each_seed(ganforge, stylegan,
 
     assert received[0].shape == (8, 2)
     assert set(received[0].argmax(1).tolist()) == {0, 1}
-
-
-# Translate -------------------------------------------------------------------------------------
-
-
-def test_translate_keeps_names_and_gives_the_model_size(ganforge, cyclegan, photos):
-    files = json.loads(ganforge("translate", cyclegan, photos, "--json").stdout)
-
-    assert len(files) == 12
-    by_source = {file["source"].rpartition("/")[2]: file["path"] for file in files}
-    assert by_source["3.png"] == "translated/3.png"
-    assert pixels("translated/3.png").shape == (16, 16, 3)
-
-
-def test_translate_numbers_equal_names(ganforge, cyclegan, photos, tmp_path):
-    (tmp_path / "3.jpg").write_bytes((photos / "cat" / "3.png").read_bytes())
-    files = json.loads(
-        ganforge("translate", cyclegan, photos / "cat" / "3.png", "3.jpg", "--json").stdout
-    )
-
-    assert [f["path"] for f in files] == ["translated/3-000000.png", "translated/3-000001.png"]
-
-
-def test_translate_directions_differ(ganforge, cyclegan, photos):
-    image = photos / "cat" / "3.png"
-    ganforge("translate", cyclegan, image, "--out", "forth")
-    ganforge("translate", cyclegan, image, "--out", "back", "--direction", "target_to_source")
-
-    assert not np.array_equal(pixels("forth/3.png"), pixels("back/3.png"))
-
-
-def test_translate_refuses_what_it_cannot_do(ganforge, cyclegan, dcgan, photos, tmp_path):
-    image = photos / "cat" / "3.png"
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "text.png").write_text("no image")
-
-    assert (
-        "no direction 'up'"
-        in ganforge("translate", cyclegan, image, "--direction", "up", code=2).stderr
-    )
-    assert "translates none" in ganforge("translate", dcgan, image, code=2).stderr
-    assert "empty holds no image files" in ganforge("translate", cyclegan, "empty", code=2).stderr
-    assert "text.png is not an image" in ganforge("translate", cyclegan, "text.png", code=2).stderr
-    (tmp_path / "cut.png").write_bytes(image.read_bytes()[:60])
-    assert "cut.png is not an image" in ganforge("translate", cyclegan, "cut.png", code=2).stderr
-
-
-def test_translate_does_not_overwrite_what_it_reads(ganforge, cyclegan, photos):
-    before = (photos / "cat" / "3.png").read_bytes()
-    found = ganforge("translate", cyclegan, photos / "cat", "--out", photos / "cat", code=2)
-
-    assert "would overwrite" in found.stderr and "Give --out another folder" in found.stderr
-    assert (photos / "cat" / "3.png").read_bytes() == before
 
 
 # Evaluate --------------------------------------------------------------------------------------

@@ -1,7 +1,14 @@
 import click
 import pytest
 
-from ganforge.cli._options import LAYERS, SEEDS, parse_options, read_options, read_own_options
+from ganforge.cli._options import (
+    LAYERS,
+    SEEDS,
+    SIZE,
+    parse_options,
+    read_options,
+    read_own_options,
+)
 from ganforge.errors import ConfigError
 
 
@@ -34,6 +41,20 @@ def test_layers_are_a_number_or_a_range(text, expected):
 def test_layers_that_are_no_range_are_refused(text):
     with pytest.raises(ConfigError, match=f"--layers '{text}' is no range of layers"):
         LAYERS.convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("keep", "keep"), ("model", "model"), ("256", 256), ("256x128", (256, 128))],
+)
+def test_size_is_a_word_a_side_or_height_and_width(text, expected):
+    assert SIZE.convert(text, None, None) == expected
+
+
+@pytest.mark.parametrize("text", ["large", "-3", "3x", "1x2x3", "1.5", "9" * 20, ""])
+def test_size_that_is_none_is_refused(text):
+    with pytest.raises(ConfigError, match=f"--size '{text}' is no size. Use keep, model, a side"):
+        SIZE.convert(text, None, None)
 
 
 def test_parse_options_reads_yaml_values():

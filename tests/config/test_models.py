@@ -2,6 +2,7 @@ import pydantic
 import pytest
 
 from ganforge.config.choices import ComponentChoice
+from ganforge.config.init import InitConfig
 from ganforge.config.models import (
     DataConfig,
     EvaluateConfig,
@@ -10,13 +11,16 @@ from ganforge.config.models import (
     OptimizerConfig,
     PipelineConfig,
     PublishConfig,
-    ScheduleConfig,
     StrictModel,
     TrainConfig,
 )
+from ganforge.config.schedules import ScheduleConfig
 from ganforge.config.source_locations import SourceLocations
 
-SECTIONS = [DataConfig, OptimizerConfig, ScheduleConfig, TrainConfig, EvaluateConfig, PublishConfig]
+SECTIONS = [
+    *(DataConfig, InitConfig, OptimizerConfig, ScheduleConfig),
+    *(TrainConfig, EvaluateConfig, PublishConfig),
+]
 MINIMAL = {"name": "a", "model": {"architecture": "dcgan"}}
 
 

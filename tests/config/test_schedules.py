@@ -3,6 +3,7 @@
 import copy
 import math
 
+import pydantic
 import pytest
 import torch
 import yaml
@@ -13,7 +14,7 @@ from training.toy import advance, toy_config, toy_run, weights
 from ganforge.config.dump import dump_config
 from ganforge.config.load import load_pipeline
 from ganforge.config.models import OptimizerConfig, PipelineConfig
-from ganforge.config.schedules import Schedule, value_at
+from ganforge.config.schedules import Schedule, ScheduleConfig, value_at
 from ganforge.errors import ConfigError
 from ganforge.interfaces.architecture import Phase
 from ganforge.interfaces.objective import PenaltyInput
@@ -179,3 +180,24 @@ GAMMA = "loss={name: hinge, regularizers: [{name: r1, gamma: %s}]}"
 def test_schedule_that_does_not_fit_is_refused_with_its_place(override, message):
     with pytest.raises(ConfigError, match=message):
         resolve(load_pipeline("quickstart", [override]))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ({"name": "step"}, "name=step needs step_kimg, e.g. step_kimg: 100"),
+        ({"step_kimg": 3}, "step_kimg has no effect with name=constant; use name: step"),
+        ({"name": "step", "step_kimg": 3, "final_factor": 0.1}, "no effect with name=step; use"),
+        ({"name": "step", "step_kimg": 3, "decay_end_kimg": 9}, "no effect with name=step; use"),
+        ({"name": "step", "step_kimg": 3, "factor": 1.5}, "less than or equal to 1"),
+        ({"name": "step", "step_kimg": 0}, "greater than 0"),
+    ],
+)
+def test_schedule_of_steps_refuses_fields_that_do_not_fit(schedule, message):
+    with pytest.raises(pydantic.ValidationError, match=message):
+        ScheduleConfig.model_validate(schedule)
+
+
+def test_schedule_survives_a_dump():
+    schedule = ScheduleConfig(name="step", step_kimg=100, factor=0.5)
+    assert ScheduleConfig.model_validate(schedule.model_dump()) == schedule

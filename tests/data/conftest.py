@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganforge.config.models import DataConfig
+from ganforge.config.models import DataConfig, StrictModel
 from ganforge.data.loader import SlotLoader
 from ganforge.data.shards.index import DatasetIndex, FieldSchema, load_index
 from ganforge.data.shards.writer import EncodedSample, write_stream
+from ganforge.interfaces.derivation import Derivation
 from ganforge.interfaces.source import Source
 from ganforge.interfaces.spec import ImageSpec
-from ganforge.registry.plugins import get_registry
+from ganforge.registry.plugins import Plugin, get_registry
 
 
 def file_bytes(pixels, extension="png", **options):
@@ -65,14 +66,43 @@ def write_dataset(folder, count=20, per_shard=8, classes=4, size=8, extension="p
     return str(folder)
 
 
-def write_custom(folder, members, schema):
+def write_custom(folder, members, schema, spec=None):
     """A data set of one stream with these members, whatever the schema says."""
     folder.mkdir(exist_ok=True)
     samples = [EncodedSample(f"{n:03d}", m) for n, m in enumerate(members)]
     shards = write_stream(folder, "main", samples, sorted(schema), 100)
-    index = DatasetIndex.build(ImageSpec(8, 8, 3), {"main": shards}, schema)
+    index = DatasetIndex.build(spec or ImageSpec(8, 8, 3), {"main": shards}, schema)
     (folder / "index.json").write_text(index.to_json())
     return str(folder)
+
+
+def npy_bytes(values, dtype=np.float32):
+    """An .npy file of these numbers."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(values, dtype=dtype))
+    return buffer.getvalue()
+
+
+class SeedShown(Derivation[StrictModel]):
+    """Two channels: the mean of the image, and a gray that tells seed and frame."""
+
+    name = "seed_shown"
+
+    def channels(self, channels):
+        return 2
+
+    def derive(self, img, seed, frame=0):
+        mean = img.mean(axis=2)
+        return np.stack([mean, np.full_like(mean, (seed % 50 + frame) / 255)], axis=2)
+
+
+@pytest.fixture
+def seed_shown(monkeypatch):
+    """The derivation `seed_shown`, known to the registry."""
+    plugin = Plugin("seed_shown", "tests", "tests", "1")
+    key = Derivation, SeedShown.name
+    monkeypatch.setitem(get_registry()._components, key, (SeedShown, plugin))
+    return SeedShown
 
 
 def damage(location, number, text=b"\xff" * 8):
@@ -100,6 +130,7 @@ def helpers():
         number_of=number_of,
         write_dataset=write_dataset,
         write_custom=write_custom,
+        npy_bytes=npy_bytes,
         damage=damage,
         rewrite_index=rewrite_index,
     )

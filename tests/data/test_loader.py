@@ -10,10 +10,14 @@ import torch
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
 from ganforge.data.order import StreamOrder
+from ganforge.data.shards.clip import pack_clip
 from ganforge.data.shards.index import DatasetIndex, FieldSchema
 from ganforge.data.shards.writer import EncodedSample, write_stream
 from ganforge.errors import DataError, ShardError
+from ganforge.imaging.codec import encode_png
 from ganforge.interfaces.spec import ImageSpec
+
+IMAGE = FieldSchema(kind="image", height=8, width=8, channels=3)
 
 
 @pytest.fixture
@@ -76,6 +80,69 @@ def test_loader_with_any_number_of_workers_gives_the_same_batches(dataset, worke
     assert_same(
         load(dataset, 6, config=config), load(dataset, 6, config=DataConfig(workers=0, flip=True))
     )
+
+
+CROPPED_CLIPS = {
+    "resolution": 5,
+    "crop": {"from": 8, "scale": [1, 2]},
+    "clip": {
+        "num_frames": {"from": 2, "to": 4, "over_kimg": 0.03, "shape": "linear"},
+        "stride": 2,
+    },
+    "flip": True,
+    "shuffle_window": 4,
+}
+
+
+def write_clip_pairs(folder, helpers, count=10):
+    """Clips of 9 frames with a source that holds the same pixels, and a box per frame."""
+
+    def member(number):
+        frames = [helpers.numbered_image(20 * number + n) for n in range(9)]
+        clip = pack_clip([helpers.file_bytes(frame) for frame in frames])
+        boxes = helpers.npy_bytes([[20 * number + n, 0, 8, 8] for n in range(9)])
+        return {"frames.clip": clip, "source.clip": clip, "box.npy": boxes}
+
+    clip = IMAGE.model_copy(update={"is_clip": True, "num_frames": 9})
+    box = FieldSchema(kind="vector", is_clip=True, size=4, num_frames=9)
+    schema = {"frames": clip, "source": clip, "box": box}
+    return helpers.write_custom(folder, [member(n) for n in range(count)], schema)
+
+
+def test_loader_of_cropped_clip_pairs_is_independent_of_workers_ranks_and_start(
+    tmp_path, helpers, load
+):
+    location = write_clip_pairs(tmp_path / "s", helpers)
+    options = {"fields": ["source", "frames", "box"], "num_slots": 2, "micro_batch": 3}
+    config = DataConfig(workers=0, **CROPPED_CLIPS)
+    whole = load(location, 6, config=config, **options)
+    assert [len(step[0]["frames"][0]) for step in whole] == [2, 2, 3, 3, 4, 4]
+    for step, batches in enumerate(whole):
+        for batch in batches:
+            assert torch.equal(batch["source"], batch["frames"])
+            red = batch["frames"][:, :, 0, 2, 2].float()
+            if step < 5:
+                assert torch.equal(red, batch["box"][..., 0])
+    for workers in (1, 2):
+        config = DataConfig(workers=workers, **CROPPED_CLIPS)
+        assert_same(load(location, 6, config=config, **options), whole)
+        assert_same(load(location, 4, config=config, start_step=2, **options), whole[2:])
+    for rank in range(2):
+        part = load(location, 6, config=config, local_slots=range(rank, rank + 1), **options)
+        assert_same(part, [step[rank : rank + 1] for step in whole])
+
+
+def test_loader_without_randomness_shows_each_sample_always_alike(tmp_path, helpers, load):
+    location = write_clip_pairs(tmp_path / "s", helpers)
+    options = {"fields": ["frames"], "num_slots": 1, "micro_batch": 10, "randomize": False}
+    shown = {}
+    for (batch,) in load(location, 3, config=DataConfig(workers=0, **CROPPED_CLIPS), **options):
+        for frames in batch["frames"]:
+            first = int(frames[0, 0, 0, 0])
+            assert torch.equal(shown.setdefault(first, frames), frames)
+            assert frames[:, 0, 0, 0].tolist() == [first, first + 2, first + 4, first + 6]
+            assert frames[0, 2, 0].tolist() == [255, 255, 255, 0, 0]
+    assert sorted(shown) == list(range(0, 200, 20))
 
 
 @pytest.mark.parametrize("start", [1, 4, 11, 1000])
@@ -221,9 +288,6 @@ def test_loader_that_skips_stops_at_the_cap(dataset, helpers, load):
         load(dataset, 20, config=config)
 
 
-IMAGE = FieldSchema(kind="image", height=8, width=8, channels=3)
-
-
 def write_unpaired(folder, helpers, counts):
     folder.mkdir()
     schema, streams = {}, {}
@@ -248,6 +312,32 @@ def test_loader_merges_unpaired_streams_each_with_its_own_order(tmp_path, helper
         source, target = (helpers.number_of(batch[name]) for name in ("source", "target"))
         assert sorted(source) == sorted(target) == list(range(12))
         assert source != target
+
+
+def test_loader_crops_unpaired_streams_each_by_itself(tmp_path, helpers, load):
+    counts = {"source": 12, "target": 12}
+    location = write_unpaired(tmp_path / "s", helpers, counts)
+    config = DataConfig(workers=0, resolution=4, crop={"from": 8})
+    options = {"fields": ["source", "target"], "num_slots": 1, "micro_batch": 64}
+    (batch,) = load(location, 1, config=config, **options)[0]
+    widths = [(batch[name][:, 2, 0] == 255).sum(dim=1) for name in ("source", "target")]
+    assert set(widths[0].tolist()) == set(widths[1].tolist()) == {0, 1, 2, 3, 4}
+    assert not torch.equal(*widths)
+
+
+def test_loader_of_images_smaller_than_the_crops_is_refused(dataset, load):
+    config = DataConfig(workers=0, resolution=16, crop={"from": 20})
+    with pytest.raises(DataError, match="'image' at .* is stored at 8x8, and cannot be cropped"):
+        load(dataset, 1, config=config)
+
+
+def test_loader_of_clips_shorter_than_the_windows_is_refused(tmp_path, helpers, load):
+    location = write_clip_pairs(tmp_path / "s", helpers)
+    config = DataConfig(
+        workers=0, clip={"num_frames": 5, "stride": {"from": 1, "to": 3, "over_kimg": 9}}
+    )
+    with pytest.raises(DataError, match="span up to 13 frames, but the shortest clip .* has 9"):
+        load(location, 1, config=config, fields=["frames"])
 
 
 def test_loader_of_unequal_streams_counts_each_by_itself(tmp_path, helpers, load):
@@ -285,6 +375,25 @@ def test_real_images_are_not_flipped(dataset, helpers):
     real = RealImages(DataConfig(flip=True), dataset)
     for number in range(20):
         np.testing.assert_array_equal(real[number].permute(1, 2, 0), helpers.numbered_image(number))
+
+
+def test_real_images_keep_the_ids_of_label_maps(tmp_path, helpers):
+    ids = np.full((8, 8, 1), 700, dtype=np.uint16)
+    schema = {"source": FieldSchema(kind="labels", height=8, width=8, bit_depth=16, size=3)}
+    members = [{"source.png": encode_png(ids)}]
+    location = helpers.write_custom(tmp_path / "s", members, schema)
+    assert (RealImages(DataConfig(), location, field="source")[0] == 700).all()
+
+
+def test_real_images_show_the_middle_and_the_window_at_the_end_of_training(tmp_path, helpers):
+    location = write_clip_pairs(tmp_path / "s", helpers)
+    real = RealImages(DataConfig(**CROPPED_CLIPS), location, field="frames")
+    assert real.size == (5, 5)
+    assert real[3].shape == (4, 3, 5, 5)
+    assert real[3][:, 0, 0, 0].tolist() == [60, 62, 64, 66]
+    assert torch.equal(real.batch([3, 4])[0], real[3])
+    whole = RealImages(DataConfig(), location, field="frames")
+    assert torch.equal(whole[3][:7:2, :, 1:6, 1:6], real[3])
 
 
 def test_more_real_images_than_there_are_is_refused(dataset):

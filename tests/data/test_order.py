@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ganforge.data.order import (
+    Draw,
     StreamOrder,
     epoch_of,
     epoch_start,
@@ -26,6 +27,7 @@ GOLDEN_KEY = 12096571958832185870
 GOLDEN_PERMUTATION = [4, 1, 6, 2, 3, 0, 7, 5]
 GOLDEN_PLACES = [[0, 4], [1, 1], [0, 2], [0, 4], [0, 1], [0, 3], [1, 0], [1, 1]]
 GOLDEN_FLIPS = [0, 1, 1, 0, 1, 0, 0, 0]
+GOLDEN_CAPTIONS = [17974487016807202550, 15096441310190379493]
 
 
 def lane_epoch(order, lane, epoch):
@@ -121,14 +123,26 @@ def test_order_cache_drops_the_oldest_beyond_its_limit(monkeypatch):
     assert len(order._cache) >= 9
 
 
-def test_flips_are_fair_and_independent_of_pieces():
+@pytest.mark.parametrize("what", Draw)
+def test_draws_are_uniform_and_independent_of_pieces_and_of_each_other(what):
     order = StreamOrder((100,), 2, 10, seed=5)
-    flips = order.flips(0, 0, 4000)
-    np.testing.assert_allclose(flips.mean(), 0.5, atol=0.03)
-    np.testing.assert_array_equal(
-        np.concatenate([order.flips(0, 0, 7), order.flips(0, 7, 3)]), flips[:10]
-    )
-    assert (flips != order.flips(1, 0, 4000)).any()
+    drawn = order.draw(what, 0, 0, 4000)
+    np.testing.assert_allclose((drawn / 2.0**64).mean(), 0.5, atol=0.02)
+    pieces = np.concatenate([order.draw(what, 0, 0, 7), order.draw(what, 0, 7, 3)])
+    np.testing.assert_array_equal(pieces, drawn[:10])
+    others = [order.draw(other, 0, 0, 4000) for other in Draw if other != what]
+    others.append(order.draw(what, 1, 0, 4000))
+    others.append(StreamOrder((100,), 2, 10, seed=6).draw(what, 0, 0, 4000))
+    others.append(StreamOrder((100,), 2, 10, seed=5, stream="target").draw(what, 0, 0, 4000))
+    for other in others:
+        assert abs(np.corrcoef(drawn / 2.0**64, other / 2.0**64)[0, 1]) < 0.06
+
+
+def test_numbers_count_samples_in_index_order():
+    order = StreamOrder((5, 7, 4), 1, 16, seed=0)
+    places = np.array([[0, 0], [0, 4], [1, 0], [2, 3]])
+    assert order.numbers(places).tolist() == [0, 4, 5, 15]
+    assert sorted(order.numbers(order.locate(0, 0, 16)).tolist()) == list(range(16))
 
 
 def test_permutation_holds_every_number_and_moves_them():
@@ -143,4 +157,6 @@ def test_order_golden_values_never_change():
     assert permutation(8, 42).tolist() == GOLDEN_PERMUTATION
     order = StreamOrder((5, 7, 4), 3, 4, seed=11, stream="main")
     assert order.locate(1, 3, 8).tolist() == GOLDEN_PLACES
-    assert order.flips(2, 0, 8).astype(int).tolist() == GOLDEN_FLIPS
+    assert (order.draw(Draw.FLIP, 2, 0, 8) >> np.uint64(63)).tolist() == GOLDEN_FLIPS
+    assert order.draw(Draw.CAPTION, 2, 0, 2).tolist() == GOLDEN_CAPTIONS
+    assert [what.value for what in Draw] == list(range(3, 10))

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-PLUGINS = ("lecam", "coverage", "stripes", "summary", "log_pictures")
+PLUGINS = ("lecam", "coverage", "stripes", "summary", "log_pictures", "posterize")
 PROJECT = """
 [build-system]
 requires = ["hatchling>=1.25"]
@@ -110,3 +110,16 @@ def test_source_of_a_package_gives_the_data_and_its_classes(run):
     index = json.loads((run / "shards" / "index.json").read_text())
     assert index["spec"]["class_names"] == ["horizontal", "vertical"]
     assert sum(index["class_counts"]) == 64
+
+
+def test_derivation_of_a_package_keeps_its_contract(site):
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "ganforge", "plugins", "check", "posterize", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    outcomes = {outcome["check"]: outcome["status"] for outcome in json.loads(done.stdout)}
+    assert outcomes == {
+        "imports only the public API": "passed",
+        "is described": "passed",
+        "keeps its contract": "passed",
+    }

@@ -17,8 +17,9 @@ ARCHITECTURES = {
     "pyramid_gan": "pyramid_gan",
     "video_gan": "video_gan",
 }
-METRICS = ("coverage", "psnr")  # tried in test_metrics_page.py
-PACKAGED = ("coverage", "lecam", "log_pictures", "stripes", "summary")  # test_example_package.py
+METRICS = ("coverage", "color_shift")  # tried in test_metrics_page.py
+# test_example_package.py
+PACKAGED = ("coverage", "lecam", "log_pictures", "posterize", "stripes", "summary")
 
 
 def install(file_name):

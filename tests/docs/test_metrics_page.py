@@ -29,7 +29,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
 @pytest.fixture(autouse=True)
 def examples():
     install("coverage")
-    install("psnr")
+    install("color_shift")
 
 
 def measure(model, shards, tmp_path, **options):
@@ -76,18 +76,18 @@ def test_coverage_is_the_share_of_real_points_that_are_reached():
         coverage.check(9, 1)
 
 
-def test_psnr_of_a_translator_is_the_mean_over_pairs_in_every_direction(tmp_path):
-    pairs = write_pairs(tmp_path / "pairs", count=2)
-    records = measure(negative_translator(), pairs, tmp_path, metrics=("psnr",))
-    expected = 20 * np.log10(255) - 10 * np.log10(2)  # of errors of 1 and 2 bytes
-    assert [r.label for r in records] == ["psnr/source_to_target", "psnr/target_to_source"]
-    assert [r.value for r in records] == pytest.approx([expected, expected], rel=1e-6)
+def test_color_shift_of_a_translator_is_the_mean_over_pairs_in_every_direction(tmp_path):
+    pairs = write_pairs(tmp_path / "pairs", count=3)  # with errors of 1, 2 and 3 in each pixel
+    records = measure(negative_translator(), pairs, tmp_path, metrics=("color_shift",))
+    directions = ["source_to_target", "target_to_source"]
+    assert [r.label for r in records] == [f"color_shift/{name}" for name in directions]
+    assert [r.value for r in records] == pytest.approx([2, 2], rel=1e-5)
 
 
-def test_psnr_of_equal_images_is_finite():
-    psnr = get_registry().build(Metric, "psnr", {}, "evaluate.metrics")
-    same = torch.rand(3, 1, 4, 4)
-    assert psnr.compare(same, same, same)["psnr"].tolist() == pytest.approx([106.0206] * 3)
+def test_color_shift_ignores_where_a_color_is():
+    metric = get_registry().build(Metric, "color_shift", {}, "evaluate.metrics")
+    img = torch.rand(3, 3, 4, 4)
+    assert metric.compare(img, img.flip(3), img)["color_shift"].max() < 1e-4
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def generated():
     return load_generator().generated()
 
 
-PAGES_WITH_CODE = ["data.md", "hooks.md", "metrics.md", "writing-plugins.md"]
+PAGES_WITH_CODE = ["data.md", "derivations.md", "hooks.md", "metrics.md", "writing-plugins.md"]
 
 
 @pytest.mark.parametrize("page", ["cli.md", "pipeline-file.md", *PAGES_WITH_CODE])
@@ -58,3 +58,9 @@ def test_mkdocs_navigation_lists_every_page():
     listed = set(re.findall(r"[\w/-]+\.md", str(settings["nav"])))
     written = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
     assert listed == {name for name in written if not name.endswith(".head.md")}
+
+
+def test_table_names_keys_as_a_file_writes_them():
+    from ganforge.config.data import CropConfig
+
+    assert "| `from` |" in load_generator().table(CropConfig)

@@ -71,3 +71,11 @@ def test_card_free_text_license_and_dataset_stay_valid_metadata(export):
     assert "datasets" not in metadata
     result = metadata["model-index"][0]["results"][0]
     assert result["dataset"] == {"name": "10k photos | mine", "type": "10k-photos-mine"}
+
+
+def test_card_says_how_to_train_on_where_the_discriminator_is_exported(export, others):
+    text = (export(others=others) / "README.md").read_text()
+    assert "write `init: path/to/this/folder` in a ganforge pipeline file" in text
+    assert "holds the networks that do not generate (discriminator), with" in text
+    assert "\n\n\n" not in text
+    assert "discriminator" not in (export(others={}) / "README.md").read_text()

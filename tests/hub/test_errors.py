@@ -96,3 +96,14 @@ def test_overloaded_hub_is_told_from_a_missing_model(hub, exported):
         PublishError, match="Cannot push to 'org/tiny': the Hub answered 503.*later"
     ):
         push_folder(exported, "org/tiny")
+
+
+def test_pull_with_a_proxy_of_an_unknown_kind_names_the_variable(hub, pushed, monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "socks://127.0.0.1:9")
+
+    def refuse(*args, **kwargs):
+        raise ValueError("Unknown scheme for proxy URL")  # what the client says
+
+    monkeypatch.setattr("huggingface_hub.HfApi.snapshot_download", refuse)
+    with pytest.raises(PublishError, match="Cannot download 'org/tiny'.*ALL_PROXY is 'socks://"):
+        ganforge.from_pretrained("org/tiny")

@@ -80,3 +80,21 @@ def test_export_model_metric_without_value_names_its_place(export):
         PublishError, match=r"metrics\[0\] has the fields \['name'\]; a metric needs"
     ):
         export(metrics=[{"name": "fid"}])
+
+
+def test_export_model_others_are_a_file_beside_the_weights(export, others):
+    folder = export(others=others)
+    assert_close(
+        safetensors.torch.load_file(folder / "discriminator.safetensors"),
+        {f"discriminator.{name}": tensor for name, tensor in others["discriminator"].items()},
+    )
+    described = json.loads((folder / "config.json").read_text())["discriminator"]
+    sha256 = file_sha256(folder / "discriminator.safetensors")
+    assert described == {"roles": ["discriminator"], "sha256": sha256}
+    ganforge.from_pretrained(folder).generate(1)
+    (folder / "discriminator.safetensors").unlink()
+    ganforge.from_pretrained(folder).generate(1)  # does not need it
+
+
+def test_export_model_without_others_says_so(export):
+    assert json.loads((export(others={}) / "config.json").read_text())["discriminator"] is None

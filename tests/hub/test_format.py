@@ -2,7 +2,7 @@ import pytest
 from published import Tiny, TinyConfig, TinyPlain, TinyTranslator, edit_config
 
 from ganforge.errors import PublishError
-from ganforge.hub.format import conditioning, flatten_state, repo_slug
+from ganforge.hub.format import conditioning, repo_slug
 from ganforge.hub.pull import pull
 from ganforge.interfaces.spec import ImageSpec
 
@@ -56,7 +56,7 @@ def test_read_info_invalid_config_names_the_field(exported):
         ({"image_spec": SPEC | {"height": "32"}}, "image_spec.height"),
         ({"image_spec": SPEC | {"width": -8}}, "image_spec.width"),
         ({"image_spec": SPEC | {"width": True}}, "image_spec.width"),
-        ({"image_spec": SPEC | {"channels": 7}}, "image_spec.channels"),
+        ({"image_spec": SPEC | {"channels": 17}}, "image_spec.channels"),
         ({"image_spec": SPEC | {"class_names": 5}}, "image_spec.class_names"),
         ({"image_spec": SPEC | {"class_names": [5]}}, "image_spec.class_names.0"),
         ({"image_spec": SPEC | {"color": 1}}, "image_spec.color"),
@@ -99,14 +99,6 @@ def test_conditioning_is_what_both_the_architecture_and_the_images_have():
     assert of(Tiny, text_dim=4) == (), "it takes no text"
     assert of(Tiny) == of(TinyPlain, class_names=("a",)) == ()
     assert of(TinyTranslator, source_channels=3) == ("source",)
-
-
-def test_flatten_state_copies_tied_weights(networks):
-    generator = networks["generator"]
-    generator.tied = generator.out
-    state = flatten_state(networks, ["generator"])
-    assert set(state) == {f"generator.{name}" for name in generator.state_dict()}
-    assert state["generator.tied.weight"].data_ptr() != state["generator.out.weight"].data_ptr()
 
 
 @pytest.mark.parametrize(

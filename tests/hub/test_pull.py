@@ -130,3 +130,10 @@ def test_pull_revision_of_a_folder_is_refused(exported):
 
 def test_pull_run_folder_uses_its_export(exported):
     assert pull(exported.parent) == exported
+
+
+def test_pull_takes_the_discriminator_and_from_pretrained_does_not(hub, export, others):
+    push_folder(export(others=others), "org/tiny")
+    ganforge.from_pretrained("org/tiny")
+    assert not any(request.endswith("discriminator.safetensors") for request in hub.requests)
+    assert (pull("org/tiny") / "discriminator.safetensors").is_file()

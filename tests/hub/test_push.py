@@ -78,3 +78,14 @@ def test_push_folder_without_card_is_refused(hub, exported):
 def test_push_name_without_owner_is_refused(hub, exported):
     with pytest.raises(PublishError, match="Use owner/name, e.g. org/tiny"):
         push_folder(exported, "tiny")
+
+
+def test_push_discriminator_goes_along_and_leaves_with_the_export(hub, export, others):
+    folder = export(others=others)
+    push_folder(folder, "org/tiny")
+    assert hub.model("org/tiny").files["discriminator.safetensors"].is_lfs
+    (folder / "discriminator.safetensors").write_bytes(b"")
+    with pytest.raises(PublishError, match="discriminator.safetensors of .* is damaged"):
+        push_folder(folder, "org/tiny")
+    push_folder(export(), "org/tiny", message="only the generator")
+    assert "discriminator.safetensors" not in hub.model("org/tiny").files

@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganforge.config import data
 from ganforge.imaging import codec
-from ganforge.imaging.codec import Undecodable, decode_image, encode_png, storable_as_is
+from ganforge.imaging.codec import (
+    Undecodable,
+    decode_image,
+    decode_pixels,
+    encode_pixels,
+    encode_png,
+    image_size,
+    storable_as_is,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -35,6 +44,61 @@ def test_encode_png_then_decode_returns_the_same_pixels(channels, dtype):
     decoded = decode_image(encode_png(pixels))
     assert decoded.dtype == dtype
     np.testing.assert_array_equal(decoded, pixels)
+
+
+def test_codec_knows_as_many_channels_as_the_configuration():
+    assert codec.MAX_CHANNELS == data.MAX_CHANNELS
+
+
+@pytest.mark.parametrize("channels", range(1, 17))
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_pixels_of_any_channels_survive_encoding(channels, dtype):
+    pixels = noise(6, 9, channels, dtype=dtype)
+    decoded = decode_pixels(encode_pixels(pixels), channels)
+    assert decoded.dtype == dtype
+    np.testing.assert_array_equal(decoded, pixels)
+
+
+def test_decode_pixels_of_other_channels_is_refused():
+    with pytest.raises(Undecodable, match="does not hold 5 channels"):
+        decode_pixels(encode_pixels(noise(6, 9, 3)), 5)
+
+
+def npy(values):
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 2), (4, 5, 7)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_decode_of_an_npy_file_is_exact(tmp_path, shape, dtype):
+    pixels = noise(*shape, dtype=dtype)
+    (tmp_path / "a.npy").write_bytes(npy(pixels))
+    decoded = decode_image(tmp_path / "a.npy")
+    assert decoded.dtype == dtype
+    np.testing.assert_array_equal(decoded, pixels.reshape(4, 5, -1))
+
+
+@pytest.mark.parametrize("make", [npy, Image.fromarray, np.asarray])
+def test_decode_of_floats_maps_the_range_to_16_bits_and_clamps(make):
+    values = np.array([[-2, -1, 0, 1, 3]], dtype=np.float32)
+    decoded = decode_image(make(values), value_range=(-1, 1))
+    assert decoded.dtype == np.uint16
+    assert decoded[0, :, 0].tolist() == [0, 0, 32768, 65535, 65535]
+
+
+def test_decode_with_a_range_serves_integers_beyond_16_bits():
+    decoded = decode_image(np.array([[-1000, 3000]], dtype=np.int32), value_range=(-1000, 3000))
+    assert decoded[0, :, 0].tolist() == [0, 65535]
+    gray = Image.new("L", (1, 1), 128)
+    assert decode_image(gray, value_range=(0, 128)).tolist() == [[[65535]]]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_decode_of_values_that_are_not_finite_is_refused(value):
+    with pytest.raises(Undecodable, match="not finite"):
+        decode_image(np.full((2, 2), value), value_range=(0, 1))
 
 
 def test_decode_of_16_bit_tiff_and_pillow_gray_png_keeps_all_bits(helpers):
@@ -65,7 +129,6 @@ def test_decode_of_gray_alpha_and_bilevel_and_cmyk(helpers):
     assert decode_image(Image.new("LA", (2, 2), (7, 9))).tolist()[0][0] == [7, 7, 7, 9]
     assert decode_image(Image.new("1", (2, 2), 1)).tolist()[0][0] == [255]
     assert decode_image(Image.new("CMYK", (2, 2))).shape == (2, 2, 3)
-    assert decode_image(noise(3, 3, 2)).shape == (3, 3, 4)
     assert decode_image(noise(3, 3)).shape == (3, 3, 1)
 
 
@@ -86,10 +149,15 @@ def test_decode_turns_a_photo_upright(helpers):
         (b"no image at all", "cannot be decoded: it is none of PNG, JPEG"),
         (b"", "is empty"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 5, "cut short after 13 bytes"),
-        (np.zeros((2, 2), dtype=np.float32), "array of float32; use uint8 or uint16"),
-        (np.zeros((2, 2, 5), dtype=np.uint8), r"shape \[2, 2, 5\]"),
-        (Image.new("F", (2, 2)), "32-bit floats; convert it"),
-        (Image.fromarray(np.full((2, 2), 70000, np.int32)), "70000; convert it to 8 or 16 bits"),
+        (
+            np.zeros((2, 2), dtype=np.float32),
+            "float32 values from 0 to 0; convert it to 8 or .*value_range",
+        ),
+        (np.zeros((2, 2, 17), dtype=np.uint8), r"shape \[2, 2, 17\]; .*1 to 16 channels"),
+        (np.zeros((2, 2, 2, 3), dtype=np.uint8), r"shape \[2, 2, 2, 3\]"),
+        (b"\x93NUMPY damaged", "damaged .npy file"),
+        (Image.new("F", (2, 2)), "float32 values from 0 to 0; convert it"),
+        (Image.fromarray(np.full((2, 2), 70000, np.int32)), "to 70000; convert it to 8 or 16 bits"),
     ],
 )
 def test_decode_of_what_is_no_image_says_so(value, text):
@@ -170,3 +238,31 @@ def test_decode_accepts_first_frame_of_animations():
     first, second = Image.new("RGB", (3, 3), "red"), Image.new("RGB", (3, 3), "blue")
     first.save(buffer, "GIF", save_all=True, append_images=[second])
     assert decode_image(buffer.getvalue())[0, 0, :3].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png", "tif"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_image_size_is_that_of_the_upright_pixels(tmp_path, extension, orientation):
+    img = Image.fromarray(noise(5, 9, 3))
+    exif = img.getexif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"photo.{extension}"
+    img.save(path, exif=exif)
+    assert image_size(path) == decode_image(path).shape[:2]
+
+
+def test_image_size_of_what_is_no_image_says_why(tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    for path, fault in (
+        ("text.png", "cannot be decoded: it is none"),
+        ("no.png", "cannot be read"),
+    ):
+        with pytest.raises(Undecodable, match=fault):
+            image_size(tmp_path / path)
+
+
+def test_image_size_of_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
+    Image.fromarray(noise(5, 9, 3)).save(tmp_path / "photo.png")
+    monkeypatch.setattr(codec, "MAX_PIXELS", 44)
+    with pytest.raises(Undecodable, match="5 x 9 pixels, more than the limit of 44"):
+        image_size(tmp_path / "photo.png")

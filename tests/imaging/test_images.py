@@ -8,11 +8,15 @@ from ganforge.errors import ShapeError
 from ganforge.imaging.images import (
     composite,
     convert_channels,
+    crop_center,
     from_pil,
+    from_pixels,
     from_uint8,
     image_grid,
+    pad_mirrored,
     resize,
     to_pil,
+    to_pixels,
     to_uint8,
 )
 
@@ -149,3 +153,38 @@ def test_resize_any_size_reaches_target(mode, size):
     resized = resize(torch.rand(2, 3, *size) * 2 - 1, 5, 6, mode)
     assert resized.shape == (2, 3, 5, 6)
     assert resized.abs().max() <= 1
+
+
+@pytest.mark.parametrize(("bit_depth", "dtype"), [(8, np.uint8), (16, np.uint16)])
+def test_to_pixels_is_undone_by_from_pixels_at_every_value(bit_depth, dtype):
+    every = np.arange(2**bit_depth, dtype=dtype).reshape(16, -1, 1)
+    (pixels,) = to_pixels(from_pixels(every)[None], bit_depth)
+    assert pixels.dtype == dtype
+    np.testing.assert_array_equal(pixels, every)
+
+
+def test_to_pixels_clamps_and_puts_channels_last():
+    img = torch.tensor([-3.0, 0.0, 3.0]).view(1, 3, 1, 1).expand(2, 3, 4, 5)
+    for bit_depth in (8, 16):
+        pixels = to_pixels(img, bit_depth)
+        top = 2**bit_depth - 1
+        assert pixels.shape == (2, 4, 5, 3)
+        assert pixels[0, 0, 0].tolist() == [0, (top + 1) // 2, top]
+
+
+def test_pad_mirrored_shows_the_mirror_image_around_the_image():
+    img = torch.arange(3.0).view(1, 1, 1, 3).expand(1, 1, 3, 3)
+    assert pad_mirrored(img, 3, 7)[0, 0, 0].tolist() == [2, 1, 0, 1, 2, 1, 0]
+    assert pad_mirrored(img, 3, 4)[0, 0, 0].tolist() == [0, 1, 2, 1]
+    assert pad_mirrored(img, 3, 3) is img
+
+
+def test_pad_mirrored_repeats_the_edge_of_a_small_image():
+    img = torch.arange(2.0).view(1, 1, 1, 2)
+    assert pad_mirrored(img, 4, 8)[0, 0].tolist() == [[0, 0, 0, 0, 1, 1, 1, 1]] * 4
+
+
+@pytest.mark.parametrize("size", [(5, 7), (6, 8), (9, 16)])
+def test_crop_center_returns_what_was_padded(size):
+    img = torch.rand(2, 3, 5, 7)
+    assert torch.equal(crop_center(pad_mirrored(img, *size), 5, 7), img)

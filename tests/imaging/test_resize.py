@@ -3,13 +3,16 @@ import pytest
 from PIL import Image
 
 from ganforge.imaging.codec import Undecodable
-from ganforge.imaging.resize import ImageForm, flatten_alpha, scale
+from ganforge.imaging.resize import ImageForm, flatten_alpha, scale, scale_labels
 
 RNG = np.random.default_rng(0)
 
 
-def form(height=8, width=8, channels=3, bit_depth=8, resize="crop", background=(255, 255, 255)):
-    return ImageForm(height, width, channels, bit_depth, resize, background)
+WHITE = (255, 255, 255)
+
+
+def form(height=8, width=8, channels=3, bit_depth=8, resize="crop", background=WHITE, **options):
+    return ImageForm(height, width, channels, bit_depth, resize, background, **options)
 
 
 def noise(*shape, dtype=np.uint8):
@@ -135,3 +138,79 @@ def test_flatten_alpha_equals_pillow_for_every_byte_and_alpha(background):
     paper = Image.new("RGBA", (256, 256), (background,) * 3 + (255,))
     expected = Image.alpha_composite(paper, Image.fromarray(pixels)).convert("RGB")
     np.testing.assert_array_equal(flatten_alpha(pixels, background), np.asarray(expected))
+
+
+def label_form(height, width, resize, bit_depth=8):
+    return form(height, width, 1, bit_depth, resize, is_labels=True)
+
+
+@pytest.mark.parametrize("resize", ["crop", "fit", "stretch", "pad"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_label_maps_keep_their_ids_under_every_policy(resize, dtype):
+    ids = np.where(noise(20, 30, 1) > 127, 20, 3).astype(dtype)
+    shape = (32, 32) if resize == "pad" else (13, 11)
+    depth = 8 * np.dtype(dtype).itemsize
+    fitted = label_form(*shape, resize, depth).apply(ids)
+    assert fitted.shape == (*shape, 1)
+    assert fitted.dtype == dtype
+    assert set(np.unique(fitted)) == ({0, 3, 20} if resize in ("pad", "fit") else {3, 20})
+
+
+@pytest.mark.parametrize("resize", ["crop", "fit", "stretch"])
+@pytest.mark.parametrize("size", [(8, 8), (24, 24), (9, 13)])
+def test_label_maps_lie_where_their_images_lie(resize, size):
+    pixels = np.zeros((16, 24, 1), dtype=np.uint8)
+    pixels[4:12, 8:16] = 255
+    black = form(*size, 1, 8, resize, (0, 0, 0)).apply(pixels)
+    ids = label_form(*size, resize).apply(pixels // 255)
+    clear = (black < 60) | (black > 195)
+    assert clear.mean() > 0.6
+    np.testing.assert_array_equal(ids[clear], black[clear] > 127)
+
+
+def test_nearest_takes_the_id_at_the_center():
+    ids = np.arange(6, dtype=np.uint16)[None, :, None]
+    assert scale_labels(ids, 1, 2)[0, :, 0].tolist() == [1, 4]
+    assert scale_labels(ids[:, :2], 1, 4)[0, :, 0].tolist() == [0, 0, 1, 1]
+
+
+def test_8_bit_ids_in_a_16_bit_set_are_not_scaled():
+    ids = np.full((8, 8, 1), 20, np.uint8)
+    assert (label_form(8, 8, "none", 16).apply(ids) == 20).all()
+
+
+def test_large_ids_in_an_8_bit_set_are_refused_and_small_ones_fit():
+    ids = np.full((8, 8, 1), 255, np.uint16)
+    assert label_form(8, 8, "none").apply(ids).dtype == np.uint8
+    with pytest.raises(Undecodable, match="id 256, .* have 8 bits; set num_labels"):
+        label_form(8, 8, "none").apply(ids + np.uint16(1))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_many_channels_are_scaled_one_by_one_and_padded_with_zeros(dtype):
+    pixels = noise(16, 16, 5, dtype=dtype)
+    depth = 8 * np.dtype(dtype).itemsize
+    scaled = form(8, 8, 5, depth).apply(pixels)
+    np.testing.assert_array_equal(scaled[..., 3:4], form(8, 8, 1, depth).apply(pixels[..., 3:4]))
+    padded = form(20, 20, 5, depth, "pad").apply(pixels)
+    assert not padded[0].any()
+
+
+@pytest.mark.parametrize(("has", "wanted"), [(5, 3), (3, 5), (2, 1), (1, 2)])
+def test_channels_that_do_not_convert_are_refused(has, wanted):
+    with pytest.raises(Undecodable, match=f"has {has} channels, not {wanted}; .*data.fields"):
+        form(channels=wanted).apply(noise(8, 8, has))
+
+
+@pytest.mark.parametrize(
+    ("resize", "size", "expected"),
+    [
+        ("crop", (50, 100), (64, 128, 0, -32)),
+        ("fit", (50, 100), (32, 64, 16, 0)),
+        ("stretch", (50, 100), (64, 64, 0, 0)),
+        ("pad", (50, 60), (50, 60, 7, 2)),
+        ("none", (64, 64), (64, 64, 0, 0)),
+    ],
+)
+def test_placement_says_where_the_image_lies(resize, size, expected):
+    assert form(64, 64, resize=resize).place(*size) == expected

@@ -24,11 +24,6 @@ def plain(exported_plain):
     return PretrainedGan.from_pretrained(exported_plain, device="cpu")
 
 
-@pytest.fixture
-def translator(exported_translator):
-    return PretrainedGan.from_pretrained(exported_translator, device="cpu")
-
-
 def test_generate_equals_the_exported_networks(model, architecture, networks):
     request = GenerateRequest(seeds=[3, 4], label=torch.eye(3)[[2, 0]], truncation=0.5)
     with torch.no_grad():
@@ -153,70 +148,10 @@ def test_generate_more_images_than_memory_holds_is_refused(model):
         model.generate(99999999999)
 
 
-def test_generate_on_translation_model_points_to_translate(translator):
+def test_generate_on_translation_model_points_to_translate(exported_translator):
+    translator = PretrainedGan.from_pretrained(exported_translator, device="cpu")
     with pytest.raises(ConfigError, match=r"images \(forward, back\).*use translate\(images\)"):
         translator.generate()
-
-
-def test_translate_on_noise_model_points_to_generate(model):
-    with pytest.raises(ConfigError, match=r"translates none; use generate\(\)"):
-        model.translate(Image.new("RGB", (8, 8)))
-
-
-def test_translate_each_direction_takes_its_own_channels(translator):
-    color = translator.translate(torch.zeros(3, 1, 6, 8), batch_size=2, output_type="pt")
-    assert_close(color, torch.full((3, 3, 6, 8), 0.25))
-    gray = translator.translate(color, direction="back", output_type="pt")
-    assert_close(gray, torch.zeros(3, 1, 6, 8))
-    red = torch.tensor([0.5, 0.0, -0.2]).view(3, 1, 1).expand(3, 6, 8)
-    gray = translator.translate(red, direction="back", output_type="pt")
-    assert_close(gray, torch.full((1, 1, 6, 8), 0.1 - 0.25))
-
-
-def test_translate_mixed_images_of_any_size_reach_the_spec(translator):
-    sources = [
-        Image.new("RGB", (31, 9)),
-        Image.new("RGBA", (8, 6), (0, 0, 0, 0)),
-        torch.zeros(3, 20, 20),
-        torch.full((2, 1, 6, 8), 255, dtype=torch.uint8),
-    ]
-    img = translator.translate(sources, output_type="pt")
-    expected = torch.tensor([-0.75, 1.0, 0.25, 1.0, 1.0]).view(5, 1, 1, 1).expand(5, 3, 6, 8)
-    assert_close(img, expected)
-    assert len(translator.translate(sources[0])) == 1
-
-
-def test_translate_pad_and_stretch_keep_the_whole_image(translator):
-    striped = torch.full((1, 6, 24), -1.0)
-    striped[..., 8:16] = 0.5
-    cropped = translator.translate(striped, output_type="pt")
-    padded = translator.translate(striped, resize="pad", output_type="pt")
-    stretched = translator.translate(striped, resize="stretch", output_type="pt")
-    assert_close(cropped, torch.full((1, 3, 6, 8), 0.75))
-    assert padded[0, 0, 0, 0] == 1.0
-    assert stretched[0, 0, 0, 0] == pytest.approx(-0.75, abs=0.1)
-
-
-def test_translate_other_size_without_resize_says_what_to_do(translator):
-    with pytest.raises(ConfigError, match=r"images\[1\] is 6 x 9; .* 6 x 8 .*resize='crop'"):
-        translator.translate([torch.zeros(1, 6, 8), torch.zeros(1, 6, 9)], resize=None)
-
-
-def test_translate_unknown_direction_lists_them(translator):
-    with pytest.raises(
-        ConfigError, match="no direction 'bakc'. Did you mean 'back'.*Valid: back, f"
-    ):
-        translator.translate(torch.zeros(1, 6, 8), direction="bakc")
-
-
-def test_translate_unknown_option_is_refused(translator):
-    with pytest.raises(ConfigError, match="no generation option 'strength'"):
-        translator.translate(torch.zeros(1, 6, 8), strength=2)
-
-
-def test_translate_nothing_is_refused(translator):
-    with pytest.raises(ConfigError, match="no images to translate"):
-        translator.translate([])
 
 
 def test_pretrained_networks_are_frozen_and_in_eval_mode(model):

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from inference.shown import CLASSES, Shown, Styled, Translator, pretrained
+from inference.shown import CLASSES, Shown, Styled, pretrained
 from torch.testing import assert_close
 
 from ganforge.errors import ConfigError
@@ -61,13 +61,3 @@ def test_build_request_without_a_label_draws_the_class_from_each_seed():
 
 def test_build_request_of_an_unconditional_model_has_no_label():
     assert request(Shown, {}, num_images=2).label is None
-
-
-def test_build_request_of_a_translator_needs_a_source():
-    fields, source = {"source_channels": 3}, torch.zeros(2, 3, 4, 8)
-    with pytest.raises(ConfigError, match=r"translates images \(source_to_target\).*use translate"):
-        request(Translator, fields)
-    made = request(Translator, fields, source=source, direction="source_to_target")
-    assert made.seeds == [0, 1] and made.source is source
-    with pytest.raises(ConfigError, match="num_images=2, but 1 seeds"):
-        request(Translator, fields, source=source, seeds=[1])

@@ -4,39 +4,37 @@ from PIL import Image
 from torch.testing import assert_close
 
 from ganforge.errors import ConfigError, ShapeError
-from ganforge.inference.source_images import source_batch
+from ganforge.inference.source_images import source_images
 
 
-def test_source_batch_of_mixed_images_has_one_size_and_number_of_channels():
+def test_source_images_keep_their_size_and_get_the_number_of_channels():
     sources = [
         Image.new("RGB", (31, 9)),
         Image.new("RGBA", (8, 6), (0, 0, 0, 0)),
         torch.zeros(3, 20, 20),
         torch.full((2, 1, 6, 8), 255, dtype=torch.uint8),
     ]
-    img = source_batch(sources, 1, 6, 8, "crop")
-    expected = torch.tensor([-1.0, 1.0, 0.0, 1.0, 1.0]).view(5, 1, 1, 1).expand(5, 1, 6, 8)
-    assert_close(img, expected)
+    found = source_images(sources, 1)
+    assert [tuple(img.shape) for img in found] == [
+        (1, 9, 31), (1, 6, 8), (1, 20, 20), (1, 6, 8), (1, 6, 8)
+    ]  # fmt: skip
+    assert [float(img.mean()) for img in found] == pytest.approx([-1.0, 1.0, 0.0, 1.0, 1.0])
 
 
 @pytest.mark.parametrize("image", [Image.new("L", (8, 6)), torch.zeros(3, 6, 8)])
-def test_source_batch_of_a_single_image_has_one_row(image):
-    assert source_batch(image, 3, 6, 8, None).shape == (1, 3, 6, 8)
+def test_source_images_of_a_single_image_are_one(image):
+    (img,) = source_images(image, 3)
+    assert img.shape == (3, 6, 8)
 
 
-def test_source_batch_without_resize_keeps_the_pixels():
+def test_source_images_keep_the_pixels():
     img = torch.linspace(-1, 1, 3 * 6 * 8).view(1, 3, 6, 8)
-    assert_close(source_batch(img, 3, 6, 8, None), img)
+    assert_close(source_images(img, 3)[0], img[0])
 
 
-def test_source_batch_of_another_size_without_resize_says_what_to_do():
-    with pytest.raises(ConfigError, match=r"images\[1\] is 6 x 9; .* 6 x 8 .*resize='crop'"):
-        source_batch([torch.zeros(1, 6, 8), torch.zeros(1, 6, 9)], 1, 6, 8, None)
-
-
-def test_source_batch_of_nothing_is_refused():
+def test_source_images_of_nothing_are_refused():
     with pytest.raises(ConfigError, match="no images to translate"):
-        source_batch([], 3, 6, 8, "crop")
+        source_images([], 3)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +46,6 @@ def test_source_batch_of_nothing_is_refused():
         (torch.full((1, 6, 8), 255.0), "values from 255 to 255; float images are in .* as uint8"),
     ],
 )
-def test_source_batch_of_what_is_no_image_is_refused(image, message):
+def test_source_images_of_what_is_no_image_are_refused(image, message):
     with pytest.raises(ShapeError, match=message):
-        source_batch([image], 3, 6, 8, "crop")
+        source_images([image], 3)

@@ -90,6 +90,28 @@ def test_augment_without_augmentation_returns_the_images_themselves():
     assert_close(objective(augmentation=Brighter(Brighter.Config())).augment(img), img + 1)
 
 
+def test_augment_along_without_augmentation_returns_both_themselves():
+    img, along = torch.zeros(1, 1, 2, 2), torch.ones(1, 5, 2, 2)
+    assert objective().augment(img, along=along) == (img, along)
+
+
+def test_augment_along_is_refused_by_an_augmentation_that_moves_no_pairs():
+    chosen = objective(augmentation=Brighter(Brighter.Config()))
+    with pytest.raises(ConfigError, match="augment.name=brighter cannot move.*Use ada or diffaug"):
+        chosen.augment(torch.zeros(1, 1, 2, 2), along=torch.zeros(1, 1, 2, 2))
+
+
+def test_augment_along_moves_the_condition_of_an_augmentation_that_can():
+    class Mirror(Brighter):
+        def paired(self, img, along):
+            return self(img).flip(3), along.flip(3)
+
+    along = torch.tensor([[[[1.0, 2.0]]]])
+    out, moved = objective(augmentation=Mirror(Mirror.Config())).augment(along, along=along)
+    assert_close(out, torch.tensor([[[[3.0, 2.0]]]]))
+    assert_close(moved, torch.tensor([[[[2.0, 1.0]]]]))
+
+
 def test_for_target_gives_the_regularizers_of_one_network():
     r1, path_length = R1(R1.Config()), PathLength(PathLength.Config())
     chosen = objective(regularizers=(r1, path_length))

@@ -60,17 +60,26 @@ def test_residual_down_block_equals_the_layers_in_order():
 def test_residual_down_block_first_sees_negative_pixels():
     torch.manual_seed(0)
     x = -torch.rand(1, 2, 4, 4) - 1
-    first, later = ResidualDownBlock(2, 3, first=True), ResidualDownBlock(2, 3)
+    first, later = ResidualDownBlock(2, 3, first=True), ResidualDownBlock(2, 3, wide=True)
     later.load_state_dict(first.state_dict())
     assert_close(first(x), functional.avg_pool2d(
         first.conv2(functional.relu(first.conv1(x))) + first.skip(x), 2))  # fmt: skip
     assert not torch.allclose(first(x), later(x))
 
 
+@pytest.mark.parametrize(
+    ("options", "hidden"), [({}, 2), ({"wide": True}, 6), ({"first": True}, 6)]
+)
+def test_residual_down_block_middle_is_as_narrow_as_the_input_unless_wide_or_first(options, hidden):
+    block = ResidualDownBlock(2, 6, **options)
+    assert (block.conv1.out_channels, block.conv2.in_channels) == (hidden, hidden)
+    assert block(torch.randn(1, 2, 4, 4)).shape == (1, 6, 2, 2)
+
+
 def test_residual_down_block_norm_factory_is_used_before_each_relu():
     block = ResidualDownBlock(2, 4, norm=lambda channels: nn.GroupNorm(1, channels))
     norms = [m.num_channels for m in block.modules() if isinstance(m, nn.GroupNorm)]
-    assert norms == [2, 4]
+    assert norms == [2, 2]
     assert block(torch.randn(1, 2, 4, 4)).shape == (1, 4, 2, 2)
 
 

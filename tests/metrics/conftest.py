@@ -1,5 +1,5 @@
 import pytest
-from metrics.tiny import images, plugin_of, tiny_registry, write_pairs, write_shards
+from metrics.tiny import images, plugin_of, tiny_registry, write_clips, write_pairs, write_shards
 
 from ganforge.metrics import choices
 from ganforge.registry.plugins import Plugin, Registry
@@ -14,6 +14,11 @@ def shards(tmp_path):
 @pytest.fixture
 def pairs(tmp_path):
     return write_pairs(tmp_path / "pairs")
+
+
+@pytest.fixture
+def clips(tmp_path):
+    return write_clips(tmp_path / "clips")
 
 
 @pytest.fixture

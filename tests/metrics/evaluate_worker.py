@@ -1,10 +1,15 @@
-"""Runs `evaluate` on every rank and writes what each got: WORKER SHARDS PAIRS OUT."""
+"""Runs `evaluate` on every rank and writes what each got: WORKER SHARDS PAIRS CLIPS OUT."""
 
 import json
 import sys
 from pathlib import Path
 
-from metrics.tiny import fake_generator, negative_translator, tiny_registry
+from metrics.tiny import (
+    fake_generator,
+    negative_translator,
+    negative_video_translator,
+    tiny_registry,
+)
 
 from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.errors import MetricError
@@ -24,7 +29,7 @@ def fail() -> None:
     raise MetricError("only rank 0 saw this")
 
 
-def main(shards: str, pairs: str, out: Path) -> None:
+def main(shards: str, pairs: str, clips: str, out: Path) -> None:
     registry = tiny_registry()
     choices.get_registry = lambda: registry
     runtime, data = Runtime("fp32"), DataConfig(workers=0)
@@ -33,8 +38,10 @@ def main(shards: str, pairs: str, out: Path) -> None:
     }  # fmt: skip
     config = EvaluateConfig(metrics=METRICS, **common)
     records = evaluation.evaluate(fake_generator(), config, shards, runtime, data=data)
-    config = EvaluateConfig(metrics=("psnr", "fid"), **common)
+    config = EvaluateConfig(metrics=("psnr", {"name": "ssim"}, "fid"), **common)
     records += evaluation.evaluate(negative_translator(), config, pairs, runtime, data=data)
+    config = EvaluateConfig(metrics=("psnr", "dtssd", "fid"), **common)
+    records += evaluation.evaluate(negative_video_translator(), config, clips, runtime, data=data)
     error = ""
     try:
         runtime.on_main(fail)
@@ -47,4 +54,4 @@ def main(shards: str, pairs: str, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    main(*sys.argv[1:4], Path(sys.argv[4]))

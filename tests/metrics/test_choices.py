@@ -1,10 +1,10 @@
 import pytest
 import torch
-from metrics.tiny import Psnr, TinyExtractor
+from metrics.tiny import Gap, TinyExtractor
 
 from ganforge.config.models import EvaluateConfig, StrictModel
 from ganforge.errors import ConfigError, MetricError, PluginContractError, PluginNotFound
-from ganforge.interfaces.metric import FeatureMetric, Metric
+from ganforge.interfaces.metric import ClipMetric, FeatureMetric, Metric
 from ganforge.metrics import choices
 from ganforge.metrics.choices import build_metrics, join_outputs
 
@@ -31,12 +31,11 @@ class SpatialExtractor(TinyExtractor):
         return super().forward(img) | {"spatial": img.float().flatten(1)}
 
 
-class ClipDistance(FeatureMetric[StrictModel]):
+class ClipDistance(ClipMetric[StrictModel]):
     name = "clip_distance"
-    needs = "clips"
 
-    def compute(self, gen, real):
-        return {"clip_distance": 0.0}
+    def compare(self, source, output, target):
+        return {"clip_distance": (output - target).abs().flatten(1).mean(1)}
 
 
 class Shapeless(Metric[StrictModel]):
@@ -107,29 +106,34 @@ def test_own_extractor_is_checked_in_place_of_the_default(registry):
 
 
 def test_pair_metric_of_a_translator_needs_no_extractor(runtime, registry):
-    assert [type(one) for one in build_metrics(config("psnr"), DIRECTIONS)] == [Psnr]
-    assert join(runtime, config("psnr"), DIRECTIONS) == []
+    assert [type(one) for one in build_metrics(config("gap"), DIRECTIONS)] == [Gap]
+    assert join(runtime, config("gap"), DIRECTIONS) == []
 
 
 def test_pair_metric_of_a_noise_model_is_refused(registry):
-    with pytest.raises(MetricError, match=r"metrics\[0\]: .*'psnr'.*generates from noise.*Leave"):
-        build_metrics(config("psnr"), ())
+    with pytest.raises(MetricError, match=r"metrics\[0\]: .*'gap'.*generates from noise.*Leave"):
+        build_metrics(config("gap"), ())
 
 
 def test_pair_metric_with_an_extractor_is_refused(registry):
-    with pytest.raises(MetricError, match=r"metrics\[0\].extractor: .*'psnr'.*uses no extractor"):
-        build_metrics(config({"name": "psnr", "extractor": "tiny"}), DIRECTIONS)
+    with pytest.raises(MetricError, match=r"metrics\[0\].extractor: .*'gap'.*uses no extractor"):
+        build_metrics(config({"name": "gap", "extractor": "tiny"}), DIRECTIONS)
 
 
-def test_metric_of_clips_is_refused(add):
+def test_clip_metric_of_a_translator_needs_no_extractor(runtime, add):
     add(ClipDistance)
-    with pytest.raises(MetricError, match="'clip_distance' needs clips, which .* yet. Leave it"):
+    assert [type(one) for one in build_metrics(config("clip_distance"), DIRECTIONS)] == [
+        ClipDistance
+    ]
+    with pytest.raises(MetricError, match="'clip_distance'.*generates from noise"):
         build_metrics(config("clip_distance"), ())
 
 
 def test_metric_of_no_kind_is_refused(add):
     add(Shapeless)
-    with pytest.raises(PluginContractError, match="'shapeless'.*FeatureMetric or from PairMetric"):
+    with pytest.raises(
+        PluginContractError, match="'shapeless'.*FeatureMetric, PairMetric or ClipMetric"
+    ):
         build_metrics(config("shapeless"), ())
 
 

@@ -12,14 +12,13 @@ import torch
 from ganforge_fashion_mnist.extractor import FashionMnistFeatures
 from metrics import evaluate_worker
 from metrics.tiny import (
-    OtherExtractor,
     TinyExtractor,
     fake_generator,
     images,
     negative_translator,
+    negative_video_translator,
     png,
     write_shards,
-    write_streams,
 )
 
 from ganforge import __version__
@@ -28,9 +27,8 @@ from ganforge.data.loader import RealImages
 from ganforge.data.shards.index import load_index
 from ganforge.errors import DataError, MetricError
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.spec import ImageSpec
 from ganforge.metrics import choices
-from ganforge.metrics.evaluation import check_evaluation, evaluate
+from ganforge.metrics.evaluation import evaluate
 from ganforge.metrics.features import as_bytes
 
 KID = {"name": "kid", "subsets": 5, "subset_size": 8}
@@ -272,29 +270,6 @@ def test_evaluate_value_that_is_not_finite_is_an_error(
         measure(runtime, shards, config)
 
 
-def as_video(shards):
-    index = json.loads((Path(shards) / "index.json").read_text())
-    index["fields"]["image"]["kind"] = "frames"
-    changed = load_index(shards).model_copy(
-        update={"fields": type(load_index(shards)).model_validate(index).fields}
-    )
-    changed = changed.model_copy(update={"digest": changed.content_digest()})
-    (Path(shards) / "index.json").write_text(changed.to_json())
-
-
-def test_evaluate_video_reference_is_refused(tmp_path, runtime, shards, registry):
-    as_video(shards)
-    with pytest.raises(MetricError, match="'image' of .* holds frames.*evaluate.reference"):
-        measure(runtime, shards, configured(tmp_path))
-
-
-def test_check_evaluation_refuses_a_video_reference(runtime, shards, registry):
-    as_video(shards)
-    with pytest.raises(MetricError, match="'image' of .* holds frames.*evaluate.reference"):
-        check(runtime, shards, metrics=("fid",), directions=())
-    check(runtime, shards, metrics=(), directions=())
-
-
 def test_evaluate_two_extractors_generate_once_and_are_never_compared(
     tmp_path, runtime, shards, registry
 ):
@@ -320,52 +295,25 @@ def test_evaluate_seed_of_features_of_a_translator_changes_nothing(
     assert [r.split for r in found[0]] == ["main.target", "main.source"]
 
 
-def check(runtime, reference, spec=None, directions=("source_to_target",), **options):
-    config = EvaluateConfig(**({"extractor": "tiny", "num_images": 12} | options))
-    check_evaluation(config, runtime, directions, str(reference), spec)
-
-
-def test_check_evaluation_of_shards_that_do_not_exist_yet_checks_the_rest(
-    tmp_path, runtime, registry
-):
-    check(runtime, tmp_path / "none", metrics=("fid", "psnr"))
-    with pytest.raises(MetricError, match="needs 'logits'"):
-        check(runtime, tmp_path / "none", metrics=("is",), extractor="other")
-
-
-def test_check_evaluation_counts_images_before_weights_are_read(
-    tmp_path, runtime, registry, monkeypatch
-):
-    monkeypatch.setattr(choices, "_extractor", lambda *a: pytest.fail("an extractor was built"))
-    with pytest.raises(MetricError, match="'kid' has 12 generated images"):
-        check(runtime, tmp_path / "none", metrics=("fid", "kid"))
-
-
-def test_check_evaluation_refuses_unpaired_shards(tmp_path, runtime, registry):
-    streams = {"a": {"source": images(3, 1)}, "b": {"target": images(4, 2)}}
-    with pytest.raises(MetricError, match="is unpaired"):
-        check(runtime, write_streams(tmp_path / "unpaired", streams), metrics=("psnr",))
-
-
-@pytest.mark.parametrize("is_known", [True, False])
-def test_check_evaluation_tries_every_extractor_on_an_image_of_the_right_size(
-    tmp_path, runtime, registry, shards, monkeypatch, is_known
-):
-    """The size is that of the pipeline file where it has one, else that of the shards."""
-    seen = []
-    for extractor in (TinyExtractor, OtherExtractor):
-        monkeypatch.setattr(extractor, "forward", lambda self, x: seen.append((self.name, x.shape)))
-    metrics = ("fid", {"name": "fid", "extractor": "other"}, "is")
-    spec = ImageSpec(4, 6, 3) if is_known else None
-    check(runtime, shards, spec, metrics=metrics)
-    shape = (2, 3, 4, 6) if is_known else (2, 1, 8, 8)
-    assert seen == [("tiny", shape), ("other", shape)]
+def test_evaluate_video_measures_all_frames(tmp_path, runtime, clips, registry):
+    config = configured(tmp_path, metrics=("fid", "dtssd"), num_images=64)
+    fid, change = measure(runtime, clips, config, negative_video_translator())
+    assert (fid.n_gen, fid.n_real, fid.num_frames, fid.split) == (5, 5, 3, "main.frames")
+    assert change.value == pytest.approx(100 / 255, rel=1e-6)  # errors rise by 1 of 255 a frame
+    img = RealImages(DataConfig(), clips, field="frames").batch(range(5)).flatten(0, 1)
+    still = write_shards(tmp_path / "still", img)
+    made = RealImages(DataConfig(), clips, field="source").batch(range(5)).flatten(0, 1)
+    model = replace(fake_generator(), generate=lambda request: (255 - made)[list(request.seeds)])
+    config = configured(tmp_path, metrics=("fid",), num_images=15, seed=0)
+    (expected,) = measure(runtime, still, config, model)
+    assert fid.value == pytest.approx(expected.value, rel=1e-6)
+    assert "num_frames" in fid.comparable_with(expected)
 
 
 @pytest.mark.dist
-def test_evaluate_two_ranks_equal_one(tmp_path, shards, pairs, monkeypatch):
+def test_evaluate_two_ranks_equal_one(tmp_path, shards, pairs, clips, monkeypatch):
     monkeypatch.setattr(choices, "get_registry", choices.get_registry)  # the worker changes it
-    evaluate_worker.main(shards, pairs, tmp_path / "of_1")
+    evaluate_worker.main(shards, pairs, clips, tmp_path / "of_1")
     worker = Path(evaluate_worker.__file__)
     paths = [str(worker.parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {
@@ -374,7 +322,7 @@ def test_evaluate_two_ranks_equal_one(tmp_path, shards, pairs, monkeypatch):
     subprocess.run(
         [
             sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
-            str(worker), shards, pairs, str(tmp_path / "of_2"),
+            str(worker), shards, pairs, clips, str(tmp_path / "of_2"),
         ],
         check=True, env=environment, timeout=180,
     )  # fmt: skip
@@ -384,4 +332,4 @@ def test_evaluate_two_ranks_equal_one(tmp_path, shards, pairs, monkeypatch):
     )
     assert alone == first == second
     assert alone["error"] == "only rank 0 saw this"
-    assert len(alone["records"]) == 9 + 2 * 2
+    assert len(alone["records"]) == 9 + 2 * 3 + 3

@@ -54,6 +54,25 @@ def test_features_of_several_extractors_read_images_once_and_run_each_once(runti
     assert_close(found[outputs[1]], found[outputs[0]] * 10)
 
 
+@pytest.mark.parametrize("batch", [1, 2, 5, 6, 64])
+def test_features_of_clips_are_those_of_their_frames_in_order(runtime, monkeypatch, batch):
+    img, sizes, forward = images(12, seed=0), [], TinyExtractor.forward
+    monkeypatch.setattr(
+        TinyExtractor, "forward", lambda self, x: sizes.append(len(x)) or forward(self, x)
+    )
+    output = Output(tiny(), "pooled")
+    clips = batches_of(img.unflatten(0, (4, 3)))
+    found = extract_features(clips, 4, [output], runtime, batch, num_frames=3)[output]
+    assert max(sizes) <= batch  # a clip that is longer is cut
+    assert_close(found, forward(output.extractor, img)["pooled"])
+
+
+def test_gather_rows_keeps_double_precision(runtime):
+    values = torch.tensor([1 / 3, 2 / 3], dtype=torch.float64)
+    found = gather_rows([{"double": values, "flag": values > 0.5}], 2, 2, runtime)
+    assert torch.equal(found["double"], values) and found["flag"].tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("batch", [2, 3, 7])
 def test_gather_rows_keeps_keys_shapes_and_order(runtime, batch):
     plan = plan_batches(7, batch, 0, 1)
@@ -90,10 +109,12 @@ def test_features_output_that_forward_does_not_return_is_named(runtime):
 
 
 @pytest.mark.parametrize(
-    "img", [torch.zeros(2, 1, 8, 8), torch.zeros(2, 3, 1, 8, 8, dtype=torch.uint8)]
+    "img", [torch.zeros(2, 1, 8, 8), torch.zeros(2, 5, 8, 8, dtype=torch.uint8)]
 )
 def test_features_unusable_images_are_refused(runtime, img):
-    with pytest.raises(MetricError, match="cannot be measured.*must be uint8.*measure frames"):
+    with pytest.raises(
+        MetricError, match="cannot be measured.*must be uint8 .* 1, 3 or 4 channels"
+    ):
         extract_features(batches_of(img), 2, [Output(tiny(), "pooled")], runtime, 2)
 
 

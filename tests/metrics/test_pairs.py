@@ -6,13 +6,20 @@ from dataclasses import replace
 
 import pytest
 import torch
-from metrics.tiny import Psnr, images, negative_translator, write_streams
+from metrics.tiny import (
+    Gap,
+    images,
+    negative_translator,
+    negative_video_translator,
+    write_streams,
+)
 
 from ganforge.config.models import DataConfig, EvaluateConfig, StrictModel
 from ganforge.data.shards.index import load_index
 from ganforge.errors import DataError, MetricError, PluginContractError
 from ganforge.imaging.images import to_uint8
-from ganforge.interfaces.metric import PairMetric
+from ganforge.interfaces.metric import ClipMetric, PairMetric
+from ganforge.metrics.clip_scores import DtSsd
 from ganforge.metrics.evaluation import evaluate
 from ganforge.metrics.pairs import check_paired, measure_pairs
 from ganforge.metrics.view import View
@@ -46,7 +53,7 @@ def test_pairs_every_direction_is_measured_and_named(runtime, registry, pairs):
     records = measure(runtime, pairs, "psnr")
     assert [record.direction for record in records] == ["source_to_target", "target_to_source"]
     for record in records:
-        assert record.value == pytest.approx(EXPECTED, rel=1e-6)
+        assert record.value == pytest.approx(EXPECTED, rel=1e-12)
         assert (record.n_gen, record.n_real, record.needs) == (11, 11, "pairs")
         assert record.reference == load_index(pairs).digest
         assert (record.extractor, record.lower_is_better) == ("", False)
@@ -92,7 +99,7 @@ def test_pairs_metrics_share_one_translation_and_stand_beside_metrics_of_feature
     records = measure(
         runtime, pairs, "psnr", "fid", "bias", model=counted, batch_size=64, cache_dir=str(tmp_path)
     )
-    assert calls == [12, 11] * 2  # 12 images for fid, 11 pairs for the rest
+    assert calls == [11, 11] * 2  # for fid, of at most 12 images, and for the pairs
     assert [r.label for r in records[:4]] == [
         "fid/source_to_target",
         "psnr/source_to_target",
@@ -104,13 +111,71 @@ def test_pairs_metrics_share_one_translation_and_stand_beside_metrics_of_feature
     assert values["rms/source_to_target"] == pytest.approx(math.sqrt(506 / 11), abs=1e-4)
 
 
+class Shapes(PairMetric[StrictModel]):
+    """Records what a metric of pairs gets."""
+
+    name = "shapes"
+    seen = []
+
+    def compare(self, source, output, target):
+        self.seen.append([tuple(img.shape) for img in (source, output, target)])
+        return {"shapes": output.flatten(1).mean(1)}
+
+
+class ClipShapes(Shapes, ClipMetric[StrictModel]):
+    """The same of clips."""
+
+    name = "clip_shapes"
+    needs = "clips"
+    seen = []
+
+
+def test_pairs_of_clips_are_their_frames_and_clip_metrics_get_whole_clips(
+    runtime, registry, add, clips
+):
+    add(Shapes, ClipShapes)
+    options = {"batch_size": 4, "model": negative_video_translator()}
+    pairs, whole = measure(runtime, clips, "shapes", "clip_shapes", **options)
+    # 5 clips of 3 frames; one clip at a time, as two have more than 4 frames.
+    assert Shapes.seen[-5:] == [[(3, 1, 8, 8)] * 3] * 5
+    assert ClipShapes.seen[-5:] == [[(1, 3, 1, 8, 8)] * 3] * 5
+    assert pairs.value == pytest.approx(whole.value)
+    for record in (pairs, whole):
+        assert (record.n_gen, record.n_real, record.num_frames) == (5, 5, 3)
+        assert record.direction == "source_to_frames"
+    assert (pairs.needs, whole.needs) == ("pairs", "clips")
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 6, 7, 64])
+def test_pairs_of_clips_have_the_psnr_of_all_frames_whatever_the_batch(
+    runtime, registry, clips, batch_size
+):
+    model = negative_video_translator()
+    (record,) = measure(runtime, clips, "psnr", model=model, batch_size=batch_size, seed=batch_size)
+    # Frame i of all 15 differs from its target by i + 1.
+    expected = sum(20 * math.log10(255 / (i + 1)) for i in range(15)) / 15
+    assert record.value == pytest.approx(expected, rel=1e-12)
+
+
+def test_pairs_of_a_still_image_and_a_clip_repeat_the_image(runtime, registry, add, tmp_path):
+    add(Shapes)
+    streams = {"source": images(2, 1), "frames": images(6, 2).unflatten(0, (2, 3))}
+    location = write_streams(tmp_path / "s", {"main": streams})
+    model = replace(
+        negative_video_translator(),
+        generate=lambda request: -request.source.unsqueeze(1).expand(-1, 3, -1, -1, -1),
+    )
+    measure(runtime, location, "shapes", model=model, batch_size=64)
+    assert Shapes.seen[-1] == [(6, 1, 8, 8)] * 3
+
+
 def test_pairs_of_a_bad_sample_are_both_of_the_neighbor(runtime, registry, tmp_path):
     source, target = images(5, seed=3), images(5, seed=4)
     location = write_streams(tmp_path / "s", {"main": {"source": source, "target": target}})
     spoil_png(next((tmp_path / "s").glob("*.tar")), 7)  # source and target in turn: of sample 3
     seen = []
 
-    class Keep(Psnr):
+    class Keep(Gap):
         def compare(self, source, output, target):
             seen.extend(to_uint8(torch.stack([source, target], 1)))
             return super().compare(source, output, target)
@@ -143,10 +208,16 @@ def test_pairs_of_unpaired_data_are_refused_before_generating(runtime, registry,
 
 
 def test_check_paired_names_the_missing_field(pairs):
-    index = load_index(pairs)
-    check_paired(Psnr(StrictModel()), "source_to_target", index, pairs)
+    fields = load_index(pairs).fields
+    check_paired(Gap(StrictModel()), "source_to_target", fields, pairs)
     with pytest.raises(MetricError, match="has no field 'frames'.*'source' and 'frames'"):
-        check_paired(Psnr(StrictModel()), "source_to_frames", index, pairs)
+        check_paired(Gap(StrictModel()), "source_to_frames", fields, pairs)
+
+
+def test_check_paired_refuses_a_clip_metric_of_still_images(pairs, clips):
+    check_paired(DtSsd(StrictModel()), "source_to_frames", load_index(clips).fields, clips)
+    with pytest.raises(MetricError, match="'dtssd' compares clips, but 'target' .* still images"):
+        check_paired(DtSsd(StrictModel()), "source_to_target", load_index(pairs).fields, pairs)
 
 
 def test_pairs_outputs_of_another_size_are_refused(runtime, registry, pairs):
@@ -167,11 +238,16 @@ def test_pairs_metric_that_does_not_give_one_value_each_is_refused(runtime, regi
         measure(runtime, pairs, "scalar")
 
 
-def test_pairs_perfect_translation_has_no_finite_psnr_and_says_so(runtime, registry, tmp_path):
+def test_pairs_perfect_translations_have_a_finite_psnr_and_the_record_counts_them(
+    runtime, registry, tmp_path
+):
     source = images(3, 1)
     location = write_streams(tmp_path / "s", {"main": {"source": source, "target": 255 - source}})
-    with pytest.raises(MetricError, match="psnr came out as psnr=inf"):
-        measure(runtime, location, "psnr")
+    for record in measure(runtime, location, "psnr"):
+        assert record.value == pytest.approx(10 * math.log10(255**2 * 64))
+        assert record.caveats == (
+            "3 of 3 outputs equal their targets exactly; each counts as 66.2 dB, not as infinite",
+        )
 
 
 def test_pairs_more_than_there_are_is_refused(runtime, registry, pairs):

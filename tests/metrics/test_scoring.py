@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from metrics.tiny import Psnr, TinyExtractor, fake_generator
+from metrics.tiny import Gap, TinyExtractor, fake_generator
 
 from ganforge.config.models import EvaluateConfig, StrictModel
 from ganforge.errors import MetricError
@@ -34,8 +34,11 @@ class GenOnly(FeatureMetric[StrictModel]):
         return {"rows": float(len(real)), "columns": float(real.shape[1])}
 
 
+SOURCES = SimpleNamespace(num_sources=99)
+
+
 class RealSet(SimpleNamespace):
-    digest, split = "abc", "main.image"
+    digest, split, num_frames = "abc", "main.image", 1
 
     def __len__(self):
         return 6
@@ -43,7 +46,7 @@ class RealSet(SimpleNamespace):
 
 def view(direction="", **changes):
     config = EvaluateConfig(num_images=4, seed=3, truncation=0.5)
-    return View(replace(fake_generator(), **changes), config, direction, RealSet(), None)
+    return View(replace(fake_generator(), **changes), config, direction, RealSet(), SOURCES)
 
 
 def test_score_features_gives_the_metric_its_tensors_and_the_record_its_provenance():
@@ -78,18 +81,18 @@ def test_score_features_that_are_nan_name_the_images_and_the_progress(which, pla
 
 
 def test_score_pairs_is_the_mean_and_names_the_direction():
-    values = {"psnr": torch.tensor([10.0, 20.0, 60.0])}
-    (record,) = score_pairs(Psnr(StrictModel()), values, view("source_to_target"))
-    assert (record.value, record.label) == (30, "psnr/source_to_target")
+    values = {"gap": torch.tensor([10.0, 20.0, 60.0])}
+    (record,) = score_pairs(Gap(StrictModel()), values, view("source_to_target"))
+    assert (record.value, record.label) == (30, "gap/source_to_target")
     assert (record.needs, record.extractor, record.n_gen, record.n_real) == ("pairs", "", 6, 6)
 
 
 def test_score_pairs_mean_is_exact_for_many_values():
-    values = {"psnr": torch.full((100_001,), 0.1)}
-    (record,) = score_pairs(Psnr(StrictModel()), values, view("source_to_target"))
+    values = {"gap": torch.full((100_001,), 0.1)}
+    (record,) = score_pairs(Gap(StrictModel()), values, view("source_to_target"))
     assert record.value == pytest.approx(torch.tensor(0.1).item(), rel=1e-12)
 
 
 def test_score_value_that_is_not_finite_is_an_error():
-    with pytest.raises(MetricError, match="psnr=inf .nimg=5000.*degenerate.*Look at the samples"):
-        score_pairs(Psnr(StrictModel()), {"psnr": torch.tensor([torch.inf])}, view())
+    with pytest.raises(MetricError, match="gap=inf .nimg=5000.*degenerate.*Look at the samples"):
+        score_pairs(Gap(StrictModel()), {"gap": torch.tensor([torch.inf])}, view())

@@ -9,6 +9,7 @@ from torch import Tensor
 
 import ganforge.metrics
 from ganforge.config.models import StrictModel
+from ganforge.data.shards.clip import pack_clip
 from ganforge.data.shards.index import DatasetIndex, FieldSchema
 from ganforge.data.shards.writer import EncodedSample, write_stream
 from ganforge.interfaces.component import hookimpl
@@ -53,15 +54,13 @@ class OtherExtractor(TinyExtractor):
         return {"pooled": super().forward(img)["pooled"] * 10}
 
 
-class Psnr(PairMetric[StrictModel]):
-    """Peak signal-to-noise ratio of 8-bit images, in decibels."""
+class Gap(PairMetric[StrictModel]):
+    """Mean absolute difference in 8-bit values."""
 
-    name = "psnr"
-    lower_is_better = False
+    name = "gap"
 
     def compare(self, source: Tensor, output: Tensor, target: Tensor) -> dict[str, Tensor]:
-        error = (output - target).square().flatten(1).mean(1)
-        return {"psnr": 10 * torch.log10(4 / error)}
+        return {"gap": (output - target).abs().flatten(1).mean(1) * 127.5}
 
 
 def images(count: int, seed: int, channels: int = 1, side: int = 8) -> Tensor:
@@ -83,23 +82,38 @@ def write_shards(folder, img: Tensor, field: str = "image", per_shard: int = 7) 
     return write_streams(folder, {"main": {field: img}}, per_shard)
 
 
-def write_streams(folder, streams: dict[str, dict[str, Tensor]], per_shard: int = 7) -> str:
-    """Shards of images by stream and field; fields of one stream are of the same samples."""
+def member(name: str, value: Tensor) -> tuple[str, bytes]:
+    """File name and content of an image [C, H, W] or a clip [T, C, H, W]."""
+    if value.ndim == 3:
+        return f"{name}.png", png(value)
+    return f"{name}.clip", pack_clip([png(frame) for frame in value])
+
+
+def write_streams(
+    folder, streams: dict[str, dict[str, Tensor]], per_shard: int = 7, kinds: dict | None = None
+) -> str:
+    """Shards of images or clips by stream and field; fields of one stream are of one sample."""
     folder.mkdir(parents=True)
     shards, schema = {}, {}
     for stream, fields in streams.items():
         count = len(next(iter(fields.values())))
         samples = [
             EncodedSample(
-                f"{number:05d}", {f"{name}.png": png(img[number]) for name, img in fields.items()}
+                f"{number:05d}", dict(member(name, img[number]) for name, img in fields.items())
             )
             for number in range(count)
         ]
         shards[stream] = write_stream(folder, stream, samples, sorted(fields), per_shard)
         for name, img in fields.items():
-            _, channels, height, width = img.shape
+            channels, height, width = img.shape[-3:]
+            clip = {"is_clip": True, "num_frames": img.shape[1]} if img.ndim == 5 else {}
             schema[name] = FieldSchema(
-                kind="image", stream=stream, height=height, width=width, channels=channels
+                kind=(kinds or {}).get(name, "image"),
+                stream=stream,
+                height=height,
+                width=width,
+                channels=channels,
+                **clip,
             )
     spec = ImageSpec(height, width, channels)
     index = DatasetIndex.build(spec, shards, schema)
@@ -133,6 +147,21 @@ def write_pairs(folder, count: int = 11) -> str:
     return write_streams(folder, {"main": {"source": source, "target": 255 - source + error}})
 
 
+def write_clips(folder, count: int = 5, num_frames: int = 3) -> str:
+    """Clips and their negatives, with an error that grows from clip to clip and frame to frame."""
+    source = images(count * num_frames, seed=3).clamp(20, 200).unflatten(0, (count, num_frames))
+    error = torch.arange(1, count * num_frames + 1, dtype=torch.uint8)
+    frames = 255 - source + error.view(count, num_frames, 1, 1, 1)
+    return write_streams(folder, {"main": {"source": source, "frames": frames}}, per_shard=2)
+
+
+def negative_video_translator(**options) -> MeasuredModel:
+    """Maps each clip to its negative."""
+    spec = ImageSpec(8, 8, 1, num_frames=3)
+    directions = ("source_to_frames",)
+    return MeasuredModel(lambda request: -request.source, spec, directions=directions, **options)
+
+
 def plugin_of(*components) -> types.ModuleType:
     """A plugin module that provides metrics and extractors."""
     metrics = [one for one in components if issubclass(one, Metric)]
@@ -147,6 +176,6 @@ def tiny_registry() -> Registry:
     """A registry of ganforge's own metrics and the tiny components."""
     made = empty_registry()
     made.register(ganforge.metrics, Plugin("metrics", "ganforge.metrics", "ganforge", "0"))
-    module = plugin_of(TinyExtractor, OtherExtractor, Psnr)
+    module = plugin_of(TinyExtractor, OtherExtractor, Gap)
     made.register(module, Plugin("tiny", "tiny_plugin", "tiny", "0"))
     return made

@@ -330,7 +330,9 @@ def test_path_length_mean_over_slots_equals_one_large_batch():
     assert_close(reduced, start.lerp((lengths[0] + lengths[1]) / 2, 0.1))
 
 
-def test_path_length_gradient_in_generator_weights_matches_numerical():
+@pytest.mark.parametrize("decay", [1e-9, 0.3])
+def test_path_length_gradient_in_generator_weights_matches_numerical(decay):
+    """Also through the batch's part of the running mean, as in the authors' code."""
     noise = torch.randn(2, 3, dtype=torch.float64)
 
     def penalty(weight: Tensor) -> Tensor:
@@ -339,7 +341,7 @@ def test_path_length_gradient_in_generator_weights_matches_numerical():
             return torch.tanh(latents @ weight).reshape(2, 1, 2, 2), latents
 
         torch.manual_seed(3)
-        regularizer = build("path_length", decay=1e-9)
+        regularizer = build("path_length", decay=decay)
         return regularizer.penalty(inputs(quadratic, synthesize=synthesize))
 
     weight = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)

@@ -291,7 +291,7 @@ def test_dry_run_prints_file_and_plan_before_a_check_that_fails(here, shards, ca
             ["BatchNorm", "norm: none"],
         ),
         (["data.resolution=30"], ConfigError, ["30x30", "nearest"]),
-        (["data.resolution=64"], MetricError, ["'fashion_mnist'", "28 or 32"]),
+        (["data.resolution=64"], ConfigError, ["64x64", "32x32", "data.resolution"]),
         (
             ["data.resolution=64", "stages=[train]"],
             ConfigError,

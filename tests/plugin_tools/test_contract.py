@@ -13,6 +13,7 @@ from plugin_tools.sound import (
 )
 from torch import nn
 
+from ganforge.config.init import InitConfig
 from ganforge.errors import PluginContractError
 from ganforge.plugin_tools import contract
 
@@ -27,6 +28,14 @@ class IdleNetwork(Sound):
 
     def networks(self):
         return super().networks() | {"critic": nn.Linear(1, 1)}
+
+
+def test_network_that_no_phase_trains_may_be_frozen_by_the_pipeline_file(case_of):
+    case = case_of(IdleNetwork)
+    init = InitConfig(freeze=("critic",))
+    case = replace(case, config=case.config.model_copy(update={"init": init}))
+    contract.check_builds(case)
+    contract.check_gradients_reach_all_parameters(case)
 
 
 class NoPaper(Sound):

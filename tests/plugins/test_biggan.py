@@ -162,9 +162,12 @@ def test_biggan_normal_init_has_the_asked_spread():
     assert_close(original.std(), torch.tensor(0.02), atol=1e-3, rtol=0)
 
 
-def test_biggan_norm_eps_is_that_of_the_paper():
-    norms = [m.eps for m in built()["generator"].modules() if isinstance(m, nn.BatchNorm2d)]
-    assert norms == [1e-4] * 5
+@pytest.mark.parametrize(("options", "eps"), [({}, 1e-4), ({"norm_eps": 1e-5}, 1e-5)])
+@pytest.mark.parametrize("family", [Biggan, BigganDeep])
+def test_biggan_norm_eps_is_that_of_the_paper_or_of_the_option(family, options, eps):
+    generator = build_networks(family, **options)["generator"]
+    norms = [m.eps for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) >= 5 and set(norms) == {eps}
 
 
 def test_biggan_each_block_follows_its_own_part_of_z():
@@ -372,7 +375,7 @@ def test_biggan_deep_any_image_spec_gives_images_and_logits(spec):
 
 
 def test_deep_up_block_skip_drops_channels_and_enlarges():
-    block = DeepUpBlock(8, 4, cond_dim=2, upsample=True).eval()
+    block = DeepUpBlock(8, 4, cond_dim=2, norm_eps=1e-4, upsample=True).eval()
     with torch.no_grad():
         block.convs[-1].parametrizations.weight.original.zero_()
         block.convs[-1].bias.zero_()
@@ -393,7 +396,8 @@ def test_deep_down_block_skip_appends_channels_to_the_shrunk_input():
 
 def test_deep_blocks_equal_their_layers_in_order():
     torch.manual_seed(0)
-    up, down = DeepUpBlock(8, 4, cond_dim=2, upsample=True), DeepDownBlock(4, 4, downsample=True)
+    up = DeepUpBlock(8, 4, cond_dim=2, norm_eps=1e-4, upsample=True)
+    down = DeepDownBlock(4, 4, downsample=True)
     up, down, cond = up.eval(), down.eval(), torch.randn(2, 2)
     x = torch.randn(2, 8, 4, 4)
     y = up.convs[0](up.norms[0](x, cond).relu())

@@ -378,6 +378,35 @@ def test_resnets_defaults_are_the_papers_cifar_networks(gan, config, gen_width):
     )
 
 
+WIDENING = (64, 128, 256, 512, 1024)
+
+
+def test_sngan_64_has_the_published_number_of_parameters():
+    config = SnganConfig(
+        generator_channels=WIDENING[::-1],
+        discriminator_channels=WIDENING,
+        discriminator_down_blocks=5,
+        discriminator_plain_blocks=0,
+    )
+    with torch.device("meta"):
+        networks = Sngan(config, ImageSpec(64, 64, 3)).networks()
+    assert num_parameters(networks["generator"]) == 12_220_675
+    assert num_parameters(networks["discriminator"]) == 10_141_441
+
+
+def test_resnet_down_blocks_halve_the_size_as_often_as_asked():
+    gan = build(ResnetGan, GRAY, discriminator_down_blocks=4, discriminator_plain_blocks=0)
+    gan.check(objective())
+    blocks = gan.networks()["discriminator"].blocks
+    assert blocks(torch.randn(1, 1, 16, 16)).shape[2:] == (1, 1)
+
+
+def test_resnet_down_blocks_that_leave_nothing_are_refused():
+    gan = build(ResnetGan, GRAY, discriminator_down_blocks=5)
+    with pytest.raises(ConfigError, match=r"discriminator_down_blocks=5.*16x16\. Use at most 4"):
+        gan.check(objective())
+
+
 def test_sngan_every_weight_of_the_discriminator_has_norm_one():
     torch.manual_seed(0)
     disc = build(Sngan, LABELLED).networks()["discriminator"]

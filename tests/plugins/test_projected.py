@@ -5,7 +5,7 @@ import pytest
 import torch
 from ganforge_projected import ProjectedConfig, ProjectedGan
 from ganforge_projected.discriminator import Projection, ScaleDiscriminator
-from ganforge_projected.generator import Excitation, FastGenerator
+from ganforge_projected.generator import Excitation, FastGenerator, NoisyLayer
 from ganforge_projected.timm_features import TimmConfig, TimmFeatures
 from torch import nn
 from torch.nn import functional
@@ -81,6 +81,17 @@ class Toy(FeatureExtractor[ToyConfig]):
         return {"pooled": self.maps(img / 127.5 - 1)[-1].mean((2, 3))}
 
 
+class Lite0Shapes(Toy):
+    """The maps of EfficientNet-Lite0, without the network."""
+
+    name = "lite0_shapes"
+
+    @classmethod
+    def map_shapes(cls, config, height, width):
+        channels = (24, 40, 112, 320)
+        return [(c, height >> 2 + n, width >> 2 + n) for n, c in enumerate(channels)]
+
+
 class Pooled(FeatureExtractor[ToyConfig]):
     """An extractor without maps."""
 
@@ -94,12 +105,12 @@ class Pooled(FeatureExtractor[ToyConfig]):
 @pytest.fixture
 def toy():
     registry, module = get_registry(), types.ModuleType("made_up")
-    module.ganforge_feature_extractors = hookimpl(lambda: [Toy, Pooled])
+    module.ganforge_feature_extractors = hookimpl(lambda: [Toy, Lite0Shapes, Pooled])
     registry.register(module, Plugin("made-up", "made_up", "made-up", "1"))
     yield
     registry.manager.unregister(module)
     del registry.plugins["made-up"]
-    for component in (Toy, Pooled):
+    for component in (Toy, Lite0Shapes, Pooled):
         del registry._components[FeatureExtractor, component.name]
 
 
@@ -111,38 +122,34 @@ def test_projected_plugin_is_registered():
 # Sizes -----------------------------------------------------------------------------------------
 
 
-def test_generator_count_matches_the_arithmetic():
-    """32x32: grids of 16, 8, 4, 2 times `channels`; 8 to 16 and 16 to 32 are doubled blocks."""
-    w = [16 * 8, 8 * 8, 4 * 8, 2 * 8]
-    gated = lambda a, b: a * 2 * b * 9 + 2 * 2 * b  # noqa: E731
-    skip = lambda a, b: a * b * 16 + b * b  # noqa: E731
-    start = 8 * 2 * w[0] * 16 + 2 * 2 * w[0]
-    blocks = gated(w[0], w[1]) + gated(w[1], w[1]) + gated(w[1], w[2])
-    blocks += gated(w[2], w[3]) + gated(w[3], w[3])
-    last = w[3] * 1 * 9 + 1
-    skips = skip(w[0], w[2]) + skip(w[1], w[3])
-    assert count(built()["generator"]) == start + blocks + skips + last
-
-
-def test_discriminator_count_matches_the_arithmetic_and_leaves_the_frozen_out():
-    """Projected widths 4 4 8 16, discriminators of 4 8 16 32 at 32, 16, 8, 4."""
-    down = lambda a, b: a * b * 16 + b  # noqa: E731
-    expected = 4 * (32 * 9 + 1)
-    expected += down(4, 8) + down(8, 16) + down(16, 32)
-    expected += down(4, 16) + down(16, 32)
-    expected += down(8, 32)
-    expected += 16 * 32 * 9 + 32
-    discriminator = built()["discriminator"]
-    assert count(discriminator) == expected
+def test_256_pixels_have_the_published_number_of_parameters(toy):
+    spec, config = ImageSpec(256, 256, 3), ProjectedConfig(features="lite0_shapes")
+    with torch.device("meta"):
+        generator = FastGenerator(config, spec, "x")
+        discriminator = ProjectedGan(config, spec).networks()["discriminator"]
+    assert count(generator) == 105_684_175
+    assert count(discriminator) == 10_331_328
+    assert count(discriminator.projection) == 376_768
     assert not [name for name in discriminator.state_dict() if "features" in name]
+    # Each scale ends on an 8x8 grid, and has 5x5 logits.
+    assert [scale.last.kernel_size for scale in discriminator.scales] == [(4, 4)] * 4
+    assert [len(scale.body) // 3 for scale in discriminator.scales] == [4, 3, 2, 1]
 
 
 def test_256_pixels_have_the_skips_of_the_paper():
     with torch.device("meta"):
         generator = FastGenerator(ProjectedConfig(channels=64), ImageSpec(256, 256), "x")
-    reach = [(e.squeeze.in_channels, e.squeeze.out_channels) for e in generator.excitations]
+    reach = [
+        (e.squeeze.in_channels, e.squeeze.out_channels) for e in generator.excitations.values()
+    ]
     # 4 -> 64, 8 -> 128, 16 -> 256 pixels
     assert reach == [(1024, 128), (512, 64), (256, 32)]
+
+
+def test_1024_pixels_have_no_skip_to_the_last_grid():
+    with torch.device("meta"):
+        generator = FastGenerator(ProjectedConfig(channels=8), ImageSpec(1024, 1024), "x")
+    assert list(generator.excitations) == ["4", "5", "6", "7"]
 
 
 @pytest.mark.parametrize("spec", [SPEC, ImageSpec(32, 32, 3), ImageSpec(28, 28, 1)], ids=str)
@@ -150,8 +157,15 @@ def test_images_and_logits_have_their_shapes(spec):
     networks = built(spec)
     img = networks["generator"](torch.randn(2, 8), torch.zeros(2, 0))
     assert img.shape == (2, spec.channels, spec.height, spec.width)
-    # four scales, each 4x4 cells
-    assert networks["discriminator"](img, torch.zeros(2, 0)).shape == (2, 4 * 16)
+    # Four scales, each a 4x4 grid seen whole.
+    assert networks["discriminator"](img, torch.zeros(2, 0)).shape == (2, 4)
+
+
+def test_discriminator_takes_odd_and_tiny_maps(toy):
+    # Maps of 10 and 5: projected to 20 and 10, halved to 5 and 5. Of 4 and 2: halved to 2 and 2.
+    for side, cells in ((20, 4), (8, 1)):
+        discriminator = built(ImageSpec(side, side, 3), features="toy")["discriminator"]
+        assert discriminator(torch.randn(2, 3, side, side), None).shape == (2, 2 * cells)
 
 
 # What the networks do --------------------------------------------------------------------------
@@ -159,22 +173,47 @@ def test_images_and_logits_have_their_shapes(spec):
 
 def test_excitation_is_the_formula():
     torch.manual_seed(0)
-    gate, coarse, fine = Excitation(3, 5), torch.randn(2, 3, 4, 4), torch.randn(2, 5, 8, 8)
+    gate, coarse, fine = Excitation(3, 5).eval(), torch.randn(2, 3, 4, 4), torch.randn(2, 5, 8, 8)
     z = functional.silu(torch.einsum("nchw,ochw->no", coarse, gate.squeeze.weight))
     s = torch.sigmoid(z @ gate.excite.weight[:, :, 0, 0].T)
     assert_close(gate(coarse, fine), fine * s[:, :, None, None])
+
+
+def test_noisy_layer_equals_the_layers_in_order():
+    torch.manual_seed(0)
+    layer, x, noise = NoisyLayer(2, 3).eval(), torch.randn(2, 2, 4, 4), torch.randn(2, 1, 4, 4)
+    with torch.no_grad():
+        layer.noise_strength.fill_(0.5)
+    first, gate = layer.norm(layer.conv(x) + 0.5 * noise).chunk(2, dim=1)
+    assert_close(layer(x, noise), first * torch.sigmoid(gate))
+    assert not torch.equal(layer(x), layer(x))  # without noise it draws
+
+
+def test_generated_noise_follows_the_seeds():
+    networks = built()
+    networks["generator"].eval()
+    draw = lambda seeds: tiny().generate(networks, GenerateRequest(seeds))  # noqa: E731
+    still = draw([1, 2])
+    for layer in networks["generator"].layers:
+        nn.init.constant_(layer.noise_strength, 0.3)
+    noisy = draw([1, 2])
+    assert not torch.allclose(still, noisy)
+    assert_close(draw([2])[0], noisy[1])
+    assert noisy.abs().max() <= 1
 
 
 def test_projection_mixes_channels_and_then_scales():
     torch.manual_seed(0)
     maps = [torch.randn(2, 3, 8, 8), torch.randn(2, 5, 4, 4)]
     projection = Projection([3, 5], width=2, seed=7)
-    coarse = functional.conv2d(maps[1], projection.across_channels[1].weight)
-    coarse = functional.conv2d(coarse.relu(), projection.across_scales[1].weight, padding=1)
-    fine = functional.conv2d(maps[0], projection.across_channels[0].weight)
-    fine = fine + functional.interpolate(coarse, scale_factor=2, mode="bilinear")
-    fine = functional.conv2d(fine.relu(), projection.across_scales[0].weight, padding=1)
+    enlarged = lambda x: functional.interpolate(  # noqa: E731
+        x, scale_factor=2, mode="bilinear", align_corners=True
+    )
+    coarse = projection.across_scales[1](enlarged(projection.across_channels[1](maps[1])))
+    fine = projection.across_channels[0](maps[0]) + coarse
+    fine = projection.across_scales[0](enlarged(fine))
     found = projection(maps)
+    assert [x.shape[1:] for x in found] == [(2, 16, 16), (2, 8, 8)]
     assert_close(found[1], coarse)
     assert_close(found[0], fine)
 
@@ -189,7 +228,8 @@ def test_projection_depends_on_its_seed_alone():
 
 def test_scale_discriminator_keeps_its_last_layer_in_float32():
     with torch.autocast("cpu", torch.bfloat16):
-        assert ScaleDiscriminator(4, [4, 8])(torch.randn(2, 4, 8, 8)).dtype == torch.float32
+        logits = ScaleDiscriminator(4, [4, 8], (2, 2))(torch.randn(2, 4, 8, 8))
+    assert logits.dtype == torch.float32 and logits.shape == (2, 1, 1, 1)
 
 
 def test_discriminator_passes_gradients_to_images_and_none_to_what_is_frozen():
@@ -274,6 +314,12 @@ def test_size_the_features_do_not_take_is_refused():
 def test_size_that_is_not_reached_is_refused(toy):
     with pytest.raises(ConfigError, match=r"data\.resolution.*projected_gan"):
         tiny(ImageSpec(30, 30), features="toy").check(objective())
+
+
+def test_maps_of_which_nothing_is_left_are_refused(toy):
+    # Maps of 8 to 1 pixels of a 32x32 image; at 8x8 the coarsest has no pixel.
+    with pytest.raises(ConfigError, match=r"\(2, 2\), \(1, 1\).*too small.*Use larger images"):
+        tiny(ImageSpec(8, 8, 3), features="lite0_shapes").check(objective())
 
 
 def test_transparency_is_refused():

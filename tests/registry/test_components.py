@@ -48,6 +48,10 @@ PLAIN = "name: a\nmodel: {architecture: dcgan}\nstages: []\nevaluate: {metrics: 
         ),
         ("evaluate: {extractor: x}", r"evaluate\.extractor\.name \(a\.yaml:1\): Unknown feature"),
         ("data: {source: foldr}", r"data\.source\.name \(a\.yaml:1\): Unknown source 'foldr'"),
+        (
+            "data: {derive: edgs}",
+            r"data\.derive\.name \(a\.yaml:1\): Unknown.*Did you mean 'edges'",
+        ),
     ],
 )
 def test_unknown_component_is_located_with_near_names(write, text, expected):
@@ -93,6 +97,21 @@ def test_regularizer_option_fault_is_located_in_its_file(write):
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("sgma: 2", r"data\.derive\.sgma \(a\.yaml:5\): unknown key.*mean 'sigma'.*'edges'\)"),
+        ("sigma: -2", r"data\.derive\.sigma \(a\.yaml:5\): should be greater.*\(got -2\)"),
+        ("thresholds: [2, 1]", r"data\.derive \(a\.yaml:3\): thresholds must be two numbers"),
+    ],
+)
+def test_derivation_option_fault_is_located_in_its_file(write, options, expected):
+    write("base.yaml", PLAIN)
+    text = f"extends: base.yaml\ndata:\n  derive:\n    name: edges\n    {options}"
+
+    assert re.search(expected, component_fault(write, text))
+
+
 def test_component_faults_are_all_listed(write):
     message = component_fault(write, PLAIN, "model.q=1", "loss=hing")
 
@@ -102,7 +121,10 @@ def test_component_faults_are_all_listed(write):
 FULL = """
 name: a
 stages: [prepare, train]
-data: {source: {name: folder, path: photos}, text_encoder: hashed_words}
+data:
+  source: {name: folder, path: photos}
+  text_encoder: hashed_words
+  derive: {name: edges, sigma: 2}
 model: {architecture: dcgan, z_dim: 7}
 loss: {name: hinge, regularizers: [{name: r1, gamma: 3}, r2]}
 augment: ada
@@ -124,6 +146,7 @@ def test_resolve_finds_every_component_with_its_validated_options(write):
     assert found.choices["augment"].component.name == "ada"
     assert found.choices["data.source"].config.path == "photos"
     assert found.choices["data.text_encoder"].component.kind == "text encoder"
+    assert found.choices["data.derive"].config.sigma == 2
     metrics = found.each("evaluate.metrics")
     assert [m.component.name for m in metrics] == ["fid", "kid"]
     assert metrics[1].config.subsets == 5

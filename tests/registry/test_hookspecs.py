@@ -15,6 +15,7 @@ from training.toy import listening
 from ganforge.api import hookimpl
 from ganforge.cli import _group, main
 from ganforge.interfaces.batch import Batch
+from ganforge.interfaces.derivation import Derivation
 from ganforge.interfaces.metric import FeatureExtractor, Metric
 from ganforge.interfaces.objective import Augmentation
 from ganforge.interfaces.stage import RunContext, Stage
@@ -81,6 +82,11 @@ def test_hook_ganforge_feature_extractors():
 
 def test_hook_ganforge_sources():
     assert provides("ganforge_sources")
+
+
+def test_hook_ganforge_derivations():
+    assert provides("ganforge_derivations")
+    assert "edges" in get_registry().names(Derivation)
 
 
 def test_hook_ganforge_text_encoders():

@@ -2,6 +2,7 @@ import pytest
 
 from ganforge.config.models import PipelineConfig
 from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.derivation import Derivation
 from ganforge.interfaces.metric import Metric
 from ganforge.interfaces.objective import Augmentation, Regularizer
 from ganforge.interfaces.source import Source
@@ -25,7 +26,9 @@ def test_schema_references_resolve():
 
 
 @pytest.mark.parametrize(
-    "kind", [Architecture, Regularizer, Augmentation, Metric, Source], ids=lambda k: k.__name__
+    "kind",
+    [Architecture, Regularizer, Augmentation, Metric, Source, Derivation],
+    ids=lambda k: k.__name__,
 )
 def test_schema_offers_every_component_with_its_options(kind):
     registry = get_registry()

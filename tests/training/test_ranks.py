@@ -31,6 +31,11 @@ CASES = {
     "relativistic_clipped": toy_config(
         train={"slots": 4, "grad_clip_norm": 0.1}, loss={"name": "relativistic"}
     ),
+    "frozen": toy_config(
+        train={"slots": 4},
+        loss={"regularizers": [{"name": "weight_clipping"}]},
+        init={"freeze": ["discriminator.layers.1", "generator.layers.1"]},
+    ),
     "sync_batchnorm": toy_config(train={"slots": 2, "sync_batchnorm": True}),
 }
 STEPS = 12

@@ -15,7 +15,7 @@ import torch
 
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import DataConfig
-from ganforge.data.prepare.sample_encoder import npy_bytes
+from ganforge.data.prepare.field_encoders import npy_bytes
 from ganforge.data.prepare.worker_pool import progress_bar
 from ganforge.data.shards.field_readers import caption_lines
 from ganforge.data.shards.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo, load_index

@@ -1,5 +1,6 @@
 """Guesses the source from a path, a URL or a Hub id."""
 
+import os
 import re
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def guess_source(location: str) -> dict[str, object]:
     Raises:
         DataError: it is none of these.
     """
+    location = os.path.expanduser(location)
     path = Path(location)
     if location in get_registry().names(Source):
         return {"name": location}

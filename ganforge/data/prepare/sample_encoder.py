@@ -1,38 +1,29 @@
-"""Encodes a source's samples as they are stored, by a schema made from the first ones."""
+"""Encodes a source's samples as they are stored, by the schema of their stream."""
 
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ganforge.config.models import DataConfig
-from ganforge.data.shards.clip import pack_clip
-from ganforge.data.shards.index import PIXEL_KINDS, FieldKind, FieldSchema
-from ganforge.data.shards.writer import EncodedSample
-from ganforge.errors import DataError
-from ganforge.imaging.codec import (
-    Pixels,
-    Undecodable,
-    decode_image,
-    encode_png,
-    read_image_file,
-    storable_as_is,
+from ganforge.config.data import DataConfig, FieldConfig
+from ganforge.data.prepare.field_encoders import (
+    PixelEncoder,
+    StoredPixels,
+    Vector,
+    as_vector,
+    encode_vector,
+    npy_bytes,
+    origin_of,
 )
+from ganforge.data.prepare.field_kinds import is_clip, kind_of
+from ganforge.data.prepare.image_spec import main_field
+from ganforge.data.shards.index import FieldSchema
+from ganforge.data.shards.writer import EncodedSample
+from ganforge.imaging.codec import Undecodable
 from ganforge.imaging.resize import ImageForm
 from ganforge.interfaces.source import Sample
-
-PROBED = 64
-"""Samples of a stream that decide its schema."""
-_KINDS: dict[str, FieldKind] = {
-    "label": "label",
-    "caption": "caption",
-    "attributes": "attributes",
-    "text": "text",
-}
 
 
 @dataclass
@@ -41,88 +32,11 @@ class Encoded:
 
     sample: EncodedSample
     label: int | None = None
-    max_values: dict[str, int] = field(default_factory=dict)
+    largest: dict[str, int] = field(default_factory=dict)
+    """White of images and the largest id of label maps, by field."""
+    num_frames: dict[str, int] = field(default_factory=dict)
+    """Of clips, by field."""
     fault: str = ""
-
-
-def kind_of(name: str, value: Any) -> FieldKind:
-    """The kind of a field, from its name and a value."""
-    if name in _KINDS:
-        return _KINDS[name]
-    return "image"
-
-
-def is_clip(value: Any) -> bool:
-    """Whether a value of an image field is a sequence of frames."""
-    return isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim == 4)
-
-
-def probe_schema(
-    config: DataConfig, stream: str, first: Sequence[Sample], where: str
-) -> dict[str, FieldSchema]:
-    """The schema of a stream, from its first samples.
-
-    Channels and bits are the maximum over the samples; sizes must agree unless
-    `data.resolution` is set.
-
-    Raises:
-        DataError: sizes differ and no resolution is set, or no probed image can be decoded.
-    """
-    return {
-        name: _probe_field(config, stream, name, [s for s in first if name in s.fields], where)
-        for name in sorted(first[0].fields)
-    }
-
-
-def _probe_field(
-    config: DataConfig, stream: str, name: str, first: Sequence[Sample], where: str
-) -> FieldSchema:
-    value = first[0].fields[name]
-    kind = kind_of(name, value)
-    if kind in ("label", "caption"):
-        return FieldSchema(kind=kind, stream=stream)
-    if kind in ("attributes", "text"):
-        return FieldSchema(kind=kind, stream=stream, size=np.shape(value)[-1])
-    shapes = [_shape(sample.fields[name]) for sample in first]
-    found = [shape for shape in shapes if shape is not None]
-    if not found:
-        raise DataError(
-            f"None of the first {len(first)} samples of {where} has a readable '{name}'. Check "
-            f"the source with `ganforge data inspect`."
-        )
-    height, width = config.height_width or found[0][:2]
-    if config.height_width is None and config.resize != "none":
-        other = next((s for s in found if s[:2] != found[0][:2]), None)
-        if other is not None:
-            raise DataError(
-                f"Images of {where} differ in size: {found[0][0]} x {found[0][1]} and "
-                f"{other[0]} x {other[1]}. Set data.resolution, and data.resize if the center is "
-                f"not what you want."
-            )
-    return FieldSchema(
-        kind=kind,
-        stream=stream,
-        height=height,
-        width=width,
-        channels=config.channels or max(s[2] for s in found),
-        bit_depth=16 if any(s[3] == 16 for s in found) else 8,
-        is_clip=is_clip(value),
-        num_frames=len(value) if is_clip(value) else 1,
-    )
-
-
-def _shape(value: Any) -> tuple[int, int, int, int] | None:
-    """(height, width, channels, bits) of an image or of the first frame; None when undecodable."""
-    try:
-        pixels = decode_image(next(iter(frames_of(value))))
-    except Undecodable:
-        return None
-    return (*pixels.shape, 8 * pixels.dtype.itemsize)
-
-
-def frames_of(value: Any) -> Iterator[Any]:
-    """The images of a value: its frames, or itself."""
-    return iter(value if is_clip(value) else (value,))
 
 
 class SampleEncoder:
@@ -130,14 +44,32 @@ class SampleEncoder:
 
     def __init__(self, config: DataConfig, schema: Mapping[str, FieldSchema], where: str) -> None:
         self.schema = dict(schema)
+        self.fields = dict(config.fields)
         self.where = where
         # Without a resolution all images must have the size of the first.
-        resize = config.resize if config.resolution is not None else "none"
-        self.forms = {
-            name: ImageForm(s.height, s.width, s.channels, s.bit_depth, resize, config.background)
+        resize = config.resize if config.stored_size is not None else "none"
+        self.pixels = {
+            name: PixelEncoder(
+                s,
+                ImageForm(
+                    s.height,
+                    s.width,
+                    s.channels,
+                    s.bit_depth,
+                    resize,
+                    config.background,
+                    is_labels=s.kind == "labels",
+                ),
+            )
             for name, s in schema.items()
-            if s.kind in PIXEL_KINDS
+            if s.kind in ("image", "labels")
         }
+        self.main = main_field(self.pixels)
+
+    @property
+    def has_clips(self) -> bool:
+        """Whether samples hold clips."""
+        return any(schema.is_clip for schema in self.schema.values())
 
     def encode_all(self, samples: Sequence[Sample]) -> list[Encoded]:
         """Encode a chunk; faults are returned, not raised."""
@@ -145,11 +77,16 @@ class SampleEncoder:
 
     def encode(self, sample: Sample) -> Encoded:
         """Encode one sample; a fault is returned, not raised."""
-        encoded = Encoded(EncodedSample(sample.key, {}))
+        encoded = Encoded(EncodedSample(sample.key, {}, sample.group))
         try:
             self._check(sample)
+            stored = {name: self._encode_pixels(name, sample.fields[name]) for name in self.pixels}
+            self._check_alike(stored)
             for name, value in sample.fields.items():
-                self._encode_field(name, value, encoded)
+                if name in stored:
+                    self._add_pixels(name, stored[name], encoded)
+                else:
+                    self._encode_other(name, value, stored, encoded)
         except Undecodable as err:
             encoded.fault = f"Sample '{sample.key}' of {self.where}: {err}"
         return encoded
@@ -160,55 +97,83 @@ class SampleEncoder:
             raise Undecodable("its key must be printable, without dots or slashes")
         if set(sample.fields) != set(self.schema):
             raise Undecodable(
-                f"it has the fields {', '.join(sorted(sample.fields))}, the samples before it "
-                f"have {', '.join(sorted(self.schema))}"
+                f"it has the fields {', '.join(sorted(sample.fields))}, the other samples have "
+                f"{', '.join(sorted(self.schema))}"
             )
+        for name, value in sample.fields.items():
+            schema = self.schema[name]
+            kind = kind_of(name, value, self.fields.get(name, FieldConfig()))
+            several = schema.is_clip if kind == "vector" else is_clip(kind, value)
+            if kind != schema.kind or several != schema.is_clip:
+                was = f"{schema.kind} clip" if schema.is_clip else f"one {schema.kind}"
+                raise Undecodable(f"field '{name}' is not {was}, as before")
 
-    def _encode_field(self, name: str, value: Any, encoded: Encoded) -> None:
+    def _encode_pixels(self, name: str, value: Any) -> StoredPixels:
+        try:
+            return self.pixels[name].encode(value)
+        except Undecodable as err:
+            raise Undecodable(f"field '{name}'{origin_of(value)} {err}") from err
+
+    def _check_alike(self, stored: Mapping[str, StoredPixels]) -> None:
+        """Refuse images that resizing would move against each other, and clips of two lengths."""
+        for name, pixels in stored.items():
+            main = stored[self.main]
+            if not _stay_aligned(main.size, pixels.size, self.pixels[name].form.resize):
+                raise Undecodable(
+                    f"'{self.main}' is {main.size[0]} x {main.size[1]} (height x width), '{name}' "
+                    f"is {pixels.size[0]} x {pixels.size[1]}: with data.resize="
+                    f"{self.pixels[name].form.resize} they would not stay aligned. Bring both to "
+                    f"one aspect ratio, or set data.resize: stretch"
+                )
+        lengths = {n: s.num_frames for n, s in stored.items() if self.schema[n].is_clip}
+        if len(set(lengths.values())) > 1:
+            texts = [f"'{name}' has {count}" for name, count in sorted(lengths.items())]
+            raise Undecodable(f"its clips differ in length: {', '.join(texts)} frames")
+
+    def _add_pixels(self, name: str, stored: StoredPixels, encoded: Encoded) -> None:
+        encoded.sample.members[f"{name}.{stored.extension}"] = stored.data
+        encoded.largest[name] = stored.largest
+        if self.schema[name].is_clip:
+            encoded.num_frames[name] = stored.num_frames
+
+    def _encode_other(
+        self, name: str, value: Any, stored: Mapping[str, StoredPixels], encoded: Encoded
+    ) -> None:
         members, schema = encoded.sample.members, self.schema[name]
-        kind = kind_of(name, value)
-        if kind != schema.kind or (kind in PIXEL_KINDS and is_clip(value) != schema.is_clip):
-            raise Undecodable(f"field '{name}' is not one {schema.kind}, as before")
         if schema.kind == "label":
             encoded.label = _as_label(value)
             members["label.cls"] = str(encoded.label).encode()
         elif schema.kind == "caption":
             members["caption.txt"] = _as_captions(value).encode()
         elif schema.kind == "attributes":
-            vector = _as_vector(name, value, schema.size)
+            vector = _of_size(name, value, schema.size)
             members["attributes.json"] = json.dumps([float(v) for v in vector]).encode()
         elif schema.kind == "text":
-            members["text.npy"] = npy_bytes(_as_vector(name, value, schema.size))
+            members["text.npy"] = npy_bytes(_of_size(name, value, schema.size))
         else:
-            self._encode_image(name, value, encoded)
+            members[f"{name}.npy"] = self._encode_vector(name, value, stored)
+            if schema.is_clip:
+                encoded.num_frames[name] = max(s.num_frames for s in stored.values())
 
-    def _encode_image(self, name: str, value: Any, encoded: Encoded) -> None:
-        schema, form = self.schema[name], self.forms[name]
+    def _encode_vector(self, name: str, value: Any, stored: Mapping[str, StoredPixels]) -> bytes:
+        num_frames = max((s.num_frames for s in stored.values()), default=1)
+        form = self.pixels[self.main].form if stored else None
+        size = stored[self.main].size if stored else (1, 1)
         try:
-            if not schema.is_clip:
-                data = read_image_file(value) if isinstance(value, Path) else value
-                pixels = form.apply(decode_image(data))
-                kept = storable_as_is(data, pixels) if isinstance(data, bytes) else None
-            else:
-                frames = [form.apply(decode_image(frame)) for frame in frames_of(value)]
-                if len(frames) != schema.num_frames:
-                    raise Undecodable(f"has {len(frames)} frames, not {schema.num_frames}")
-                packed = pack_clip([encode_png(frame) for frame in frames])
-                encoded.sample.members[f"{name}.clip"] = packed
-                encoded.max_values[name] = max(map(_max_value, frames))
-                return
+            return encode_vector(value, self.schema[name], num_frames, form, size)
         except Undecodable as err:
-            origin = f" ({value})" if isinstance(value, Path) else ""
-            raise Undecodable(f"field '{name}'{origin} {err}") from err
-        encoded.sample.members[f"{name}.{kept or 'png'}"] = data if kept else encode_png(pixels)
-        encoded.max_values[name] = _max_value(pixels)
+            raise Undecodable(f"field '{name}' {err}") from err
 
 
-def _max_value(pixels: Pixels) -> int:
-    """White: 255, or for 16 bits the smallest 2**k - 1 that no value exceeds."""
-    if pixels.dtype == np.uint8:
-        return 255
-    return max(255, (1 << int(pixels.max()).bit_length()) - 1)
+def _stay_aligned(main: tuple[int, int], other: tuple[int, int], resize: str) -> bool:
+    """Whether two images of one scene still cover each other after resizing, but for a pixel."""
+    if main == other or resize in ("stretch", "none"):
+        return True
+    if resize == "pad":
+        return False
+    (height, width), (other_height, other_width) = main, other
+    # Sides that were rounded to whole pixels may differ by one from the exact aspect.
+    return abs(height * other_width - width * other_height) <= max(*main, *other)
 
 
 def _as_label(value: Any) -> int:
@@ -224,19 +189,12 @@ def _as_captions(value: Any) -> str:
     return str(value)
 
 
-def npy_bytes(vector: np.ndarray[Any, np.dtype[np.float32]]) -> bytes:
-    """An array as the content of a .npy file."""
-    buffer = io.BytesIO()
-    np.save(buffer, vector, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _as_vector(name: str, value: Any, size: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _of_size(name: str, value: Any, size: int) -> Vector:
     try:
-        vector = np.asarray(value, dtype=np.float32)
-    except (TypeError, ValueError) as err:
-        raise Undecodable(f"field '{name}' is not a list of numbers ({err})") from err
+        vector = as_vector(value)
+    except Undecodable as err:
+        raise Undecodable(f"field '{name}' {err}") from err
     several = name == "text" and vector.ndim == 2 and len(vector) > 0
-    if vector.shape[several:] != (size,) or not np.isfinite(vector).all():
+    if vector.shape[several:] != (size,):
         raise Undecodable(f"field '{name}' must hold {size} finite numbers, as before")
     return vector

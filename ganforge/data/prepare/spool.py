@@ -21,6 +21,7 @@ class Spool:
         self._file = path.open("w+b")
         self._offsets = array("Q")
         self._keys = array("q")
+        self._groups = array("q")
         self._end = 0
 
     def __enter__(self) -> "Spool":
@@ -41,6 +42,7 @@ class Spool:
         self._file.write(record)
         self._offsets.append(self._end)
         self._keys.append(hash(sample.key))
+        self._groups.append(hash(sample.group or sample.key))
         self._end += len(record)
 
     def read(self, number: int) -> EncodedSample:
@@ -49,6 +51,11 @@ class Spool:
         (length,) = _HEADER.unpack(self._file.read(_HEADER.size))
         key, sizes = json.loads(self._file.read(length))
         return EncodedSample(key, {name: self._file.read(size) for name, size in sizes.items()})
+
+    def grouped_with(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which samples are in one group with some of these: [len(self)] bool."""
+        groups: NDArray[np.int64] = np.frombuffer(self._groups, dtype=np.int64)
+        return np.isin(groups, groups[numbers])
 
     def duplicate_key(self) -> str | None:
         """A key that was appended twice, or None. Costs 16 bytes a sample, not a set of strings."""

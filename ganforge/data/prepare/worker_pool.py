@@ -24,6 +24,7 @@ from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample
 
 CHUNK = 32
+"""Samples that a worker encodes at a time. Of clips, which are large, it is one."""
 AHEAD = 4
 """Chunks in flight per worker: enough to keep it busy, few enough to bound memory."""
 MAX_DEFAULT_WORKERS = 16
@@ -64,7 +65,8 @@ def encode_chunks(
     Raises:
         DataError: a worker died.
     """
-    chunks = iter(lambda: list(itertools.islice(samples, CHUNK)), [])
+    size = 1 if encoder.has_clips else CHUNK
+    chunks = iter(lambda: list(itertools.islice(samples, size)), [])
     if workers == 0:
         yield from map(encoder.encode_all, chunks)
         return

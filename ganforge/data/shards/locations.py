@@ -10,6 +10,7 @@ from typing import BinaryIO, cast
 import webdataset
 
 from ganforge.errors import ShardError
+from ganforge.io.network import network_faults
 
 _START = 512
 """Bytes of a remote file that tell whether it can be read."""
@@ -37,7 +38,12 @@ def open_url(url: str) -> BinaryIO:
     """
     if not is_remote(url):
         return open(url, "rb")
-    return cast(BinaryIO, webdataset.gopen(url, "rb"))
+    try:
+        return cast(BinaryIO, webdataset.gopen(url, "rb"))
+    except (OSError, ValueError, RuntimeError, ImportError) as err:
+        # The set-up of an HTTP client raises all kinds.
+        fault = None if url.startswith("pipe:") else next(network_faults(), None)
+        raise OSError(fault or f"{type(err).__name__}: {err}") from err
 
 
 def read_bytes(url: str) -> bytes:

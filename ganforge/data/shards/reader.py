@@ -2,7 +2,6 @@
 
 import logging
 import os
-import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganforge.config.models import DataConfig
-from ganforge.data.shards.field_readers import FieldReader, field_reader
-from ganforge.data.shards.index import DatasetIndex, ShardInfo
+from ganforge.data.shards.field_reader import FieldReader
+from ganforge.data.shards.field_readers import field_reader
+from ganforge.data.shards.index import DatasetIndex, FieldSchema, ShardInfo
 from ganforge.data.shards.locations import is_remote, join_location
+from ganforge.data.shards.member import Member
 from ganforge.data.shards.member_table import REBUILD, TAR_BLOCK, load_members
+from ganforge.data.shards.pixel_reader import PixelReader
+from ganforge.data.shards.readable_fields import ReadableFields, missing_field
 from ganforge.data.shards.shard_cache import ShardCache, open_shard
-from ganforge.errors import DataError, ShardError, suggest
+from ganforge.data.views import Views, check_views
+from ganforge.errors import DataError, ShardError
 from ganforge.imaging.codec import Undecodable
 
 logger = logging.getLogger(__name__)
@@ -59,18 +63,8 @@ def check_fields(index: DatasetIndex, fields: Sequence[str], location: str) -> N
         DataError: names the field, the location and the fields there are.
     """
     for name in fields:
-        if name in index.fields:
-            continue
-        if name == "label":
-            raise DataError(
-                f"Labels are needed, but the data set at {location} has none. Set "
-                f"data.use_labels: false, or prepare it from a source with labels (class "
-                f"sub-folders, or a label column)."
-            )
-        raise DataError(
-            f"The field '{name}' is needed, but the data set at {location} has no such field. "
-            f"{suggest(name, index.fields)} Prepare it from a source that provides '{name}'."
-        )
+        if name not in index.fields:
+            raise DataError(missing_field(name, index.fields, location))
 
 
 def check_shards_present(location: str, index: DatasetIndex) -> None:
@@ -111,19 +105,32 @@ class SampleReader:
         self.config = config
         self.location = location
         self.index = index
+        self.fields = ReadableFields(config, index, location)
+        spec = index.image_spec
+        self.stored_size = (spec.height, spec.width)
         self._open: OrderedDict[tuple[str, int], _OpenShard] = OrderedDict()
         self._table_bytes = 0
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": OrderedDict(), "_table_bytes": 0}
 
+    def schemas(self, fields: Sequence[str]) -> dict[str, FieldSchema]:
+        """The schemas of some fields, by name.
+
+        Raises:
+            DataError: there is no such field, or it is too small for `data.crop` or `data.clip`.
+        """
+        self.fields.check(fields)
+        found = {name: self.fields.schemas[name] for name in fields}
+        check_views(self.config, found, self.stored_size, self.location)
+        return found
+
     def batch(
         self,
         stream: str,
         places: NDArray[np.int64],
         fields: Sequence[str],
-        flips: NDArray[np.bool_] | None = None,
-        captions: NDArray[np.uint64] | None = None,
+        views: Views | None = None,
     ) -> tuple[FieldValues, list[str]]:
         """Decode samples into one batch.
 
@@ -131,9 +138,7 @@ class SampleReader:
             stream: name of the stream.
             places: [n, 2] shard and sample.
             fields: names of fields of this stream.
-            flips: [n] which images to mirror.
-            captions: [n] hashes that choose where a sample has several captions; the first
-                caption when omitted.
+            views: how each sample is shown; whole when omitted.
 
         Returns:
             values by field name, and a message for each bad sample that its neighbor replaced.
@@ -141,15 +146,34 @@ class SampleReader:
         Raises:
             ShardError: a sample is damaged and `on_bad_sample` is "error", or a shard is.
         """
-        columns = []
-        for name in fields:
-            reader = field_reader(self.index.fields[name], captions)
-            number = self.index.stream_fields(stream).index(name)
-            columns.append(_Column(number, name, reader, reader.allocate(len(places))))
+        views = Views() if views is None else views
+        columns = self._columns(stream, fields, views, len(places))
         bad: list[str] = []
         for row, (shard, sample) in enumerate(places.tolist()):
             bad += self._read_or_replace(stream, shard, sample, columns, row)
-        return {c.name: c.reader.finish(c.values, flips) for c in columns}, bad
+        stored = {c.name: c.reader.finish(c.values) for c in columns}
+        values = {name: stored[self.fields.stored(name)] for name in fields}
+        if "source" in fields and self.fields.derivation is not None:
+            values["source"] = self._derive(columns, stored, views)
+        return values, bad
+
+    def _columns(
+        self, stream: str, fields: Sequence[str], views: Views, count: int
+    ) -> list[_Column]:
+        columns = []
+        for name in dict.fromkeys(map(self.fields.stored, fields)):
+            reader = field_reader(self.index.fields[name], views, self.stored_size)
+            number = self.index.stream_fields(stream).index(name)
+            columns.append(_Column(number, name, reader, reader.allocate(count)))
+        return columns
+
+    def _derive(self, columns: list[_Column], stored: FieldValues, views: Views) -> Tensor:
+        image = next(c for c in columns if c.name == self.fields.stored("source"))
+        pixels = stored[image.name]
+        assert isinstance(image.reader, PixelReader) and isinstance(pixels, Tensor)
+        seeds = [0] * len(pixels) if views.seeds is None else views.seeds.tolist()
+        frames = [image.reader.frame_numbers(place) for place in range(len(pixels))]
+        return self.fields.derive(pixels, seeds, frames)
 
     def _read_or_replace(
         self, stream: str, shard: int, sample: int, columns: list[_Column], row: int
@@ -213,13 +237,13 @@ class SampleReader:
 
 def _read(opened: _OpenShard, sample: int, columns: list[_Column], row: int) -> None:
     for column in columns:
-        offset, size, crc = (
-            int(part[sample, column.number]) for part in (opened.offset, opened.size, opened.crc)
+        member = Member(
+            opened.file.fileno(),
+            int(opened.offset[sample, column.number]),
+            int(opened.size[sample, column.number]),
+            int(opened.crc[sample, column.number]),
         )
-        data = os.pread(opened.file.fileno(), size, offset)
-        if len(data) != size or zlib.crc32(data) != crc:
-            raise Undecodable(f"field '{column.name}' has changed since the shard was written")
         try:
-            column.reader.read(data, column.values, row)
+            column.reader.read(member, column.values, row)
         except Undecodable as err:
             raise Undecodable(f"field '{column.name}' {err}") from err

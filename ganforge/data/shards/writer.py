@@ -2,9 +2,12 @@
 
 A sample is the members KEY.FIELD.FORMAT, where FORMAT says how the bytes are read:
 
-    image, source, target   .png or .jpg          frames   .clip: see `clip.py`
-    label                   .cls: decimal text    caption  .txt: UTF-8, a caption per line
-    attributes              .json: list of floats text     .npy: float32 [D], or [captions, D]
+    images, label maps   .png or .jpg           clips of them   .clip: see `clip.py`
+    label                .cls: decimal text     caption         .txt: UTF-8, a caption per line
+    attributes           .json: list of floats  text            .npy: float32 [D], [captions, D]
+    vectors              .npy: float32 [D], or [T, D] of clips
+
+Images of 2 or of more than 4 channels are gray PNGs of their channels, one below the other.
 
 The key ends at the first dot, as webdataset has it, so plain `webdataset` reads the shards too.
 The bytes of a shard depend on its samples alone: no time, user or machine is stored.
@@ -28,6 +31,8 @@ class EncodedSample:
 
     key: str
     members: dict[str, bytes]
+    group: str = ""
+    """Not stored: samples of one group are all held out, or none is."""
 
 
 def write_stream(

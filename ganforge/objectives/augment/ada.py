@@ -17,6 +17,12 @@ from ganforge.errors import ShapeError
 from ganforge.interfaces.batch import full_precision
 from ganforge.interfaces.objective import Augmentation
 from ganforge.objectives.augment import color, geometry
+from ganforge.objectives.augment.clips import (
+    change_color,
+    change_geometry,
+    check_along,
+    check_images,
+)
 from ganforge.objectives.augment.resample import affine_resample
 from ganforge.objectives.losses import full
 
@@ -84,31 +90,48 @@ class Ada(Augmentation[AdaConfig]):
         return self.config.p is None
 
     def forward(self, img: Tensor) -> Tensor:
-        """Augment images [N, C, H, W] in [-1, 1]; colors may leave that range.
+        """Augment images [N, C, H, W] or clips [N, T, C, H, W] in [-1, 1].
+
+        Colors may leave that range. All frames of a clip get the same change.
 
         Raises:
             ShapeError: the images are too small, or have channels that are not colors.
         """
+        (out,) = self._augment(img)
+        return out
+
+    def paired(self, img: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment `img`, and move `along`, of any channels, by the same geometry.
+
+        Raises:
+            ShapeError: as `forward`, or `along` differs in number or size.
+        """
+        check_along(self.name, img, along)
+        out, moved = self._augment(img, along)
+        return out, moved
+
+    def _augment(self, img: Tensor, *along: Tensor) -> tuple[Tensor, ...]:
         self._check(img)
         # Only where reading p is free: on a GPU it would wait for the queue.
         free = self.p.device.type == "cpu" and not torch.compiler.is_compiling()
         if free and self.p.item() == 0.0:
-            return img
+            return img, *along
         with full_precision(img):
-            out = full(img)
+            out, *moved = (full(x) for x in (img, *along))
             p = self.p.to(out)
             inverse = self._geometry(out, p)
             if inverse is not None:
-                neutral = torch.eye(3, dtype=p.dtype, device=p.device)
-                out = _where_changed(inverse, neutral, affine_resample, out)
-            if self.config.pipe in ("color", "bgc"):
-                matrix = color.color_matrix(img.shape[0], p)
-                neutral = torch.eye(3, 4, dtype=p.dtype, device=p.device)
-                out = _where_changed(matrix, neutral, color.apply_color, out)
-            return out.to(img.dtype)
+                out, *moved = (_move(x, inverse) for x in (out, *moved))
+            if self._has_color:
+                out = _recolor(out, color.color_matrix(img.shape[0], p))
+            return out.to(img.dtype), *(x.to(y.dtype) for x, y in zip(moved, along, strict=True))
+
+    @property
+    def _has_color(self) -> bool:
+        return self.config.pipe in ("color", "bgc")
 
     def _geometry(self, img: Tensor, p: Tensor) -> Tensor | None:
-        size, _, height, width = img.shape
+        size, height, width = img.shape[0], *img.shape[-2:]
         if self.config.pipe == "color":
             return None
         if self.config.pipe == "blit":
@@ -120,16 +143,12 @@ class Ada(Augmentation[AdaConfig]):
         )
 
     def _check(self, img: Tensor) -> None:
-        shape = list(img.shape)
-        if img.ndim != 4 or min(img.shape[2:]) < _MIN_SIDE:
+        check_images(self.name, img, _MIN_SIDE)
+        if self._has_color and img.shape[-3] not in (1, 3, 4):
             raise ShapeError(
-                f"augment 'ada' got {shape}; it wants [N, C, H, W] with sides of at least "
-                f"{_MIN_SIDE} pixels. Flatten frames into the batch, or remove `augment`."
-            )
-        if self.config.pipe in ("color", "bgc") and img.shape[1] not in (1, 3, 4):
-            raise ShapeError(
-                f"augment 'ada' with pipe={self.config.pipe!r} got {shape}; it knows the colors "
-                f"of 1, 3 or 4 channels. Set augment.pipe to 'bg' to move pixels only."
+                f"augment 'ada' with pipe={self.config.pipe!r} got {list(img.shape)}; it knows the "
+                f"colors of 1, 3 or 4 channels. Set augment.pipe to 'bg' to move pixels only. A "
+                f"condition beside the image goes to augment(img, along=condition)."
             )
 
     @torch.no_grad()
@@ -159,6 +178,19 @@ class Ada(Augmentation[AdaConfig]):
             return torch.full_like(self.p, final)
         done = (self.steps * (batch_size / (1000.0 * self.config.ramp_kimg))).clamp(max=1.0)
         return 0.5 * final * (1.0 - (math.pi * done).cos())
+
+
+def _move(x: Tensor, inverse: Tensor) -> Tensor:
+    """Images or clips at the positions that matrices [N, 3, 3] say."""
+    inverse = inverse.to(x.dtype)
+    neutral = torch.eye(3, dtype=x.dtype, device=x.device)
+    return change_geometry(x, lambda y: _where_changed(inverse, neutral, affine_resample, y))
+
+
+def _recolor(x: Tensor, matrix: Tensor) -> Tensor:
+    """Images or clips in the colors that matrices [N, 3, 4] say."""
+    neutral = torch.eye(3, 4, dtype=x.dtype, device=x.device)
+    return change_color(x, lambda y: _where_changed(matrix, neutral, color.apply_color, y))
 
 
 def _where_changed(

@@ -8,9 +8,15 @@ from pydantic import Field
 from torch import Tensor
 
 from ganforge.config.models import StrictModel
-from ganforge.errors import ShapeError
 from ganforge.interfaces.batch import full_precision
 from ganforge.interfaces.objective import Augmentation
+from ganforge.objectives.augment.clips import (
+    Change,
+    change_color,
+    change_geometry,
+    check_along,
+    check_images,
+)
 from ganforge.objectives.augment.geometry import gate
 from ganforge.objectives.losses import full
 
@@ -39,72 +45,107 @@ class DiffAugment(Augmentation[DiffAugmentConfig]):
     Config = DiffAugmentConfig
 
     def forward(self, img: Tensor) -> Tensor:
-        """Augment images [N, C, H, W] in [-1, 1]; colors may leave that range.
+        """Augment images [N, C, H, W] or clips [N, T, C, H, W] in [-1, 1].
+
+        Colors may leave that range. All frames of a clip get the same change.
 
         Raises:
-            ShapeError: not a batch of images.
+            ShapeError: they are not images or clips.
         """
-        if img.ndim != 4:
-            raise ShapeError(
-                f"augment 'diffaugment' got {list(img.shape)}; it wants [N, C, H, W]. Flatten "
-                f"frames into the batch, or remove `augment`."
-            )
+        (out,) = self._augment(img)
+        return out
+
+    def paired(self, img: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment `img`; translate and cut `along`, of any channels, alike.
+
+        Raises:
+            ShapeError: as `forward`, or `along` differs in number or size.
+        """
+        check_along(self.name, img, along)
+        out, moved = self._augment(img, along)
+        return out, moved
+
+    def _augment(self, img: Tensor, *along: Tensor) -> tuple[Tensor, ...]:
+        check_images(self.name, img)
         with full_precision(img):
-            out = full(img)
+            found = [full(x) for x in (img, *along)]
             for name in self.config.policy:
-                changed = _POLICIES[name](out, self.config)
+                change = _POLICIES[name](found[0], self.config)
                 chance = torch.full((), self.config.p, device=img.device)
                 keep = gate(chance, torch.ones(img.shape[0], device=img.device), 0.0)
-                out = torch.where(keep[:, None, None, None] > 0, changed, out)
-            return out.to(img.dtype)
+                change = _where(keep[:, None, None, None] > 0, change)
+                if name == "color":
+                    found[0] = change_color(found[0], change)
+                else:
+                    found = [change_geometry(x, change) for x in found]
+            return tuple(x.to(y.dtype) for x, y in zip(found, (img, *along), strict=True))
 
 
-def jitter_color(img: Tensor, config: DiffAugmentConfig) -> Tensor:
+def draw_color(like: Tensor, config: DiffAugmentConfig) -> Change:
     """Brightness +-0.5, saturation 0 to 2, contrast 0.5 to 1.5; alpha is left as it is."""
-    colors = img[:, :_RGB]
-    colors = colors + _uniform(img, -0.5, 0.5)
-    gray = colors.mean(1, keepdim=True)
-    colors = gray + (colors - gray) * _uniform(img, 0.0, 2.0)
-    middle = colors.mean((1, 2, 3), keepdim=True)
-    colors = middle + (colors - middle) * _uniform(img, 0.5, 1.5)
-    return torch.cat([colors, img[:, _RGB:]], dim=1)
+    brightness = _uniform(like, -0.5, 0.5)
+    saturation = _uniform(like, 0.0, 2.0)
+    contrast = _uniform(like, 0.5, 1.5)
+
+    def change(img: Tensor) -> Tensor:
+        colors = img[:, :_RGB] + brightness
+        gray = colors.mean(1, keepdim=True)
+        colors = gray + (colors - gray) * saturation
+        middle = colors.mean((1, 2, 3), keepdim=True)
+        colors = middle + (colors - middle) * contrast
+        return torch.cat([colors, img[:, _RGB:]], dim=1)
+
+    return change
 
 
-def translate(img: Tensor, config: DiffAugmentConfig) -> Tensor:
+def draw_translation(like: Tensor, config: DiffAugmentConfig) -> Change:
     """Shift by whole pixels; zeros come in at the border."""
-    for axis in (2, 3):
-        side = img.shape[axis]
+    sources = []
+    for side in like.shape[-2:]:
         reach = int(side * config.shift + 0.5)
-        shift = torch.randint(-reach, reach + 1, (img.shape[0], 1), device=img.device)
-        source = torch.arange(side, device=img.device) - shift
-        shape = (img.shape[0], 1, side, 1) if axis == 2 else (img.shape[0], 1, 1, side)
-        inside = ((source >= 0) & (source < side)).reshape(shape)
-        index = source.clamp(0, side - 1).reshape(shape).expand(img.shape)
-        img = img.gather(axis, index) * inside
-    return img
+        shift = torch.randint(-reach, reach + 1, (like.shape[0], 1), device=like.device)
+        sources.append(torch.arange(side, device=like.device) - shift)
+
+    def change(img: Tensor) -> Tensor:
+        for axis, source in zip((2, 3), sources, strict=True):
+            side = img.shape[axis]
+            shape = (img.shape[0], 1, side, 1) if axis == 2 else (img.shape[0], 1, 1, side)
+            inside = ((source >= 0) & (source < side)).reshape(shape)
+            index = source.clamp(0, side - 1).reshape(shape).expand(img.shape)
+            img = img.gather(axis, index) * inside
+        return img
+
+    return change
 
 
-def cut_out(img: Tensor, config: DiffAugmentConfig) -> Tensor:
+def draw_cutout(like: Tensor, config: DiffAugmentConfig) -> Change:
     """Set a rectangle to zero; it may hang over the border."""
-    inside = torch.ones((), dtype=torch.bool, device=img.device)
-    for axis in (2, 3):
-        side = img.shape[axis]
+    inside = torch.ones((), dtype=torch.bool, device=like.device)
+    for axis in (-2, -1):
+        side = like.shape[axis]
         hole = int(side * config.hole + 0.5)
         # The center is anywhere; with an even hole also half a pixel past the last one.
-        center = torch.randint(0, side + (1 - hole % 2), (img.shape[0], 1, 1, 1), device=img.device)
-        offset = torch.arange(side, device=img.device) - (center - hole // 2)
+        num, last = like.shape[0], side + (1 - hole % 2)
+        center = torch.randint(0, last, (num, 1, 1, 1), device=like.device)
+        offset = torch.arange(side, device=like.device) - (center - hole // 2)
         hit = (offset >= 0) & (offset < hole)
-        inside = inside & (hit.transpose(2, 3) if axis == 2 else hit)
-    return img * ~inside
+        inside = inside & (hit.transpose(2, 3) if axis == -2 else hit)
+    return lambda img: img * ~inside
 
 
-def _uniform(img: Tensor, low: float, high: float) -> Tensor:
-    draw = torch.rand(img.shape[0], 1, 1, 1, device=img.device, dtype=img.dtype)
+def _where(is_changed: Tensor, change: Change) -> Change:
+    """The change, for the images where `is_changed` [N, 1, 1, 1] holds."""
+    return lambda img: torch.where(is_changed, change(img), img)
+
+
+def _uniform(like: Tensor, low: float, high: float) -> Tensor:
+    draw = torch.rand(like.shape[0], 1, 1, 1, device=like.device, dtype=like.dtype)
     return low + (high - low) * draw
 
 
-_POLICIES: Mapping[str, Callable[[Tensor, DiffAugmentConfig], Tensor]] = {
-    "color": jitter_color,
-    "translation": translate,
-    "cutout": cut_out,
+_POLICIES: Mapping[str, Callable[[Tensor, DiffAugmentConfig], Change]] = {
+    "color": draw_color,
+    "translation": draw_translation,
+    "cutout": draw_cutout,
 }
+"""By name: draws a change for each image of a tensor, whose values it does not look at."""

@@ -19,9 +19,9 @@ _FRACTIONAL_SHIFT = 0.125
 
 
 def gate(probability: Tensor, value: Tensor, neutral: float) -> Tensor:
-    """`value` [N] with the given probability, else `neutral`; independently per image."""
-    on = torch.rand(value.shape[0], device=value.device) < probability
-    return torch.where(on, value, neutral)
+    """`value` [N, ...] with the given probability, else `neutral`; one draw per image."""
+    draw = torch.rand(value.shape[0], *[1] * (value.dim() - 1), device=value.device)
+    return torch.where(draw < probability, value, neutral)
 
 
 def blit(size: int, height: int, width: int, p: Tensor) -> Tensor:
@@ -31,8 +31,9 @@ def blit(size: int, height: int, width: int, p: Tensor) -> Tensor:
     """
     flip = gate(p, integers(size, 2, p), 0.0)
     turns = gate(p, integers(size, 4, p), 0.0)
-    shift_x = gate(p, (symmetric(size, p) * _MAX_SHIFT * width).round(), 0.0)
-    shift_y = gate(p, (symmetric(size, p) * _MAX_SHIFT * height).round(), 0.0)
+    x, y = symmetric(size, p), symmetric(size, p)
+    shifts = torch.stack([(x * _MAX_SHIFT * width).round(), (y * _MAX_SHIFT * height).round()], 1)
+    shift_x, shift_y = gate(p, shifts, 0.0).unbind(1)
     # Exact cosine and sine of quarter turns, so that whole pixels land on whole pixels.
     cosine = torch.where(turns % 2 == 0, 1.0 - turns, 0.0)
     sine = torch.where(turns % 2 == 1, 2.0 - turns, 0.0)
@@ -54,8 +55,8 @@ def geometric(size: int, height: int, width: int, p: Tensor) -> Tensor:
     before = gate(p_turn, math.pi * symmetric(size, p), 0.0)
     stretch = gate(p, torch.exp2(_SCALE_OCTAVES * normal(size, p)), 1.0)
     after = gate(p_turn, math.pi * symmetric(size, p), 0.0)
-    shift_x = gate(p, _FRACTIONAL_SHIFT * width * normal(size, p), 0.0)
-    shift_y = gate(p, _FRACTIONAL_SHIFT * height * normal(size, p), 0.0)
+    x, y = _FRACTIONAL_SHIFT * width * normal(size, p), _FRACTIONAL_SHIFT * height * normal(size, p)
+    shift_x, shift_y = gate(p, torch.stack([x, y], 1), 0.0).unbind(1)
     return compose(
         scaling(1.0 / isotropic, 1.0 / isotropic),
         rotation(before.cos(), -before.sin()),

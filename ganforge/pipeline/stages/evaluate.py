@@ -6,16 +6,22 @@ from typing import Any
 from torch import Tensor
 
 from ganforge.config.models import StrictModel
+from ganforge.data.shards.index import load_index
+from ganforge.data.shards.readable_fields import ReadableFields
+from ganforge.errors import DataError
+from ganforge.interfaces.architecture import Reads
 from ganforge.interfaces.generation import GenerateRequest
+from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.metrics import MetricRecord
-from ganforge.metrics.evaluation import check_evaluation, evaluate
+from ganforge.metrics.checks import PlannedModel, check_evaluation
+from ganforge.metrics.evaluation import evaluate
 from ganforge.metrics.requests import MeasuredModel
 from ganforge.pipeline.completed import ran_with, remember
-from ganforge.pipeline.session import runtime_of, shards_location
+from ganforge.pipeline.session import runtime_of, shards_location, validation_location
 from ganforge.pipeline.trained_model import load_trained, newest_nimg
 from ganforge.registry.plugins import get_registry
-from ganforge.training.fields import expected_spec
+from ganforge.training.fields import expected_spec, model_spec
 from ganforge.training.run_view import View, view_of
 from ganforge.training.state.run_state import TrainingRun
 from ganforge.training.tasks.json_lines import JsonLines
@@ -72,13 +78,39 @@ def check_metrics(context: RunContext) -> None:
     """
     config, chosen = context.config, context.components.architecture
     chosen.component.check_request(config.evaluate.truncation, {})
-    check_evaluation(
-        config.evaluate,
-        runtime_of(context),
+    reads = chosen.component.reads(chosen.config)
+    exact = _spec_of_shards(context, reads)
+    model = PlannedModel(
         chosen.component.directions,
-        config.evaluate.reference or shards_location(context),
-        expected_spec(config, chosen.component.reads(chosen.config)),
+        is_video="frames" in reads,
+        spec=exact or expected_spec(config, reads),
+        is_exact=exact is not None,
     )
+    runtime, reference = runtime_of(context), reference_location(context)
+    check_evaluation(config.evaluate, runtime, model, reference, config.data)
+
+
+def reference_location(context: RunContext) -> str:
+    """The shards of the real images: by default, the validation data of a translator.
+
+    Numbers of generators from noise are compared with the training data, as is usual.
+    """
+    config = context.config
+    translates = bool(context.components.architecture.component.directions)
+    held_out = validation_location(context) if translates else None
+    return config.evaluate.reference or held_out or shards_location(context)
+
+
+def _spec_of_shards(context: RunContext, reads: Reads) -> ImageSpec | None:
+    """What the model will generate; None where the training shards do not exist yet."""
+    config, location = context.config, shards_location(context)
+    try:
+        index = load_index(location)
+    except DataError:
+        return None
+    data = ReadableFields(config.data, index, location)
+    data.check(reads.required)
+    return model_spec(config, data, reads.required)
 
 
 def evaluate_run(context: RunContext, run: TrainingRun) -> list[MetricRecord]:
@@ -103,7 +135,7 @@ def _measure(context: RunContext, view: View) -> list[MetricRecord]:
         nimg=nimg,
         num_standing=num_standing(context),
     )
-    reference = config.evaluate.reference or shards_location(context)
+    reference = reference_location(context)
     records = evaluate(model, config.evaluate, reference, runtime, data=config.data)
     if runtime.is_main:
         lines = JsonLines(context.run_dir / "metrics.jsonl")
@@ -133,4 +165,5 @@ def _settings(context: RunContext, nimg: int | None) -> dict[str, Any]:
     """Everything that the numbers depend on, ready for JSON."""
     config = context.config.evaluate
     settings = config.model_dump(mode="json", exclude={"every_kimg", "batch_size", "cache_dir"})
+    settings["reference"] = reference_location(context)
     return {"nimg": nimg, "num_standing": num_standing(context), **settings}

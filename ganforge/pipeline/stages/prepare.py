@@ -3,13 +3,17 @@
 from pathlib import Path
 
 from ganforge.config.models import StrictModel
-from ganforge.data.prepare.source_to_shards import prepare, recipe
+from ganforge.data.prepare.recipe import changes, recipe
+from ganforge.data.prepare.source_to_shards import prepare, prepare_validation, validation_config
 from ganforge.data.shards.index import INDEX_NAME, load_index
 from ganforge.encoders.lookup import build_encoder
 from ganforge.errors import ConfigError, DataError
 from ganforge.interfaces.stage import RunContext, Stage
-from ganforge.pipeline.session import runtime_of, shards_location
+from ganforge.pipeline.session import runtime_of, shards_location, validation_location
 from ganforge.training.fields import check_encoder
+
+_CONDITIONS = ("label", "attributes")
+_PAIR = ("source", "target")
 
 
 class Prepare(Stage[StrictModel]):
@@ -18,31 +22,16 @@ class Prepare(Stage[StrictModel]):
     name = "prepare"
 
     def is_done(self, context: RunContext) -> bool:
-        """Whether the index is there, made from the source that the pipeline file names."""
-        location, source = shards_location(context), context.config.data.source
-        if source is None:
-            check_encoder(context.config, load_index(location), location)
-            return True
-        if not (Path(location) / INDEX_NAME).exists():
-            return False
-        made, wanted = load_index(location).recipe, recipe(context.config.data, seed=0)
-        changes = [
-            f"data.{key} was {made.get(key)!r} and is {wanted[key]!r}"
-            for key in wanted
-            if made.get(key) != wanted[key]
-        ]
-        if changes:
-            raise DataError(
-                f"The shards in {location} were prepared differently: {'; '.join(changes)}. Give "
-                f"this run another name, delete that folder to prepare again, or undo the change."
-            )
-        return True
+        """Whether all shards are there, made from the sources that the pipeline file names."""
+        return _has_training_data(context) and _has_validation_data(context)
 
     def plan(self, context: RunContext) -> str:
         """What is read and where the shards go."""
         source = context.config.data.source
         name = source.name if source else "nothing (data.shards is ready)"
-        return f"prepare shards from {name} in {shards_location(context)}"
+        plan = f"prepare shards from {name} in {shards_location(context)}"
+        is_made = _prepares_validation(context)
+        return plan + f" and {validation_location(context)}" * is_made
 
     def check(self, context: RunContext) -> None:
         """Load the text encoder, if it is to embed: a missing file should not cost the images."""
@@ -53,16 +42,74 @@ class Prepare(Stage[StrictModel]):
 
     def run(self, context: RunContext) -> None:
         """Write the shards on rank 0 while the others wait."""
-        if context.config.data.source is None:
+        data = context.config.data
+        if data.source is None and not _prepares_validation(context):
             raise ConfigError(
                 "data.source is not set, so there is nothing to prepare. Set it, or point "
                 "data.shards to prepared shards."
             )
-        location = Path(shards_location(context))
-        chosen = context.components.architecture
-        reads = chosen.component.reads(chosen.config)
-        needed: list[str] = [name for name in ("label", "attributes") if name in reads.required]
-        needs = dict.fromkeys(needed, f"'{chosen.component.name}' needs them")
-        data = context.config.data
         # The index is read again by whoever needs it; it may be too large to be sent.
-        runtime_of(context).on_main(lambda: bool(prepare(data, location, needs=needs)))
+        runtime_of(context).on_main(lambda: _write(context))
+
+
+def _write(context: RunContext) -> None:
+    location, validation = shards_location(context), validation_location(context)
+    if _has_training_data(context):
+        prepare_validation(context.config.data, load_index(location), str(validation))
+    else:
+        needs = _needs(context)
+        prepare(context.config.data, location, validation=validation, needs=needs)
+
+
+def _needs(context: RunContext) -> dict[str, str]:
+    """The fields that the samples must have, and why."""
+    chosen = context.components.architecture
+    required = chosen.component.reads(chosen.config).required
+    # A derivation makes pairs from images as they are loaded.
+    names = _CONDITIONS if context.config.data.derive is not None else (*_CONDITIONS, *_PAIR)
+    why = f"'{chosen.component.name}' needs them"
+    return {name: why for name in names if name in required}
+
+
+def _has_training_data(context: RunContext) -> bool:
+    location, data = shards_location(context), context.config.data
+    if data.source is None:
+        check_encoder(context.config, load_index(location), location)
+        return True
+    if not (Path(location) / INDEX_NAME).exists():
+        return False
+    changed = changes(load_index(location).recipe, recipe(data, seed=0))
+    if changed:
+        raise DataError(
+            f"The shards in {location} were prepared differently: {changed}. Give this run another "
+            f"name, delete that folder to prepare again, or undo the change."
+        )
+    return True
+
+
+def _prepares_validation(context: RunContext) -> bool:
+    validation = context.config.data.validation
+    return validation is not None and validation.shards is None
+
+
+def _has_validation_data(context: RunContext) -> bool:
+    """Whether there is nothing to do for `data.validation`, given the training data."""
+    validation, location = context.config.data.validation, validation_location(context)
+    if validation is None or validation.shards is not None:
+        return True
+    is_there = (Path(str(location)) / INDEX_NAME).exists()
+    if validation.source is not None and is_there:
+        wanted = recipe(validation_config(context.config.data), seed=0)
+        changed = changes(load_index(str(location)).recipe, wanted)
+        if changed:
+            raise DataError(
+                f"The validation shards in {location} were prepared differently: {changed}. Delete "
+                f"that folder to prepare them again, or undo the change."
+            )
+    if validation.num_samples is not None and not is_there:
+        raise DataError(
+            f"data.validation.num_samples holds samples out of data.source while `prepare` writes "
+            f"the shards, but {shards_location(context)} is there already and {location} is not. "
+            f"Delete the shards to prepare both again, or set data.validation.source or shards."
+        )
+    return is_there

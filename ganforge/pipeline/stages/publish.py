@@ -6,6 +6,7 @@ from typing import Any
 import huggingface_hub
 import torch
 from PIL import Image
+from torch import Tensor
 
 from ganforge.config.models import StrictModel
 from ganforge.data.shards.index import load_index
@@ -19,7 +20,7 @@ from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.pipeline.completed import ran_with, remember
 from ganforge.pipeline.session import runtime_of, shards_location
 from ganforge.pipeline.stages.evaluate import num_standing, read_records
-from ganforge.pipeline.trained_model import TrainedModel, load_trained, newest_nimg
+from ganforge.pipeline.trained_model import TrainedModel, load_others, load_trained, newest_nimg
 from ganforge.training.tasks.pictures import seed_images
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class Publish(Stage[StrictModel]):
                 "regularizers": ", ".join(r.name for r in config.loss.regularizers) or "none",
                 "seed": config.train.seed,
                 "precision": runtime_of(context).precision,
+                **({"started from": config.init.source} if config.init.source else {}),
             },
         )
         folder = export_model(
@@ -95,12 +97,22 @@ class Publish(Stage[StrictModel]):
             metrics=_metrics(context),
             card=card,
             samples=_picture(context, model),
+            others=_others(context, model),
         )
         remember(context.run_dir, self.name, _settings(context, model.nimg))
         log.info("Exported to %s.", folder)
         if config.publish.repo_id is not None:
             pushed = push_folder(folder, config.publish.repo_id, private=config.publish.private)
             log.info("Published at %s.", pushed.url)
+
+
+def _others(context: RunContext, model: TrainedModel) -> dict[str, dict[str, Tensor]] | None:
+    if not context.config.publish.discriminator:
+        return None
+    others = load_others(context, model)
+    if not others:
+        log.warning("publish.discriminator: every network of this model generates; none is left.")
+    return others
 
 
 def _settings(context: RunContext, nimg: int) -> dict[str, Any]:

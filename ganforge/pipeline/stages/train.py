@@ -3,17 +3,27 @@
 import functools
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from ganforge.config.init import InitConfig
 from ganforge.config.models import StrictModel
 from ganforge.data.shards.index import load_index
+from ganforge.data.shards.readable_fields import ReadableFields
 from ganforge.errors import DataError, RunStopped
 from ganforge.imaging.images import image_grid
 from ganforge.imaging.save import write_png
+from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.stage import RunContext, Stage
-from ganforge.pipeline.session import checkpoints_dir, runtime_of, shards_location
+from ganforge.pipeline.init_source import read_source
+from ganforge.pipeline.session import (
+    checkpoints_dir,
+    runtime_of,
+    shards_location,
+    validation_location,
+)
 from ganforge.pipeline.stages.evaluate import check_metrics, evaluate_run
 from ganforge.registry.plugins import get_registry
 from ganforge.training.build import build_run
@@ -32,6 +42,7 @@ from ganforge.training.run_view import view_of
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.resume import check_resumable, check_same_data, check_same_precision
 from ganforge.training.state.run_state import TrainingRun, is_out_of_time
+from ganforge.training.state.warm_start import match_roles, start_from
 from ganforge.training.tasks.checkpoint import CheckpointTask
 from ganforge.training.tasks.display import Display
 from ganforge.training.tasks.evaluate import EvaluateTask
@@ -55,7 +66,7 @@ class Train(Stage[StrictModel]):
         newest = checkpoints.latest(checkpoints_dir(context))
         if newest is None:
             return False
-        saved = checkpoints.load(newest, with_tensors=False)
+        saved = checkpoints.load(newest, files=())
         check_resumable(saved, context.config, newest)
         _check_data(saved, context, newest)
         total_nimg = round(context.config.train.total_kimg * 1000)
@@ -68,19 +79,26 @@ class Train(Stage[StrictModel]):
         reads = check_labels(config, chosen.component, chosen.config)
         if config.evaluate.every_kimg is not None:
             check_metrics(context)
-        num_slots = choose_slots(config, runtime_of(context).world_size, _fixed_slots(context))
+        num_fixed = _fixed_slots(context)
+        num_slots = choose_slots(config, runtime_of(context).world_size, num_fixed)
         spec = expected_spec(config, reads)
-        if spec is not None:
-            architecture = context.components.bound_architecture(spec)
-            check_trainable(architecture, context.components.objective, config.train, num_slots)
+        architecture = None if spec is None else context.components.bound_architecture(spec)
+        if architecture is not None:
+            check_trainable(architecture, context.components.objective, config, num_slots)
+        if num_fixed is None and config.init.source is not None:
+            # Sizes of conditions are not known before the data are.
+            is_exact = not reads.conditions
+            runtime_of(context).on_main(lambda: _check_init(config.init, architecture, is_exact))
 
     def plan(self, context: RunContext) -> str:
         """How long it trains."""
         config = context.config.train
         steps = -(-round(config.total_kimg * 1000) // config.batch_size)
         plan = f"train for {config.total_kimg:g} kimg: {steps} steps of {config.batch_size} images"
-        limit = config.max_minutes
-        return plan if limit is None else f"{plan}, at most {limit:g} minutes"
+        if config.max_minutes is not None:
+            plan += f", at most {config.max_minutes:g} minutes"
+        source = context.config.init.source
+        return plan if source is None else f"{plan}, starting from {source}"
 
     def run(self, context: RunContext) -> None:
         """Train to the end, or until a signal, on which later stages must not run."""
@@ -90,7 +108,8 @@ class Train(Stage[StrictModel]):
         samples.mkdir(parents=True, exist_ok=True)
         config = context.config.train
         rows, columns = config.sample_grid
-        fixed = fixed_batch(run, location, fields, rows * columns)
+        shown = validation_location(context) or location
+        fixed = fixed_batch(run, shown, fields, rows * columns)
         if run.runtime.is_main and "image" in fields:
             write_png(samples / "real.png", image_grid(fixed.image, rows, columns))
         monitor = _health_monitor(run, fixed, fields)
@@ -129,8 +148,16 @@ def _check_data(saved: checkpoints.Checkpoint, context: RunContext, where: Path)
 
 def _fixed_slots(context: RunContext) -> int | None:
     newest = checkpoints.latest(checkpoints_dir(context))
-    saved = None if newest is None else checkpoints.load(newest, with_tensors=False)
+    saved = None if newest is None else checkpoints.load(newest, files=())
     return None if saved is None else int(saved.state["num_slots"])
+
+
+def _check_init(
+    init: InitConfig, architecture: Architecture[Any] | None, check_shapes: bool
+) -> None:
+    source = read_source(init)
+    if architecture is not None:
+        match_roles(init, source, architecture.meta_networks(), check_shapes=check_shapes)
 
 
 def _health_monitor(run: TrainingRun, fixed: Batch, fields: tuple[str, ...]) -> HealthMonitor:
@@ -147,19 +174,21 @@ def _evaluation(context: RunContext) -> list[Task]:
 
 
 def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str, ...]]:
-    """Build the run of a pipeline and restore its newest checkpoint, if there is one.
+    """Build the run of a pipeline; restore its newest checkpoint, or else start from `init.from`.
 
     Returns:
         The run, and the fields that it reads from the shards.
 
     Raises:
         CheckpointError: the checkpoint belongs to another configuration or other data.
+        ConfigError: `init` does not fit the run.
     """
     config, runtime = context.config, runtime_of(context)
     index = load_index(location)
     chosen = context.components.architecture
     reads = check_labels(config, chosen.component, chosen.config)
-    fields = choose_fields(config, chosen.component.name, reads, index)
+    data = ReadableFields(config.data, index, location)
+    fields = choose_fields(config, chosen.component.name, reads, data)
     if "text" in fields:
         check_encoder(config, index, location)
     newest = runtime.broadcast_object(checkpoints.latest(checkpoints_dir(context)))
@@ -169,7 +198,7 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
         check_same_data(saved, index.digest, newest)
         check_same_precision(saved, config.train.precision, runtime.precision, newest)
     num_slots = None if saved is None else int(saved.state["num_slots"])
-    run = build_run(context.components, model_spec(config, index, fields), runtime, num_slots)
+    run = build_run(context.components, model_spec(config, data, fields), runtime, num_slots)
     if runtime.is_main:
         warn_of_doubts(run.architecture, run.objective, config.train, run.num_slots)
     run.data_digest = index.digest
@@ -178,4 +207,7 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
     if saved is not None and newest is not None:
         run.restore(saved, str(newest))
         log.info("Resumed from %s at %.1f kimg.", newest, run.progress.kimg)
+    elif config.init.source is not None:
+        # Rank 0 reads it for all.
+        start_from(run, runtime.on_main(lambda: read_source(config.init)))
     return run, fields

@@ -54,6 +54,11 @@ class Ema:
             halflife = min(halflife, nimg * self._rampup)
         return float(0.5 ** (batch_size / max(halflife, 1e-8)))
 
+    def restart(self) -> None:
+        """Make the averages equal to the live networks."""
+        for role, averaged in self.networks.items():
+            averaged.load_state_dict(self._live[role].state_dict())
+
     @torch.no_grad()
     def update(self, nimg: int, batch_size: int) -> None:
         """Move parameters and batch statistics towards the live ones; copy other buffers."""

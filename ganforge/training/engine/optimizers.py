@@ -11,6 +11,7 @@ from ganforge.config.schedules import Schedule, value_at
 from ganforge.errors import ConfigError, suggest
 from ganforge.interfaces.architecture import Architecture, Phase
 from ganforge.interfaces.component import ConfigT
+from ganforge.training.engine.freeze import Frozen
 
 Group = tuple[str, ...]
 """Roles that share an optimizer, in the order in which a phase names them."""
@@ -21,8 +22,9 @@ def build_optimizers(
     phases: Sequence[Phase],
     networks: Mapping[str, nn.Module],
     config: TrainConfig,
+    frozen: Frozen | None = None,
 ) -> dict[Group, torch.optim.Optimizer]:
-    """Build one optimizer for each distinct `Phase.trains`.
+    """Build one optimizer for each distinct `Phase.trains`, without frozen parameters.
 
     Raises:
         ConfigError: `train.optimizers` names a role that no phase trains.
@@ -40,11 +42,24 @@ def build_optimizers(
     optimizers = {}
     for group, members in groups.items():
         chosen = optimizer_config(architecture, group, config)
-        optimizers[group] = build_optimizer(
-            scale_for_lazy(chosen, members),
-            [parameter for role in group for parameter in networks[role].parameters()],
-        )
+        parameters = trainable_parameters(networks, group, frozen)
+        if parameters or not frozen:
+            optimizers[group] = build_optimizer(
+                scale_for_lazy(chosen, members), list(parameters.values())
+            )
     return optimizers
+
+
+def trainable_parameters(
+    networks: Mapping[str, nn.Module], group: Group, frozen: Frozen | None = None
+) -> dict[str, nn.Parameter]:
+    """The parameters of some networks by role.name, without the frozen ones."""
+    return {
+        name: parameter
+        for role in group
+        for name, parameter in networks[role].named_parameters(prefix=role)
+        if frozen is None or parameter not in frozen
+    }
 
 
 def optimizer_config(

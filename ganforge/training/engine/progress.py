@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ganforge.config.models import ScheduleConfig
+from ganforge.config.schedules import ScheduleConfig
 from ganforge.io.hashing import GAMMA, splitmix64
 
 
@@ -61,6 +61,8 @@ def lr_factor(schedule: ScheduleConfig, nimg: int, total_kimg: float) -> float:
     warmup = min(1.0, kimg / schedule.warmup_kimg) if schedule.warmup_kimg else 1.0
     if schedule.name == "constant":
         return warmup
+    if schedule.step_kimg is not None:
+        return warmup * schedule.factor ** (nimg // max(1, round(schedule.step_kimg * 1000)))
     end = total_kimg if schedule.decay_end_kimg is None else schedule.decay_end_kimg
     length = max(end - schedule.decay_start_kimg, 1e-9)
     done = min(1.0, max(0.0, (kimg - schedule.decay_start_kimg) / length))

@@ -41,11 +41,13 @@ class SlotBuffers:
     """Buffers of all modules, reduced over slots like gradients.
 
     Each slot starts a phase from the same buffers; the phase leaves the mean of what the slots
-    made of them. Buffers that are not floating point (counters) keep what one slot made.
+    made of them. Buffers that are not floating point (counters) keep what one slot made. `fixed`
+    buffers are left out.
     """
 
-    def __init__(self, modules: Iterable[nn.Module]) -> None:
-        self._all = [buffer for module in modules for buffer in module.buffers()]
+    def __init__(self, modules: Iterable[nn.Module], fixed: Iterable[Tensor] = ()) -> None:
+        left_out = {id(buffer) for buffer in fixed}
+        self._all = [b for module in modules for b in module.buffers() if id(b) not in left_out]
         self._float = [buffer for buffer in self._all if buffer.is_floating_point()]
         self._start: list[Tensor] = []
         self.sums: list[Tensor] = []
@@ -91,10 +93,13 @@ class Stepper:
         self.run = run
         runtime, networks = run.runtime, run.nets.modules()
         self.finite = FiniteCheck(runtime.device.type == "cuda", runtime.rank, run.local_slots)
-        self._buffers = SlotBuffers([*networks.values(), *run.stateful_modules().values()])
-        self._parameters = {group: run.named_parameters(group) for group in run.optimizers}
+        self._buffers = SlotBuffers(
+            [*networks.values(), *run.stateful_modules().values()], run.frozen.buffers
+        )
+        self._parameters = {group: run.trainable_parameters(group) for group in run.optimizers}
         for network in networks.values():
             network.train().requires_grad_(False)
+        run.frozen.begin()
 
     def step(self, batches: Sequence[Batch], progress: Progress) -> StepResult:
         """Run all due phases on one global batch, given as one batch per local slot.
@@ -169,7 +174,10 @@ class Stepper:
         total = torch.stack(list(terms.values())).sum() / self.run.num_slots
         scaler = self.run.scalers.get(phase.trains)
         total = total if scaler is None else scaler.scale(total)
-        total.backward()  # type: ignore[no-untyped-call]
+        # A penalty on frozen layers alone has no gradient.
+        if total.requires_grad or not self.run.frozen:
+            total.backward()  # type: ignore[no-untyped-call]
+        self.run.frozen.restore_buffers()
         terms = {name: term.detach().float() for name, term in terms.items()}
         for name, term in terms.items():
             result.add(f"loss/{phase.name}/{name}", term)
@@ -205,6 +213,7 @@ class Stepper:
         if phase.after_step is not None:
             with torch.no_grad():
                 phase.after_step(self.run.nets)
+            self.run.frozen.restore_parameters()
 
 
 def _check_terms(phase: Phase, terms: Any) -> None:

@@ -15,19 +15,19 @@ import errno
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganforge.errors import CheckpointError
 from ganforge.io.atomic import atomic_folder
 from ganforge.io.hashing import file_sha256
+from ganforge.training.state.tensors import storable
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -70,8 +70,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
 def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
     for name, tensors in checkpoint.tensors.items():
-        contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-        safetensors.torch.save_file(contiguous, folder / f"{name}.safetensors")
+        safetensors.torch.save_file(storable(tensors), folder / f"{name}.safetensors")
     state = {"format": _FORMAT, **checkpoint.state}
     (folder / "state.json").write_text(json.dumps(state, indent=1, sort_keys=True) + "\n")
     (folder / "config.yaml").write_text(checkpoint.config)
@@ -100,8 +99,10 @@ def verify(folder: Path) -> None:
         ) from err
 
 
-def load(folder: Path, *, with_tensors: bool = True) -> Checkpoint:
-    """Read and verify a checkpoint; without tensors, only its counters and configuration.
+def load(folder: Path, *, files: Collection[str] | None = None) -> Checkpoint:
+    """Read and verify a checkpoint: its counters, configuration and tensors.
+
+    `files` are the kinds of tensors to read, such as "networks"; by default all.
 
     Raises:
         CheckpointError: it is damaged, or of a newer format.
@@ -113,8 +114,11 @@ def load(folder: Path, *, with_tensors: bool = True) -> Checkpoint:
             f"Checkpoint {folder} has format {state.get('format')}; this ganforge reads format "
             f"{_FORMAT}. Use the ganforge that wrote it ({state.get('ganforge', 'unknown')})."
         )
-    files = sorted(folder.glob("*.safetensors")) if with_tensors else []
-    tensors = {path.stem: safetensors.torch.load_file(path) for path in files}
+    tensors = {
+        path.stem: safetensors.torch.load_file(path)
+        for path in sorted(folder.glob("*.safetensors"))
+        if files is None or path.stem in files
+    }
     return Checkpoint(tensors, state, (folder / "config.yaml").read_text())
 
 
@@ -151,41 +155,3 @@ def prune(folder: Path, keep: int) -> None:
         shutil.rmtree(path, ignore_errors=True)
     for path in folder.glob(".nimg-*.partial*"):
         shutil.rmtree(path, ignore_errors=True)
-
-
-def flatten(states: Mapping[str, Mapping[str, Tensor]], separator: str = ".") -> dict[str, Tensor]:
-    """Merge state dicts under prefixed keys."""
-    return {f"{p}{separator}{k}": v for p, state in states.items() for k, v in state.items()}
-
-
-def load_networks(networks: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
-    """Load tensors `role.name`, as `flatten` makes them, into the networks of these roles.
-
-    Raises:
-        CheckpointError: as `copy_tensors`.
-    """
-    copy_tensors(
-        flatten({role: network.state_dict() for role, network in networks.items()}), tensors
-    )
-
-
-@torch.no_grad()
-def copy_tensors(live: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
-    """Copy saved tensors into the live ones of the same names.
-
-    Raises:
-        CheckpointError: names or shapes differ, nothing is copied; the message is a part of a
-            sentence, for the caller to say where and what to do.
-    """
-    faults = [f"missing {name}" for name in live if name not in saved]
-    faults += [f"unexpected {name}" for name in saved if name not in live]
-    faults += [
-        f"{name} is {list(saved[name].shape)}, not {list(tensor.shape)}"
-        for name, tensor in live.items()
-        if name in saved and saved[name].shape != tensor.shape
-    ]
-    if faults:
-        shown = "; ".join(faults[:5]) + ("; ..." if len(faults) > 5 else "")
-        raise CheckpointError(f"{len(faults)} tensor(s) differ: {shown}.")
-    for name, tensor in live.items():
-        tensor.copy_(saved[name])

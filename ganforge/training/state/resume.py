@@ -91,5 +91,5 @@ def _is_harmless(line: str, config: PipelineConfig) -> bool:
     if path == "train.total_kimg":
         # Training longer is common. It changes the past only if the schedule ends at total_kimg.
         schedule = config.train.schedule
-        return schedule.name == "constant" or schedule.decay_end_kimg is not None
+        return schedule.name in ("constant", "step") or schedule.decay_end_kimg is not None
     return any(path == known or path.startswith(f"{known}.") for known in _HARMLESS)

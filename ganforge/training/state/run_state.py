@@ -17,10 +17,12 @@ from ganforge.interfaces.batch import Networks
 from ganforge.interfaces.objective import Objective
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.training.engine.ema import Ema
-from ganforge.training.engine.optimizers import Group
+from ganforge.training.engine.freeze import Frozen
+from ganforge.training.engine.optimizers import Group, trainable_parameters
 from ganforge.training.engine.progress import Progress
 from ganforge.training.runtime import Runtime
-from ganforge.training.state.checkpoint import Checkpoint, copy_tensors, flatten
+from ganforge.training.state.checkpoint import Checkpoint
+from ganforge.training.state.tensors import copy_tensors, flatten
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ class TrainingRun:
         nets: all networks by role.
         ema: averaged copies of the generating networks.
         optimizers: one per distinct `Phase.trains`.
+        frozen: what `init.freeze` names.
         num_slots: equal micro-batches of a global batch; fixed for the life of the run.
         scalers: loss scaling of fp16, one per optimizer; empty in bf16 and fp32.
         data_digest: content hash of the training shards.
@@ -55,6 +58,7 @@ class TrainingRun:
     phases: list[Phase]
     optimizers: dict[Group, torch.optim.Optimizer]
     num_slots: int
+    frozen: Frozen = field(default_factory=lambda: Frozen({}))
     scalers: dict[Group, torch.amp.GradScaler] = field(default_factory=dict)
     data_digest: str = ""
     class_counts: Tensor | None = None
@@ -170,14 +174,14 @@ class TrainingRun:
                 scaler.load_state_dict(state["scalers"]["+".join(group)])
         self.extra = state["extra"]
 
-    def named_parameters(self, group: Group) -> dict[str, nn.Parameter]:
-        """The parameters of some networks by role.name."""
-        return {f"{r}.{n}": p for r in group for n, p in self.nets.eager(r).named_parameters()}
+    def trainable_parameters(self, group: Group) -> dict[str, nn.Parameter]:
+        """The parameters of some networks by role.name, without the frozen ones."""
+        return trainable_parameters(self.nets.modules(), group, self.frozen)
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
         tensors = {}
         for group, optimizer in self.optimizers.items():
-            for name, parameter in self.named_parameters(group).items():
+            for name, parameter in self.trainable_parameters(group).items():
                 for key, value in optimizer.state.get(parameter, {}).items():
                     tensors[f"{'+'.join(group)}/{name}/{key}"] = value
         return tensors
@@ -185,7 +189,7 @@ class TrainingRun:
     def _restore_optimizers(self, tensors: dict[str, Tensor], where: str) -> None:
         for group, optimizer in self.optimizers.items():
             optimizer.state.clear()
-            parameters = self.named_parameters(group)
+            parameters = self.trainable_parameters(group)
             prefix = "+".join(group) + "/"
             for path, tensor in tensors.items():
                 if not path.startswith(prefix):

@@ -1,7 +1,9 @@
 """The tasks that end a run early: a limit on training time, and signals."""
 
 import logging
+import os
 import signal
+import stat
 import threading
 import time
 from dataclasses import dataclass, field
@@ -13,6 +15,9 @@ from ganforge.training.tasks.checkpoint import CheckpointTask
 from ganforge.training.tasks.due import due_every
 
 log = logging.getLogger(__name__)
+
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+"""The signals on which a run saves and ends."""
 
 
 @dataclass
@@ -42,9 +47,10 @@ class BudgetTask:
 
 @dataclass
 class StopTask:
-    """Turns SIGTERM, SIGINT and SIGUSR1 into a checkpoint and a clean end, on all ranks.
+    """Turns SIGTERM, SIGINT, SIGUSR1 and SIGHUP into a checkpoint and a clean end, on all ranks.
 
-    Slurm sends such a signal before a time limit; the same command resumes the run.
+    Slurm sends such a signal before a time limit, a terminal that closes SIGHUP; the same command
+    resumes the run. A signal that is ignored, as under nohup, stays ignored.
     """
 
     save: CheckpointTask
@@ -53,8 +59,9 @@ class StopTask:
     def __enter__(self) -> "StopTask":
         self._before = {}
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-                self._before[number] = signal.signal(number, self._receive)
+            for number in STOPPING:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -62,6 +69,10 @@ class StopTask:
             signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None and number == signal.SIGHUP:
+            return  # a terminal that closes sends several
+        if number == signal.SIGHUP:
+            _leave_terminal()
         if self.received is not None:  # the second signal ends the process at once
             signal.signal(number, self._before[signal.Signals(number)])
             signal.raise_signal(number)
@@ -81,3 +92,11 @@ class StopTask:
             return
         self.save.run(run)
         raise StopTraining("a signal was received. Run the same command to resume.")
+
+
+def _leave_terminal() -> None:
+    """Drop output to a terminal, which is gone: writing to it would be an error."""
+    with open(os.devnull, "wb") as nowhere:
+        for stream in (1, 2):
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                os.dup2(nowhere.fileno(), stream)

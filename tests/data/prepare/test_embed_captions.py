@@ -228,7 +228,8 @@ def test_loader_draws_the_same_captions_on_any_rank_and_after_a_resume(plain, tm
 
 
 def test_captions_given_as_a_list_become_lines(tmp_path):
-    from ganforge.data.prepare.sample_encoder import SampleEncoder, probe_schema
+    from ganforge.data.prepare.probe import probe_schema
+    from ganforge.data.prepare.sample_encoder import SampleEncoder
     from ganforge.interfaces.source import Sample
 
     sample = Sample("a", {"caption": ["one\nline", "two"], "text": np.ones((2, 3))})

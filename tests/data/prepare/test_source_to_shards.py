@@ -10,9 +10,11 @@ from PIL import Image
 
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
+from ganforge.data.prepare import preparation
 from ganforge.data.prepare import source_to_shards as module
+from ganforge.data.prepare.recipe import recipe
 from ganforge.data.prepare.sample_encoder import SampleEncoder
-from ganforge.data.prepare.source_to_shards import prepare, recipe
+from ganforge.data.prepare.source_to_shards import prepare
 from ganforge.data.shards.index import load_index
 from ganforge.data.shards.verify import verify_shards
 from ganforge.errors import DataError
@@ -270,7 +272,7 @@ def test_prepare_of_different_sizes_asks_for_a_resolution(photos, tmp_path):
 
 
 def test_prepare_of_an_odd_size_after_the_probe_is_still_an_error(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "PROBED", 2)
+    monkeypatch.setattr(preparation, "PROBED", 2)
     save(Path(photos) / "b" / "99.png", noise(8, 9, 3))
     with pytest.raises(DataError, match="'b_99_png'.*is 8 x 9 .* not 8 x 8; set data.resolution"):
         run(config(photos), tmp_path / "out")
@@ -344,9 +346,9 @@ def test_prepare_of_a_label_without_a_class_names_the_sample(monkeypatch, tmp_pa
     ("fields", "text"),
     [
         ({"image": IMAGE, "label": "cat"}, "label is 'cat', not an integer"),
-        ({"image": IMAGE}, "it has the fields image, the samples before it have image, label"),
+        ({"image": IMAGE}, "it has the fields image, the other samples have image, label"),
         ({"image": [IMAGE], "label": 1}, "'image' is not one image"),
-        ({"image": IMAGE.astype(float), "label": 1}, "'image' is an array of float64"),
+        ({"image": IMAGE.astype(float), "label": 1}, "'image' holds float64 values from 0 to 0"),
     ],
 )
 def test_prepare_of_a_sample_unlike_the_first_says_how(monkeypatch, tmp_path, fields, text):
@@ -380,10 +382,10 @@ def test_prepare_of_unnamed_attributes_is_refused(monkeypatch, tmp_path):
         run_fake(monkeypatch, tmp_path / "out", samples, attributes=("p",))
 
 
-def test_prepare_of_sequences_of_unequal_length_is_refused(monkeypatch, tmp_path):
-    samples = [Sample("a", {"frames": [IMAGE] * 2}), Sample("b", {"frames": [IMAGE] * 3})]
-    with pytest.raises(DataError, match="Sample 'b' .*'frames' has 3 frames, not 2"):
-        run_fake(monkeypatch, tmp_path / "out", samples)
+def test_prepare_of_clips_of_unequal_length_notes_the_shortest(monkeypatch, tmp_path):
+    samples = [Sample(str(n), {"frames": [IMAGE] * n}) for n in (3, 2, 5)]
+    index = run_fake(monkeypatch, tmp_path / "out", samples)
+    assert (index.fields["frames"].num_frames, index.image_spec.num_frames) == (2, 2)
 
 
 def test_prepare_of_samples_without_image_is_refused(monkeypatch, tmp_path):

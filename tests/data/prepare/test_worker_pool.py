@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ganforge.config.models import DataConfig
-from ganforge.data.prepare.sample_encoder import Encoded, SampleEncoder, probe_schema
+from ganforge.data.prepare.probe import probe_schema
+from ganforge.data.prepare.sample_encoder import Encoded, SampleEncoder
 from ganforge.data.prepare.worker_pool import AHEAD, CHUNK, default_workers, encode_chunks
 from ganforge.interfaces.source import Sample
 

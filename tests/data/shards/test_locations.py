@@ -2,7 +2,7 @@ import pytest
 
 from ganforge.data.shards.index import load_index
 from ganforge.data.shards.locations import check_start, is_remote, join_location, read_bytes
-from ganforge.errors import ShardError
+from ganforge.errors import DataError, ShardError
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,14 @@ def test_check_start_accepts_a_pipe_that_it_leaves_early():
 def test_check_start_names_url_and_fault(url, text):
     with pytest.raises(ShardError, match=f"Shard {url}: {text}"):
         check_start(url)
+
+
+def test_remote_location_with_missing_certificates_names_the_variable(monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
+
+    def refuse(*args, **kwargs):
+        raise FileNotFoundError(2, "No such file or directory")  # what the client says
+
+    monkeypatch.setattr("webdataset.gopen", refuse)
+    with pytest.raises(DataError, match="SSL_CERT_FILE names /nonexistent"):
+        load_index("hf://datasets/o/n")

@@ -290,7 +290,7 @@ def test_ada_ramp_is_half_a_cosine():
 # Errors ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(3, 16, 16), (2, 3, 3, 16), (2, 4, 3, 16, 16)])
+@pytest.mark.parametrize("shape", [(3, 16, 16), (2, 3, 3, 16), (2, 4, 3, 16, 3)])
 def test_ada_on_what_is_no_image_batch_says_what_it_wants(shape):
     with pytest.raises(ShapeError, match=r"augment 'ada' got \[.*\[N, C, H, W\].*remove `augment`"):
         build()(torch.zeros(shape))
@@ -300,6 +300,13 @@ def test_ada_on_unknown_colors_says_which_pipe_to_use():
     with pytest.raises(ShapeError, match=r"\[2, 6, 8, 8\].*augment\.pipe to 'bg'"):
         build()(torch.zeros(2, 6, 8, 8))
     assert build(pipe="bg", p=1.0)(torch.zeros(2, 6, 8, 8)).shape == (2, 6, 8, 8)
+
+
+def test_ada_takes_a_condition_of_any_channels_beside_the_image():
+    with pytest.raises(ShapeError, match=r"augment\(img, along=condition\)"):
+        build(p=1.0)(torch.zeros(2, 6, 8, 8))
+    _, moved = build(p=1.0).paired(torch.zeros(2, 3, 8, 8), torch.zeros(2, 35, 8, 8))
+    assert moved.shape == (2, 35, 8, 8)
 
 
 def test_ada_ramp_without_strength_is_refused():

@@ -209,6 +209,15 @@ def test_geometric_has_the_papers_distribution():
     assert_close((angle.abs() < math.pi / 2).double().mean().item(), 0.5, atol=0.02, rtol=0)
 
 
+@pytest.mark.parametrize("transform", [geometry.blit, geometry.geometric])
+def test_shifts_of_both_axes_come_together_with_probability_p(transform):
+    # So large that hardly any whole-pixel shift is rounded to zero.
+    shifts = transform(20000, 4096, 4096, torch.tensor(0.2))[:, :2, 2]
+    moved = shifts != 0
+    assert_close(moved.all(1).double().mean().item(), 0.2, atol=0.01, rtol=0)
+    assert_close(moved.any(1).double().mean().item(), 0.2, atol=0.01, rtol=0)
+
+
 def test_geometric_rotates_with_probability_p_in_all():
     p = torch.tensor(0.36, dtype=torch.float64)
     matrix = geometry.geometric(20000, 40, 40, p)

@@ -68,3 +68,13 @@ def test_ema_halflife_follows_a_schedule():
     ema = Ema({"g": nn.Linear(1, 1)}, ["g"], halflife_kimg=schedule, rampup=None)
     assert ema.decay(nimg=0, batch_size=1000) == pytest.approx(0.5)
     assert ema.decay(nimg=100_000, batch_size=1000) == pytest.approx(0.5**0.5)
+
+
+def test_ema_restart_takes_the_live_weights_and_buffers():
+    live = nn.BatchNorm1d(2)
+    ema = Ema({"g": live}, ["g"], halflife_kimg=10.0, rampup=None)
+    with torch.no_grad():
+        for tensor in live.state_dict().values():
+            tensor.fill_(3)
+    ema.restart()
+    assert_close(ema.networks["g"].state_dict(), live.state_dict())

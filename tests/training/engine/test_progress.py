@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ganforge.config.models import ScheduleConfig
+from ganforge.config.schedules import ScheduleConfig
 from ganforge.training.engine.progress import Progress, lr_factor, slot_seed
 
 
@@ -38,6 +38,11 @@ def test_progress_crosses_each_multiple_once_whatever_the_batch_size():
         ({"name": "cosine"}, 50, 0.5),
         ({"name": "cosine", "decay_end_kimg": 50}, 60, 0.0),
         ({"name": "cosine"}, 25, (1 + math.cos(math.pi / 4)) / 2),
+        ({"name": "step", "step_kimg": 10}, 9.999, 1.0),
+        ({"name": "step", "step_kimg": 10}, 10, 0.5),
+        ({"name": "step", "step_kimg": 10}, 35, 0.125),
+        ({"name": "step", "step_kimg": 10, "factor": 0.1}, 25, 0.01),
+        ({"name": "step", "step_kimg": 2, "warmup_kimg": 8}, 4, 0.5 * 0.25),
     ],
 )
 def test_lr_factor_follows_the_schedule(schedule, kimg, expected):

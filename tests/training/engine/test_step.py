@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -42,6 +44,29 @@ def test_step_phase_runs_at_the_end_of_its_interval():
         result = advance(run, 1)
         seen.append("loss/encoder/distance" in result.sums)
     assert seen == [False, False, True, False, False, True, False]
+
+
+def test_step_phase_that_is_not_due_takes_no_optimizer_step():
+    # A step with zero gradients would still move the weights by Adam's momentum.
+    run = toy_run(toy_config({"slots": 2}, model={"extra_phase_every": 1}))
+    batch_size, seen = run.config.train.batch_size, []
+    run.architecture.chunks = lambda batch: iter([batch, batch])  # as of a sequence
+    encoder = run.phases.pop()
+
+    def due(nimg, chunk):
+        seen.append((nimg, chunk))
+        return nimg != batch_size and chunk == 1
+
+    run.phases.append(replace(encoder, due=due))
+    weight = run.nets.eager("encoder").weight
+    steps, moved = [], []
+    for _ in range(3):
+        before = weight.clone()
+        advance(run, 1)
+        moved.append(not torch.equal(weight, before))
+        steps.append(int(run.optimizers[("encoder",)].state[weight]["step"]))
+    assert seen == [(nimg, chunk) for nimg in (0, batch_size, 2 * batch_size) for chunk in (0, 1)]
+    assert moved == [True, False, True] and steps == [1, 1, 2]
 
 
 def test_step_gradient_is_the_mean_over_slots():

@@ -9,7 +9,7 @@ from training.toy import advance, toy_config, toy_run, weights
 from ganforge.errors import CheckpointError
 from ganforge.io.hashing import file_sha256
 from ganforge.training.state import checkpoint as checkpoints
-from ganforge.training.state.checkpoint import Checkpoint, flatten, load_networks
+from ganforge.training.state.checkpoint import Checkpoint
 
 EVERYTHING = {
     "train": {"slots": 2, "schedule": {"name": "cosine"}},
@@ -120,23 +120,14 @@ def test_prune_keeps_the_newest_and_removes_what_a_kill_left(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["nimg-000000002", "nimg-000000003"]
 
 
-def test_load_networks_is_the_inverse_of_flatten():
-    saved = {"a": torch.nn.Linear(2, 3), "b": torch.nn.BatchNorm1d(3)}
-    networks = {"a": torch.nn.Linear(2, 3), "b": torch.nn.BatchNorm1d(3)}
-    saved["b"].running_mean.fill_(7)
-    tensors = flatten({role: network.state_dict() for role, network in saved.items()})
-    load_networks(networks, tensors)
-    for role, network in networks.items():
-        assert_close(network.state_dict(), saved[role].state_dict())
+def test_save_takes_weights_that_one_network_ties(tmp_path):
+    tied = torch.ones(3)
+    saved = Checkpoint({"networks": {"g.a": tied, "g.b": tied}}, {"nimg": 1}, "name: x\n")
+    checkpoints.save(tmp_path / "nimg-000000001", saved)
+    assert_close(checkpoints.load(tmp_path / "nimg-000000001").tensors, saved.tensors)
 
 
-def test_load_networks_of_other_tensors_names_them_and_loads_nothing():
-    network = torch.nn.Linear(2, 3)
-    before = network.weight.clone()
-    tensors = {"a.weight": torch.zeros(3, 2), "a.stray": torch.zeros(1)}
-    with pytest.raises(CheckpointError, match=r"^2 tensor.s. differ: missing a.bias; unexpected a"):
-        load_networks({"a": network}, tensors)
-    tensors = {"a.weight": torch.zeros(3, 2), "a.bias": torch.zeros(4)}
-    with pytest.raises(CheckpointError, match=r"a.bias is \[4\], not \[3\]"):
-        load_networks({"a": network}, tensors)
-    assert_close(network.weight, before)
+def test_load_reads_only_the_files_that_are_named(saved):
+    _, path = saved
+    assert checkpoints.load(path, files=("ema",)).tensors.keys() == {"ema"}
+    assert checkpoints.load(path, files=()).tensors == {}

@@ -1,7 +1,9 @@
 """Signals and the limit on training time end a run cleanly."""
 
 import os
+import pty
 import signal
+import sys
 import time
 
 import pytest
@@ -10,7 +12,7 @@ from ganforge.training.engine.loop import StopTraining
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.tasks import stop
 from ganforge.training.tasks.checkpoint import CheckpointTask
-from ganforge.training.tasks.stop import BudgetTask, StopTask
+from ganforge.training.tasks.stop import STOPPING, BudgetTask, StopTask
 
 
 def test_budget_task_is_due_only_with_a_limit(make_run):
@@ -36,7 +38,7 @@ def test_budget_task_adds_time_over_launches_until_the_run_is_finished(
     assert "train.max_minutes is used up at 0.0 kimg." in caplog.messages
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize("number", STOPPING)
 def test_stop_task_saves_and_stops_after_a_signal(make_run, tmp_path, caplog, number):
     run = make_run()
     with StopTask(CheckpointTask(tmp_path)) as task:
@@ -54,6 +56,46 @@ def test_stop_task_ends_at_once_at_the_second_signal_and_restores_the_handlers(t
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_stop_task_leaves_an_ignored_signal_ignored(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does
+    try:
+        with StopTask(CheckpointTask(tmp_path)) as task:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert task.received is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_stop_task_takes_several_hangups_for_one(make_run, tmp_path):
+    with StopTask(CheckpointTask(tmp_path)) as task:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+        with pytest.raises(StopTraining):
+            task.run(make_run())
+
+
+RUN_OF_A_CLOSED_TERMINAL = """
+import os, signal, sys
+from ganforge.training.tasks.stop import StopTask
+with StopTask(None) as task:
+    print("ready", flush=True)
+    signal.pause()
+print("not an error", flush=True)
+sys.exit(75 if task.received == signal.SIGHUP else 1)
+"""
+
+
+def test_stop_task_outlives_its_terminal():
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", RUN_OF_A_CLOSED_TERMINAL])
+    shown = b""
+    while b"ready" not in shown:
+        shown += os.read(terminal, 1000)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 75
 
 
 def test_stop_task_lets_a_finished_run_end_by_itself(make_run, tmp_path):

@@ -1,0 +1,123 @@
+"""The files that a command reads, and where it writes its results."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganforge.errors import ConfigError, DataError
+from ganforge.imaging.video import VIDEO_SUFFIXES
+from ganforge.imaging.video_writer import WRITTEN_SUFFIXES
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+STDIN = Path("-")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file to read, and the file to write for it."""
+
+    source: Path
+    target: Path
+
+
+def list_inputs(inputs: Sequence[Path], is_null: bool = False) -> list[Path]:
+    """The paths on the command line, with the list on standard input in the place of `-`.
+
+    Standard input has one path a line, or paths that end in a NUL (`find -print0`).
+
+    Raises:
+        ConfigError: the list is empty.
+    """
+    found: list[Path] = []
+    for path in inputs:
+        found += _listed_paths(is_null) if path == STDIN else [path]
+    return found
+
+
+def _listed_paths(is_null: bool) -> list[Path]:
+    listed = sys.stdin.buffer.read().split(b"\0" if is_null else b"\n")
+    paths = [Path(os.fsdecode(line if is_null else line.rstrip(b"\r"))) for line in listed if line]
+    if not paths:
+        raise ConfigError(
+            "There are no paths on standard input. List one a line, e.g. find photos -name '*.jpg' "
+            "| ganforge translate MODEL -"
+        )
+    return paths
+
+
+def plan_jobs(inputs: Sequence[Path], out: Path, as_frames: bool = False) -> list[Job]:
+    """A result below `out` for every image and every video of the inputs.
+
+    The result of a video is a video, or a folder if `as_frames`. What lies in a folder keeps its
+    place in it, and files that are named one by one keep their place below the folder that they
+    share. Results that are already below `out` are not read.
+
+    Raises:
+        ConfigError: two results would be the same file, or a result would replace an input.
+        DataError: a folder holds no image.
+    """
+    files = [path for path in inputs if not path.is_dir()]
+    jobs = [
+        Job(path, out / _result(place, as_frames))
+        for path, place in zip(files, _below_shared_folder(files), strict=True)
+    ]
+    for folder in (path for path in inputs if path.is_dir()):
+        places = (path.relative_to(folder) for path in files_in(folder, out))
+        jobs += [Job(folder / place, out / _result(place, as_frames)) for place in places]
+    _check_targets(jobs)
+    return jobs
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is named like a video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _result(place: Path, as_frames: bool) -> Path:
+    if not is_video(place):
+        return place.with_suffix(".png")
+    if as_frames:
+        return place.with_suffix("")
+    return place if place.suffix.lower() in WRITTEN_SUFFIXES else place.with_suffix(".mp4")
+
+
+def files_in(folder: Path, out: Path) -> Iterator[Path]:
+    """The images and videos below a folder, in order, without those below `out`."""
+    results = out.resolve()
+    is_inside = results != folder.resolve()
+    found = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+        and not (is_inside and results in path.resolve().parents)
+    ]
+    if not found:
+        suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise DataError(f"{folder} holds no image files ({suffixes}) and no video. Check the path.")
+    yield from found
+
+
+def _below_shared_folder(files: Sequence[Path]) -> Iterator[Path]:
+    whole = [os.path.abspath(path) for path in files]
+    shared = os.path.commonpath([os.path.dirname(path) for path in whole]) if whole else ""
+    yield from (Path(os.path.relpath(path, shared)) for path in whole)
+
+
+def _check_targets(jobs: Iterable[Job]) -> None:
+    sources: dict[Path, Path] = {}
+    for job in jobs:
+        other = sources.setdefault(job.target, job.source)
+        if other != job.source:
+            raise ConfigError(
+                f"{other} and {job.source} would both be written to {job.target}. Translate them "
+                f"in two commands with different --out, or rename one."
+            )
+    written = {target.resolve() for target in sources}
+    lost = [source for source in sources.values() if source.resolve() in written]
+    if lost:
+        raise ConfigError(
+            f"The results would overwrite {len(lost)} of the files that are translated, {lost[0]} "
+            f"first. Give --out another folder."
+        )

@@ -1,0 +1,61 @@
+"""TIFF files that PIL cannot read: floats, 16-bit color, many channels. Needs `tifffile`."""
+
+import importlib
+import io
+import struct
+import warnings
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import TiffImagePlugin
+
+from ganforge.imaging.codec import Bytes, Undecodable
+
+_BITS, _SAMPLES, _EXTRA_SAMPLES, _FORMAT = 258, 277, 338, 339
+_UNSPECIFIED = 0
+_FLOAT = 3
+
+
+def read_tiff(data: Bytes) -> NDArray[Any] | None:
+    """The first page as an array [H, W] or [H, W, C]; None for what PIL reads as well.
+
+    Raises:
+        Undecodable: it is damaged, of an unknown compression, or `tifffile` is not installed.
+    """
+    if _is_for_pillow(data):
+        return None
+    try:
+        tifffile: Any = importlib.import_module("tifffile")
+    except ImportError as err:
+        raise Undecodable(
+            "is a TIFF of floats, of 16-bit color or of many channels, which the package tifffile "
+            "reads: pip install tifffile"
+        ) from err
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page = file.pages[0]
+            values: NDArray[Any] = page.asarray()
+            # Channels may be stored one after the other: their axis, S, comes first.
+            return np.moveaxis(values, 0, -1) if page.axes == "SYX" else values
+    except (ValueError, OSError, KeyError, IndexError, struct.error, zlib.error) as err:
+        raise Undecodable(f"cannot be decoded ({err})") from err
+
+
+def _is_for_pillow(data: Bytes) -> bool:
+    """Whether PIL reads the first page without a loss. It also reports damage to the header."""
+    stream = io.BytesIO(data)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of truncated files, which are refused soon enough
+            tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
+            stream.seek(tags.next)
+            tags.load(stream)
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error):
+        return True
+    bits, samples = max(tags.get(_BITS, (1,))), tags.get(_SAMPLES, 1)
+    if samples == 1:
+        is_float = _FLOAT in tags.get(_FORMAT, ())
+        return bits <= 8 or bits == 32 or (bits == 16 and not is_float)
+    return bits <= 8 and _UNSPECIFIED not in tags.get(_EXTRA_SAMPLES, ())

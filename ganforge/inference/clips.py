@@ -1,0 +1,234 @@
+"""Clips to translate, a few frames at a time: from a video, a folder of frames or an iterable."""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ganforge.errors import ConfigError, DataError
+from ganforge.imaging.codec import Undecodable, decode_image
+from ganforge.imaging.images import convert_channels, from_pixels, to_pixels
+from ganforge.imaging.save import check_folder, write_pixels
+from ganforge.imaging.video import Timing, VideoFile
+from ganforge.imaging.video_writer import check_video_file, video_writer
+from ganforge.inference.source_images import source_images
+from ganforge.io.atomic import atomic_folder
+
+Clip = str | Path | Iterable[Image.Image | Tensor]
+"""A video file, a folder of frames, or the frames: PIL images or tensors [C, H, W]."""
+Rate = Fraction | float | str
+Progress = Callable[[int, int | None], None]
+"""Called with the number of frames that are done, and that of all if it is known."""
+DEFAULT_RATE = Fraction(25)
+FRAME_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+_MAX_RATE = 1000
+
+
+@dataclass(frozen=True)
+class OpenClip:
+    """A clip whose frames are read as they are consumed.
+
+    Attributes:
+        name: what messages call it.
+        timing: when its frames are shown.
+        frames: yields each frame [channels, H, W] in [-1, 1] and its time; all have one size.
+        num_frames: how many, if that is known.
+        file: the video that it is read from.
+        stems: file names of its frames without ending; empty if they have none.
+    """
+
+    name: str
+    timing: Timing
+    frames: Callable[[], Iterator[tuple[Tensor, int]]]
+    num_frames: int | None = None
+    file: VideoFile | None = None
+    stems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class VideoSummary:
+    """What `translate_video` wrote."""
+
+    path: Path
+    num_frames: int
+    height: int
+    width: int
+    fps: Fraction
+    """Frames per second; the mean where the rate varies."""
+    has_audio: bool
+
+    def __str__(self) -> str:
+        sound = ", with sound" if self.has_audio else ""
+        rate = f"{float(self.fps):.6g} frames per second"
+        return f"{self.path}: {self.num_frames} frames, {self.height} x {self.width}, {rate}{sound}"
+
+
+def open_clip(video: Clip, channels: int, fps: Rate | None, skip_bad: bool) -> OpenClip:
+    """Open a clip of which the frames shall have a number of channels.
+
+    Raises:
+        ConfigError: `fps` is out of range, or given for a video file; PyAV is missing.
+        DataError: it is no video, or a folder without images.
+    """
+    if not isinstance(video, str | Path):
+        return _frames_clip(video, channels, _timing(fps))
+    path = Path(video)
+    if path.is_dir():
+        return _folder_clip(path, channels, _timing(fps), skip_bad)
+    if fps is not None:
+        raise ConfigError(
+            f"fps={fps}: {path} has its own frame rate, which is kept. Leave fps out; it is for "
+            f"frames that are images."
+        )
+    file = VideoFile(path)
+
+    def frames() -> Iterator[tuple[Tensor, int]]:
+        for frame in file.frames(skip_bad):
+            yield _with_channels(from_pixels(frame.pixels), channels), frame.time
+
+    return OpenClip(str(path), file.timing, frames, file.num_frames, file)
+
+
+def _timing(fps: Rate | None) -> Timing:
+    try:
+        rate = DEFAULT_RATE if fps is None else Fraction(fps)
+    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+        rate = Fraction(0)
+    if not 0 < rate <= _MAX_RATE:
+        raise ConfigError(
+            f"fps={fps} is no frame rate. Use frames per second up to {_MAX_RATE}, e.g. 25 or "
+            f"30000/1001."
+        )
+    return Timing.constant(rate.limit_denominator(1001))
+
+
+def _folder_clip(folder: Path, channels: int, timing: Timing, skip_bad: bool) -> OpenClip:
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
+    if not paths:
+        suffixes = ", ".join(sorted(FRAME_SUFFIXES))
+        raise DataError(f"{folder} holds no frames ({suffixes}). Check the path.")
+
+    def frames() -> Iterator[tuple[Tensor, int]]:
+        for number, path in enumerate(paths):
+            try:
+                yield _with_channels(from_pixels(decode_image(path)), channels), number
+            except Undecodable as err:
+                if not skip_bad:
+                    raise DataError(
+                        f"Frame {number}, {path}, {err}. Repair it, or leave damaged frames out: "
+                        f"skip_bad=True (--skip-bad)."
+                    ) from err
+
+    stems = tuple(path.stem for path in paths)
+    for one, other in zip(paths, paths[1:], strict=False):
+        if one.stem == other.stem:
+            raise DataError(f"{one} and {other} are the same frame twice. Remove one.")
+    return OpenClip(str(folder), timing, frames, len(paths), stems=stems)
+
+
+def _frames_clip(images: Any, channels: int, timing: Timing) -> OpenClip:
+    count = len(images) if hasattr(images, "__len__") else None
+
+    def frames() -> Iterator[tuple[Tensor, int]]:
+        for number, image in enumerate(images):
+            (img,) = source_images(image, channels)
+            yield img, number
+
+    return OpenClip("the clip", timing, frames, count)
+
+
+def _with_channels(img: Tensor, channels: int) -> Tensor:
+    return convert_channels(img[None], channels)[0]
+
+
+def chunks(clip: OpenClip, length: int) -> Iterator[list[tuple[Tensor, int]]]:
+    """The frames of a clip, a few at a time.
+
+    Raises:
+        DataError: there are none, or a frame has another size than the first.
+    """
+    frames, size, start = clip.frames(), None, 0
+    while chunk := list(itertools.islice(frames, length)):
+        for number, (img, _) in enumerate(chunk, start):
+            size = size or img.shape
+            if img.shape != size:
+                raise DataError(
+                    f"Frame {number} of {clip.name} is {img.shape[1]} x {img.shape[2]} (height x "
+                    f"width), the first is {size[1]} x {size[2]}. Give frames of one size."
+                )
+        yield chunk
+        start += len(chunk)
+    if size is None:
+        raise DataError(f"There are no frames in {clip.name}. Give at least one.")
+
+
+def check_output(out: Path, clip: OpenClip) -> None:
+    """Refuse a video or folder that cannot be written, before any frame is translated.
+
+    Raises:
+        ConfigError: an ending that is no video's, a folder with files in it, or the clip itself.
+    """
+    if out.suffix:
+        check_video_file(out)
+        check_folder(out.parent)
+        if clip.file and out.exists() and out.samefile(clip.file.path):
+            raise ConfigError(f"{out} is the video that is translated. Choose another name.")
+        return
+    check_folder(out)
+    if out.is_dir() and any(out.iterdir()):
+        raise ConfigError(
+            f"{out} holds files already. Give a new folder for the frames, or a file such as "
+            f"{out}.mp4 for a video."
+        )
+
+
+def save_clip(
+    frames: Iterable[tuple[Tensor, int]],
+    out: Path,
+    clip: OpenClip,
+    *,
+    audio: bool,
+    bit_depth: int,
+    progress: Progress,
+) -> VideoSummary:
+    """Write translated frames [C, H, W] as a video, or as a folder of PNG files, or not at all."""
+    count, shape = 0, torch.Size()
+    with _writer(out, clip, audio, bit_depth) as (write, has_audio):
+        for img, time in frames:
+            write(img, time)
+            count, shape = count + 1, img.shape
+            progress(count, clip.num_frames)
+    return VideoSummary(out, count, shape[1], shape[2], clip.timing.rate, has_audio)
+
+
+@contextlib.contextmanager
+def _writer(
+    out: Path, clip: OpenClip, audio: bool, bit_depth: int
+) -> Iterator[tuple[Callable[[Tensor, int], None], bool]]:
+    """A function that writes a frame and its time, and whether sound is copied too."""
+    if out.suffix:
+        with video_writer(out, clip.timing, clip.file, audio) as writer:
+            yield lambda img, time: writer.write(_rgb(img), time), writer.sound is not None
+        return
+    numbers = itertools.count()
+    with atomic_folder(out, replace=False) as folder:
+
+        def write(img: Tensor, time: int) -> None:
+            name = clip.stems[time] if clip.stems else f"{next(numbers):06d}"
+            write_pixels(folder / f"{name}.png", to_pixels(img[None], bit_depth)[0])
+
+        yield write, False
+
+
+def _rgb(img: Tensor) -> NDArray[np.uint8]:
+    pixels: NDArray[np.uint8] = to_pixels(convert_channels(img[None], 3))[0]
+    return pixels

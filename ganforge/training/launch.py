@@ -1,0 +1,107 @@
+"""The environment that a launcher leaves: checked here before Accelerate and torch read it.
+
+Half-set variables would end in an error of theirs that does not name the variable.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+
+from ganforge.errors import ConfigError
+
+_GROUP = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What every process of a process group needs."""
+_MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+_NUMBERS = {
+    name: least
+    for least, names in (
+        (0, ("RANK", "LOCAL_RANK")),
+        (1, ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT", "GANFORGE_NUM_THREADS", *_MPI_SIZES)),
+    )
+    for name in names
+}
+_LAUNCH = (
+    "Start several processes by `accelerate launch`, `torchrun` or slurm/train.sbatch, which set "
+    "all of them"
+)
+
+
+def check_launch(environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse an environment in which no run can start.
+
+    Raises:
+        ConfigError: FSDP, DeepSpeed or Megatron is selected; a variable is not a number, or is
+            missing beside others; the device does not exist.
+    """
+    for fault in launch_faults(environ):
+        raise ConfigError(fault)
+
+
+def launch_faults(environ: Mapping[str, str]) -> Iterator[str]:
+    """Everything in the environment that keeps a run from starting, as messages."""
+    yield from _sharding(environ)
+    wrong = list(_wrong_numbers(environ))
+    yield from wrong
+    if not wrong:
+        yield from _incomplete_group(environ)
+    yield from _missing_device(environ)
+
+
+def _sharding(environ: Mapping[str, str]) -> Iterator[str]:
+    for variable, backend in (
+        ("ACCELERATE_USE_FSDP", "FSDP"),
+        ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"),
+        ("ACCELERATE_USE_MEGATRON_LM", "Megatron-LM"),
+    ):
+        if environ.get(variable, "false").lower() in ("1", "true", "yes"):
+            yield f"{variable}={environ[variable]}: {SHARDED.format(backend)}"
+
+
+SHARDED = (
+    "the accelerate configuration selects {}, which shards the parameters; ganforge keeps them "
+    "whole on each rank and reduces gradients itself. Run `accelerate config` again and choose "
+    "multi-GPU without it, or pass `--multi_gpu` to accelerate launch."
+)
+
+
+def _wrong_numbers(environ: Mapping[str, str]) -> Iterator[str]:
+    for name, least in _NUMBERS.items():
+        text = environ.get(name)
+        # int() would also take "1_0" and digits of other scripts, which torch does not.
+        if text is None or (text.isascii() and text.isdigit() and int(text) >= least):
+            continue
+        yield (
+            f"The environment variable {name} is {text!r}, which is no whole number from {least}. "
+            f"Unset it (unset {name}), or set it to a number."
+        )
+
+
+def _incomplete_group(environ: Mapping[str, str]) -> Iterator[str]:
+    missing = [name for name in _GROUP if not environ.get(name)]
+    if not missing:
+        return
+    ranks = [name for name in ("WORLD_SIZE", *_MPI_SIZES) if int(environ.get(name, "1")) > 1] + [
+        name for name in ("RANK", "LOCAL_RANK") if name in environ
+    ]
+    if ranks:
+        found = " and ".join(f"{name}={environ[name]}" for name in ranks)
+        yield (
+            f"The environment has {found}, as if this were one of several processes, but not "
+            f"{', '.join(missing)}. {_LAUNCH}; for a single process, unset "
+            f"{' and '.join(ranks)}."
+        )
+
+
+def _missing_device(environ: Mapping[str, str]) -> Iterator[str]:
+    name = environ.get("ACCELERATE_TORCH_DEVICE")
+    if name is None:
+        return
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as err:
+        reason = str(err).splitlines()[0]
+        yield (
+            f"ACCELERATE_TORCH_DEVICE={name} is no device of this machine ({reason}). Unset it: "
+            f"without it, the GPU is used if there is one."
+        )

@@ -1,0 +1,70 @@
+import io
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganforge.imaging.codec import Undecodable, decode_image
+
+RNG = np.random.default_rng(0)
+
+
+def tiff(values, **options):
+    tifffile = pytest.importorskip("tifffile")
+    buffer = io.BytesIO()
+    color = {3: "rgb"}.get(values.shape[-1], "minisblack")
+    planes = {"planarconfig": "contig"} if values.shape[2:] > (1,) else {}
+    tifffile.imwrite(buffer, values, **{"photometric": color, **planes, **options})
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 5, 16])
+def test_tiff_of_any_channels_and_bits_is_read_exactly(channels, dtype, compression):
+    pixels = RNG.integers(0, np.iinfo(dtype).max, (4, 6, channels), dtype=dtype)
+    decoded = decode_image(tiff(pixels, compression=compression))
+    assert decoded.dtype == dtype
+    np.testing.assert_array_equal(decoded, pixels)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3)])
+def test_tiff_of_floats_is_mapped_to_16_bits(shape, dtype, compression):
+    values = RNG.random(shape).astype(dtype)
+    decoded = decode_image(tiff(values, compression=compression), value_range=(0, 1))
+    expected = values.astype(float).reshape(4, 6, -1) * 65535
+    np.testing.assert_allclose(decoded, expected, atol=0.5001)
+
+
+def test_tiff_of_separate_planes_has_its_channels_last():
+    values = RNG.integers(0, 255, (5, 4, 6), dtype=np.uint8)
+    decoded = decode_image(tiff(values, photometric="minisblack", planarconfig="separate"))
+    np.testing.assert_array_equal(decoded, np.moveaxis(values, 0, -1))
+
+
+def test_tiff_with_alpha_is_read_as_rgba(helpers):
+    pixels = RNG.integers(0, 255, (4, 6, 4), dtype=np.uint8)
+    np.testing.assert_array_equal(decode_image(helpers.file_bytes(pixels, "tif")), pixels)
+
+
+def test_tiff_of_floats_in_one_channel_needs_no_tifffile(helpers, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    data = helpers.file_bytes(Image.fromarray(np.float32([[0, 1]])), "tif")
+    assert decode_image(data, value_range=(0, 1)).tolist() == [[[0], [65535]]]
+
+
+def test_tiff_without_tifffile_says_what_to_install(monkeypatch):
+    data = tiff(np.zeros((4, 6, 5), np.uint8))
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    with pytest.raises(Undecodable, match="many channels.*pip install tifffile"):
+        decode_image(data)
+
+
+@pytest.mark.parametrize("length", [6, 60, 200])
+def test_tiff_that_is_cut_short_is_refused(length):
+    data = tiff(RNG.integers(0, 255, (64, 64, 5), dtype=np.uint8))
+    with pytest.raises(Undecodable, match="cannot be decoded"):
+        decode_image(data[:length])

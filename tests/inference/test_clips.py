@@ -1,0 +1,186 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from clips import damage, make_video, read_video
+from PIL import Image
+from torch.testing import assert_close
+
+from ganforge.errors import ConfigError, DataError, ShapeError
+from ganforge.imaging.codec import decode_image, encode_png
+from ganforge.inference.clips import VideoSummary, check_output, chunks, open_clip, save_clip
+
+
+def opened(video, channels=3, fps=None, skip_bad=False):
+    return open_clip(video, channels, fps, skip_bad)
+
+
+def saved(clip, out, **given):
+    options = {"audio": True, "bit_depth": 8, "progress": lambda done, total: None, **given}
+    return save_clip(clip.frames(), out, clip, **options)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five gray frames; the file names need not be numbers."""
+    path = tmp_path / "frames"
+    path.mkdir()
+    for number in range(5):
+        Image.new("RGB", (6, 4), (40 * number,) * 3).save(path / f"frame{number}.png")
+    (path / "notes.txt").touch()
+    return path
+
+
+def test_open_clip_of_a_video_has_its_timing_and_pixels(tmp_path):
+    path = make_video(tmp_path / "clip.mp4", rate=Fraction(30000, 1001))
+    clip = opened(path, channels=1)
+    frames = list(clip.frames())
+    assert (clip.timing.rate, clip.num_frames, clip.name) == (
+        Fraction(30000, 1001), 6, str(path)
+    )  # fmt: skip
+    assert [time for _, time in frames] == list(range(6))
+    assert frames[0][0].shape == (1, 16, 24)
+    assert float(frames[0][0].mean()) == pytest.approx(30 / 127.5 - 1, abs=0.02)
+
+
+def test_open_clip_of_a_folder_reads_its_frames_by_name(folder):
+    clip = opened(str(folder), fps="30000/1001")
+    values = [float(img.mean()) for img, _ in clip.frames()]
+    assert values == pytest.approx([40 * n / 127.5 - 1 for n in range(5)])
+    assert clip.stems == tuple(f"frame{n}" for n in range(5))
+    assert (clip.timing.rate, clip.num_frames) == (Fraction(30000, 1001), 5)
+
+
+def test_open_clip_of_an_iterable_takes_images_and_tensors():
+    frames = (Image.new("L", (6, 4)), torch.zeros(3, 4, 6), torch.zeros(4, 4, 6))
+    clip = opened(iter(frames))
+    assert [img.shape for img, _ in clip.frames()] == [(3, 4, 6)] * 3
+    assert (clip.num_frames, clip.timing.rate) == (None, 25)
+    assert opened(frames).num_frames == 3
+    with pytest.raises(ShapeError, match="give PIL images"):
+        list(opened(["a.png"]).frames())
+
+
+@pytest.mark.parametrize("fps", [0, -1, 5000, "fast", "1/0", float("nan"), float("inf")])
+def test_open_clip_at_what_is_no_rate_is_refused(folder, fps):
+    with pytest.raises(ConfigError, match="is no frame rate. Use frames per second up to 1000"):
+        opened(folder, fps=fps)
+
+
+def test_open_clip_of_a_video_refuses_another_rate(tmp_path):
+    with pytest.raises(ConfigError, match="clip.mp4 has its own frame rate, which is kept. Leave"):
+        opened(make_video(tmp_path / "clip.mp4"), fps=30)
+
+
+def test_open_clip_of_a_folder_without_frames_or_with_one_twice_is_refused(folder):
+    Image.new("RGB", (6, 4)).save(folder / "frame1.jpg")
+    with pytest.raises(DataError, match="frame1.jpg and .*frame1.png are the same frame twice"):
+        opened(folder)
+    (folder / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty holds no frames \(.bmp.*Check the path"):
+        opened(folder / "empty")
+
+
+def test_open_clip_with_a_damaged_frame_names_it_or_leaves_it_out(folder, tmp_path):
+    (folder / "frame2.png").write_text("no image")
+    with pytest.raises(DataError, match=r"Frame 2, .*frame2.png, cannot be .*--skip-bad"):
+        list(opened(folder).frames())
+    assert [time for _, time in opened(folder, skip_bad=True).frames()] == [0, 1, 3, 4]
+    path = make_video(tmp_path / "clip.mp4")
+    damage(path, 4)
+    assert [time for _, time in opened(path, skip_bad=True).frames()] == [0, 1, 2, 3, 5]
+
+
+def test_chunks_are_of_one_length_but_the_last():
+    clip = opened([torch.full((3, 2, 2), n / 10) for n in range(5)])
+    found = list(chunks(clip, 2))
+    assert [[time for _, time in chunk] for chunk in found] == [[0, 1], [2, 3], [4]]
+
+
+def test_chunks_of_another_size_or_of_no_frames_are_refused():
+    frames = [torch.zeros(3, 4, 4)] * 3 + [torch.zeros(3, 4, 5)]
+    with pytest.raises(DataError, match=r"Frame 3 of the clip is 4 x 5 .*, the first is 4 x 4"):
+        list(chunks(opened(frames), 2))
+    with pytest.raises(DataError, match="There are no frames in the clip. Give at least one"):
+        list(chunks(opened([]), 2))
+
+
+def test_save_clip_writes_a_video_with_the_sound_of_its_source(tmp_path):
+    source = make_video(tmp_path / "in.mp4", 10, Fraction(30000, 1001), (16, 23), audio="aac")
+    done = []
+    found = saved(opened(source), tmp_path / "out.mp4", progress=lambda *count: done.append(count))
+    out = tmp_path / "out.mp4"
+    assert found == VideoSummary(out, 10, 16, 23, Fraction(30000, 1001), True)
+    assert str(found) == f"{out}: 10 frames, 16 x 23, 29.97 frames per second, with sound"
+    assert done == [(number, 10) for number in range(1, 11)]
+    before, after = read_video(source), read_video(out)
+    assert before[1:] == after[1:]
+    np.testing.assert_allclose(after[0][5], before[0][5], atol=4)
+    assert not saved(opened(source), out, audio=False).has_audio
+
+
+def test_save_clip_of_gray_and_of_transparent_frames_is_in_color(tmp_path):
+    for channels, value in ((1, 128), (4, 255)):
+        frames = [torch.zeros(channels, 4, 6)] * 2
+        if channels == 4:
+            frames[0][3] = -1  # transparent, shown over white
+        saved(opened(frames, channels), tmp_path / "out.mp4")
+        assert read_video(tmp_path / "out.mp4")[0][0].mean() == pytest.approx(value, abs=3)
+
+
+def test_save_clip_in_a_folder_keeps_the_names_of_frames(folder, tmp_path):
+    (folder / "frame2.png").unlink()
+    found = saved(opened(folder), tmp_path / "new" / "out")
+    names = sorted(path.name for path in (tmp_path / "new" / "out").iterdir())
+    assert names == [f"frame{n}.png" for n in (0, 1, 3, 4)]
+    assert (found.num_frames, found.height, found.width, found.has_audio) == (4, 4, 6, False)
+
+
+def test_save_clip_in_a_folder_numbers_frames_without_names(tmp_path):
+    source = make_video(tmp_path / "in.mp4", 3)
+    saved(opened(source), tmp_path / "out", bit_depth=16)
+    names = [f"{number:06d}.png" for number in range(3)]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    assert decode_image(tmp_path / "out" / names[0]).dtype == np.uint16
+
+
+def test_save_clip_in_a_folder_keeps_16_bits(tmp_path):
+    (tmp_path / "in").mkdir()
+    values = np.random.default_rng(0).integers(0, 65536, (4, 6, 3)).astype(np.uint16)
+    (tmp_path / "in" / "a.png").write_bytes(encode_png(values))
+    saved(opened(tmp_path / "in"), tmp_path / "out", bit_depth=16)
+    np.testing.assert_array_equal(decode_image(tmp_path / "out" / "a.png"), values)
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out"])
+def test_save_clip_that_fails_leaves_nothing(folder, tmp_path, name):
+    (folder / "frame3.png").write_text("no image")
+    (tmp_path / "kept").mkdir()
+    with pytest.raises(DataError, match="Frame 3"):
+        saved(opened(folder), tmp_path / "kept" / name)
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_check_output_refuses_what_cannot_be_written(folder, tmp_path):
+    clip = opened(make_video(tmp_path / "in.mp4"))
+    check_output(tmp_path / "out.mp4", clip)
+    check_output(tmp_path / "out", clip)
+    (tmp_path / "afile").touch()
+    for out, fault in (
+        (tmp_path / "in.mp4", "in.mp4 is the video that is translated. Choose another"),
+        (folder, "frames holds files already. Give a new folder .*frames.mp4"),
+        (tmp_path / "out.gif", "videos are written as .mp4"),
+        (tmp_path / "afile" / "out.mp4", "afile is a file"),
+        (tmp_path / "afile" / "out", "afile is a file"),
+    ):
+        with pytest.raises(ConfigError, match=fault):
+            check_output(out, clip)
+
+
+def test_save_clip_in_a_folder_keeps_every_pixel(folder, tmp_path):
+    clip = opened(folder)
+    saved(clip, tmp_path / "out")
+    again = opened(tmp_path / "out")
+    for (one, _), (other, _) in zip(clip.frames(), again.frames(), strict=True):
+        assert_close(one, other)

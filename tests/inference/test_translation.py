@@ -1,0 +1,329 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from clips import make_video, read_video
+from inference.shown import Shown, Translator, pretrained
+from PIL import Image
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.testing import assert_close
+
+from ganforge.errors import ConfigError, PluginContractError, ShapeError
+from ganforge.imaging.codec import decode_image
+from ganforge.inference.pretrained import PretrainedGan
+from ganforge.inference.translation import bit_depth, source_channels
+from ganforge.interfaces.spec import ImageSpec
+
+
+class Negative(Translator):
+    """Negatives of images whose sides are multiples of 4; it notes their shapes."""
+
+    name, stride = "negative", 4
+    generate_options = {"gain": "Factor."}
+
+    def __init__(self, config, spec):
+        super().__init__(config, spec)
+        self.shapes, self.seeds = [], []
+
+    def generate(self, nets, request):
+        assert not any(side % 4 for side in request.source.shape[-2:])
+        self.shapes.append(tuple(request.source.shape))
+        self.seeds.append(request.seeds)
+        return -request.source * request.options.get("gain", 1.0)
+
+
+class Clips(Negative):
+    name, inputs = "clips", ("source", "frames")
+
+
+def negative(kind=Negative):
+    return pretrained(kind, source_channels=3)
+
+
+@pytest.fixture
+def translator(exported_translator):
+    return PretrainedGan.from_pretrained(exported_translator, device="cpu")
+
+
+def test_translate_keeps_the_size_of_a_photo():
+    photo = torch.rand(3, 150, 90)
+    model = negative()
+    (img,) = model.translate(photo, output_type="pt")
+    assert_close(img, -photo)
+    assert model.architecture.shapes == [(1, 3, 152, 92)]
+    assert model.translate(Image.new("RGB", (90, 150)))[0].size == (90, 150)
+
+
+def test_translate_mixed_sizes_in_groups_keeps_their_order_and_seeds():
+    sizes = [(9, 5), (20, 20), (12, 8), (9, 5), (17, 19)]
+    sources = [torch.full((3, *size), index / 10) for index, size in enumerate(sizes)]
+    model = negative()
+    found = model.translate(sources, output_type="pt", batch_size=2)
+    assert [tuple(img.shape[1:]) for img in found] == sizes
+    assert [float(img.mean()) for img in found] == pytest.approx([0, -0.1, -0.2, -0.3, -0.4])
+    assert model.architecture.shapes == [(2, 3, 12, 8), (1, 3, 12, 8), (2, 3, 20, 20)]
+    assert model.architecture.seeds == [[0, 2], [3], [1, 4]]
+
+
+def test_translate_image_smaller_than_the_stride_is_translated():
+    (img,) = negative().translate(torch.full((3, 1, 2), 0.5), output_type="pt")
+    assert_close(img, torch.full((3, 1, 2), -0.5))
+
+
+def test_translate_resizes_only_when_asked_to():
+    photo = torch.rand(3, 150, 90)
+    model = negative()
+    assert model.translate(photo, size="model", output_type="pt").shape == (1, 3, 4, 8)
+    assert model.translate(photo, size=(30, 21), output_type="pt").shape == (1, 3, 30, 21)
+    assert model.translate(photo, size=16, resize="pad", output_type="np").shape == (1, 16, 16, 3)
+
+
+def test_translate_pad_crop_and_stretch_show_the_image_differently(translator):
+    striped = torch.full((1, 6, 24), -1.0)
+    striped[..., 8:16] = 0.5
+    ways = {
+        way: translator.translate(striped, size="model", resize=way, output_type="pt")
+        for way in (None, "crop", "pad", "stretch")
+    }
+    assert_close(ways[None], torch.full((1, 3, 6, 8), 0.75))
+    assert_close(ways["crop"], ways[None])
+    assert ways["pad"][0, 0, 0, 0] == 1.0
+    assert ways["stretch"][0, 0, 0, 0] == pytest.approx(-0.75, abs=0.1)
+
+
+def test_translate_one_size_only_says_how_to_resize(translator):
+    assert len(translator.translate([torch.zeros(1, 6, 8)])) == 1
+    with pytest.raises(ConfigError, match=r"images\[1\] is 6 x 9 .*6 x 8 only.*size='model'"):
+        translator.translate([torch.zeros(1, 6, 8), torch.zeros(1, 6, 9)])
+
+
+def test_translate_each_direction_takes_its_own_channels(translator):
+    color = translator.translate(torch.zeros(3, 1, 6, 8), batch_size=2, output_type="pt")
+    assert_close(color, torch.full((3, 3, 6, 8), 0.25))
+    gray = translator.translate(color, direction="back", output_type="pt")
+    assert_close(gray, torch.zeros(3, 1, 6, 8))
+    red = torch.tensor([0.5, 0.0, -0.2]).view(3, 1, 1).expand(3, 6, 8)
+    gray = translator.translate(red, direction="back", output_type="pt")
+    assert_close(gray, torch.full((1, 1, 6, 8), 0.1 - 0.25))
+
+
+def test_translate_mixed_images_of_any_kind_become_one_batch(translator):
+    sources = [
+        Image.new("RGB", (8, 6)),
+        Image.new("RGBA", (8, 6), (0, 0, 0, 0)),
+        torch.zeros(3, 6, 8),
+        torch.full((2, 1, 6, 8), 255, dtype=torch.uint8),
+    ]
+    img = translator.translate(sources, output_type="pt")
+    expected = torch.tensor([-0.75, 1.0, 0.25, 1.0, 1.0]).view(5, 1, 1, 1).expand(5, 3, 6, 8)
+    assert_close(img, expected)
+    assert len(translator.translate(sources[0])) == 1
+
+
+def test_translate_16_bit_image_keeps_its_precision():
+    values = np.arange(20, dtype=np.uint16).reshape(4, 5) * 3 + 30_000
+    (img,) = negative().translate(Image.fromarray(values), output_type="pt")
+    assert_close(img[0], 1 - torch.from_numpy(values / 32767.5).float())
+
+
+def test_translate_options_reach_the_architecture():
+    img = torch.full((2, 3, 4, 4), 0.25)
+    assert_close(negative().translate(img, gain=2.0, output_type="pt"), -2 * img)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"direction": "bakc"}, "no direction 'bakc'.*Valid: source_to_target"),
+        ({"strength": 2}, "no generation option 'strength'"),
+        ({"seeds": [1, 2]}, "num_images=1, but 2 seeds"),
+        ({"output_type": "jpg"}, "output_type='jpg' is unknown"),
+        ({"batch_size": 0}, "batch_size=0; use at least 1"),
+        ({"size": "large"}, "size='large' is no size"),
+        ({"resize": "pad"}, "resize='pad' changes nothing"),
+    ],
+)
+def test_translate_impossible_request_is_refused_before_any_work(given, message):
+    model = negative()
+    with pytest.raises(ConfigError, match=message):
+        model.translate(torch.zeros(3, 6, 8), **given)
+    assert model.architecture.shapes == []
+
+
+def test_translate_nothing_is_refused():
+    with pytest.raises(ConfigError, match="no images to translate"):
+        negative().translate([])
+    with pytest.raises(ShapeError, match="give PIL images"):
+        negative().translate(["photo.png"])
+
+
+def test_translate_on_noise_model_points_to_generate():
+    with pytest.raises(ConfigError, match=r"translates none; use generate\(\)"):
+        pretrained(Shown).translate(Image.new("RGB", (8, 8)))
+
+
+def test_translate_on_video_model_points_to_translate_video():
+    with pytest.raises(ConfigError, match=r"'clips' translates video.*translate_video\(frames\)"):
+        negative(Clips).translate(torch.zeros(3, 8, 8))
+
+
+def test_translate_of_an_architecture_that_changes_the_size_names_it(monkeypatch):
+    monkeypatch.setattr(Negative, "generate", lambda *_: torch.zeros(1, 3, 8, 8))
+    with pytest.raises(PluginContractError, match=r"\[1, 3, 8, 8\].*must return \[1, C, 4, 4\]"):
+        negative().translate(torch.zeros(3, 4, 4))
+
+
+def test_source_channels_are_those_of_the_domain():
+    architecture = pretrained(Translator, source_channels=1).architecture
+    assert source_channels(architecture, "source_to_target") == 1
+    assert source_channels(architecture, "target_to_source") == 3
+    assert source_channels(pretrained(Translator).architecture, "source_to_target") == 3
+
+
+def test_bit_depth_of_a_model_is_8_unless_its_data_say_otherwise():
+    assert bit_depth(ImageSpec(8, 8)) == 8
+
+
+# Video -----------------------------------------------------------------------------------------
+
+
+class Echo(Clips):
+    """Each frame becomes the mean of all sources so far, plus noise of the frame."""
+
+    name = "echo"
+
+    def generate(self, nets, request):
+        self.shapes.append(tuple(request.source.shape))
+        total = request.state.get("total", torch.zeros_like(request.source[:, 0]))
+        frames = []
+        for number, source in enumerate(request.source.unbind(1)):
+            total = total + source
+            mean = total / (request.frame_index + number + 1)
+            frames.append(mean + request.frame_noise(number, *mean.shape[1:]) / 100)
+        request.state["total"] = total
+        return torch.stack(frames, 1)
+
+
+def clip_frames(num=7, size=(6, 10)):
+    return list(torch.rand(num, 3, *size, generator=torch.Generator().manual_seed(0)))
+
+
+def frames_of(model, chunk_frames, **given):
+    return torch.stack(
+        list(
+            model.translate_video(
+                clip_frames(), chunk_frames=chunk_frames, output_type="pt", **given
+            )
+        )
+    )
+
+
+@pytest.mark.parametrize("chunk_frames", [1, 2, 3, 100])
+def test_translate_video_in_chunks_equals_the_whole_bit_for_bit(chunk_frames):
+    assert torch.equal(frames_of(negative(Echo), chunk_frames), frames_of(negative(Echo), 7))
+
+
+def test_translate_video_hands_frames_to_the_architecture_in_chunks():
+    model = negative(Echo)
+    frames = frames_of(model, 3)
+    assert frames.shape == (7, 3, 6, 10), "the size is kept"
+    assert model.architecture.shapes == [(1, 3, 3, 8, 12)] * 2 + [(1, 1, 3, 8, 12)]
+
+
+def test_translate_video_starts_every_clip_without_state():
+    model = negative(Echo)
+    assert torch.equal(frames_of(model, 3), frames_of(model, 3))
+
+
+def test_translate_video_seed_decides_the_noise():
+    model = negative(Echo)
+    assert not torch.equal(frames_of(model, 3), frames_of(model, 3, seed=1))
+
+
+def test_translate_video_with_a_model_of_images_translates_each_frame_with_one_seed():
+    model = negative()
+    frames = frames_of(model, 3, seed=4)
+    assert_close(frames, -torch.stack(clip_frames()))
+    assert model.architecture.shapes == [(3, 3, 8, 12), (3, 3, 8, 12), (1, 3, 8, 12)]
+    assert model.architecture.seeds == [[4] * 3, [4] * 3, [4]]
+
+
+def test_translate_video_reads_frames_only_as_they_are_consumed():
+    read = []
+    frames = (read.append(n) or img for n, img in enumerate(clip_frames()))
+    translated = negative(Echo).translate_video(frames, chunk_frames=2)
+    assert read == []
+    assert isinstance(next(translated), Image.Image) and read == [0, 1]
+
+
+def test_translate_video_writes_a_file_with_rate_size_and_sound(tmp_path):
+    source = make_video(tmp_path / "in.mp4", 12, Fraction(30000, 1001), (30, 23), audio="aac")
+    found = negative(Clips).translate_video(source, tmp_path / "out.mp4", chunk_frames=5)
+    before, after = read_video(source), read_video(tmp_path / "out.mp4")
+    assert (found.num_frames, found.height, found.width) == (12, 30, 23)
+    assert (found.fps, found.has_audio) == (Fraction(30000, 1001), True)
+    assert after[1:] == before[1:]
+    np.testing.assert_allclose(after[0][3], 255 - before[0][3], atol=4)
+
+
+def test_translate_video_resizes_when_asked_to(tmp_path):
+    make_video(tmp_path / "in.mp4", 3)
+    found = negative().translate_video(
+        tmp_path / "in.mp4", tmp_path / "out", size=(10, 14), resize="pad"
+    )
+    assert (found.height, found.width) == (10, 14)
+    assert decode_image(tmp_path / "out" / "000002.png").shape == (10, 14, 3)
+
+
+def test_translate_video_of_a_size_that_the_model_does_not_take_writes_nothing(
+    tmp_path, translator
+):
+    make_video(tmp_path / "in.mp4", 3)
+    with pytest.raises(ConfigError, match=r"in.mp4 is 16 x 24 .*6 x 8 only.*size='model'"):
+        translator.translate_video(tmp_path / "in.mp4", tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+    found = translator.translate_video(tmp_path / "in.mp4", tmp_path / "out.mp4", size="model")
+    assert (found.height, found.width) == (6, 8)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"direction": "back"}, "no direction 'back'"),
+        ({"chunk_frames": 0}, "chunk_frames=0; use at least 1"),
+        ({"strength": 2}, "no generation option 'strength'"),
+        ({"output_type": "gif"}, "output_type='gif' is unknown"),
+        ({"resize": "pad"}, "resize='pad' changes nothing"),
+        ({"fps": 0}, "fps=0 is no frame rate"),
+        ({"seed": -1}, "The seed -1 is out of range"),
+        ({"out": "out.gif"}, "videos are written as .mp4"),
+    ],
+)
+def test_translate_video_impossible_request_is_refused_at_once(given, message):
+    with pytest.raises(ConfigError, match=message):
+        negative(Clips).translate_video(clip_frames(), **given)
+
+
+def test_translate_video_on_noise_model_points_to_generate():
+    with pytest.raises(ConfigError, match=r"translates none; use generate\(\)"):
+        pretrained(Shown).translate_video(clip_frames())
+
+
+@pytest.mark.parametrize("kind", [Negative, Echo])
+def test_translate_video_keeps_no_more_frames_of_a_longer_clip(kind):
+    def most_alive(num):
+        found, most = [], 0
+        frames = (torch.full((3, 4, 4), number / num) for number in range(num))
+
+        def watched():
+            for img in frames:
+                found.append(StorageWeakRef(img.untyped_storage()))
+                yield img
+
+        for img in negative(kind).translate_video(watched(), chunk_frames=4, output_type="pt"):
+            found.append(StorageWeakRef(img.untyped_storage()))
+            most = max(most, sum(not storage.expired() for storage in found))
+        return most
+
+    assert most_alive(60) == most_alive(30) <= 10

@@ -1,0 +1,69 @@
+"""What a launcher left in the environment is checked before anybody stumbles over it."""
+
+import pytest
+
+from ganforge.errors import ConfigError
+from ganforge.training.launch import check_launch, launch_faults
+
+GROUP = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"WORLD_SIZE": "1"},
+        {"PMI_SIZE": "1"},
+        {"GANFORGE_NUM_THREADS": "2", "OMP_NUM_THREADS": "1,2"},
+        GROUP | {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"},
+        GROUP | {"PMI_SIZE": "2"},
+        {"SLURM_NTASKS": "4", "SLURM_PROCID": "1"},
+        {"ACCELERATE_USE_FSDP": "false", "ACCELERATE_TORCH_DEVICE": "cpu"},
+    ],
+)
+def test_launch_that_can_start_has_no_fault(environ):
+    assert list(launch_faults(environ)) == []
+    check_launch(environ)
+
+
+@pytest.mark.parametrize(
+    "name", ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"]
+)
+def test_launch_of_several_processes_without_an_address_names_what_is_missing(name):
+    with pytest.raises(ConfigError, match=f"{name}=2.*not RANK, .*MASTER_ADDR.*unset {name}"):
+        check_launch({name: "2"})
+
+
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK"])
+def test_launch_with_a_rank_alone_is_refused(name):
+    with pytest.raises(ConfigError, match=rf"{name}=0, .*`torchrun`.*unset {name}\."):
+        check_launch({name: "0"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("RANK", ""),
+        ("RANK", "-1"),
+        ("WORLD_SIZE", "0"),
+        ("LOCAL_WORLD_SIZE", "two"),
+        ("MASTER_PORT", "1_0"),
+        ("GANFORGE_NUM_THREADS", "auto"),
+        ("PMI_SIZE", "²"),
+    ],
+)
+def test_launch_with_a_variable_that_is_no_number_names_it(name, text):
+    with pytest.raises(ConfigError, match=f"variable {name} is {text!r}.*unset {name}"):
+        check_launch(GROUP | {name: text})
+
+
+@pytest.mark.parametrize("name", ["FSDP", "DEEPSPEED", "MEGATRON_LM"])
+def test_launch_that_shards_parameters_is_refused(name):
+    with pytest.raises(ConfigError, match=f"ACCELERATE_USE_{name}=true.*--multi_gpu"):
+        check_launch({f"ACCELERATE_USE_{name}": "true"})
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu", "neuron"])
+def test_launch_on_a_device_that_is_not_there_is_refused(device):
+    with pytest.raises(ConfigError, match=f"ACCELERATE_TORCH_DEVICE={device}.*Unset it"):
+        check_launch({"ACCELERATE_TORCH_DEVICE": device})
