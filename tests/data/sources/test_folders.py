@@ -16,7 +16,7 @@ def test_folder_without_sub_folders_has_no_labels_and_natural_order(tmp_path, pa
     found = source("folder", path=str(tmp_path))
     samples = list(found.samples())
     assert reds(samples) == [1, 2, 10]
-    assert [s.key for s in samples] == ["img1_png", "img2_png", "img10_png"]
+    assert [s.key for s in samples] == ["img1,png", "img2,png", "img10,png"]
     assert found.num_samples() == 3
     assert found.class_names() == ()
 
@@ -27,7 +27,7 @@ def test_folder_with_sub_folders_takes_them_as_classes(tmp_path, paint, source):
     found = source("folder", path=str(tmp_path))
     assert found.class_names() == ("cat", "dog")
     assert [s.fields["label"] for s in found.samples()] == [0, 1]
-    assert [s.key for s in found.samples()] == ["cat_1_jpg", "dog_x_1_png"]
+    assert [s.key for s in found.samples()] == ["cat+1,jpg", "dog+x+1,png"]
     assert source("folder", path=str(tmp_path), labels=False).class_names() == ()
 
 

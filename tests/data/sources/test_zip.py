@@ -23,8 +23,8 @@ def test_zip_takes_folders_as_classes(tmp_path, helpers, source):
     found = source("zip", path=path)
     assert found.class_names() == ("a", "b")
     assert [(s.key, s.fields["label"], s.formats) for s in found.samples()] == [
-        ("a_1_png", 0, {"image": "png"}),
-        ("b_1_png", 1, {"image": "png"}),
+        ("a+1,png", 0, {"image": "png"}),
+        ("b+1,png", 1, {"image": "png"}),
     ]
     assert found.num_samples() == 2
     assert "label" not in next(source("zip", path=path, labels=False).samples()).fields
@@ -69,7 +69,7 @@ def test_zip_faults_are_named(tmp_path, helpers, monkeypatch, source):
     lacking = zip_of(
         tmp_path / "l.zip", {"1.png": data, "dataset.json": '{"labels": [["2.png", 0]]}'}
     )
-    with pytest.raises(DataError, match="has no label for '1.png'. Add it"):
+    with pytest.raises(DataError, match="has no label for '1.png'.*Add it"):
         list(source("zip", path=lacking).samples())
     listed = json.dumps({"labels": [["1.png", 2_000_000_000]]})
     large = zip_of(tmp_path / "large.zip", {"1.png": data, "dataset.json": listed})
