@@ -70,6 +70,8 @@ def read_label_file(
             continue
         try:
             loaded = json.loads(content)
+            if not isinstance(loaded, dict):
+                raise TypeError(f"it is a {type(loaded).__name__}")
             if "labels" not in loaded:
                 return None
             pairs = loaded["labels"] or []

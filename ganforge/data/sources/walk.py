@@ -29,7 +29,8 @@ def walk(folder: Path) -> Iterator[Entry]:
     Links are followed, after all folders that are no links, so that of a folder and a link to it
     the folder is read. Loops of links end, because no folder is read twice.
     """
-    folders, links = [("", os.path.realpath(folder))], [("", "")][:0]
+    folders = [("", os.path.realpath(folder))]
+    links: list[tuple[str, str]] = []
     seen: set[str] = set()
     while folders or links:
         name, real = folders.pop() if folders else links.pop(0)
@@ -49,7 +50,7 @@ def walk(folder: Path) -> Iterator[Entry]:
             inside = f"{name}/{entry.name}" if name else entry.name
             if system_part(entry.name):
                 yield Entry(inside, "hidden")
-            elif not entry.is_dir():
+            elif not _is_dir(entry):
                 yield Entry(inside, _kind(entry))
             elif entry.is_symlink():
                 links.append((inside, os.path.realpath(entry.path)))
@@ -58,7 +59,17 @@ def walk(folder: Path) -> Iterator[Entry]:
         folders += reversed(below)
 
 
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 def _kind(entry: os.DirEntry[str]) -> Kind:
-    if entry.is_file():
-        return "file"
+    try:
+        if entry.is_file():
+            return "file"
+    except OSError:
+        return "broken"
     return "broken" if entry.is_symlink() else "special"

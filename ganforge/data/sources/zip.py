@@ -41,6 +41,7 @@ _DAMAGE = (
 """What `zipfile` raises for damaged archives."""
 _ENCRYPTED = 1
 _UTF8 = 0x800
+_END_RECORD = struct.Struct("<4s4H2LH")
 
 
 class ZipConfig(StrictModel):
@@ -77,7 +78,13 @@ class ZipSource(Source[ZipConfig]):
     def _members(self) -> dict[str, zipfile.ZipInfo]:
         """All files of the archive by name; of several with one name the last."""
         with self._open() as archive:
-            return {_name(info): info for info in archive.infolist()}
+            found, expected = archive.infolist(), _num_entries(archive)
+            if expected is not None and len(found) != expected:
+                raise DataError(
+                    f"{self.config.path!r} lists {expected} files, but only {len(found)} can be "
+                    f"found: it is damaged. Fetch it again."
+                )
+            return {_name(info): info for info in found}
 
     @cached_property
     def _files(self) -> list[str]:
@@ -165,6 +172,17 @@ class ZipSource(Source[ZipConfig]):
     def num_samples(self) -> int:
         """Images in the archive."""
         return len(self._files)
+
+
+def _num_entries(archive: zipfile.ZipFile) -> int | None:
+    """How many files the end record counts; None in the format for more than 65,534.
+
+    `zipfile` does not compare it with what it finds, and damage may hide files.
+    """
+    assert archive.fp is not None
+    archive.fp.seek(-_END_RECORD.size - len(archive.comment), os.SEEK_END)
+    signature, *_, count, _, _, _ = _END_RECORD.unpack(archive.fp.read(_END_RECORD.size))
+    return count if signature == b"PK\5\6" and count != 0xFFFF else None
 
 
 def _name(info: zipfile.ZipInfo) -> str:
