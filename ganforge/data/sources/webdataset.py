@@ -223,8 +223,9 @@ class WebDatasetSource(Source[WebDatasetConfig]):
         )
 
     def _index(self, text: str, names: Sequence[str], where: str) -> int:
-        if class_name(text) in names:
-            return names.index(class_name(text))
+        text = class_name(text)
+        if text in names:
+            return names.index(text)
         if text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS:
             return int(text)
         advice = suggest(text, names) if names else "Name all classes: class_names."

@@ -5,6 +5,7 @@ import os
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -97,8 +98,9 @@ class ZipSource(Source[ZipConfig]):
                     self._head(archive, name)
                 elif choice.add(name, lambda name=name: self._head(archive, name)) is None:  # type: ignore[misc]
                     self._head(archive, name)
-            for _ in range(len(archive.infolist()) - len(self._members)):
-                choice.left_out.add(reasons.TWICE, "")
+            for name, count in Counter(map(_name, archive.infolist())).items():
+                for _ in range(count - 1):
+                    choice.left_out.add(reasons.TWICE, name)
         files = choice.chosen("path", path)
         locked = next((name for name in files if self._members[name].flag_bits & _ENCRYPTED), None)
         if locked is not None:

@@ -19,9 +19,7 @@ DECOMPOSED = "cafe\u0301"
 
 def numbered(folders, count, step=1, name="img{:08d}.png"):
     """Files with numbers that go on from folder to folder, as the StyleGAN tools write them."""
-    return [
-        f"{index // count * step:05d}/{name.format(index)}" for index in range(folders * count)
-    ]
+    return [f"{index // count * step:05d}/{name.format(index)}" for index in range(folders * count)]
 
 
 @pytest.mark.parametrize(
@@ -40,9 +38,7 @@ def numbered(folders, count, step=1, name="img{:08d}.png"):
 def test_folder_classes_are_the_first_folders_where_that_is_plain(files, labels, expected):
     found = file_labels(files, labels, "here")
     assert found.names == expected
-    assert found.of == {
-        name: expected.index(name.partition("/")[0]) for name in files if expected
-    }
+    assert found.of == {name: expected.index(name.partition("/")[0]) for name in files if expected}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +84,9 @@ def test_train_beside_other_folders_is_a_class():
 
 def test_folders_with_loose_images_are_no_classes_and_say_so(caplog):
     assert file_labels(["1.png", "a/1.png", "b/1.png"], None, "here").names == ()
-    assert "No classes: 1 images of here lie outside of its sub-folders, e.g. '1.png'" in caplog.text
+    assert (
+        "No classes: 1 images of here lie outside of its sub-folders, e.g. '1.png'" in caplog.text
+    )
 
 
 def test_classes_are_logged_with_their_counts_and_how_to_ignore_them(caplog):
@@ -198,7 +196,9 @@ def test_label_file_of_another_tool_is_ignored():
     + [b"[" * 100_000, b'{"labels": [[3, 0]]}'],
 )
 def test_label_file_that_is_damaged_is_refused(content):
-    with pytest.raises(DataError, match="dataset.json in x.zip is not a mapping with 'labels'.*fal"):
+    with pytest.raises(
+        DataError, match="dataset.json in x.zip is not a mapping with 'labels'.*fal"
+    ):
         read_label_file([PurePosixPath()], {"dataset.json": content}.get, "x.zip")
 
 

@@ -1,11 +1,55 @@
+import json
+
 import pytest
 
 from ganforge.errors import DataError
-from ganforge.imaging.codec import decode_image
+from ganforge.imaging.codec import Undecodable, decode_image
 
 
 def reds(samples, field="image"):
     return [int(decode_image(s.fields[field])[0, 0, 0]) for s in samples]
+
+
+def test_folder_keys_of_like_names_differ(tmp_path, paint, source):
+    for name in ("img.1.png", "img_1.png", "img/1.png", "img,1.png"):
+        paint(tmp_path / name)
+    assert len({s.key for s in source("folder", path=str(tmp_path)).samples()}) == 4
+
+
+def test_folder_of_the_stylegan_tools_follows_its_dataset_json(tmp_path, paint, source):
+    names = [f"{n // 2:05d}/img{n:08d}.png" for n in range(4)]
+    for name in names:
+        paint(tmp_path / name)
+    assert source("folder", path=str(tmp_path)).class_names() == ()
+    (tmp_path / "dataset.json").write_text('{"labels": null}')
+    assert source("folder", path=str(tmp_path)).class_names() == ()
+    pairs = [[name, number % 3] for number, name in enumerate(names)]
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": pairs}))
+    found = source("folder", path=str(tmp_path))
+    assert found.class_names() == ("0", "1", "2")
+    assert [s.fields["label"] for s in found.samples()] == [0, 1, 2, 0]
+    assert "label" not in next(source("folder", path=str(tmp_path), labels=False).samples()).fields
+
+
+def test_folder_class_in_decomposed_unicode_is_composed(tmp_path, paint, source):
+    paint(tmp_path / "cafe\u0301" / "1.png")
+    paint(tmp_path / "the\u0301" / "1.png")
+    found = source("folder", path=str(tmp_path))
+    assert found.class_names() == ("café", "thé")
+    assert [s.fields["label"] for s in found.samples()] == [0, 1]
+
+
+def test_folder_that_cannot_be_listed_is_a_bad_sample_of_its_class(
+    tmp_path, paint, source, unlistable
+):
+    paint(tmp_path / "cat" / "1.png")
+    paint(tmp_path / "dog" / "1.png")
+    unlistable(tmp_path / "bird")
+    found = source("folder", path=str(tmp_path))
+    assert found.class_names() == ("bird", "cat", "dog")
+    assert [s.fields["label"] for s in found.samples()] == [0, 1, 2]
+    with pytest.raises(Undecodable, match="cannot be read"):
+        decode_image(next(found.samples()).fields["image"])
 
 
 def test_folder_without_sub_folders_has_no_labels_and_natural_order(tmp_path, paint, source):

@@ -175,7 +175,9 @@ def test_image_suffix_knows_the_first_bytes_of_each_format(tmp_path, kind):
     assert image_suffix(path.read_bytes()[:32]) == expected
 
 
-@pytest.mark.parametrize("head", [b"", b"BM is text", b"P1ain text", b"hello", b"\0\0\0\x1cftypmp42"])
+@pytest.mark.parametrize(
+    "head", [b"", b"BM is text", b"P1ain text", b"hello", b"\0\0\0\x1cftypmp42"]
+)
 def test_image_suffix_of_other_content_is_none(head):
     assert image_suffix(head) is None
 

@@ -21,7 +21,8 @@ def test_system_part_knows_what_systems_leave_behind(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["cat/1.png", "found/1.png", "recycle/bin.png", "$5/1.png", "_x_/1.png", "a.b/@1/#2.png"]
+    "name",
+    ["cat/1.png", "found/1.png", "recycle/bin.png", "$5/1.png", "_x_/1.png", "a.b/@1/#2.png"],
 )
 def test_system_part_leaves_ordinary_names_alone(name):
     assert system_part(name) is None
