@@ -30,6 +30,7 @@ def data() -> None:
 @click.option("--seed", default=0, show_default=True, help="Seed of the shuffle.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing data set.")
 @_shared.as_json
+@_shared.shown_log()
 def prepare(
     source: str, out: Path, settings: tuple[str, ...], as_json: bool, **options: Any
 ) -> None:
@@ -97,6 +98,7 @@ def embed(
     help="Samples of each stream to read. Default: all.",
 )  # fmt: skip
 @_shared.as_json
+@_shared.shown_log()
 def inspect(location: str, as_json: bool, **options: Any) -> None:
     """Report image sizes, classes and damaged files of LOCATION.
 
