@@ -31,7 +31,7 @@ TABLE = "tables, which this source does not read"
 OTHER = "other files"
 LINK = "folders that are read under another name"
 BROKEN = "broken links"
-SPECIAL = "pipes, sockets or devices"
+SPECIAL = "pipes, devices, or links in an archive"
 TWICE = "members that a later one of the same name replaces"
 _ADVICE = {
     FORMAT: "convert them to PNG or JPEG",

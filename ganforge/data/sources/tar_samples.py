@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -57,6 +58,28 @@ def local_path(url: str) -> Path | None:
     return path if path.is_file() else None
 
 
+class _Content:
+    """The content of a member, which can be read once, after a look at its first bytes."""
+
+    def __init__(self, url: str, member: tarfile.TarInfo, stream: IO[bytes]) -> None:
+        self._url, self._member, self._stream = url, member, stream
+        self._head = b""
+
+    def head(self) -> bytes:
+        """The first bytes."""
+        self._head = self._head or self._stream.read(HEAD_BYTES)
+        return self._head
+
+    def read(self) -> bytes:
+        """All of it."""
+        if self._member.size > MAX_FILE_BYTES:
+            raise DataError(
+                f"'{self._member.name}' in {self._url} has {self._member.size} bytes, more than "
+                f"the limit of {MAX_FILE_BYTES}. Remove it from the archive."
+            )
+        return self._head + self._stream.read()
+
+
 @dataclass
 class TarReader:
     """Reads the samples of shards.
@@ -100,11 +123,15 @@ class TarReader:
 
     def _grouped(self, url: str, stream: Any) -> Iterator[TarSample]:
         sample, seen = TarSample(url, ""), set[int]()
-        for member, content in members(stream):
+        for member, file in members(stream):
             name = str(PurePosixPath(member.name))
             check_inside(member.name, url)
+            if file is None:
+                self.choice.left_out.add(reasons.SPECIAL, name)
+                continue
+            content = _Content(url, member, file)
             split = self._split(name, content)
-            if content is None or split is None:
+            if split is None:
                 continue
             key, extension = split
             if key != sample.key:
@@ -114,17 +141,14 @@ class TarReader:
                     raise _apart(url, key, name)
                 seen.add(hash(key))
                 sample = TarSample(url, key)
-            self._add(sample, name, extension, _Content(member.size, content))
+            self._add(sample, name, extension, content)
         if self._is_whole(sample):
             yield sample
 
-    def _split(self, name: str, content: IO[bytes] | None) -> tuple[str, str] | None:
+    def _split(self, name: str, content: _Content) -> tuple[str, str] | None:
         """Key and extension of a member; None if it is left out."""
-        if content is None:
-            self.choice.left_out.add(reasons.SPECIAL, name)
-            return None
         if PurePosixPath(name).name == LABEL_FILE:
-            self.label_file = self.label_file or (name, content.read(MAX_FILE_BYTES))
+            self.label_file = self.label_file or (name, content.read())
             return None
         if system_part(name) is None:
             for pattern in (_FIRST_DOT, _NAME):
@@ -133,21 +157,21 @@ class TarReader:
                     return found[1], found[2].lower()
             if found and PurePosixPath(name).suffix.lower() in EXTENSIONS:
                 return found[1], found[2].lower()
-        suffix = self.choice.add(name, lambda: content.read(HEAD_BYTES))
+        suffix = self.choice.add(name, content.head)
         return (name, suffix[1:]) if suffix else None
 
-    def _add(self, sample: TarSample, name: str, extension: str, content: "_Content") -> None:
+    def _add(self, sample: TarSample, name: str, extension: str, content: _Content) -> None:
         if extension in self.label or extension in self.side:
             if extension in sample.side:
                 raise _apart(sample.url, sample.key, name)
-            sample.side[extension] = content.read(name, sample.url)
+            sample.side[extension] = content.read()
         elif extension in self.image or sample.key == name:
             if sample.extension == extension:
                 raise _apart(sample.url, sample.key, name)
             if sample.extension and self._rank(sample.extension) < self._rank(extension):
                 return
             sample.name, sample.extension = name, extension
-            sample.image = content.read(name, sample.url) if self.read_images else b""
+            sample.image = content.read() if self.read_images else b""
         else:
             sample.strange.append(extension)
 
@@ -170,21 +194,6 @@ class TarReader:
         for extension in there:
             self.choice.left_out.add(reasons.OTHER, f"{sample.key}.{extension}")
         return False
-
-
-@dataclass
-class _Content:
-    size: int
-    stream: IO[bytes]
-
-    def read(self, name: str, url: str) -> bytes:
-        if self.size > MAX_FILE_BYTES:
-            raise DataError(
-                f"'{name}' in {url} has {self.size} bytes, more than the limit of "
-                f"{MAX_FILE_BYTES}. Remove it from the archive."
-            )
-        self.stream.seek(0)
-        return self.stream.read()
 
 
 def _apart(url: str, key: str, name: str) -> DataError:
