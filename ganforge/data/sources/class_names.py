@@ -9,10 +9,17 @@ from ganforge.errors import DataError
 MAX_DIGITS = 12
 # Far more than any data set has, and still little memory.
 _FEW_CLASSES = 100_000
+# Python's form of the bytes of a file name that are not UTF-8.
+_LATIN_1 = {0xDC00 + byte: chr(byte) for byte in range(0x80, 0x100)}
 
 
 def class_name(text: str) -> str:
-    """The text as a class name: in composed Unicode, as keyboards give it; Macs decompose it."""
+    """The text as a class name: in composed Unicode, as keyboards give it; Macs decompose it.
+
+    A file name that is not UTF-8 is read as Latin-1: old systems wrote it, and JSON cannot hold it.
+    """
+    if not text.isascii():
+        text = text.translate(_LATIN_1).encode(errors="replace").decode()
     return unicodedata.normalize("NFC", text)
 
 

@@ -119,7 +119,7 @@ class ImageChoice:
         Returns:
             the extension of an image that is taken, by its content if its name has none.
         """
-        if PurePosixPath(name).name == LABEL_FILE:
+        if os.path.basename(name) == LABEL_FILE:
             return None
         reason, suffix = self._judge(name, head)
         if reason is None:
@@ -132,7 +132,7 @@ class ImageChoice:
         return None
 
     def _judge(self, name: str, head: Callable[[], bytes]) -> tuple[str | None, str]:
-        suffix = PurePosixPath(name).suffix.lower()
+        suffix = os.path.splitext(name)[1].lower()
         if system_part(name):
             return reasons.HIDDEN, suffix
         if suffix in EXTENSIONS:
@@ -284,8 +284,7 @@ def check_inside(member: str, archive: str) -> None:
     Raises:
         DataError: its name is absolute, or holds `..`.
     """
-    path = PurePosixPath(member)
-    if path.is_absolute() or ".." in path.parts:
+    if member.startswith("/") or ".." in member.split("/"):
         raise DataError(
             f"{archive} has a member '{member}', which points out of the archive. Do not trust it; "
             f"write it again with relative paths."

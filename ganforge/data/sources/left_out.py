@@ -1,11 +1,11 @@
 """What a folder or an archive holds beside the images: hidden, system and other files, counted."""
 
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +48,12 @@ _MAX_SUFFIXES = 6
 
 def system_part(name: str) -> str | None:
     """The part of a relative name up to its first hidden or system folder or file, or None."""
-    parts = PurePosixPath(name).parts
+    # Not pathlib, which takes half of the time that a listing of many files needs.
+    parts = name.split("/")
     for number, part in enumerate(parts, 1):
-        if part.casefold() in SYSTEM_NAMES or (part != ".." and _SYSTEM_NAME.match(part)):
+        if part in (".", ".."):
+            continue
+        if _SYSTEM_NAME.match(part) or part.casefold() in SYSTEM_NAMES:
             return "/".join(parts[:number])
     return None
 
@@ -77,7 +80,7 @@ class LeftOut:
         self.counts[reason] += 1
         self.examples.setdefault(reason, name)
         if reason in (FORMAT, OTHER, ARCHIVE):
-            suffix = PurePosixPath(name).suffix.lower() or "no extension"
+            suffix = os.path.splitext(name)[1].lower() or "no extension"
             self.suffixes.setdefault(reason, Counter())[suffix] += 1
             top, _, rest = name.partition("/")
             if rest:

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -61,7 +61,8 @@ class ZipSource(Source[ZipConfig]):
 
     name, Config = "zip", ZipConfig
 
-    def _open(self) -> zipfile.ZipFile:
+    @cached_property
+    def _archive(self) -> zipfile.ZipFile:
         path = self.config.path
         try:
             return zipfile.ZipFile(path)
@@ -78,29 +79,26 @@ class ZipSource(Source[ZipConfig]):
     @cached_property
     def _members(self) -> dict[str, zipfile.ZipInfo]:
         """All files of the archive by name; of several with one name the last."""
-        with self._open() as archive:
-            found, expected = archive.infolist(), _num_entries(archive)
-            if expected is not None and len(found) != expected:
-                raise DataError(
-                    f"{self.config.path!r} lists {expected} files, but only {len(found)} can be "
-                    f"found: it is damaged. Fetch it again."
-                )
-            return {_name(info): info for info in found}
+        found, expected = self._archive.infolist(), _num_entries(self._archive)
+        if expected is not None and len(found) != expected:
+            raise DataError(
+                f"{self.config.path!r} lists {expected} files, but only {len(found)} can be found: "
+                f"it is damaged. Fetch it again."
+            )
+        return {_name(info): info for info in found}
 
     @cached_property
     def _files(self) -> list[str]:
         path = self.config.path
         choice = ImageChoice(path)
-        with self._open() as archive:
-            for name, info in self._members.items():
-                check_inside(name, path)
-                if info.is_dir() or name.endswith("/"):
-                    self._head(archive, name)
-                elif choice.add(name, lambda name=name: self._head(archive, name)) is None:  # type: ignore[misc]
-                    self._head(archive, name)
-            for name, count in Counter(map(_name, archive.infolist())).items():
-                for _ in range(count - 1):
-                    choice.left_out.add(reasons.TWICE, name)
+        for name, info in self._members.items():
+            check_inside(name, path)
+            is_folder = info.is_dir() or name.endswith("/")
+            if is_folder or choice.add(name, partial(self._head, name)) is None:
+                self._head(name)
+        for name, count in Counter(map(_name, self._archive.infolist())).items():
+            for _ in range(count - 1):
+                choice.left_out.add(reasons.TWICE, name)
         files = choice.chosen("path", path)
         locked = next((name for name in files if self._members[name].flag_bits & _ENCRYPTED), None)
         if locked is not None:
@@ -110,13 +108,13 @@ class ZipSource(Source[ZipConfig]):
             )
         return files
 
-    def _head(self, archive: zipfile.ZipFile, name: str) -> bytes:
+    def _head(self, name: str) -> bytes:
         """The first bytes of a member. A name that damage changed differs from its second copy."""
         info = self._members[name]
         if info.flag_bits & _ENCRYPTED:
             return b""
         try:
-            with archive.open(info) as member:
+            with self._archive.open(info) as member:
                 return member.read(HEAD_BYTES)
         except _DAMAGE as err:
             raise self._damaged(name, err) from err
@@ -125,13 +123,9 @@ class ZipSource(Source[ZipConfig]):
     def _listed(self) -> Listed | None:
         if self.config.labels is False:
             return None
-        with self._open() as archive:
-
-            def read(name: str) -> bytes | None:
-                return self._read(archive, name) if name in self._members else None
-
-            shared = PurePosixPath(os.path.commonpath(map(os.path.dirname, self._files)))
-            return read_label_file((shared, *shared.parents), read, repr(self.config.path))
+        shared = PurePosixPath(os.path.commonpath(map(os.path.dirname, self._files)))
+        folders = (shared, *shared.parents)
+        return read_label_file(folders, self._read_if_there, repr(self.config.path))
 
     @cached_property
     def _labels(self) -> FileLabels:
@@ -145,15 +139,17 @@ class ZipSource(Source[ZipConfig]):
     def samples(self, stream: str = "main") -> Iterator[Sample]:
         """Fields image and, with classes, label."""
         labels = self._labels.of
-        with self._open() as archive:
-            for name in self._files:
-                fields: dict[str, Any] = {"image": self._read(archive, name)}
-                if labels:
-                    fields["label"] = labels[name]
-                suffix = PurePosixPath(name).suffix[1:].lower()
-                yield Sample(key_of(name), fields, {"image": suffix})
+        for name in self._files:
+            fields: dict[str, Any] = {"image": self._read(name)}
+            if labels:
+                fields["label"] = labels[name]
+            suffix = os.path.splitext(name)[1][1:].lower()
+            yield Sample(key_of(name), fields, {"image": suffix})
 
-    def _read(self, archive: zipfile.ZipFile, name: str) -> bytes:
+    def _read_if_there(self, name: str) -> bytes | None:
+        return self._read(name) if name in self._members else None
+
+    def _read(self, name: str) -> bytes:
         size = self._members[name].file_size
         if size > MAX_FILE_BYTES:
             raise DataError(
@@ -161,7 +157,7 @@ class ZipSource(Source[ZipConfig]):
                 f"{MAX_FILE_BYTES}; it may be a decompression bomb. Remove it from the archive."
             )
         try:
-            return archive.read(self._members[name])
+            return self._archive.read(self._members[name])
         except _DAMAGE as err:
             raise self._damaged(name, err) from err
 
@@ -195,4 +191,4 @@ def _name(info: zipfile.ZipInfo) -> str:
             name = name.encode("cp437").decode("utf-8")
         except UnicodeError:
             pass
-    return name.replace("\\", "/")
+    return name.replace("\\", "/").removeprefix("./")

@@ -1,3 +1,4 @@
+import os
 import random
 import unicodedata
 
@@ -43,6 +44,11 @@ def test_natural_order_is_total_over_any_names():
     once = sorted(names, key=natural_order)
     rng.shuffle(names)
     assert sorted(names, key=natural_order) == once
+
+
+def test_class_name_of_a_file_name_that_is_not_utf8_can_be_written():
+    assert class_name(os.fsdecode(b"caf\xe9")) == "café"
+    assert class_name("日本\ud800") == "日本?"
 
 
 def test_class_name_is_composed_whatever_system_wrote_it():
