@@ -236,6 +236,7 @@ def _refuse_other_data(folder: Path, option: str, choice: ImageChoice) -> None:
         path = next((path for path in sorted(folder.rglob(pattern)) if path.is_file()), None)
         if path is not None:
             kind = {"idx": "IDX files", "webdataset": "tar files", "zip": "zip archives"}[source]
+            path = path.with_name("*.tar") if source == "webdataset" else path
             raise DataError(
                 f"{option}={str(folder)!r} holds no images, but {kind}. Name the file of the "
                 f"images: {path} (as a source: {{name: {source}, {key}: {path}}})."

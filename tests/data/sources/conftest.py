@@ -17,7 +17,7 @@ def unlistable(monkeypatch):
         scandir = os.scandir
 
         def refuse(path="."):
-            if os.fspath(path) == str(folder):
+            if path == folder or path == str(folder):
                 raise PermissionError(13, "Permission denied", str(folder))
             return scandir(path)
 

@@ -2,6 +2,9 @@ import json
 
 import pytest
 
+from ganforge.config.choices import ComponentChoice
+from ganforge.config.data import DataConfig
+from ganforge.data.prepare.source_to_shards import prepare
 from ganforge.errors import DataError
 from ganforge.imaging.codec import Undecodable, decode_image
 
@@ -153,3 +156,19 @@ def test_frames_are_cut_from_clips(tmp_path, paint, source):
     spread = list(source("frames", path=str(tmp_path), num_frames=2, stride=3, step=2).samples())
     values = [[int(decode_image(f)[0, 0, 0]) for f in s.fields["frames"]] for s in spread]
     assert values == [[0, 3], [2, 5]]
+
+
+def test_folder_that_cannot_be_listed_stops_prepare_or_is_skipped_and_counted(
+    tmp_path, paint, unlistable, caplog
+):
+    paint(tmp_path / "in" / "cat" / "1.png")
+    paint(tmp_path / "in" / "dog" / "1.png")
+    unlistable(tmp_path / "in" / "bird")
+    choice = ComponentChoice(name="folder", path=str(tmp_path / "in"))
+    with pytest.raises(DataError, match="bird.*cannot be read.*on_bad_sample: skip"):
+        prepare(DataConfig(source=choice), tmp_path / "out", workers=0, progress=False)
+    config = DataConfig(source=choice, on_bad_sample="skip")
+    index = prepare(config, tmp_path / "out", workers=0, progress=False)
+    assert index.num_samples("main") == 2
+    assert index.class_counts == (0, 1, 1)
+    assert "Left out: Sample 'bird" in caplog.text

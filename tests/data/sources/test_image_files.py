@@ -136,7 +136,7 @@ def test_linked_folder_is_read_once_and_reported(tmp_path, caplog):
     ("name", "text"),
     [
         ("train-images-idx3-ubyte.gz", "IDX files. .*name: idx, images: "),
-        ("0.tar", "tar files. .*name: webdataset, urls: "),
+        ("0.tar", r"tar files. .*name: webdataset, urls: .*/\*\.tar"),
         ("a/0.zip", "zip archives. .*name: zip, path: "),
     ],
 )

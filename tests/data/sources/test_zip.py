@@ -222,3 +222,9 @@ def test_zip_that_is_missing_names_the_folder_looked_in(tmp_path, monkeypatch, s
 def test_zip_keys_of_like_names_differ(make_zip, source):
     found = source("zip", path=make_zip({"img.1.png": b"0", "img_1.png": b"0", "img/1.png": b"0"}))
     assert len({s.key for s in found.samples()}) == 3
+
+
+def test_zip_with_bytes_before_and_after_it_is_read(make_zip, source):
+    path = Path(make_zip({"a/1.png": b"0", "b/2.png": b"0"}))
+    path.write_bytes(b"#!/bin/sh\n" * 9 + path.read_bytes() + bytes(100))
+    assert source("zip", path=str(path)).class_names() == ("a", "b")
