@@ -41,7 +41,7 @@ from ganforge.interfaces.objective import (
     Terms,
 )
 from ganforge.interfaces.run_view import RunView
-from ganforge.interfaces.source import Sample, Source
+from ganforge.interfaces.source import Frames, ImageHalf, Sample, Source
 from ganforge.interfaces.spec import FieldSpec, ImageSpec
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.interfaces.text_encoder import TextEncoder
@@ -65,9 +65,11 @@ __all__ = [
     "FeatureMetric",
     "Field",
     "FieldSpec",
+    "Frames",
     "FrozenFeatures",
     "GanforgeError",
     "GenerateRequest",
+    "ImageHalf",
     "ImageSpec",
     "Metric",
     "MetricError",

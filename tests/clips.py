@@ -27,7 +27,7 @@ def make_video(
             stream.set_display_rotation(rotation)
         if times:
             stream.codec_context.time_base = Fraction(1, 1000)
-        sound = _add_sound(container, audio) if audio else None
+        audio = _add_audio(container, audio) if audio else None
         for number, level in enumerate(gray_levels(num)):
             pixels = np.full((*size, 3), round(level), dtype=np.uint8)
             if bright:
@@ -37,18 +37,18 @@ def make_video(
             frame.time_base = Fraction(1, 1000) if times else 1 / rate
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-        if sound:
-            _write_sound(container, sound, num / rate)
+        if audio:
+            _write_audio(container, audio, num / rate)
     return path
 
 
-def _add_sound(container, codec):
+def _add_audio(container, codec):
     stream = container.add_stream(codec, rate=48000)
     stream.layout = "mono"
     return stream
 
 
-def _write_sound(container, stream, seconds):
+def _write_audio(container, stream, seconds):
     rng = np.random.default_rng(0)
     for number in range(int(seconds * 48000) // 1024 + 1):
         values = rng.normal(0, 0.1, (1, 1024)).astype(np.float32)
@@ -69,14 +69,19 @@ def damage(path, number):
 
 
 def read_video(path):
-    """Frames [H, W, 3], their seconds, the frame rate, and the packets of the sound."""
+    """Frames [H, W, 3], their seconds, the frame rate, and the packets of the audio."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         rate = stream.average_rate
         frames = list(container.decode(stream))
-        images = [frame.to_ndarray(format="rgb24") for frame in frames]
+        images = [_rgb(frame) for frame in frames]
         seconds = [frame.pts * frame.time_base for frame in frames]
     with av.open(str(path)) as container:
         stream = container.streams.best("audio")
-        sound = [bytes(packet) for packet in container.demux(stream)] if stream else []
-    return images, seconds, rate, [packet for packet in sound if packet]
+        audio = [bytes(packet) for packet in container.demux(stream)] if stream else []
+    return images, seconds, rate, [packet for packet in audio if packet]
+
+
+def _rgb(frame):
+    colors = {"src_colorspace": frame.colorspace, "src_color_range": frame.color_range}
+    return frame.reformat(format="rgb24", **colors).to_ndarray()

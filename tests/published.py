@@ -222,6 +222,12 @@ def exported_translator(tmp_path: Path) -> Path:
     return _export(tmp_path / "translator", TinyTranslator(TinyConfig(), spec))
 
 
+@pytest.fixture
+def exported_video(tmp_path: Path) -> Path:
+    spec = ImageSpec(6, 8, 3, source_channels=1, num_frames=4)
+    return _export(tmp_path / "video", TinyTranslator(TinyConfig(), spec))
+
+
 def point_client_at(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # The client reads HF_ENDPOINT into these two when it is imported.
     template = url + "/{repo_id}/resolve/{revision}/{filename}"

@@ -23,9 +23,9 @@ class Job:
 
 
 def list_inputs(inputs: Sequence[Path], is_null: bool = False) -> list[Path]:
-    """The paths on the command line, with the list on standard input in the place of `-`.
+    """The paths on the command line; `-` is replaced by the list on standard input.
 
-    Standard input has one path a line, or paths that end in a NUL (`find -print0`).
+    The list has one path per line, or NUL-terminated paths (`find -print0`).
 
     Raises:
         ConfigError: the list is empty.
@@ -41,18 +41,25 @@ def _listed_paths(is_null: bool) -> list[Path]:
     paths = [Path(os.fsdecode(line if is_null else line.rstrip(b"\r"))) for line in listed if line]
     if not paths:
         raise ConfigError(
-            "There are no paths on standard input. List one a line, e.g. find photos -name '*.jpg' "
-            "| ganforge translate MODEL -"
+            "There are no paths on standard input. List one per line, e.g. "
+            "find photos -name '*.jpg' | ganforge translate MODEL -"
         )
     return paths
 
 
-def plan_jobs(inputs: Sequence[Path], out: Path, as_frames: bool = False) -> list[Job]:
+def plan_jobs(
+    inputs: Sequence[Path], out: Path, *, as_frames: bool = False, of_frames: bool = False
+) -> list[Job]:
     """A result below `out` for every image and every video of the inputs.
 
-    The result of a video is a video, or a folder if `as_frames`. What lies in a folder keeps its
-    place in it, and files that are named one by one keep their place below the folder that they
-    share. Results that are already below `out` are not read.
+    What lies in a folder keeps its place in it, and files that are named one by one keep their
+    place below the folder that they share. Results that are already below `out` are not read.
+
+    Args:
+        inputs: files and folders.
+        out: folder of the results.
+        as_frames: whether the result of a video is a folder of frames.
+        of_frames: whether the images of a folder are the frames of one clip.
 
     Raises:
         ConfigError: two results would be the same file, or a result would replace an input.
@@ -64,8 +71,11 @@ def plan_jobs(inputs: Sequence[Path], out: Path, as_frames: bool = False) -> lis
         for path, place in zip(files, _below_shared_folder(files), strict=True)
     ]
     for folder in (path for path in inputs if path.is_dir()):
-        places = (path.relative_to(folder) for path in files_in(folder, out))
-        jobs += [Job(folder / place, out / _result(place, as_frames)) for place in places]
+        found = files_in(folder, out)
+        if of_frames:
+            jobs += _clip_jobs(folder, found, out)
+            found = [path for path in found if is_video(path)]
+        jobs += [Job(path, out / _result(path.relative_to(folder), as_frames)) for path in found]
     _check_targets(jobs)
     return jobs
 
@@ -83,7 +93,16 @@ def _result(place: Path, as_frames: bool) -> Path:
     return place if place.suffix.lower() in WRITTEN_SUFFIXES else place.with_suffix(".mp4")
 
 
-def files_in(folder: Path, out: Path) -> Iterator[Path]:
+def _clip_jobs(folder: Path, files: Sequence[Path], out: Path) -> list[Job]:
+    """A folder of frames for each folder that holds some; `folder` itself keeps its name."""
+    clips = dict.fromkeys(path.parent for path in files if not is_video(path))
+    places = ((clip, clip.relative_to(folder)) for clip in clips)
+    return [
+        Job(clip, out / (place if place.name else folder.resolve().name)) for clip, place in places
+    ]
+
+
+def files_in(folder: Path, out: Path) -> list[Path]:
     """The images and videos below a folder, in order, without those below `out`."""
     results = out.resolve()
     is_inside = results != folder.resolve()
@@ -96,7 +115,7 @@ def files_in(folder: Path, out: Path) -> Iterator[Path]:
     if not found:
         suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
         raise DataError(f"{folder} holds no image files ({suffixes}) and no video. Check the path.")
-    yield from found
+    return found
 
 
 def _below_shared_folder(files: Sequence[Path]) -> Iterator[Path]:

@@ -52,8 +52,8 @@ class SizeType(click.ParamType):  # type: ignore[type-arg]
         sides = value.lower().split("x")
         if len(sides) > 2 or not all(side.isdecimal() and len(side) < 10 for side in sides):
             raise ConfigError(
-                f"--size {value!r} is no size. Use keep, model, a side, e.g. 256, or HEIGHTxWIDTH, "
-                f"e.g. 256x128."
+                f"--size {value!r} is not a size. Use keep, model, a side, e.g. 256, or "
+                f"HEIGHTxWIDTH, e.g. 256x128."
             )
         return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 

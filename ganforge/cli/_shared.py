@@ -77,11 +77,11 @@ extractor = _all(
 sizing = _all(
     click.option(
         "--size", type=SIZE, default="keep", show_default=True, metavar="keep|model|N|HEIGHTxWIDTH",
-        help="Size of the results: each image's own, that of the training images, or another one.",
+        help="Size of the results: unchanged, that of the training images, or another one.",
     ),
     click.option(
         "--resize", type=click.Choice(["crop", "pad", "stretch"]),
-        help="How an image of another shape is resized to --size. Default: crop.",
+        help="How an image with another aspect ratio is resized to --size. Default: crop.",
     ),
 )  # fmt: skip
 conditions = _all(label, attributes, text, text_encoder, truncation)

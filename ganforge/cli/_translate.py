@@ -12,21 +12,22 @@ from torch import Tensor
 from ganforge.cli._files import Job, is_video, list_inputs, plan_jobs
 from ganforge.cli._load import Arguments
 from ganforge.errors import ConfigError, DataError
-from ganforge.imaging.codec import Undecodable, decode_image, image_size
-from ganforge.imaging.images import from_pixels, to_pixels
+from ganforge.imaging.codec import Undecodable, image_size
+from ganforge.imaging.images import to_pixels
 from ganforge.imaging.save import check_folder, write_pixels
 from ganforge.imaging.video import VIDEO_SUFFIXES
 from ganforge.inference.clips import Progress, VideoSummary
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.inference.sizes import resolve_sizing
-from ganforge.inference.translation import bit_depth, check_translates
+from ganforge.inference.source_images import SourceReader, source_reader
+from ganforge.inference.translation import check_translates
 
 _LISTED = 10
 
 
 @dataclass
 class Written:
-    """What came of a command: the files it wrote, and those it could not read."""
+    """The files that a command wrote, and those that it skipped."""
 
     files: list[dict[str, Any]] = field(default_factory=list)
     clips: list[VideoSummary] = field(default_factory=list)
@@ -61,34 +62,42 @@ def _plan(
     Raises:
         ConfigError: an option or an input has no meaning here.
     """
-    out: Path = arguments["out"]
+    out, is_video_model = arguments["out"], model.architecture.is_video
     if out.suffix.lower() in VIDEO_SUFFIXES:
-        if len(inputs) != 1 or not (inputs[0].is_dir() or is_video(inputs[0])):
+        jobs = [Job(path, out) for path in inputs]
+        if len(jobs) != 1 or not _is_clip(jobs[0]):
             raise ConfigError(
                 f"--out {out} is a video, which is made of one video or of one folder of frames. "
                 f"Give one of these, or a folder as --out."
             )
-        clips, images = [Job(inputs[0], out)], []
     else:
         check_folder(out)
-        folders = [path for path in inputs if path.is_dir() and model.architecture.is_video]
-        jobs = plan_jobs([p for p in inputs if p not in folders], out, arguments["frames"])
-        clips = [Job(path, out / path.resolve().name) for path in folders]
-        clips += [job for job in jobs if is_video(job.source)]
-        images = [job for job in jobs if not is_video(job.source)]
-    if images and model.architecture.is_video:
+        as_frames = arguments["frames"]
+        jobs = plan_jobs(inputs, out, as_frames=as_frames, of_frames=is_video_model)
+    clips = [job for job in jobs if _is_clip(job)]
+    images = [job for job in jobs if not _is_clip(job)]
+    if images and is_video_model:
         raise ConfigError(
             f"'{model.info.architecture}' translates video, but {images[0].source} is an image. "
             f"Give a video, or the folder of the frames."
         )
-    for option in ("fps", "frames") if not clips else ():
-        if arguments[option]:
-            raise ConfigError(f"--{option} is for videos, of which there is none. Leave it out.")
+    for option, kind, there in (
+        ("fps", "videos", clips),
+        ("frames", "videos", clips),
+        ("bit_depth", "images", images),
+    ):
+        if arguments[option] and not there:
+            name = option.replace("_", "-")
+            raise ConfigError(f"--{name} is for {kind}, but there are none. Leave it out.")
     return clips, images
 
 
+def _is_clip(job: Job) -> bool:
+    return job.source.is_dir() or is_video(job.source)
+
+
 def _translate_clip(model: PretrainedGan, job: Job, arguments: Arguments, written: Written) -> None:
-    same = ("direction", "size", "resize", "seed", "fps", "audio", "skip_bad")
+    same = ("direction", "size", "resize", "seed", "fps", "audio", "skip_bad", "derive")
     try:
         made = model.translate_video(
             job.source,
@@ -110,7 +119,7 @@ def _translate_clip(model: PretrainedGan, job: Job, arguments: Arguments, writte
 
 
 def _progress(source: Path) -> Progress:
-    """A line that is written again while a video is translated, on a terminal."""
+    """A progress line on a terminal; nothing elsewhere."""
 
     def show(done: int, total: int | None) -> None:
         of = f" of {total}" if total else ""
@@ -120,7 +129,7 @@ def _progress(source: Path) -> Progress:
 
 
 def is_terminal() -> bool:
-    """Whether messages are read by a person."""
+    """Whether standard error is a terminal."""
     return sys.stderr.isatty()
 
 
@@ -129,6 +138,7 @@ def _readable(
 ) -> list[tuple[int, Job]]:
     """The jobs, numbered, whose files have the header of an image that can be translated."""
     sizing = resolve_sizing(model.architecture, arguments["size"], arguments["resize"])
+    is_derived = _reader(model, arguments).kind == "derived"
     faults: dict[Path, str] = {}
     for job in jobs:
         try:
@@ -136,12 +146,18 @@ def _readable(
         except Undecodable as err:
             faults[job.source] = str(err)
             continue
-        sizing.check(height, width, str(job.source))
+        if not is_derived:  # a derived source may have another size
+            sizing.check(height, width, str(job.source))
     if faults and not arguments["skip_bad"]:
         raise DataError(_list_faults(faults, len(jobs)))
     for path, fault in faults.items():
         _skip(path, fault, written)
     return [(number, job) for number, job in enumerate(jobs) if job.source not in faults]
+
+
+def _reader(model: PretrainedGan, arguments: Arguments) -> SourceReader:
+    direction = arguments["direction"] or model.architecture.directions[0]
+    return source_reader(model.architecture, direction, arguments["derive"])
 
 
 def _list_faults(faults: dict[Path, str], num_files: int) -> str:
@@ -158,7 +174,7 @@ def _list_faults(faults: dict[Path, str], num_files: int) -> str:
 def _translate_part(
     model: PretrainedGan, jobs: dict[int, Job], arguments: Arguments, written: Written
 ) -> None:
-    images = dict(_read(jobs, arguments["skip_bad"], written))
+    images = dict(_read(_reader(model, arguments), jobs, arguments["skip_bad"], written))
     if not images:
         return
     results = model.translate(
@@ -169,19 +185,22 @@ def _translate_part(
         resize=arguments["resize"],
         batch_size=arguments["batch_size"],
         output_type="pt",
+        derive=arguments["derive"],
         **arguments["options"],
     )
-    depth = int(arguments["bit_depth"] or bit_depth(model.spec))
+    depth = int(arguments["bit_depth"] or model.spec.bit_depth)
     for number, img in zip(images, results, strict=True):
         job = jobs[number]
         write_pixels(job.target, to_pixels(img[None], depth)[0])
         written.files.append({"path": str(job.target), "source": str(job.source)})
 
 
-def _read(jobs: dict[int, Job], skip_bad: bool, written: Written) -> Iterator[tuple[int, Tensor]]:
+def _read(
+    reader: SourceReader, jobs: dict[int, Job], skip_bad: bool, written: Written
+) -> Iterator[tuple[int, Tensor]]:
     for number, job in jobs.items():
         try:
-            yield number, from_pixels(decode_image(job.source))
+            yield number, reader.read_file(job.source)
         except Undecodable as err:
             if not skip_bad:
                 raise DataError(

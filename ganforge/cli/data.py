@@ -1,4 +1,4 @@
-"""`ganforge data prepare | embed | inspect | verify`."""
+"""`ganforge data prepare | embed | inspect | derive | verify`."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,7 @@ from ganforge.cli import _shared
 
 if TYPE_CHECKING:
     from ganforge.data.inspect import DatasetReport
+    from ganforge.data.shards.index import DatasetIndex
 
 _MOST_SIZES = 8
 
@@ -28,32 +29,62 @@ def data() -> None:
     help="Worker processes; 0 uses the main process.",
 )  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Seed of the shuffle.")
+@click.option(
+    "--validation", type=click.Path(path_type=Path),
+    help="Folder for validation data, with validation.num_samples=N or a validation.source in "
+    "SETTINGS. Default: OUT-validation.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing data set.")
 @_shared.as_json
 @_shared.shown_log()
 def prepare(
-    source: str, out: Path, settings: tuple[str, ...], as_json: bool, **options: Any
+    source: str,
+    out: Path,
+    settings: tuple[str, ...],
+    validation: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Write the images of SOURCE as shards into the folder OUT.
 
-    SOURCE is a folder (class sub-folders become labels), a zip archive, a manifest (.csv,
-    .jsonl), IDX images, tar files or their URL, org/name on the Hub, or a source from `ganforge
-    plugins list`. SETTINGS are keys of the data section of a pipeline file; options of the source
-    begin with source., e.g.: prepare pairs shards source.source=maps source.target=photos
+    SOURCE is a folder (class sub-folders become labels), a video or a folder of videos, a zip
+    archive, a manifest (.csv, .jsonl), IDX images, tar files or their URL, org/name on the Hub, or
+    a source from `ganforge plugins list`. SETTINGS are keys of the data section of a pipeline file;
+    options of the source begin with source., e.g.: prepare pairs shards source.source=maps
+    source.target=photos fields.source.kind=labels
     """
     from ganforge.config.load import data_section
     from ganforge.data.prepare.guess_source import guess_source
     from ganforge.data.prepare.source_to_shards import prepare as prepare_shards
+    from ganforge.data.shards.index import load_index
     from ganforge.registry.plugins import get_registry
 
     guessed = [f"source.{key}={json.dumps(value)}" for key, value in guess_source(source).items()]
     section = data_section([*guessed, *settings], get_registry().options_model)
-    index = prepare_shards(section, out, progress=not as_json, **options)
-    counts = {stream: index.num_samples(stream) for stream in index.streams}
+    held_out = validation or Path(f"{out}-validation")
+    index = prepare_shards(section, out, validation=held_out, progress=not as_json, **options)
+    written = {out: index}
+    if section.validation is not None and section.validation.shards is None:
+        written[held_out] = load_index(str(held_out))
+    _report_written(written, as_json)
+
+
+def _report_written(written: "dict[Path, DatasetIndex]", as_json: bool) -> None:
+    """Say what was written: the training data and, where there are some, the validation data."""
+    reports = [
+        {
+            "path": str(path),
+            "num_samples": {stream: index.num_samples(stream) for stream in index.streams},
+            "digest": index.digest,
+        }
+        for path, index in written.items()
+    ]
     if as_json:
-        click.echo(json.dumps({"path": str(out), "num_samples": counts, "digest": index.digest}))
-    else:
-        click.echo(f"Wrote {sum(counts.values())} samples to {out}.")
+        more = {"validation": reports[1]} if len(reports) > 1 else {}
+        click.echo(json.dumps({**reports[0], **more}))
+        return
+    for path, index in written.items():
+        click.echo(f"Wrote {sum(map(index.num_samples, index.streams))} samples to {path}.")
 
 
 @data.command(
@@ -111,6 +142,37 @@ def inspect(location: str, as_json: bool, **options: Any) -> None:
     is_pipeline = Path(location).suffix in (".yaml", ".yml")
     report = inspect_data(load_pipeline(location).data if is_pipeline else location, **options)
     click.echo(json.dumps(report.to_dict(), indent=2) if as_json else _describe(report))
+
+
+@data.command(
+    epilog="Example: ganforge data derive photos sheet.png -d edges -d '{name: edges, sigma: 2}'"
+)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--derive", "-d", "choices", multiple=True, required=True, metavar="DERIVATION",
+    help="As data.derive in a pipeline file: a name, or {name: NAME, KEY: VALUE}; repeatable.",
+)  # fmt: skip
+@click.option(
+    "--resolution", "side", type=click.IntRange(min=1, max=1024), default=256, show_default=True,
+    help="Side of the images, in pixels, as data.resolution.",
+)  # fmt: skip
+@click.option(
+    "--num-images", "count", type=click.IntRange(min=1), default=4, show_default=True,
+    help="Number of images.",
+)  # fmt: skip
+def derive(folder: Path, out: Path, choices: tuple[str, ...], **options: Any) -> None:
+    """Show sources that derivations make of the images in FOLDER, in the PNG file OUT."""
+    from ganforge.config.load import data_section
+    from ganforge.data.derivation_sheet import derivation_sheet
+    from ganforge.imaging.save import write_png
+    from ganforge.registry.plugins import get_registry
+
+    models = get_registry().options_model
+    chosen = [data_section([f"derive={text}"], models).derive for text in choices]
+    sheet = derivation_sheet(folder, [choice for choice in chosen if choice], **options)
+    write_png(out, sheet)
+    click.echo(f"Wrote {out}.")
 
 
 @data.command(epilog="Example: ganforge data verify shards")

@@ -39,10 +39,7 @@ def generate(model: str, **arguments: Any) -> None:
     click.echo(json.dumps(files, indent=2) if arguments["as_json"] else text)
 
 
-@click.command(
-    epilog="Examples: ganforge translate org/horse2zebra photos/ --out zebras, "
-    "ganforge translate org/horse2zebra clip.mp4 --out zebra.mp4"
-)
+@click.command(epilog="Example: ganforge translate org/horse2zebra photos/ clip.mp4 --out zebras")
 @_shared.model
 @click.argument(
     "inputs", nargs=-1, required=True,
@@ -50,6 +47,10 @@ def generate(model: str, **arguments: Any) -> None:
 )  # fmt: skip
 @click.option("--direction", help="Direction, if the model has several. Default: the first.")
 @_shared.sizing
+@click.option(
+    "--derive/--no-derive", default=True, show_default=True,
+    help="Make the sources of a model of derived sources, e.g. edges, from the images.",
+)  # fmt: skip
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0),
     help="Seed of the first image and of each video, for models with noise.",
@@ -61,10 +62,10 @@ def generate(model: str, **arguments: Any) -> None:
 @click.option(
     "--fps", help="Frames per second of a folder of frames, e.g. 30000/1001. Default: 25.",
 )  # fmt: skip
-@click.option("--audio/--no-audio", default=True, show_default=True, help="Copy a video's sound.")
+@click.option("--audio/--no-audio", default=True, show_default=True, help="Copy a video's audio.")
 @click.option("--frames", is_flag=True, help="Write a video's frames as PNG files in a folder.")
 @click.option("--skip-bad", is_flag=True, help="Skip files and frames that cannot be read.")
-@click.option("-0", "--null", "is_null", is_flag=True, help="The list of - ends paths with NUL.")
+@click.option("-0", "--null", "is_null", is_flag=True, help="Paths on standard input end with NUL.")
 @click.option("--out", default="translated", show_default=True, type=click.Path(path_type=Path))
 @_shared.running
 @click.pass_context
@@ -73,9 +74,9 @@ def translate(
 ) -> None:
     """Translate INPUTS with MODEL: images, videos, folders, or - for a list on standard input.
 
-    Images become PNG files of the same names, in the same places of a folder. Images and videos
-    keep their size, unless --size says otherwise; videos keep the times of their frames and their
-    sound too. --out is a folder, or for one video or folder of frames a file: .mp4, .mov or .mkv.
+    Images become PNG files with the same names; folders keep their structure. Images and videos
+    keep their size unless --size is given; videos also keep their frame times and audio. --out is a
+    folder. For a single video or folder of frames it may be a .mp4, .mov or .mkv file.
 
     With --skip-bad, the exit code is 1 if a file was skipped.
     """

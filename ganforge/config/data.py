@@ -7,7 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from ganforge.config.base import MAX_SIDE, StrictModel
 from ganforge.config.choices import Chooses, ComponentChoice
-from ganforge.config.schedules import Schedule, ScheduledPositive
+from ganforge.config.schedules import ScheduledPositive
 
 MAX_CHANNELS = 16
 Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
@@ -122,16 +122,6 @@ class ClipConfig(StrictModel):
         1, description="Take every N-th frame: a number or a schedule, rounded."
     )
 
-    @property
-    def span(self) -> int:
-        """Frames from the first to the last of the longest window."""
-        return (_largest(self.num_frames) - 1) * _largest(self.stride) + 1
-
-
-def _largest(value: float | Schedule) -> int:
-    ends = (value.start, value.to) if isinstance(value, Schedule) else (value,)
-    return max(1, *(round(end) for end in ends))
-
 
 class ValidationConfig(StrictModel):
     """Data that are never trained on. Give exactly one of the three."""
@@ -196,6 +186,11 @@ class DataConfig(StrictModel):
     )
     clip: ClipConfig | None = Field(
         None, description="Frames to read of each clip. Default: all frames of the shortest clip."
+    )
+    frame_format: Literal["png", "jpeg"] = Field(
+        "png",
+        description="How `prepare` stores the frames of clips that it must encode. png: exact; "
+        "jpeg: of quality 95, smaller and faster to read. Label maps are always exact.",
     )
     resize: Literal["none", "pad", "crop", "fit", "stretch"] = Field(
         "crop",

@@ -7,10 +7,17 @@ from pydantic import ConfigDict, Field, model_validator
 from ganforge.config.base import StrictModel
 
 
-class InitConfig(StrictModel):
-    """Start from trained networks, and freeze parts of the networks. A path alone is `from`."""
+def _or_path(schema: dict[str, Any]) -> None:
+    """Let the JSON schema accept a path alone, as `_from_path` does."""
+    section = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"type": "string"}, section]
 
-    model_config = ConfigDict(serialize_by_alias=True)
+
+class InitConfig(StrictModel):
+    """Start from trained networks, and freeze parts. A bare path is short for `from`."""
+
+    model_config = ConfigDict(serialize_by_alias=True, json_schema_extra=_or_path)
 
     source: str | None = Field(
         None,

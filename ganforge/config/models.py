@@ -227,11 +227,16 @@ class EvaluateConfig(StrictModel):
         description="Feature network of the metrics that do not name another.",
     )
     num_images: int = Field(
-        50000, gt=1, description="Generated images. Pair metrics measure all pairs."
+        50000,
+        gt=1,
+        description="Generated images, or clips of video. Translators translate each source of "
+        "the reference at most once; pair metrics measure all pairs.",
     )
     num_real: int | None = Field(None, gt=1, description="Real images, or pairs. Default: all.")
     reference: str | None = Field(
-        None, description="Shards of the real images. Default: the training shards."
+        None,
+        description="Shards of the real images. Default: the training shards; for translators "
+        "`data.validation` where it is set.",
     )
     batch_size: int = Field(64, gt=0, description="Images per forward on each rank.")
     seed: int = Field(0, ge=0, description="Image i is generated from seed + i.")

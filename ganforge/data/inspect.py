@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,17 +74,18 @@ class _Seen:
 
     stream: str
     sizes: Counter[str] = field(default_factory=Counter)
-    thumbnails: list[Image.Image] = field(default_factory=list)
-    """Of the first images: a clip may have more than memory holds."""
+    images: list[Pixels] = field(default_factory=list)
+    """The image of each field; of a clip the first frame, because all may be too many to hold."""
     label: int | None = None
     fault: str = ""
 
-    def add(self, img: Pixels) -> None:
-        """Count an image."""
-        height, width, channels = img.shape
-        self.sizes[f"{height} x {width} x {channels}, {8 * img.dtype.itemsize} bits"] += 1
-        if len(self.thumbnails) < _SHEET_SIDE**2:
-            self.thumbnails.append(_thumbnail(img))
+    def add(self, frames: Iterable[Pixels]) -> None:
+        """Count the image of a field, or the frames of a clip."""
+        for number, img in enumerate(frames):
+            height, width, channels = img.shape
+            self.sizes[f"{height} x {width} x {channels}, {8 * img.dtype.itemsize} bits"] += 1
+            if number == 0:
+                self.images.append(img)
 
 
 def inspect(
@@ -142,8 +143,8 @@ def _see_sample(stream: str, sample: Sample, fields: Mapping[str, FieldConfig]) 
         if kind not in PIXEL_KINDS:
             continue
         try:
-            for frame in frames_of(value, is_clip(kind, value)):
-                seen.add(decode_value(frame, kind == "labels", options.value_range))
+            frames = frames_of(value, is_clip(kind, value))
+            seen.add(decode_value(f, kind == "labels", options.value_range) for f in frames)
         except Undecodable as err:
             seen.fault = f"Sample '{sample.key}': field '{name}'{origin_of(value)} {err}"
     return seen
@@ -174,8 +175,7 @@ def _see_stored(reader: SampleReader, stream: str, shard: int, sample: int) -> _
             shape = (-1, *value.shape[-3:])
             images = value.reshape(shape).permute(0, 2, 3, 1).numpy()
             depth = np.uint8 if schema.bit_depth == 8 else np.uint16
-            for img in images:
-                seen.add(np.ascontiguousarray(img, dtype=depth))
+            seen.add(np.ascontiguousarray(img, dtype=depth) for img in images)
     return seen
 
 
@@ -195,8 +195,8 @@ def _collect(
         if seen.label is not None:
             labels[seen.label] += 1
         sizes += seen.sizes
-        if len(thumbnails) < _SHEET_SIDE**2:
-            thumbnails += seen.thumbnails
+        if contact_sheet is not None and len(thumbnails) < _SHEET_SIDE**2:
+            thumbnails += [_thumbnail(img) for img in seen.images]
     report.sizes = dict(sizes.most_common())
     _describe_labels(report, labels, list(class_names()))
     _warn(report)

@@ -7,6 +7,7 @@ the first frames.
 Legend: n samples of a batch, H x W the size of stored images, h x w the size of crops.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -148,6 +149,7 @@ def window_at(clip: ClipConfig, nimg: int) -> Window:
     return Window(*values)
 
 
+@functools.cache
 def longest_span(clip: ClipConfig) -> int:
     """The frames that a clip must have for all windows of the training."""
     moving = [v for v in (clip.num_frames, clip.stride) if isinstance(v, Schedule)]

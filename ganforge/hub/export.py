@@ -49,7 +49,7 @@ def export_model(
         architecture: what the networks belong to; provided by an installed plugin.
         networks: the averaged (EMA) networks, at least the architecture's `ema_roles`.
         nimg: real images shown in training.
-        card: what the model card tells beyond that.
+        card: further content of the model card.
         metrics: records with `name`, `value` and their provenance.
         samples: a grid of samples.
         others: state dicts of the other networks by role, for those who train on from this model.

@@ -1,4 +1,4 @@
-"""The files of a published model: an export folder and a Hub repository have the same ones."""
+"""The files of a published model, the same in an export folder and in a Hub repository."""
 
 import json
 import re
@@ -91,7 +91,7 @@ def write_info(folder: Path, info: ModelInfo) -> None:
 
 
 def read_info(folder: Path, source: str) -> ModelInfo:
-    """Read and check `config.json`; `source` is what the user calls the folder, for messages.
+    """Read and check `config.json`; `source` names the folder in messages.
 
     Raises:
         PublishError: it is missing, not of a ganforge model, of a newer format, or has an invalid
@@ -127,7 +127,7 @@ def read_info(folder: Path, source: str) -> ModelInfo:
 
 
 def _check_values(info: ModelInfo, source: str) -> None:
-    """Refuse names that mean nothing here."""
+    """Refuse unknown conditions and types."""
     known = (*CONDITIONS, "source")
     for name in info.conditioning:
         if name not in known:
@@ -164,7 +164,7 @@ def require_file(folder: Path, name: str, source: str) -> Path:
 
 
 def check_weights(folder: Path, info: ModelInfo, source: str) -> list[Path]:
-    """The paths of the weights files, `model.safetensors` first, after `check_hash` of each.
+    """Check the hash of each file of weights; returns their paths, `model.safetensors` first.
 
     Raises:
         PublishError: a file is missing, or has another hash than `config.json` says.

@@ -243,6 +243,13 @@ def encode_pixels(pixels: Pixels) -> bytes:
     return encode_png(pixels)
 
 
+def encode_jpeg(pixels: Pixels) -> bytes:
+    """A JPEG of quality 95 with full color resolution, of gray or RGB pixels of 8 bits."""
+    space = "GRAY" if pixels.shape[2] == 1 else "RGB"
+    data: bytes = simplejpeg.encode_jpeg(pixels, 95, colorspace=space, colorsubsampling="444")
+    return data
+
+
 def decode_pixels(data: Bytes, channels: int) -> Pixels:
     """The pixels [H, W, channels] of `encode_pixels`."""
     pixels = decode_image(data)

@@ -132,11 +132,14 @@ def image_grid(img: Tensor, rows: int, cols: int) -> Image.Image:
     return grid
 
 
-def resize(img: Tensor, height: int, width: int, mode: Resize) -> Tensor:
+def resize(
+    img: Tensor, height: int, width: int, mode: Resize, *, is_labels: bool = False
+) -> Tensor:
     """Images [N, C, H, W] in [-1, 1] scaled to a size: bicubic, anti-aliased when they shrink.
 
     The mode "crop" scales until the size is covered and cuts the center, "pad" scales until the
-    image fits and adds white, "stretch" changes the aspect ratio.
+    image fits and adds white, "stretch" changes the aspect ratio. One-hot label maps (`is_labels`)
+    take the nearest label, and padding without label.
     """
     if img.shape[-2:] == (height, width):
         return img
@@ -145,11 +148,15 @@ def resize(img: Tensor, height: int, width: int, mode: Resize) -> Tensor:
     if mode != "stretch":
         factor = max(factors) if mode == "crop" else min(factors)
         size = [max(1, round(side * factor)) for side in img.shape[-2:]]
-    scaled = torch.nn.functional.interpolate(img, size, mode="bicubic", antialias=True).clamp(-1, 1)
+    interpolate = torch.nn.functional.interpolate
+    if is_labels:
+        scaled = interpolate(img, size, mode="nearest-exact")
+    else:
+        scaled = interpolate(img, size, mode="bicubic", antialias=True).clamp(-1, 1)
     below, right = height - scaled.shape[-2], width - scaled.shape[-1]
     # A negative pad cuts, so that one call serves all modes.
     edges = (right // 2, right - right // 2, below // 2, below - below // 2)
-    return torch.nn.functional.pad(scaled, edges, value=1.0)
+    return torch.nn.functional.pad(scaled, edges, value=0.0 if is_labels else 1.0)
 
 
 def pad_mirrored(img: Tensor, height: int, width: int) -> Tensor:

@@ -11,6 +11,8 @@ from ganforge.imaging.codec import Pixels, Undecodable
 from ganforge.imaging.images import LUMA, MODES, composite
 
 _PREMULTIPLIED_MIN = 1e-6
+ResizeMode = Literal["none", "pad", "crop", "fit", "stretch"]
+"""How an image reaches another size; see `data.resize`."""
 
 
 class Placement(NamedTuple):
@@ -31,7 +33,7 @@ class ImageForm:
     channels: int
     bit_depth: int
     """8 or 16."""
-    resize: Literal["none", "pad", "crop", "fit", "stretch"]
+    resize: ResizeMode
     background: tuple[int, int, int]
     """RGB 0 to 255, under transparency and as padding. Label maps are padded with the id 0."""
     is_labels: bool = False

@@ -31,7 +31,7 @@ def read_tiff(data: Bytes) -> NDArray[Any] | None:
     except ImportError as err:
         raise Undecodable(
             "is a TIFF of floats, of 16-bit color or of many channels, which the package tifffile "
-            "reads: pip install tifffile"
+            "reads: pip install 'ganforge[tiff]'"
         ) from err
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:

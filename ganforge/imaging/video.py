@@ -51,11 +51,11 @@ class VideoFile:
     Attributes:
         path: the file.
         timing: its frame rate, exact; the times of a variable rate are kept.
-        num_frames: as the file says; damaged files may have fewer.
+        num_frames: number of packets; fewer frames may be decodable.
         height, width: of the frames, upright.
-        colors: how they are coded.
+        colors: the color coding of the frames.
         pixel_aspect: width of a pixel over its height.
-        start: seconds before the first frame or sound.
+        start: seconds before the first frame or audio packet.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,17 +63,20 @@ class VideoFile:
 
         Raises:
             ConfigError: PyAV is missing.
-            DataError: the file is no video, or its first frame cannot be decoded.
+            DataError: the file is not a video, or its first frame cannot be decoded.
         """
         self.path = path
-        with self._open() as (container, stream):
-            self.timing, self.num_frames, self._first = _scan(container, stream)
+        with open_stream(path) as (container, stream):
+            found = [packet.pts for packet in packets(container, stream, path) if packet.size]
+            self.num_frames = len(found)
+            self.timing, self._first = _timing(stream, found)
             context = stream.codec_context
             self.colors: Colors = (
                 context.colorspace, context.color_range, context.color_trc, context.color_primaries
             )  # fmt: skip
             self.pixel_aspect = Fraction(stream.sample_aspect_ratio or 1)
-            self.start = Fraction(container.start_time or 0, 1_000_000)
+            # Audio may start slightly before 0, with samples that only prime its decoder.
+            self.start = Fraction(max(0, container.start_time or 0), 1_000_000)
             self._time_base = Fraction(stream.time_base)
         with contextlib.closing(self.frames()) as frames:
             first = next(frames, None)
@@ -102,13 +105,13 @@ class VideoFile:
 
     def _decoded(self, skip_bad: bool) -> Iterator[Any]:
         number = 0
-        with self._open() as (container, stream):
-            for packet in container.demux(stream):
+        with open_stream(self.path) as (container, stream):
+            for packet in packets(container, stream, self.path):
                 fault = "it is damaged"
                 try:
                     frames = packet.decode()
                 except pyav().error.FFmpegError as err:
-                    frames, fault = [None], str(err)
+                    frames, fault = [None], err.strerror
                 for frame in frames:
                     if frame is not None and not frame.is_corrupt:
                         yield frame
@@ -127,15 +130,6 @@ class VideoFile:
         since_first = (pts - self._first) * self._time_base
         return round(since_first / self.timing.time_base) + round(delay / self.timing.time_base)
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[tuple[Any, Any]]:
-        with open_video(self.path) as container:
-            covers = pyav().stream.Disposition.attached_pic
-            streams = [s for s in container.streams.video if not s.disposition & covers]
-            if not streams:
-                raise DataError(f"{self.path} has no video stream. Give a video.")
-            yield container, streams[0]
-
 
 @contextlib.contextmanager
 def open_video(path: Path) -> Iterator[Any]:
@@ -143,40 +137,78 @@ def open_video(path: Path) -> Iterator[Any]:
 
     Raises:
         ConfigError: PyAV is missing.
-        DataError: the file is no video.
+        DataError: the file is not a video.
     """
     av = pyav()
     try:
         container = av.open(str(path))
     except (av.error.FFmpegError, OSError) as err:
-        raise DataError(f"{path} cannot be read as a video ({err}). Check the file.") from err
+        reason = err.strerror or err
+        raise DataError(f"{path} cannot be read as a video ({reason}). Check the file.") from err
     with container:
         name = container.format.name
         if name.endswith("_pipe") or name in ("image2", "tty"):
-            raise DataError(f"{path} is no video ({container.format.long_name}). Give a video.")
+            raise DataError(f"{path} is not a video ({container.format.long_name}). Give a video.")
         yield container
 
 
-def _scan(container: Any, stream: Any) -> tuple[Timing, int, int | None]:
-    """Timing, number of frames and first time, from the times of all packets.
+@contextlib.contextmanager
+def open_stream(path: Path) -> Iterator[tuple[Any, Any]]:
+    """PyAV's container of a file, and its first video stream that is not a cover picture.
 
-    In a file without times, such as AVI, the frames follow each other at the rate.
+    Raises:
+        ConfigError: PyAV is missing.
+        DataError: the file is not a video.
+    """
+    with open_video(path) as container:
+        covers = pyav().stream.Disposition.attached_pic
+        streams = [s for s in container.streams.video if not s.disposition & covers]
+        if not streams:
+            raise DataError(f"{path} has no video stream. Give a video.")
+        yield container, streams[0]
+
+
+def packets(container: Any, stream: Any, path: Path) -> Iterator[Any]:
+    """The packets of a stream of the file at `path`, then an empty one that ends the decoding.
+
+    Raises:
+        DataError: the file cannot be read to its end.
+    """
+    demuxed = container.demux(stream)
+    while True:
+        try:
+            packet = next(demuxed, None)
+        except pyav().error.FFmpegError as err:
+            raise DataError(
+                f"{path} cannot be read to its end ({err.strerror}). Repair it, or cut it before "
+                f"the fault."
+            ) from err
+        if packet is None:
+            return
+        yield packet
+
+
+def _timing(stream: Any, found: list[int | None]) -> tuple[Timing, int | None]:
+    """Timing and first time, from the times of all frames in any order.
+
+    In a file without times, the frames follow each other at the rate.
     """
     rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
     unit = Fraction(stream.time_base)
-    found = [packet.pts for packet in container.demux(stream) if packet.size]
     if None in found or not found:
-        return Timing.constant(rate), len(found), None
+        return Timing.constant(rate), None
     times = np.sort(np.array(found))
     step = float(1 / (rate * unit))
     gaps = times - times[0] - np.arange(len(times)) * step
     # A container rounds times to its unit, such as a millisecond.
     is_constant = bool((np.abs(gaps) <= 1).all())
-    return Timing.constant(rate) if is_constant else Timing(rate, unit), len(found), int(times[0])
+    return Timing.constant(rate) if is_constant else Timing(rate, unit), int(times[0])
 
 
 def _upright(frame: Any) -> NDArray[np.uint8]:
-    pixels = frame.to_ndarray(format="rgb24")
+    matrix, color_range = int(frame.colorspace), int(frame.color_range)
+    rgb = frame.reformat(format="rgb24", src_colorspace=matrix, src_color_range=color_range)
+    pixels = rgb.to_ndarray()
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
 

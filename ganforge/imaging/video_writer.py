@@ -1,4 +1,4 @@
-"""Writes video files frame by frame with PyAV: H.264, and the sound of another file."""
+"""Writes video files frame by frame with PyAV: H.264, and the audio of another file."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,27 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganforge.errors import ConfigError
-from ganforge.imaging.video import Colors, Timing, VideoFile, open_video, pyav
+from ganforge.imaging.video import Colors, Timing, VideoFile, open_video, packets, pyav
 from ganforge.io.atomic import atomic_file
 
 WRITTEN_SUFFIXES = (".mp4", ".mov", ".mkv")
 _QUALITY = {"crf": "16"}
-"""x264's constant rate factor: hardly to be told from the original."""
+"""x264's constant rate factor. 16 looks like the original."""
 _BT709: Colors = (1, 1, 1, 1)
-_BEGIN = {"movflags": "faststart"}
-"""The index stands first, so that a browser can play an MP4 while it loads."""
+_FAST_START = {"movflags": "faststart"}
+"""Puts the index first, so that a browser can play an MP4 while it loads."""
 
 
 def check_video_file(path: Path) -> None:
     """Refuse a file that cannot be written, before any frame is made.
 
     Raises:
-        ConfigError: an unknown ending, or no PyAV.
+        ConfigError: an unknown extension, or no PyAV.
     """
     if path.suffix.lower() not in WRITTEN_SUFFIXES:
         raise ConfigError(
             f"{path}: videos are written as {', '.join(WRITTEN_SUFFIXES)}. Use one of these "
-            f"endings, or a folder, without an ending, for the frames as PNG files."
+            f"extensions, or a folder name without extension for the frames as PNG files."
         )
     pyav()
 
@@ -42,22 +42,22 @@ def video_writer(
     """A writer of a video; the file appears when the block ends, or not at all.
 
     Args:
-        path: file to write, with an ending of `WRITTEN_SUFFIXES`.
+        path: file to write, with an extension of `WRITTEN_SUFFIXES`.
         timing: when its frames are shown.
         like: the video that it comes from. It gives the coding of colors.
-        audio: whether to copy the sound of `like`.
+        audio: whether to copy the audio of `like`.
 
     Raises:
-        ConfigError: PyAV is missing, or the container cannot hold the sound.
+        ConfigError: PyAV is missing, or the container cannot hold the audio.
     """
     check_video_file(path)
-    options = {} if path.suffix.lower() == ".mkv" else _BEGIN
+    options = {} if path.suffix.lower() == ".mkv" else _FAST_START
     with atomic_file(path) as temporary, contextlib.ExitStack() as files:
         container = files.enter_context(pyav().open(str(temporary), "w", options=options))
         writer = VideoWriter(container, timing, like)
         if audio and like:
             source = files.enter_context(open_video(like.path))
-            writer.sound = _add_sound(source, container, path, like)
+            writer.audio = _add_audio(source, container, path, like)
         yield writer
         writer.finish()
 
@@ -66,7 +66,7 @@ class VideoWriter:
     """Encodes frames of one size; see `video_writer`."""
 
     def __init__(self, container: Any, timing: Timing, like: VideoFile | None) -> None:
-        self.sound: _Sound | None = None
+        self.audio: _Audio | None = None
         self._container, self._timing, self._like = container, timing, like
         self._colors = like.colors if like else _BT709
         self._stream = container.add_stream("libx264", rate=timing.rate, options=_QUALITY)
@@ -83,15 +83,15 @@ class VideoWriter:
         frame = rgb.reformat(**form, dst_color_range=color_range)
         frame.pts, frame.time_base = time, self._timing.time_base
         self._container.mux(self._stream.encode(frame))
-        if self.sound:
-            self.sound.copy(time * self._timing.time_base)
+        if self.audio:
+            self.audio.copy(time * self._timing.time_base)
 
     def finish(self) -> None:
-        """Write what the encoder still holds, and the rest of the sound."""
+        """Write what the encoder still holds, and the rest of the audio."""
         if self._has_form:
             self._container.mux(self._stream.encode())
-        if self.sound:
-            self.sound.copy(None)
+        if self.audio:
+            self.audio.copy(None)
 
     def _set_form(self, height: int, width: int) -> None:
         self._has_form = True
@@ -106,29 +106,30 @@ class VideoWriter:
             context.sample_aspect_ratio = self._like.pixel_aspect
 
 
-def _add_sound(source: Any, target: Any, path: Path, like: VideoFile) -> "_Sound | None":
-    """Give a container the sound stream of another, if that has one."""
+def _add_audio(source: Any, target: Any, path: Path, like: VideoFile) -> "_Audio | None":
+    """Add the audio stream of one container to another; None if it has no audio."""
     stream = source.streams.best("audio")
     if stream is None:
         return None
     codec = stream.codec_context.name
     if codec not in target.supported_codecs:
         raise ConfigError(
-            f"{path.suffix} cannot hold the sound of {like.path} ({codec}) as it is. Write .mkv, "
-            f"or leave the sound out: audio=False (--no-audio)."
+            f"{path.suffix} cannot hold the audio of {like.path} ({codec}) as it is. Write .mkv, "
+            f"or leave the audio out: audio=False (--no-audio)."
         )
-    return _Sound(source.demux(stream), target, target.add_stream_from_template(stream), like.start)
+    audio = packets(source, stream, like.path)
+    return _Audio(audio, target, target.add_stream_from_template(stream), like.start)
 
 
-class _Sound:
-    """The sound of a video, copied packet by packet beside the frames."""
+class _Audio:
+    """The audio of a video, copied packet by packet beside the frames."""
 
     def __init__(self, packets: Iterator[Any], target: Any, stream: Any, start: Fraction) -> None:
         self._packets, self._target, self._stream = packets, target, stream
         self._start, self._next = start, None  # the packet that is read but not yet due
 
     def copy(self, end: Fraction | None) -> None:
-        """Copy what is heard until `end` seconds; None for all that is left."""
+        """Copy the packets that start before `end` seconds; all that are left for None."""
         while (packet := self._next or next(self._packets, None)) is not None:
             self._next = packet
             if packet.dts is not None:  # else the mark of the end

@@ -15,12 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from ganforge.errors import ConfigError, DataError
-from ganforge.imaging.codec import Undecodable, decode_image
-from ganforge.imaging.images import convert_channels, from_pixels, to_pixels
+from ganforge.imaging.codec import Undecodable
+from ganforge.imaging.images import convert_channels, to_pixels
 from ganforge.imaging.save import check_folder, write_pixels
 from ganforge.imaging.video import Timing, VideoFile
 from ganforge.imaging.video_writer import check_video_file, video_writer
-from ganforge.inference.source_images import source_images
+from ganforge.inference.source_images import SourceReader
 from ganforge.io.atomic import atomic_folder
 
 Clip = str | Path | Iterable[Image.Image | Tensor]
@@ -38,17 +38,19 @@ class OpenClip:
     """A clip whose frames are read as they are consumed.
 
     Attributes:
-        name: what messages call it.
+        name: its name in messages.
         timing: when its frames are shown.
-        frames: yields each frame [channels, H, W] in [-1, 1] and its time; all have one size.
+        frames: yields each frame, as `reader` reads it, and its time.
+        reader: what makes frames of images.
         num_frames: how many, if that is known.
         file: the video that it is read from.
-        stems: file names of its frames without ending; empty if they have none.
+        stems: file names of its frames without extension; empty if they have none.
     """
 
     name: str
     timing: Timing
     frames: Callable[[], Iterator[tuple[Tensor, int]]]
+    reader: SourceReader
     num_frames: int | None = None
     file: VideoFile | None = None
     stems: tuple[str, ...] = ()
@@ -56,7 +58,7 @@ class OpenClip:
 
 @dataclass(frozen=True)
 class VideoSummary:
-    """What `translate_video` wrote."""
+    """The result of `translate_video`: the file or folder that it wrote."""
 
     path: Path
     num_frames: int
@@ -67,35 +69,41 @@ class VideoSummary:
     has_audio: bool
 
     def __str__(self) -> str:
-        sound = ", with sound" if self.has_audio else ""
+        audio = ", with audio" if self.has_audio else ""
         rate = f"{float(self.fps):.6g} frames per second"
-        return f"{self.path}: {self.num_frames} frames, {self.height} x {self.width}, {rate}{sound}"
+        return f"{self.path}: {self.num_frames} frames, {self.height} x {self.width}, {rate}{audio}"
 
 
-def open_clip(video: Clip, channels: int, fps: Rate | None, skip_bad: bool) -> OpenClip:
-    """Open a clip of which the frames shall have a number of channels.
+def open_clip(video: Clip, reader: SourceReader, fps: Rate | None, skip_bad: bool) -> OpenClip:
+    """Open a clip, whose frames `reader` reads.
 
     Raises:
-        ConfigError: `fps` is out of range, or given for a video file; PyAV is missing.
-        DataError: it is no video, or a folder without images.
+        ConfigError: `fps` is out of range, or given for a video file; PyAV is missing; a video
+            file cannot hold label maps.
+        DataError: it is not a video, or a folder without images.
     """
     if not isinstance(video, str | Path):
-        return _frames_clip(video, channels, _timing(fps))
+        return _frames_clip(video, reader, _timing(fps))
     path = Path(video)
     if path.is_dir():
-        return _folder_clip(path, channels, _timing(fps), skip_bad)
+        return _folder_clip(path, reader, _timing(fps), skip_bad)
     if fps is not None:
         raise ConfigError(
             f"fps={fps}: {path} has its own frame rate, which is kept. Leave fps out; it is for "
             f"frames that are images."
         )
+    if reader.kind == "labels":
+        raise ConfigError(
+            f"{path} is a video, whose compression changes label ids. Give a folder of label maps, "
+            f"a PNG file for each frame."
+        )
     file = VideoFile(path)
 
     def frames() -> Iterator[tuple[Tensor, int]]:
         for frame in file.frames(skip_bad):
-            yield _with_channels(from_pixels(frame.pixels), channels), frame.time
+            yield reader.read_pixels(frame.pixels), frame.time
 
-    return OpenClip(str(path), file.timing, frames, file.num_frames, file)
+    return OpenClip(str(path), file.timing, frames, reader, file.num_frames, file)
 
 
 def _timing(fps: Rate | None) -> Timing:
@@ -105,13 +113,13 @@ def _timing(fps: Rate | None) -> Timing:
         rate = Fraction(0)
     if not 0 < rate <= _MAX_RATE:
         raise ConfigError(
-            f"fps={fps} is no frame rate. Use frames per second up to {_MAX_RATE}, e.g. 25 or "
+            f"fps={fps} is not a frame rate. Use frames per second up to {_MAX_RATE}, e.g. 25 or "
             f"30000/1001."
         )
     return Timing.constant(rate.limit_denominator(1001))
 
 
-def _folder_clip(folder: Path, channels: int, timing: Timing, skip_bad: bool) -> OpenClip:
+def _folder_clip(folder: Path, reader: SourceReader, timing: Timing, skip_bad: bool) -> OpenClip:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
     if not paths:
         suffixes = ", ".join(sorted(FRAME_SUFFIXES))
@@ -120,7 +128,7 @@ def _folder_clip(folder: Path, channels: int, timing: Timing, skip_bad: bool) ->
     def frames() -> Iterator[tuple[Tensor, int]]:
         for number, path in enumerate(paths):
             try:
-                yield _with_channels(from_pixels(decode_image(path)), channels), number
+                yield reader.read_file(path), number
             except Undecodable as err:
                 if not skip_bad:
                     raise DataError(
@@ -132,22 +140,18 @@ def _folder_clip(folder: Path, channels: int, timing: Timing, skip_bad: bool) ->
     for one, other in zip(paths, paths[1:], strict=False):
         if one.stem == other.stem:
             raise DataError(f"{one} and {other} are the same frame twice. Remove one.")
-    return OpenClip(str(folder), timing, frames, len(paths), stems=stems)
+    return OpenClip(str(folder), timing, frames, reader, len(paths), stems=stems)
 
 
-def _frames_clip(images: Any, channels: int, timing: Timing) -> OpenClip:
+def _frames_clip(images: Any, reader: SourceReader, timing: Timing) -> OpenClip:
     count = len(images) if hasattr(images, "__len__") else None
 
     def frames() -> Iterator[tuple[Tensor, int]]:
         for number, image in enumerate(images):
-            (img,) = source_images(image, channels)
+            (img,) = reader.read(image)
             yield img, number
 
-    return OpenClip("the clip", timing, frames, count)
-
-
-def _with_channels(img: Tensor, channels: int) -> Tensor:
-    return convert_channels(img[None], channels)[0]
+    return OpenClip("the clip", timing, frames, reader, count)
 
 
 def chunks(clip: OpenClip, length: int) -> Iterator[list[tuple[Tensor, int]]]:
@@ -175,7 +179,7 @@ def check_output(out: Path, clip: OpenClip) -> None:
     """Refuse a video or folder that cannot be written, before any frame is translated.
 
     Raises:
-        ConfigError: an ending that is no video's, a folder with files in it, or the clip itself.
+        ConfigError: an ending that is not a video's, a folder with files in it, or the clip itself.
     """
     if out.suffix:
         check_video_file(out)
@@ -186,7 +190,7 @@ def check_output(out: Path, clip: OpenClip) -> None:
     check_folder(out)
     if out.is_dir() and any(out.iterdir()):
         raise ConfigError(
-            f"{out} holds files already. Give a new folder for the frames, or a file such as "
+            f"{out} is not empty. Give a new folder for the frames, or a file such as "
             f"{out}.mp4 for a video."
         )
 
@@ -214,10 +218,10 @@ def save_clip(
 def _writer(
     out: Path, clip: OpenClip, audio: bool, bit_depth: int
 ) -> Iterator[tuple[Callable[[Tensor, int], None], bool]]:
-    """A function that writes a frame and its time, and whether sound is copied too."""
+    """A function that writes a frame and its time, and whether audio is copied too."""
     if out.suffix:
         with video_writer(out, clip.timing, clip.file, audio) as writer:
-            yield lambda img, time: writer.write(_rgb(img), time), writer.sound is not None
+            yield lambda img, time: writer.write(_rgb(img), time), writer.audio is not None
         return
     numbers = itertools.count()
     with atomic_folder(out, replace=False) as folder:

@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 def build_architecture(info: ModelInfo, source: str) -> Architecture[Any]:
     """Build the architecture that `config.json` names, from an installed plugin.
 
-    `source` is what the user calls the model, for messages.
+    `source` names the model in messages.
 
     Raises:
         PluginNotFound: no installed plugin provides it; names the package to install.

@@ -5,15 +5,13 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
+from ganforge.config.base import MAX_SIDE
 from ganforge.errors import ConfigError
 from ganforge.imaging.images import Resize, crop_center, pad_mirrored, resize
 from ganforge.interfaces.architecture import Architecture
 
 Size = Literal["keep", "model"] | int | tuple[int, int]
-"""Size of the results: each image's own, that of the training images, a side, or (height, width).
-"""
-MAX_SIDE = 16384
-"""Pixels of the longest side."""
+"""Size of the results: unchanged, that of the training images, a side, or (height, width)."""
 _WAYS = get_args(Resize)
 
 
@@ -26,7 +24,8 @@ class Sizing:
         stride: heights and widths that it takes are multiples of this; None: only `model`.
         model: height and width of its training images.
         target: height and width of all results; None keeps the size of each image.
-        way: how an image of another shape is resized to the target.
+        way: how an image with another aspect ratio is resized to the target.
+        is_labels: whether the images are one-hot label maps.
     """
 
     architecture: str
@@ -34,9 +33,10 @@ class Sizing:
     model: tuple[int, int]
     target: tuple[int, int] | None
     way: Resize = "crop"
+    is_labels: bool = False
 
     def check(self, height: int, width: int, what: str) -> None:
-        """Refuse an image, called `what`, of which the size cannot be kept.
+        """Refuse an image, named `what` in the message, whose size cannot be kept.
 
         Raises:
             ConfigError: the translator takes a single size, and this is another one.
@@ -61,7 +61,8 @@ class Sizing:
     def fit(self, img: Tensor) -> Tensor:
         """Images [N, C, H, W] resized if requested, and padded to the stride."""
         height, width = img.shape[-2:]
-        resized = resize(img, *self.result(height, width), self.way)
+        result = self.result(height, width)
+        resized = resize(img, *result, self.way, is_labels=self.is_labels)
         return pad_mirrored(resized, *self.padded(height, width))
 
     def cut(self, img: Tensor, height: int, width: int) -> Tensor:
@@ -69,7 +70,9 @@ class Sizing:
         return crop_center(img, *self.result(height, width))
 
 
-def resolve_sizing(architecture: Architecture[Any], size: Size, way: Resize | None) -> Sizing:
+def resolve_sizing(
+    architecture: Architecture[Any], size: Size, way: Resize | None, is_labels: bool = False
+) -> Sizing:
     """Check `size` and `resize` of a translation against what an architecture can translate.
 
     Raises:
@@ -90,7 +93,7 @@ def resolve_sizing(architecture: Architecture[Any], size: Size, way: Resize | No
             f"size={size!r}: '{architecture.name}' translates {_by(model)} only (height x width). "
             f"Use size='model'."
         )
-    return Sizing(architecture.name, architecture.stride, model, target, way or "crop")
+    return Sizing(architecture.name, architecture.stride, model, target, way or "crop", is_labels)
 
 
 def _target(size: Any, model: tuple[int, int]) -> tuple[int, int] | None:
@@ -102,7 +105,7 @@ def _target(size: Any, model: tuple[int, int]) -> tuple[int, int] | None:
     is_pair = isinstance(sides, tuple | list) and len(sides) == 2
     if not is_pair or not all(isinstance(s, int) and 1 <= s <= MAX_SIDE for s in sides):
         raise ConfigError(
-            f"size={size!r} is no size. Use 'keep', 'model', a side from 1 to {MAX_SIDE} or "
+            f"size={size!r} is not a size. Use 'keep', 'model', a side from 1 to {MAX_SIDE} or "
             f"(height, width)."
         )
     return sides[0], sides[1]

@@ -35,10 +35,9 @@ from ganforge.inference.outputs import (
 )
 from ganforge.inference.requests import build_request
 from ganforge.inference.sizes import Size, Sizing, resolve_sizing
-from ganforge.inference.source_images import Images, source_images
+from ganforge.inference.source_images import Images, source_reader
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.spec import ImageSpec
 
 
 class TranslationMethods:
@@ -70,21 +69,25 @@ class TranslationMethods:
         resize: Resize | None = None,
         batch_size: int = 16,
         output_type: OutputType = "pil",
+        derive: bool = True,
         **options: Any,
     ) -> Output | list[Any]:
-        """Translate images to the model's other domain; each keeps its size.
+        """Translate images; each keeps its size by default.
 
         Args:
             images: PIL images of any mode and size (transparency is composited over white), or
-                tensors, float in [-1, 1] or uint8, [C, H, W] or [N, C, H, W].
+                tensors, float in [-1, 1] or uint8, [C, H, W] or [N, C, H, W]. A model of label
+                maps takes images and integer tensors of ids.
             direction: one of `info.directions`. Default: the first.
-            size: "keep" pads an image to the architecture's stride and cuts the translation back;
+            size: "keep" pads an image to the architecture's stride and crops the translation;
                 "model" resizes images to the size of the training images, a side or
                 (height, width) to another one.
-            resize: how an image of another shape is resized to `size`: "crop", "pad" or
+            resize: how an image with another aspect ratio is resized to `size`: "crop", "pad" or
                 "stretch". Default: "crop".
             batch_size: images translated at a time.
             output_type: as for `generate`. Results of different sizes are a list.
+            derive: whether a model of derived sources (edges, say) makes them from the images;
+                False takes the images as sources.
             options: `seeds`, one per image, for models with noise, and the architecture's own.
 
         Raises:
@@ -99,13 +102,15 @@ class TranslationMethods:
             )
         check_output_type(output_type)
         check_batch_size(batch_size)
-        sizing = resolve_sizing(self.architecture, size, resize)
         direction = direction or self.architecture.directions[0]
-        sources = source_images(images, source_channels(self.architecture, direction))
+        reader = source_reader(self.architecture, direction, derive)
+        sizing = resolve_sizing(self.architecture, size, resize, reader.kind == "labels")
+        given = reader.read(images)
+        request = self._translation(len(given), direction=direction, **options)
+        sources = reader.derive(given, request.seeds)
         sizes = [(img.shape[-2], img.shape[-1]) for img in sources]
         for index, found in enumerate(sizes):
             sizing.check(*found, f"images[{index}]")
-        request = self._translation(len(sources), direction=direction, **options)
         results: list[Tensor] = list(sources)
         for rows in _batches([sizing.padded(*found) for found in sizes], batch_size):
             made = self._translated([sources[row] for row in rows], request.take(rows), sizing)
@@ -132,9 +137,10 @@ class TranslationMethods:
         skip_bad: bool = False,
         progress: Progress = lambda done, total: None,
         output_type: OutputType = "pil",
+        derive: bool = True,
         **options: Any,
     ) -> Iterator[Any] | VideoSummary:
-        """Translate a video in chunks of frames, in memory that does not grow with its length.
+        """Translate a video in chunks of frames; memory does not grow with its length.
 
         An architecture for images translates each frame alone, all with the same seed.
 
@@ -150,10 +156,11 @@ class TranslationMethods:
             chunk_frames: frames translated at a time; they do not change the result.
             fps: frames per second of frames that are images. Default: 25. A video keeps the times
                 of its frames.
-            audio: whether to copy the sound of a video.
+            audio: whether to copy the audio of a video.
             skip_bad: leave out frames that cannot be decoded, rather than stop.
             progress: called with the numbers of translated and of all frames (None if unknown).
             output_type: of yielded frames, as for `generate`.
+            derive: as for `translate`.
             options: the architecture's own.
 
         Returns:
@@ -168,19 +175,20 @@ class TranslationMethods:
         check_output_type(output_type)
         if chunk_frames < 1:
             raise ConfigError(f"chunk_frames={chunk_frames}; use at least 1.")
-        sizing = resolve_sizing(self.architecture, size, resize)
         direction = direction or self.architecture.directions[0]
+        reader = source_reader(self.architecture, direction, derive)
+        sizing = resolve_sizing(self.architecture, size, resize, reader.kind == "labels")
         request = self._translation(1, direction=direction, seeds=[seed], **options).take([0])
-        clip = open_clip(video, source_channels(self.architecture, direction), fps, skip_bad)
+        clip = open_clip(video, reader, fps, skip_bad)
         frames = self._translated_frames(clip, request, sizing, chunk_frames)
         if out is None:
             return (convert_output(img[None], output_type)[0] for img, _ in frames)
         check_output(Path(out), clip)
-        depth = bit_depth(self.info.spec)
+        depth = self.info.spec.bit_depth
         return save_clip(frames, Path(out), clip, audio=audio, bit_depth=depth, progress=progress)
 
     def _translation(self, count: int, **options: Any) -> GenerateRequest:
-        """A checked request to translate some images, which are not in it yet."""
+        """A validated request for `count` translations; its source is set later."""
         return build_request(self.architecture, self.info, self.device, num_images=count, **options)
 
     def _translated(
@@ -205,7 +213,8 @@ class TranslationMethods:
         """The translated frames of a clip, and their times."""
         frame_index = 0
         for chunk in chunks(clip, chunk_frames):
-            images = [img for img, _ in chunk]
+            given = [img for img, _ in chunk]
+            images = clip.reader.derive_frames(given, request.seeds[0], frame_index)
             sizing.check(images[0].shape[-2], images[0].shape[-1], clip.name)
             request.frame_index = frame_index
             part = request if self.architecture.is_video else request.take([0] * len(images))
@@ -221,18 +230,6 @@ def check_translates(architecture: Architecture[Any]) -> None:
             f"'{architecture.name}' makes images from noise and translates none; use "
             f"generate(), or a translation model."
         )
-
-
-def source_channels(architecture: Architecture[Any], direction: str) -> int:
-    """Channels of the images that are translated in a direction."""
-    spec = architecture.spec
-    is_forward = direction == architecture.directions[0]
-    return (spec.source_channels if is_forward else None) or spec.channels
-
-
-def bit_depth(spec: ImageSpec) -> int:
-    """Bits per channel of the images of a model: 8 or 16."""
-    return getattr(spec, "bit_depth", 8)
 
 
 def _batches(sizes: Sequence[tuple[int, int]], batch_size: int) -> Iterator[list[int]]:

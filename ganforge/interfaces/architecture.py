@@ -16,7 +16,7 @@ from ganforge.interfaces.component import Component, ConfigT
 from ganforge.interfaces.conditions import CONDITIONS, sizes
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.objective import Objective, PhaseLoss
-from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.spec import FieldSpec, ImageSpec
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,9 @@ class Architecture(Component[ConfigT]):
     """
     example_options: ClassVar[Mapping[str, Any]] = {}
     """Options of a very small model: the contract checks build and train it."""
+    example_fields: ClassVar[Mapping[str, FieldSpec]] = {}
+    """Fields beyond the usual ones that it reads, as the contract checks make them up: instance
+    maps, boxes, keypoints, ... Those of the data are in `spec.fields`."""
 
     def __init__(self, config: ConfigT, spec: ImageSpec) -> None:
         """Bind the architecture to its data; `spec` has only the conditions that the run uses."""

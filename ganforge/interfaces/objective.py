@@ -1,4 +1,4 @@
-"""How networks play against each other: losses, regularizers, augmentations, objective terms."""
+"""The training objective: losses, regularizers, augmentations and objective terms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PhaseLoss = Callable[[Networks, Batch], Terms]
 
 
 class AdversarialLoss(Component[ConfigT]):
-    """How discriminator and generator play. Logits may have any shape; losses are means."""
+    """The adversarial game. Logits may have any shape; losses are means over them."""
 
     kind = "loss"
     generator_needs_real: ClassVar[bool] = False
@@ -101,7 +101,7 @@ class Regularizer(Component[ConfigT], nn.Module):
         """Raise a ConfigError for networks, by role and on meta, that it cannot regularize."""
 
     def penalty(self, inputs: PenaltyInput) -> Tensor | None:
-        """Weighted scalar penalty, before the factor `every`; None for a mere projection."""
+        """Weighted scalar penalty, before the factor `every`; None for a projection."""
         return None
 
     def project(self, network: nn.Module) -> None:
@@ -124,7 +124,7 @@ class Augmentation(Component[ConfigT], nn.Module):
 
         Args:
             img: [N, C, H, W] images or [N, T, C, H, W] clips.
-            along: as `img`, with any number of channels and frames; its colors are left alone.
+            along: as `img`, with any number of channels and frames; its colors stay.
         """
         raise ConfigError(
             f"augment.name={self.name} cannot move an image and its condition together, which this "
@@ -137,7 +137,7 @@ class Augmentation(Component[ConfigT], nn.Module):
         return False
 
     def observe(self, real_logits: Tensor) -> None:
-        """See the discriminator's logits for augmented real images (adaptive strength)."""
+        """Receive the discriminator's logits of augmented real images (adaptive strength)."""
 
     def step_end(self, batch_size: int) -> None:
         """Adapt after a step of `batch_size` images; buffers are equal on all ranks here."""
@@ -162,7 +162,7 @@ class Scores:
 
 
 class ObjectiveTerm(Component[ConfigT], nn.Module):
-    """Something added to the adversarial game of any architecture, by `loss.terms`.
+    """A term that `loss.terms` adds to the objective of any architecture.
 
     State lives in float buffers, as for `Regularizer`.
     """
@@ -173,7 +173,7 @@ class ObjectiveTerm(Component[ConfigT], nn.Module):
         """Raise a ConfigError for an architecture or objective that it does not work with."""
 
     def caveats(self, architecture: Architecture[Any]) -> list[str]:
-        """What to know when it trains on these data, for the log: "has no effect, because ..."."""
+        """Warnings about training on these data, for the log: "has no effect, because ..."."""
         return []
 
     def other_condition(self, names: tuple[str, ...], c: Tensor) -> Tensor | None:
@@ -192,13 +192,13 @@ class ObjectiveTerm(Component[ConfigT], nn.Module):
     def wrap_generator(
         self, architecture: Architecture[Any], objective: Objective, loss: PhaseLoss
     ) -> PhaseLoss:
-        """The generator's loss, or another in its place (unrolling)."""
+        """The generator's loss, or a replacement for it (unrolling)."""
         return loss
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What the pipeline file chose to train with. It acts: an architecture only gives it logits."""
+    """The objective that the pipeline file chose: an architecture passes logits and gets terms."""
 
     loss: AdversarialLoss[Any]
     regularizers: tuple[Regularizer[Any], ...] = ()
@@ -215,9 +215,8 @@ class Objective:
 
         Args:
             img: [N, C, H, W] images, or [N, T, C, H, W] clips whose frames get the same change.
-            along: what belongs to each image at the same pixels, such as the source image or a
-                one-hot label map, with any number of channels. It is moved by the same geometry;
-                its colors are left alone.
+            along: a condition with the same pixel grid, such as the source image or a one-hot
+                label map, with any number of channels. It gets the same geometry and no color.
 
         Returns:
             The images; with `along`, the images and it.
@@ -241,7 +240,7 @@ class Objective:
             raise ConfigError(f"loss.terms: '{name}' cannot be used here: {why}. Remove it.")
 
     def other_conditions(self, names: tuple[str, ...], c: Tensor) -> dict[str, Tensor]:
-        """What `loss.terms` wants the real images scored under too: term -> c [N, c_dim]."""
+        """Further conditions to score the real images under, by term: c [N, c_dim]."""
         found = {term.name: term.other_condition(names, c) for term in self.terms}
         return {name: other for name, other in found.items() if other is not None}
 
@@ -258,8 +257,9 @@ class Objective:
         """The discriminator's terms: adversarial, and what `loss.terms` adds.
 
         Reports logits and accuracies to the log, and feeds adaptive augmentation if `adapt`.
-        The logits are of augmented images. `part` says which of several discriminators this is; it
-        ends the names of terms and reports. `conditioned` is for terms that vary the conditions.
+        The logits are of augmented images. With several discriminators, `part` says which one this
+        is; it ends the names of terms and reports. `rescored` holds the logits of the real images
+        under `other_conditions`, by term.
         """
         if self.augmentation is not None and adapt:
             self.augmentation.observe(real_logits.detach())

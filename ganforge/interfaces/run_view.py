@@ -61,4 +61,7 @@ class RunView(Protocol):
         """Send values to the trackers of the run, at its progress; only rank 0 does."""
 
     def log_image(self, name: str, img: Tensor) -> None:
-        """Send img [N, C, H, W] in [-1, 1] to the trackers, as one picture; only rank 0 does."""
+        """Send img [N, C, H, W] in [-1, 1] to the trackers, as one picture; only rank 0 does.
+
+        Of other than 1, 3 or 4 channels, the first three or the first are shown.
+        """

@@ -20,7 +20,8 @@ class ImageHalf:
 class Frames(ABC):
     """The frames of a clip that is too long to hold decoded, e.g. of a video file.
 
-    It is pickled and sent to a worker, which decodes and encodes one frame after the other.
+    It is pickled and sent to a worker, which decodes and encodes one frame after the other. Its
+    text, `str(...)`, names it in messages.
     """
 
     @abstractmethod
@@ -32,7 +33,7 @@ class Frames(ABC):
         """The frames in order of time: bytes, paths, PIL images or arrays.
 
         Raises:
-            Undecodable: a frame cannot be decoded.
+            DataError: a frame cannot be decoded.
         """
 
 

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import DataConfig, EvaluateConfig
+from ganforge.data.shards.index import load_index
 from ganforge.interfaces.metric import FeatureMetric, PairMetric
+from ganforge.interfaces.spec import ImageSpec
 from ganforge.io.cache import default_cache_dir
 from ganforge.metrics.cache import FeatureCache
 from ganforge.metrics.checks import check_counts, check_reference
@@ -41,6 +44,7 @@ def evaluate(
         DataError: the reference cannot be read.
     """
     metrics = build_metrics(config, model.directions)
+    data = _with_derivation(data, model.spec, reference)
     check_reference(metrics, model.directions, reference, data)
     views = [
         View.open(model, direction, config, reference, data, runtime.device)
@@ -55,6 +59,15 @@ def evaluate(
         records += _measure_features(view, features, runtime)
         records += _measure_pairs(view, pairs, runtime)
     return records
+
+
+def _with_derivation(data: DataConfig, spec: ImageSpec, reference: str) -> DataConfig:
+    """How to read images whose sources are made as the model's training made them."""
+    derived = spec.derived
+    if derived is None or data.derive is not None or "source" in load_index(reference).fields:
+        return data
+    choice = ComponentChoice(name=derived.name, **derived.options)
+    return data.model_copy(update={"derive": choice})
 
 
 def _measure_features(

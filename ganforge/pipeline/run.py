@@ -113,7 +113,9 @@ def _next_commands(context: RunContext) -> list[str]:
     folder, chosen = context.run_dir, context.components.architecture
     publish = f"publish {folder} YOU/{context.config.name}"
     if chosen.component.directions:
-        return [f"translate {folder} IMAGES --out {folder / 'translated'}", publish]
+        is_video = "frames" in chosen.component.reads(chosen.config)
+        given, result = ("CLIP.mp4", "translated.mp4") if is_video else ("IMAGES", "translated")
+        return [f"translate {folder} {given} --out {folder / result}", publish]
     text = ' --text "WORDS"' if "text" in chosen.component.reads(chosen.config) else ""
     nearest = f"sample nearest {folder} --reference {shards_location(context)} --pixels-only"
     return [

@@ -1,5 +1,6 @@
 """Tiny runs on which the contract checks try an architecture: configuration, spec and batches."""
 
+import difflib
 import itertools
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from ganforge.errors import ConfigError, PluginContractError
 from ganforge.interfaces.architecture import Architecture, Reads
 from ganforge.interfaces.conditions import CONDITIONS
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.spec import FieldSpec, ImageSpec
 from ganforge.registry.components import resolve
 from ganforge.registry.plugins import get_registry
 from ganforge.training.build import build_run
@@ -22,6 +23,14 @@ from ganforge.training.engine.meter import Meter
 from ganforge.training.runtime import Runtime
 from ganforge.training.state.run_state import TrainingRun
 
+_FIELDS = ("image", "source", "target", "frames", *CONDITIONS)
+_SOURCE_CHANNELS = 3
+# An architecture is also tried with the first of these that it accepts.
+_OTHER_SOURCES: tuple[Mapping[str, Any], ...] = (
+    {"source_kind": "labels", "source_channels": 5},
+    {"source_channels": 1},
+)
+_NUM_INSTANCES = 7
 _SIDES = (16, 32, 64, 128, 256)
 _OBJECTIVES: tuple[Mapping[str, Any], ...] = (
     {"name": "nonsaturating"},
@@ -30,7 +39,8 @@ _OBJECTIVES: tuple[Mapping[str, Any], ...] = (
     {"name": "least_squares"},
 )
 _CLASS_NAMES = ("cat", "dog", "bird")
-_NUM_FRAMES = 3
+_NUM_FRAMES = 5
+"""Two chunks of two frames and a shorter one; motion over three frames reaches across chunks."""
 MICRO_BATCH = 4
 
 
@@ -55,8 +65,11 @@ class Case:
 
     @property
     def label(self) -> str:
-        """Name and conditions, for reports."""
-        return "+".join((self.config.model.architecture, *self.conditions))
+        """Name, conditions and unusual sources, for reports."""
+        kind, channels = self.spec.source_kind, self.spec.source_channels
+        is_usual = channels is None or (kind, channels) == ("image", _SOURCE_CHANNELS)
+        source = () if is_usual else (f"source_{kind}_{channels}",)
+        return "+".join((self.config.model.architecture, *self.conditions, *source))
 
     def with_slots(self, num_slots: int) -> "Case":
         """The same with this many slots of `MICRO_BATCH` images each."""
@@ -65,24 +78,60 @@ class Case:
         )
         return replace(self, config=self.config.model_copy(update={"train": train}))
 
+    def refusal(self) -> str:
+        """Why the architecture does not take these data; empty if it does."""
+        try:
+            components = resolve(self.config)
+            components.bound_architecture(self.spec).check(components.objective)
+        except ConfigError as err:
+            return str(err)
+        return ""
+
     def broken(self, message: str) -> PluginContractError:
         """What to raise where the contract is not kept: the fault, then the cure."""
         return PluginContractError(f"Architecture '{self.label}': {message}")
 
 
 def cases_of(name: str) -> list[Case]:
-    """The cases of an architecture: without its optional conditions, and with them.
+    """The cases of an architecture: without its optional fields, with them, with other sources.
 
     Raises:
         PluginNotFound: no plugin provides it.
-        PluginContractError: it refuses every size and objective that is tried.
+        PluginContractError: it refuses every size and objective that is tried, or reads a field
+            that it does not describe.
     """
     architecture = get_registry().find(Architecture, name)
     reads = _reads(architecture)
-    required = tuple(f for f in CONDITIONS if f in reads.required)
-    optional = tuple(f for f in CONDITIONS if f in reads.optional)
+    _check_fields_are_known(architecture, reads)
+    names = (*CONDITIONS, *architecture.example_fields)
+    required = tuple(name for name in names if name in reads.required)
+    optional = tuple(name for name in names if name in reads.optional)
     kinds = dict.fromkeys((required, required + optional))
-    return [_smallest(architecture, conditions) for conditions in kinds]
+    cases = [_smallest(architecture, conditions) for conditions in kinds]
+    return [*cases, *_with_other_source(cases[-1])]
+
+
+def _with_other_source(case: Case) -> Iterator[Case]:
+    """The case with a label map as its source, else with a gray one, if it accepts either."""
+    if case.spec.source_channels is None:
+        return
+    for source in _OTHER_SOURCES:
+        other = replace(case, spec=replace(case.spec, **source))
+        if not other.refusal():
+            yield other
+            return
+
+
+def _check_fields_are_known(architecture: type[Architecture[Any]], reads: Reads) -> None:
+    for name in (*reads.required, *reads.optional):
+        if name in (*_FIELDS, *architecture.example_fields):
+            continue
+        near = difflib.get_close_matches(name, _FIELDS, 1, 0.8)
+        hint = f"Did you mean '{near[0]}'? " if near else ""
+        raise PluginContractError(
+            f"Architecture '{architecture.name}': inputs names '{name}'. {hint}Describe a field "
+            f"of your own in example_fields, e.g. {{'{name}': FieldSpec('vector', 4)}}."
+        )
 
 
 def _reads(architecture: type[Architecture[Any]]) -> Reads:
@@ -94,12 +143,9 @@ def _smallest(architecture: type[Architecture[Any]], conditions: tuple[str, ...]
     for objective, side in itertools.product(_OBJECTIVES, _SIDES):
         spec = _spec(architecture, side, conditions)
         case = Case(_config(architecture, objective), spec, conditions)
-        try:
-            components = resolve(case.config)
-            components.bound_architecture(spec).check(components.objective)
+        reason = case.refusal()
+        if not reason:
             return case
-        except ConfigError as err:
-            reason = str(err)
     raise PluginContractError(
         f"Architecture '{architecture.name}' accepts no square image of {_SIDES} pixels with any "
         f"of the losses {[o['name'] for o in _OBJECTIVES]}; the last refusal was: {reason} "
@@ -123,11 +169,14 @@ def _spec(architecture: type[Architecture[Any]], side: int, conditions: Sequence
     return ImageSpec(
         side,
         side,
-        source_channels=3 if "source" in fields else None,
+        source_channels=_SOURCE_CHANNELS if "source" in fields else None,
         class_names=_CLASS_NAMES if "label" in conditions else (),
         attribute_names=("round", "red") if "attributes" in conditions else (),
         text_dim=5 if "text" in conditions else 0,
         num_frames=_NUM_FRAMES if "frames" in fields else 1,
+        fields={
+            name: field for name, field in architecture.example_fields.items() if name in conditions
+        },
     )
 
 
@@ -153,9 +202,24 @@ def _field(name: str, spec: ImageSpec, generator: torch.Generator) -> Tensor:
         return torch.rand(MICRO_BATCH, len(spec.attribute_names), generator=generator).round()
     if name == "text":
         return torch.randn(MICRO_BATCH, spec.text_dim, generator=generator)
-    channels = spec.source_channels if name == "source" and spec.source_channels else spec.channels
-    size = (MICRO_BATCH, *image_shape(spec, channels))
-    return torch.randint(256, size, generator=generator, dtype=torch.uint8)
+    field = _field_spec(name, spec)
+    frames = (spec.num_frames,) if field.is_clip else ()
+    if field.kind == "vector":
+        return torch.randn(MICRO_BATCH, *frames, field.size, generator=generator)
+    is_labels = field.kind == "labels"
+    highest = (field.size or _NUM_INSTANCES) if is_labels else 256
+    size = (MICRO_BATCH, *frames, 1 if is_labels else field.size, spec.height, spec.width)
+    return torch.randint(highest, size, generator=generator, dtype=torch.uint8)
+
+
+def _field_spec(name: str, spec: ImageSpec) -> FieldSpec:
+    """What a field other than label, attributes and text holds."""
+    if name in spec.fields:
+        return spec.fields[name]
+    is_clip = spec.num_frames > 1
+    if name == "source" and spec.source_channels is not None:
+        return FieldSpec(spec.source_kind, spec.source_channels, is_clip)
+    return FieldSpec("image", spec.channels, is_clip)
 
 
 def image_shape(spec: ImageSpec, channels: int) -> tuple[int, ...]:
@@ -177,11 +241,21 @@ def requests(case: Case, seeds: Sequence[int]) -> Iterator[tuple[GenerateRequest
         request.text = torch.stack([_row(seed, (spec.text_dim,)) for seed in seeds])
     if not directions:
         yield request, spec.channels
-    ends = [(spec.source_channels or spec.channels, spec.channels)]
+    ends = [(_field_spec("source", spec), _field_spec("target", spec))]
     ends.append(ends[0][::-1])
     for direction, (before, after) in zip(directions, ends, strict=False):
-        source = torch.stack([_row(seed, image_shape(spec, before)).tanh() for seed in seeds])
-        yield replace(request, source=source, options={"direction": direction}), after
+        source = torch.stack([_source_row(seed, spec, before) for seed in seeds])
+        options = {"direction": direction}
+        yield replace(request, source=source, options=options), after.size
+
+
+def _source_row(seed: int, spec: ImageSpec, field: FieldSpec) -> Tensor:
+    """What networks see of one source: an image in [-1, 1], or a one-hot label map."""
+    if field.kind == "image":
+        return _row(seed, image_shape(spec, field.size)).tanh()
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(field.size, image_shape(spec, 1), generator=generator)
+    return nn.functional.one_hot(ids.squeeze(-3), field.size).movedim(-1, -3).float()
 
 
 def _row(seed: int, shape: tuple[int, ...]) -> Tensor:
@@ -201,3 +275,9 @@ def train_case(case: Case, run: TrainingRun) -> TrainingRun:
     loader = made_up_loader(case, run.progress.step, run.local_slots)
     train(run, lambda _: loader, Meter(run.runtime), ())
     return run
+
+
+@torch.no_grad()
+def generate(run: TrainingRun, request: GenerateRequest) -> Tensor:
+    """Generate with the averaged networks, as samples and metrics do."""
+    return run.architecture.generate(run.ema.networks, request)

@@ -3,13 +3,11 @@
 `ganforge plugins check` and the test suite run the same functions.
 """
 
-import difflib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +18,23 @@ from ganforge.interfaces.batch import Batch, Networks
 from ganforge.interfaces.generation import Blend
 from ganforge.interfaces.objective import Terms
 from ganforge.objectives.adversarial_pair import NoiseToImage
-from ganforge.plugin_tools.cases import Case, image_shape, make_fields, requests, start, train_case
+from ganforge.plugin_tools.cases import (
+    Case,
+    generate,
+    image_shape,
+    make_fields,
+    requests,
+    start,
+    train_case,
+)
 from ganforge.plugin_tools.objective_contract import (
     check_objective_is_followed_or_refused,
     check_reports,
+)
+from ganforge.plugin_tools.translation_contract import (
+    check_chunks_equal_the_whole,
+    check_noise_of_frames,
+    check_other_sizes,
 )
 from ganforge.registry.components import resolve
 from ganforge.training.engine.loop import make_batches
@@ -33,7 +44,6 @@ from ganforge.training.state.run_state import TrainingRun
 
 Check = Callable[[Case], None]
 _GRADIENT_STEPS = 3
-_FIELDS = ("image", "label", "attributes", "text", "source", "target", "frames")
 _RANGE_TOLERANCE = 1e-3
 _ENLARGED = 3
 _BATCH_TOLERANCE = 2e-4
@@ -57,11 +67,6 @@ class _Watched(Blend):
 def check_builds(case: Case) -> None:
     """networks() and phases() fit together, and every network is trained by some phase."""
     architecture = resolve(case.config).bound_architecture(case.spec)
-    reads = architecture.reads(architecture.config)
-    for name in (*reads.required, *reads.optional):
-        near = difflib.get_close_matches(name, _FIELDS, 1, 0.8)
-        if name not in _FIELDS and near:
-            raise case.broken(f"inputs names '{name}'. Did you mean '{near[0]}'?")
     networks = architecture.networks()
     missing = [role for role in architecture.ema_roles if role not in networks]
     if missing:
@@ -246,12 +251,6 @@ def check_latents_blend(case: Case) -> None:
             )
 
 
-@torch.no_grad()
-def generate(run: TrainingRun, request: Any) -> Tensor:
-    """Generate with the averaged networks, as samples and metrics do."""
-    return run.architecture.generate(run.ema.networks, request)
-
-
 def check_resume_is_exact(case: Case) -> None:
     """Two steps, a checkpoint and a third step equal three steps, bit for bit."""
     whole = train_case(case, start(case, 3)).snapshot()
@@ -306,6 +305,9 @@ CHECKS: Mapping[str, Check] = {
     "objective is followed": check_objective_is_followed_or_refused,
     "reports": check_reports,
     "latents blend": check_latents_blend,
+    "other sizes": check_other_sizes,
+    "chunks equal the whole": check_chunks_equal_the_whole,
+    "noise of frames": check_noise_of_frames,
     "resume is exact": check_resume_is_exact,
 }
 """What is checked for each case, in one process."""

@@ -7,7 +7,7 @@ from typing import Any
 from ganforge.config.data import DataConfig, FieldConfig
 from ganforge.config.models import PipelineConfig
 from ganforge.data.loader import SlotLoader
-from ganforge.data.shards.index import DatasetIndex, FieldSchema
+from ganforge.data.shards.index import DatasetIndex
 from ganforge.data.shards.readable_fields import ReadableFields, build_derivation
 from ganforge.data.views import END_NIMG, shown_size, window_at
 from ganforge.encoders.lookup import build_encoder
@@ -16,7 +16,7 @@ from ganforge.interfaces.architecture import Reads
 from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.conditions import CONDITIONS
 from ganforge.interfaces.derivation import Derivation
-from ganforge.interfaces.spec import DerivedSource, FieldSpec, ImageSpec
+from ganforge.interfaces.spec import FieldSpec, ImageSpec
 from ganforge.interfaces.text_encoder import describe_encoding, same_encoding
 from ganforge.training.engine.make_batch import make_batch
 from ganforge.training.state.run_state import TrainingRun
@@ -76,7 +76,7 @@ def model_spec(config: PipelineConfig, data: ReadableFields, fields: tuple[str, 
 
     Raises:
         ConfigError: the shards hold images of another size or number of channels than the pipeline
-            file says, no clips for `data.clip`, or a source without a number of label ids.
+            file says, or no clips for `data.clip`.
     """
     spec = data.index.image_spec
     _check_shape(config, spec, data)
@@ -90,13 +90,8 @@ def model_spec(config: PipelineConfig, data: ReadableFields, fields: tuple[str, 
         text_dim=spec.text_dim if "text" in fields else 0,
         text_encoding=spec.text_encoding if "text" in fields else None,
         num_frames=_num_frames(config, data, fields, spec),
-        fields={
-            name: FieldSpec(schema.kind, _size(schema), schema.is_clip)
-            for name, schema in data.schemas.items()
-            if name in fields and name not in (*IMAGES, "source")
-            if schema.kind == "image" or schema.kind == "labels" or schema.kind == "vector"
-        },
-        **_source(config, data, fields),
+        fields={name: field for name, field in spec.fields.items() if name in fields},
+        **_source(spec, data, fields),
     )
 
 
@@ -112,9 +107,10 @@ def _check_shape(config: PipelineConfig, spec: ImageSpec, data: ReadableFields) 
     main = next((name for name in IMAGES if name in data.index.fields), IMAGES[0])
     channels = _channels(config.data, main)
     if channels not in (None, spec.channels):
+        key = "channels" if channels == config.data.channels else f"fields.{main}.channels"
         raise ConfigError(
-            f"data.channels is {channels}, but the shards hold {spec.channels} "
-            f"channels. Prepare them again, or correct data.channels."
+            f"data.{key} is {channels}, but the shards hold {spec.channels} channels. Prepare them "
+            f"again, or correct data.{key}."
         )
 
 
@@ -122,10 +118,6 @@ def _channels(data: DataConfig, name: str) -> int | None:
     """The channels that the pipeline file gives an image field."""
     field = data.fields.get(name)
     return data.channels if field is None or field.channels is None else field.channels
-
-
-def _size(schema: FieldSchema) -> int:
-    return schema.channels if schema.kind == "image" else schema.size
 
 
 def _num_frames(
@@ -142,30 +134,16 @@ def _num_frames(
     return window_at(config.data.clip, END_NIMG).num_frames
 
 
-def _source(
-    config: PipelineConfig, data: ReadableFields, fields: tuple[str, ...]
-) -> dict[str, Any]:
+def _source(spec: ImageSpec, data: ReadableFields, fields: tuple[str, ...]) -> dict[str, Any]:
     """What the spec says of sources."""
     if "source" not in fields:
-        return {"source_channels": None, "source_kind": "image", "derived": None}
-    schema = data.schemas["source"]
-    if _size(schema) == 0:
-        raise ConfigError(
-            f"The sources at {data.location} are label maps without a number of ids, which cannot "
-            f"be the source of a translation. Set data.fields.source.num_labels and prepare the "
-            f"data again."
-        )
-    return {
-        "source_channels": _size(schema),
-        "source_kind": schema.kind,
-        "derived": _derived(data.derivation),
-    }
+        return {"source_channels": None, "source_kind": "image"}
+    return {} if data.derivation is None else _derived(data.derivation, spec.channels)
 
 
-def _derived(derivation: Derivation[Any] | None) -> DerivedSource | None:
-    if derivation is None:
-        return None
-    return DerivedSource(derivation.name, derivation.config.model_dump(mode="json"))
+def _derived(derivation: Derivation[Any], channels: int) -> dict[str, Any]:
+    made = derivation.channels(channels)
+    return {"source_channels": made, "source_kind": "image", "derived": derivation.derived}
 
 
 def check_encoder(config: PipelineConfig, index: DatasetIndex, location: str) -> None:
@@ -218,9 +196,7 @@ def expected_spec(config: PipelineConfig, reads: Reads) -> ImageSpec | None:
 
 def _expected_source(data: DataConfig, channels: int) -> dict[str, Any]:
     if data.derive is not None:
-        derivation = build_derivation(data.derive)
-        made = derivation.channels(channels)
-        return {"source_channels": made, "derived": _derived(derivation)}
+        return _derived(build_derivation(data.derive), channels)
     field = _expected_field(data, "source")
     return {"source_channels": field.size or 1, "source_kind": field.kind}
 

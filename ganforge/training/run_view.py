@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ganforge.config.models import PipelineConfig
 from ganforge.imaging.images import image_grid
+from ganforge.imaging.showable import showable
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.run_view import RunView
@@ -116,5 +117,5 @@ def _on(request: GenerateRequest, device: torch.device) -> GenerateRequest:
 def _picture(img: Tensor) -> NDArray[np.uint8]:
     """[N, C, H, W] in [-1, 1] -> [1, H', W', 3] uint8, in a grid about as wide as high."""
     columns = math.ceil(math.sqrt(len(img)))
-    grid = image_grid(img, math.ceil(len(img) / columns), columns)
+    grid = image_grid(showable(img), math.ceil(len(img) / columns), columns)
     return np.asarray(grid.convert("RGB"))[None]

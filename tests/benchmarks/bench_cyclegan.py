@@ -11,7 +11,6 @@ import itertools
 
 import click
 import torch
-from ganforge_cyclegan.networks import InstanceNorm, ReflectionPad
 from loops import PLAIN_TRAIN, plain_run, random_images, serve_engine
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
@@ -19,6 +18,7 @@ from turns import Kind, common_arguments, compete, options, serve, show
 
 from ganforge.config.models import PipelineConfig
 from ganforge.interfaces.spec import ImageSpec
+from ganforge.layers import InstanceNorm, ReflectionPad
 
 KINDS = (Kind("step", 1.0, 0),)
 

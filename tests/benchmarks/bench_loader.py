@@ -5,6 +5,7 @@
 Rates are given per second of wall time and per second of CPU time of the process that decodes:
 the second does not suffer from whatever else the machine does, and is the rate of one core.
 Memory is that of a worker process after reading, for a data set and for one four times its size.
+A window of 8 frames of a clip of 250 is compared with a clip of 8 stored alone, in turns.
 """
 
 import argparse
@@ -24,8 +25,10 @@ import torch
 import webdataset
 from PIL import Image
 
+from ganforge.config.data import ClipConfig
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import SlotLoader
+from ganforge.data.shards.clip import pack_clip
 from ganforge.data.shards.index import DatasetIndex, FieldSchema, load_index
 from ganforge.data.shards.writer import EncodedSample, write_stream
 from ganforge.interfaces.spec import ImageSpec
@@ -78,18 +81,27 @@ def run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     result["worker_mb"] = worker_megabytes(small, options.images)
     result["worker_mb_4x_data"] = worker_megabytes(large, 4 * options.images)
     result["resume_sec"] = round(resume_seconds(large), 3)
+    window, alone = clip_milliseconds(folder, options.size)
+    result["clip_ms_window_of_8_from_250"] = round(window, 3)
+    result["clip_ms_8_stored_alone"] = round(alone, 3)
+    result["clip_ratio"] = round(window / alone, 3)
     return result
+
+
+def jpegs(size: int) -> list[bytes]:
+    """DISTINCT smooth images of noise."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (DISTINCT, size // 4, size // 4, 3), dtype=np.uint8)
+    images = (
+        Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC) for pixels in coarse
+    )
+    return [simplejpeg.encode_jpeg(np.asarray(img), quality=90) for img in images]
 
 
 def write_jpegs(folder: Path, count: int, size: int) -> int:
     """A data set of `count` JPEGs, DISTINCT of them different; returns their mean size."""
     folder.mkdir()
-    rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 256, (DISTINCT, size // 4, size // 4, 3), dtype=np.uint8)
-    files = []
-    for pixels in coarse:
-        img = Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC)
-        files.append(simplejpeg.encode_jpeg(np.asarray(img), quality=90))
+    files = jpegs(size)
     samples = (
         EncodedSample(f"{n:08d}", {"image.jpg": files[n % DISTINCT], "label.cls": b"%d" % (n % 10)})
         for n in range(count)
@@ -146,6 +158,49 @@ def rate(batches: Iterator[Any], seconds: float) -> tuple[float, float]:
         count += BATCH
     rates = count / (time.perf_counter() - wall), count / (time.process_time() - cpu)
     return rates
+
+
+def write_clips(folder: Path, num_frames: int, size: int) -> str:
+    """A data set of 64 clips of JPEG frames."""
+    folder.mkdir()
+    frames = jpegs(size)
+    samples = (
+        EncodedSample(f"{n:03d}", {"frames.clip": pack_clip((frames * 2)[n : n + num_frames])})
+        for n in range(64)
+    )
+    shards = write_stream(folder, "main", samples, ("frames",), 32)
+    schema = FieldSchema(
+        kind="image", is_clip=True, height=size, width=size, channels=3, num_frames=num_frames
+    )
+    spec = ImageSpec(size, size, 3, num_frames=num_frames)
+    index = DatasetIndex.build(spec, {"main": shards}, {"frames": schema})
+    (folder / "index.json").write_text(index.to_json())
+    return str(folder)
+
+
+def clip_milliseconds(folder: Path, size: int, rounds: int = 60) -> tuple[float, float]:
+    """Median CPU milliseconds per clip: 8 frames from 250, and 8 stored alone."""
+    batches = []
+    for num_frames in (250, 8):
+        location = write_clips(folder / f"clips{num_frames}", num_frames, size)
+        opened = SlotLoader(
+            DataConfig(workers=0, clip=ClipConfig(num_frames=8)),
+            location,
+            fields=["frames"],
+            seed=0,
+            num_slots=1,
+            local_slots=range(1),
+            micro_batch=16,
+        )
+        batches.append(iter(opened))
+    times: list[list[float]] = [[], []]
+    for _ in range(rounds):
+        for found, taken in zip(batches, times, strict=True):
+            begin = time.process_time()
+            next(found)
+            taken.append(time.process_time() - begin)
+    window, alone = (1000 * sorted(taken)[rounds // 2] / 16 for taken in times)
+    return window, alone
 
 
 def worker_megabytes(location: str, images: int) -> float:

@@ -25,6 +25,21 @@ def test_data_prepare_says_what_it_wrote(ganforge, photos):
     assert len(printed["digest"]) == 64
 
 
+@pytest.mark.parametrize(
+    ("options", "place"), [((), "out-validation"), (("--validation", "val"), "val")]
+)
+def test_data_prepare_holds_out_validation_data(ganforge, photos, options, place):
+    settings = ("resolution=16", "validation.num_samples=2", "--workers", 0, *options)
+    arguments = ("data", "prepare", photos, "out", *settings)
+    assert f"Wrote 10 samples to out.\nWrote 2 samples to {place}." in ganforge(*arguments).stdout
+    printed = json.loads(ganforge(*arguments, "--overwrite", "--json").stdout)
+    assert (printed["num_samples"], printed["validation"]["num_samples"]) == (
+        {"main": 10},
+        {"main": 2},
+    )
+    assert printed["validation"]["path"] == place
+
+
 def test_data_prepare_keeps_what_is_there_unless_told(ganforge, shards, photos):
     again = ("data", "prepare", photos, shards, "resolution=16", "--workers", 0)
 
@@ -135,3 +150,26 @@ def test_data_commands_say_what_is_found_and_left_out(ganforge):
         assert "Left out of raw: 1 images in formats that cannot be read (.avif 1)" in result.stderr
         assert "Left out of raw: 1 hidden or system files or folders" in result.stderr
         assert json.loads(result.stdout)
+
+
+def test_data_derive_writes_a_picture(ganforge, photos):
+    options = ("-d", "edges", "-d", "{name: noise, sigma: 40}", "--resolution", 128)
+
+    printed = ganforge("data", "derive", photos, "sheet.png", *options, "--num-images", 2).stdout
+
+    assert printed == "Wrote sheet.png.\n"
+    with Image.open("sheet.png") as sheet:
+        assert sheet.width == 3 * 128 + 2 * 2
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("edgs", "Unknown derivation 'edgs'. Did you mean 'edges'"),
+        ("{name: edges, sgma: 2}", "unknown key 'sgma'. Did you mean 'sigma'"),
+        ("{nme: edges}", "data.derive.name"),
+        ("5", "should be a mapping"),
+    ],
+)
+def test_data_derive_names_what_is_wrong_with_a_choice(ganforge, photos, choice, expected):
+    assert expected in ganforge("data", "derive", photos, "s.png", "-d", choice, code=2).stderr

@@ -70,6 +70,24 @@ def test_plan_jobs_does_not_read_earlier_results_below_the_input(photos):
     assert targets(["photos"], "photos/new") == before
 
 
+def test_plan_jobs_of_videos_names_what_can_be_written(photos):
+    for name in ("v.mkv", "w.webm"):
+        (photos / "a" / name).touch()
+    jobs = plan_jobs([photos / "a"], Path("out"))
+    assert [str(job.target) for job in jobs][2:] == ["out/v.mkv", "out/w.mp4"]
+    jobs = plan_jobs([photos / "a"], Path("out"), as_frames=True)
+    assert [str(job.target) for job in jobs][2:] == ["out/v", "out/w"]
+
+
+def test_plan_jobs_of_frames_has_one_clip_for_each_folder_of_images(photos):
+    (photos / "b" / "v.mp4").touch()
+    jobs = plan_jobs([photos, photos / "a"], Path("out"), of_frames=True)
+    assert {str(job.source): str(job.target) for job in jobs} == {
+        "photos/a": "out/a", "photos/b": "out/b", "photos/b/deep": "out/b/deep",
+        "photos/b/v.mp4": "out/b/v.mp4",
+    }  # fmt: skip
+
+
 def test_plan_jobs_of_a_folder_without_images_says_so(photos):
     Path("empty").mkdir()
     with pytest.raises(DataError, match=r"empty holds no image files \(.bmp.*Check the path"):
@@ -99,5 +117,7 @@ def test_list_inputs_reads_the_list_in_the_place_of_the_dash(
 
 def test_list_inputs_of_an_empty_list_shows_how_to_make_one(monkeypatch):
     monkeypatch.setattr("sys.stdin", Stdin(b"\n"))
-    with pytest.raises(ConfigError, match="no paths on standard input. List one a line, e.g. find"):
+    with pytest.raises(
+        ConfigError, match="no paths on standard input. List one per line, e.g. find"
+    ):
         list_inputs([Path("-")])

@@ -53,7 +53,9 @@ def test_size_is_a_word_a_side_or_height_and_width(text, expected):
 
 @pytest.mark.parametrize("text", ["large", "-3", "3x", "1x2x3", "1.5", "9" * 20, ""])
 def test_size_that_is_none_is_refused(text):
-    with pytest.raises(ConfigError, match=f"--size '{text}' is no size. Use keep, model, a side"):
+    with pytest.raises(
+        ConfigError, match=f"--size '{text}' is not a size. Use keep, model, a side"
+    ):
         SIZE.convert(text, None, None)
 
 

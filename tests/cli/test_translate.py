@@ -3,11 +3,13 @@ import shutil
 
 import numpy as np
 import pytest
-from ganforge_cyclegan.architecture import Cyclegan
+from cli.conftest import export
+from ganforge_translation.cyclegan import Cyclegan
 from PIL import Image
 
 from ganforge.cli import main
 from ganforge.imaging.codec import decode_image, encode_png
+from ganforge.interfaces.spec import DerivedSource, ImageSpec
 
 
 def pixels(path):
@@ -187,3 +189,14 @@ def test_translate_does_not_overwrite_what_it_reads(ganforge, cyclegan, photos):
     found = ganforge("translate", cyclegan, photos / "cat", "--out", photos / "cat", code=2)
     assert "would overwrite" in found.stderr and "Give --out another folder" in found.stderr
     assert (photos / "cat" / "3.png").read_bytes() == before
+
+
+def test_translate_makes_derived_sources_or_takes_them_as_they_are(ganforge, tmp_path, photos):
+    derived = DerivedSource("low_resolution", {"factor": 2})
+    spec = ImageSpec(16, 16, 3, source_channels=3, derived=derived)
+    model = export(tmp_path, "cyclegan", spec)
+    image = photos / "cat" / "3.png"
+    ganforge("translate", model, image, "--out", "derived")
+    ganforge("translate", model, image, "--no-derive", "--out", "plain")
+    assert pixels("derived/3.png").shape == (40, 48, 3)
+    assert pixels("plain/3.png").shape == (20, 24, 3)

@@ -20,7 +20,7 @@ def video_gan(tmp_path_factory):
 
 @pytest.fixture
 def clip(tmp_path):
-    """A clip of odd width, with sound, at 29.97 frames per second."""
+    """A clip of odd width, with audio, at 29.97 frames per second."""
     return make_video(tmp_path / "clip.mp4", 9, Fraction(30000, 1001), (20, 23), audio="aac")
 
 
@@ -33,10 +33,10 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("model", ["cyclegan", "video_gan"])
-def test_translate_video_keeps_rate_size_length_and_sound(ganforge, clip, model, request):
+def test_translate_video_keeps_rate_size_length_and_audio(ganforge, clip, model, request):
     model = request.getfixturevalue(model)
     text = ganforge("translate", model, clip, "--out", "out.mp4", "--batch-size", 4).stdout
-    assert "Wrote out.mp4: 9 frames, 20 x 23, 29.97 frames per second, with sound." in text
+    assert "Wrote out.mp4: 9 frames, 20 x 23, 29.97 frames per second, with audio." in text
     before, after = read_video(clip), read_video("out.mp4")
     assert after[1:] == before[1:] and len(before[3]) > 5
     assert after[0][0].shape == (20, 23, 3)
@@ -73,8 +73,8 @@ def test_translate_videos_and_images_of_a_folder_keep_their_place(
 
 def test_translate_folder_of_frames_to_a_video_has_the_given_rate(ganforge, cyclegan, folder):
     ganforge("translate", cyclegan, folder, "--out", "out.mp4", "--fps", "30000/1001")
-    images, _, rate, sound = read_video("out.mp4")
-    assert (len(images), rate, sound) == (4, Fraction(30000, 1001), [])
+    images, _, rate, audio = read_video("out.mp4")
+    assert (len(images), rate, audio) == (4, Fraction(30000, 1001), [])
 
 
 def test_translate_folder_with_a_model_of_video_is_a_folder_of_frames(
@@ -86,11 +86,23 @@ def test_translate_folder_with_a_model_of_video_is_a_folder_of_frames(
     ]
 
 
-def test_translate_video_without_sound_and_at_another_size(ganforge, cyclegan, clip):
+def test_translate_folders_of_clips_with_a_model_of_video_keep_their_place(
+    ganforge, video_gan, folder, tmp_path
+):
+    (tmp_path / "clips").mkdir()
+    folder.rename(tmp_path / "clips" / "first")
+    make_video(tmp_path / "clips" / "second.mp4", 2)
+    files = json.loads(ganforge("translate", video_gan, "clips", "--out", "out", "--json").stdout)
+    assert [(file["path"], file["frames"]) for file in files] == [
+        ("out/first", 4), ("out/second.mp4", 2)
+    ]  # fmt: skip
+
+
+def test_translate_video_without_audio_and_at_another_size(ganforge, cyclegan, clip):
     options = ("--no-audio", "--size", "8x12", "--resize", "stretch")
     ganforge("translate", cyclegan, clip, "--out", "out.mkv", *options)
-    images, _, _, sound = read_video("out.mkv")
-    assert sound == [] and images[0].shape == (8, 12, 3)
+    images, _, _, audio = read_video("out.mkv")
+    assert audio == [] and images[0].shape == (8, 12, 3)
 
 
 def test_translate_video_with_a_damaged_frame_writes_nothing_or_leaves_it_out(
@@ -129,13 +141,14 @@ def test_translate_video_refuses_what_has_no_meaning(
     assert "is made of one video or of one folder" in error(cyclegan, clip, clip, "--out", "o.mp4")
     assert "is made of one video or of" in error(cyclegan, folder / "0.png", "--out", "o.mp4")
     assert "0.png is an image. Give a video" in error(video_gan, folder / "0.png")
-    assert "--fps is for videos, of which there is none" in error(cyclegan, folder, "--fps", "30")
+    assert "--fps is for videos, but there are none" in error(cyclegan, folder, "--fps", "30")
     assert "--frames is for videos" in error(cyclegan, folder, "--frames")
+    assert "--bit-depth is for images" in error(cyclegan, clip, "--bit-depth", "16")
     assert "has its own frame rate" in error(cyclegan, clip, "--fps", "30", "--out", "o.mp4")
     assert "videos are written as .mp4, .mov, .mkv" in error(cyclegan, clip, "--out", "o.webm")
     assert "is the video that is translated" in error(cyclegan, clip, "--out", clip)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "shots").mkdir()
     (tmp_path / "full" / "shots" / "old.png").touch()
-    assert "holds files already" in error(video_gan, folder, "--out", "full")
+    assert "is not empty" in error(video_gan, folder, "--out", "full")
     np.testing.assert_equal(sorted(path.name for path in tmp_path.glob("o.*")), [])

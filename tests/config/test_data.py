@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from ganforge.config.data import ClipConfig, DataConfig, FieldConfig
+from ganforge.config.data import DataConfig, FieldConfig
 
 
 @pytest.mark.parametrize(
@@ -30,19 +30,6 @@ def test_options_of_two_kinds_are_refused(options):
 def test_value_range_of_one_value_is_refused():
     with pytest.raises(ValidationError, match="needs two different values"):
         FieldConfig(value_range=(1, 1))
-
-
-@pytest.mark.parametrize(
-    ("num_frames", "stride", "span"),
-    [
-        (8, 1, 8),
-        (3, 4, 9),
-        ({"from": 2, "to": 6.4, "over_kimg": 1}, {"from": 3, "to": 1, "over_kimg": 1}, 16),
-        (0.2, 1, 1),
-    ],
-)
-def test_span_is_that_of_the_longest_window(num_frames, stride, span):
-    assert ClipConfig(num_frames=num_frames, stride=stride).span == span
 
 
 def test_stored_size_is_that_from_which_crops_are_cut():

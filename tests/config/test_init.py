@@ -50,3 +50,9 @@ def test_init_survives_a_dump_and_shows_in_a_difference(load, tmp_path):
 def test_init_refuses_what_has_no_meaning(load, init, message):
     with pytest.raises(ConfigError, match=message):
         load(init)
+
+
+def test_init_schema_takes_a_path_or_a_section():
+    path, section = InitConfig.model_json_schema()["anyOf"]
+    assert path == {"type": "string"}
+    assert section["properties"].keys() == {"from", "revision", "roles", "freeze"}

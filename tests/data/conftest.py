@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from preparing import save
 
 from ganforge.config.models import DataConfig, StrictModel
 from ganforge.data.loader import SlotLoader
@@ -195,3 +196,46 @@ def paint():
         return path
 
     return write
+
+
+@pytest.fixture
+def write_video():
+    """Writes a video of 25 frames per second whose gray value rises by 2 with each frame.
+
+    A white corner at the top left tells which side is up.
+    """
+    av = pytest.importorskip("av")
+
+    def write(path, num_frames, codec="libx264", pixels="yuv420p"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=25)
+            stream.width, stream.height, stream.pix_fmt, stream.gop_size = 48, 32, pixels, 12
+            stream.options = {"crf": "1", "bf": "3"} if codec == "libx264" else {}
+            stream.bit_rate = 4_000_000
+            for number in range(num_frames):
+                img = np.full((32, 48), 2 * number, np.uint8)
+                img[:8, :16] = 255
+                frame = av.VideoFrame.from_ndarray(img, format="gray")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def values():
+    """The gray values of the frames of a video."""
+    return lambda frames: [int(frame[-1, -1, 0]) for frame in frames]
+
+
+@pytest.fixture
+def photos(tmp_path, helpers):
+    """Two classes of six numbered 8 x 8 images."""
+    for number in range(12):
+        save(
+            tmp_path / "photos" / "ab"[number // 6] / f"{number}.png",
+            helpers.numbered_image(number),
+        )
+    return str(tmp_path / "photos")

@@ -115,7 +115,7 @@ def test_inspect_of_16_bit_shards_and_frames(tmp_path):
         path = tmp_path / "in" / "clip" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
-    source = {"name": "frames", "path": str(tmp_path / "in"), "num_frames": 2}
+    source = {"name": "frames", "path": str(tmp_path / "in")}
     prepare(DataConfig(source=source), tmp_path / "out", workers=0, progress=False)
     report = inspect(str(tmp_path / "out"), contact_sheet=tmp_path / "sheet.png")
     assert report.sizes == {"8 x 8 x 1, 16 bits": 4}

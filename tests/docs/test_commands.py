@@ -39,12 +39,15 @@ def test_pages_show_many_commands():
 
 
 @pytest.mark.parametrize(("page", "words"), COMMANDS, ids=lambda value: value[:1])
-def test_command_of_a_page_parses(page, words):
+def test_command_of_a_page_parses(page, words, monkeypatch):
     command, arguments = main, list(words)
     context = click.Context(main, **main.context_settings)
     while isinstance(command, click.Group):
         command = command.get_command(context, arguments.pop(0))
         assert command is not None, f"{page}: ganforge {' '.join(words)}"
+    for parameter in command.params:
+        if isinstance(parameter.type, click.Path):
+            monkeypatch.setattr(parameter.type, "exists", False)  # the user's files
     parameters = command.make_context("ganforge", arguments, parent=context).params
     if words[0] == "run":
         pipeline = str(parameters["pipeline"])

@@ -22,15 +22,22 @@ METRICS = ("coverage", "color_shift")  # tried in test_metrics_page.py
 PACKAGED = ("coverage", "lecam", "log_pictures", "posterize", "stripes", "summary")
 
 
+def load(file_name):
+    """The module of an example, which the registry need not know."""
+    name = f"docs_{file_name}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{file_name}.py")
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
 def install(file_name):
     """Register an example with this process's registry, as its entry point would."""
     registry, name = get_registry(), f"docs_{file_name}"
     if name not in registry.plugins:
-        spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{file_name}.py")
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        registry.register(module, Plugin(name, name, f"ganforge-{file_name}", "1"))
-    return sys.modules[name]
+        registry.register(load(file_name), Plugin(name, name, f"ganforge-{file_name}", "1"))
+    return load(file_name)
 
 
 def test_every_example_is_tried():

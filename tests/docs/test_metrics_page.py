@@ -1,25 +1,19 @@
 """The metrics that docs/metrics.md teaches, from one file each, and the settings that it shows."""
 
-import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
 from docs.test_examples import install
 from metrics.inception import random_inception_weights
 from metrics.tiny import fake_generator, images, negative_translator, write_pairs, write_shards
-from PIL import Image
 
 from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.errors import MetricError
 from ganforge.interfaces.metric import FeatureExtractor, Metric
 from ganforge.metrics.evaluation import evaluate
-from ganforge.pipeline.run import run_pipeline
-from ganforge.pipeline.session import _runtime
-from ganforge.pipeline.stages.evaluate import read_records
 from ganforge.registry.plugins import get_registry
 from ganforge.training.runtime import Runtime
 
@@ -88,53 +82,3 @@ def test_color_shift_ignores_where_a_color_is():
     metric = get_registry().build(Metric, "color_shift", {}, "evaluate.metrics")
     img = torch.rand(3, 3, 4, 4)
     assert metric.compare(img, img.flip(3), img)["color_shift"].max() < 1e-4
-
-
-@pytest.fixture
-def cyclegan(tmp_path, monkeypatch):
-    """A function that runs a tiny CycleGAN pipeline, and measures its PSNR."""
-    _runtime.cache_clear()
-    monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        for number in range(6):
-            pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
-    rows = [{"source": f"a/{n}.png", "target": f"b/{n}.png"} for n in range(6)]
-    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
-
-    def run(source):
-        pipeline = {
-            "name": "run",
-            "stages": ["prepare", "train", "evaluate"],
-            "data": {"source": source, "workers": 0},
-            "model": {
-                "architecture": "cyclegan", "generator_width": 4, "num_blocks": 1,
-                "discriminator_width": 4, "discriminator_layers": 1,
-            },
-            "train": {
-                "total_kimg": 0.004, "batch_size": 2, "compile": False, "trackers": [],
-                "sample_grid": [1, 2],
-            },
-            "evaluate": {"metrics": ["psnr"], "num_images": 2},
-        }  # fmt: skip
-        (tmp_path / "run.yaml").write_text(yaml.safe_dump(pipeline))
-        return run_pipeline("run.yaml").run_dir
-
-    return run
-
-
-def test_psnr_of_a_pipeline_is_recorded_for_both_directions(cyclegan):
-    records = read_records(cyclegan({"name": "manifest", "path": "pairs.jsonl"}))
-    assert [(r.label, r.n_real) for r in records] == [
-        ("psnr/source_to_target", 6),
-        ("psnr/target_to_source", 6),
-    ]
-
-
-def test_psnr_of_a_pipeline_of_unpaired_data_is_refused_before_training(cyclegan, tmp_path):
-    with pytest.raises(MetricError, match="'psnr' compares each translation.*is unpaired"):
-        cyclegan({"name": "unpaired", "source": "a", "target": "b"})
-    assert (tmp_path / "runs" / "run" / "shards" / "index.json").exists()
-    assert not (tmp_path / "runs" / "run" / "samples").exists()

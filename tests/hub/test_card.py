@@ -60,6 +60,13 @@ def test_card_of_a_translation_model_shows_translate(exported_translator):
     assert ModelCard.load(exported_translator / "README.md").data.pipeline_tag == "image-to-image"
 
 
+def test_card_of_a_video_model_shows_translate_video(exported_video):
+    text = (exported_video / "README.md").read_text()
+    assert 'model.translate_video("clip.mp4", "translated.mp4", direction="forward")' in text
+    assert "ganforge translate path/to/this/folder clip.mp4 --out translated.mp4" in text
+    assert "model.translate(" not in text
+
+
 def test_card_free_text_license_and_dataset_stay_valid_metadata(export):
     folder = export(
         card=CardInfo(name="A: b", license="Ask me first", dataset="10k photos | mine"),

@@ -12,6 +12,7 @@ from ganforge.imaging.codec import (
     Undecodable,
     decode_image,
     decode_pixels,
+    encode_jpeg,
     encode_pixels,
     encode_png,
     image_size,
@@ -57,6 +58,15 @@ def test_pixels_of_any_channels_survive_encoding(channels, dtype):
     decoded = decode_pixels(encode_pixels(pixels), channels)
     assert decoded.dtype == dtype
     np.testing.assert_array_equal(decoded, pixels)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_encode_jpeg_is_close_and_storable(channels):
+    smooth = np.linspace(0, 255, 16 * 16 * channels, dtype=np.uint8).reshape(16, 16, channels)
+    data = encode_jpeg(smooth)
+    decoded = decode_image(data)
+    assert np.abs(decoded.astype(int) - smooth).mean() < 3
+    assert storable_as_is(data, decoded) == "jpg"
 
 
 def test_decode_pixels_of_other_channels_is_refused():

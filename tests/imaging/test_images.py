@@ -188,3 +188,14 @@ def test_pad_mirrored_repeats_the_edge_of_a_small_image():
 def test_crop_center_returns_what_was_padded(size):
     img = torch.rand(2, 3, 5, 7)
     assert torch.equal(crop_center(pad_mirrored(img, *size), 5, 7), img)
+
+
+def test_resize_of_label_maps_takes_the_nearest_and_pads_without_label():
+    ids = torch.tensor([[0, 1], [1, 2]])
+    one_hot = torch.stack([ids == label for label in range(3)]).float()[None]
+    found = resize(one_hot, 8, 4, "pad", is_labels=True)
+    assert set(found.unique().tolist()) == {0, 1}
+    assert torch.equal(
+        found[0, :, 2:6].argmax(0), ids.repeat_interleave(2, 0).repeat_interleave(2, 1)
+    )
+    assert found[0, :, :2].max() == found[0, :, 6:].max() == 0

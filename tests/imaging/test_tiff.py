@@ -59,7 +59,7 @@ def test_tiff_of_floats_in_one_channel_needs_no_tifffile(helpers, monkeypatch):
 def test_tiff_without_tifffile_says_what_to_install(monkeypatch):
     data = tiff(np.zeros((4, 6, 5), np.uint8))
     monkeypatch.setitem(sys.modules, "tifffile", None)
-    with pytest.raises(Undecodable, match="many channels.*pip install tifffile"):
+    with pytest.raises(Undecodable, match="many channels.*pip install 'ganforge.tiff.'"):
         decode_image(data)
 
 

@@ -2,13 +2,15 @@ import sys
 import wave
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from clips import damage, gray_levels, make_video, read_video
 from PIL import Image
 
 from ganforge.errors import ConfigError, DataError
-from ganforge.imaging.video import Timing, VideoFile
+from ganforge.imaging.video import Timing, VideoFile, packets
+from ganforge.imaging.video_writer import video_writer
 
 NTSC = Fraction(30000, 1001)
 
@@ -69,20 +71,46 @@ def test_video_file_with_a_damaged_frame_names_it_or_leaves_it_out(tmp_path):
 def test_video_file_that_is_none_says_what_it_is(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
-    with wave.open(str(tmp_path / "sound.wav"), "w") as sound:
-        sound.setparams((1, 2, 8000, 0, "NONE", ""))
-        sound.writeframes(bytes(4000))
+    with wave.open(str(tmp_path / "audio.wav"), "w") as audio:
+        audio.setparams((1, 2, 8000, 0, "NONE", ""))
+        audio.writeframes(bytes(4000))
     make_video(tmp_path / "cut.mp4")
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "cut.mp4").read_bytes()[:300])
     for name, fault in (
         ("text.mp4", "cannot be read as a video"),
         ("cut.mp4", "cannot be read as a video"),
         ("nothing.mp4", "nothing.mp4 cannot be read as a video .*No such file"),
-        ("photo.png", "photo.png is no video"),
-        ("sound.wav", "sound.wav has no video stream"),
+        ("photo.png", "photo.png is not a video"),
+        ("audio.wav", "audio.wav has no video stream"),
     ):
         with pytest.raises(DataError, match=fault):
             VideoFile(tmp_path / name)
+
+
+def test_video_file_cut_short_names_the_frame(tmp_path):
+    path = make_video(tmp_path / "whole.mp4", 12)
+    file = VideoFile(path)
+    with video_writer(tmp_path / "clip.mp4", file.timing) as writer:  # its index comes first
+        for frame in file.frames():
+            writer.write(frame.pixels, frame.time)
+    data = (tmp_path / "clip.mp4").read_bytes()
+    (tmp_path / "clip.mp4").write_bytes(data[:-40])
+    with pytest.raises(
+        DataError, match=r"Frame \d+ of .*clip.mp4 cannot be decoded \(Invalid data"
+    ):
+        list(VideoFile(tmp_path / "clip.mp4").frames())
+
+
+def test_packets_of_a_file_that_ends_in_an_error_names_it(tmp_path):
+    class Broken:
+        def demux(self, stream):
+            yield "packet"
+            raise av.error.InvalidDataError(1, "Input/output error")
+
+    found = packets(Broken(), None, tmp_path / "clip.mp4")
+    assert next(found) == "packet"
+    with pytest.raises(DataError, match=r"clip.mp4 cannot be read to its end \(Input.*Repair it"):
+        next(found)
 
 
 def test_video_file_without_frames_is_refused(tmp_path):
@@ -100,5 +128,5 @@ def test_video_file_without_pyav_names_the_extra(tmp_path, monkeypatch):
 
 
 def test_read_video_of_the_tests_agrees_with_the_writer(tmp_path):
-    images, seconds, rate, sound = read_video(make_video(tmp_path / "clip.mp4", audio="aac"))
-    assert (len(images), rate, seconds[-1]) == (6, 25, Fraction(1, 5)) and len(sound) > 5
+    images, seconds, rate, audio = read_video(make_video(tmp_path / "clip.mp4", audio="aac"))
+    assert (len(images), rate, seconds[-1]) == (6, 25, Fraction(1, 5)) and len(audio) > 5

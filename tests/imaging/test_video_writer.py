@@ -27,8 +27,8 @@ def test_video_writer_keeps_rate_size_and_colors(tmp_path, name):
     with video_writer(tmp_path / "new" / name, NTSC) as writer:
         for number in range(5):
             writer.write(RED, number)
-    images, _, rate, sound = read_video(tmp_path / "new" / name)
-    assert (len(images), rate, sound) == (5, NTSC.rate, [])
+    images, _, rate, audio = read_video(tmp_path / "new" / name)
+    assert (len(images), rate, audio) == (5, NTSC.rate, [])
     np.testing.assert_allclose(images[2], RED, atol=6)
     assert [path.name for path in (tmp_path / "new").iterdir()] == [name]
 
@@ -57,7 +57,7 @@ def test_video_writer_keeps_a_variable_rate(tmp_path):
         ("in.mp4", "out.mov", "aac"),
     ],
 )
-def test_video_writer_copies_the_sound_bit_for_bit(tmp_path, source, target, codec):
+def test_video_writer_copies_the_audio_bit_for_bit(tmp_path, source, target, codec):
     make_video(tmp_path / source, 30, audio=codec)
     before = read_video(tmp_path / source)
     after = read_video(copied(tmp_path / source, tmp_path / target))
@@ -67,7 +67,7 @@ def test_video_writer_copies_the_sound_bit_for_bit(tmp_path, source, target, cod
     assert read_video(silent)[3] == []
 
 
-def test_video_writer_sound_stays_beside_the_frames(tmp_path):
+def test_video_writer_audio_stays_beside_the_frames(tmp_path):
     make_video(tmp_path / "in.mp4", 60, audio="aac")
     copied(tmp_path / "in.mp4", tmp_path / "out.mkv")
     with av.open(str(tmp_path / "out.mkv")) as container:
@@ -86,11 +86,11 @@ def test_video_writer_keeps_how_colors_are_coded(tmp_path):
     np.testing.assert_allclose(read_video(copied(tmp_path / "in.mp4", again))[0][0], RED, atol=8)
 
 
-def test_video_writer_sound_that_a_container_cannot_hold_is_refused(tmp_path, monkeypatch):
+def test_video_writer_audio_that_a_container_cannot_hold_is_refused(tmp_path, monkeypatch):
     make_video(tmp_path / "in.mkv", audio="aac")
     containers = type(av.open(str(tmp_path / "probe.mp4"), "w"))
     monkeypatch.setattr(containers, "supported_codecs", {"h264"}, raising=False)
-    with pytest.raises(ConfigError, match=r".mp4 cannot hold the sound .*\(aac\).*--no-audio"):
+    with pytest.raises(ConfigError, match=r".mp4 cannot hold the audio .*\(aac\).*--no-audio"):
         copied(tmp_path / "in.mkv", tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()
 
@@ -104,6 +104,6 @@ def test_video_writer_that_is_stopped_leaves_nothing(tmp_path, error):
 
 
 @pytest.mark.parametrize("name", ["clip.gif", "clip.webm", "clip"])
-def test_check_video_file_lists_the_endings_that_are_written(tmp_path, name):
+def test_check_video_file_lists_the_extensions_that_are_written(tmp_path, name):
     with pytest.raises(ConfigError, match="are written as .mp4, .mov, .mkv. Use one of these"):
         check_video_file(tmp_path / name)

@@ -10,10 +10,13 @@ from torch.testing import assert_close
 from ganforge.errors import ConfigError, DataError, ShapeError
 from ganforge.imaging.codec import decode_image, encode_png
 from ganforge.inference.clips import VideoSummary, check_output, chunks, open_clip, save_clip
+from ganforge.inference.source_images import SourceReader
+from ganforge.interfaces.spec import ImageSpec
 
 
-def opened(video, channels=3, fps=None, skip_bad=False):
-    return open_clip(video, channels, fps, skip_bad)
+def opened(video, channels=3, fps=None, skip_bad=False, kind="image"):
+    reader = SourceReader(ImageSpec(8, 8), channels, kind)
+    return open_clip(video, reader, fps, skip_bad)
 
 
 def saved(clip, out, **given):
@@ -64,7 +67,7 @@ def test_open_clip_of_an_iterable_takes_images_and_tensors():
 
 @pytest.mark.parametrize("fps", [0, -1, 5000, "fast", "1/0", float("nan"), float("inf")])
 def test_open_clip_at_what_is_no_rate_is_refused(folder, fps):
-    with pytest.raises(ConfigError, match="is no frame rate. Use frames per second up to 1000"):
+    with pytest.raises(ConfigError, match="is not a frame rate. Use frames per second up to 1000"):
         opened(folder, fps=fps)
 
 
@@ -80,6 +83,15 @@ def test_open_clip_of_a_folder_without_frames_or_with_one_twice_is_refused(folde
     (folder / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty holds no frames \(.bmp.*Check the path"):
         opened(folder / "empty")
+
+
+def test_open_clip_of_label_maps_reads_a_folder_but_no_video(tmp_path):
+    (tmp_path / "ids").mkdir()
+    Image.fromarray(np.array([[0, 1]], dtype=np.uint8)).save(tmp_path / "ids" / "0.png")
+    ((img, _),) = opened(tmp_path / "ids", 2, kind="labels").frames()
+    assert img.tolist() == [[[1, 0]], [[0, 1]]]
+    with pytest.raises(ConfigError, match="compression changes label ids. Give a folder"):
+        opened(make_video(tmp_path / "ids.mp4"), 2, kind="labels")
 
 
 def test_open_clip_with_a_damaged_frame_names_it_or_leaves_it_out(folder, tmp_path):
@@ -106,13 +118,13 @@ def test_chunks_of_another_size_or_of_no_frames_are_refused():
         list(chunks(opened([]), 2))
 
 
-def test_save_clip_writes_a_video_with_the_sound_of_its_source(tmp_path):
+def test_save_clip_writes_a_video_with_the_audio_of_its_source(tmp_path):
     source = make_video(tmp_path / "in.mp4", 10, Fraction(30000, 1001), (16, 23), audio="aac")
     done = []
     found = saved(opened(source), tmp_path / "out.mp4", progress=lambda *count: done.append(count))
     out = tmp_path / "out.mp4"
     assert found == VideoSummary(out, 10, 16, 23, Fraction(30000, 1001), True)
-    assert str(found) == f"{out}: 10 frames, 16 x 23, 29.97 frames per second, with sound"
+    assert str(found) == f"{out}: 10 frames, 16 x 23, 29.97 frames per second, with audio"
     assert done == [(number, 10) for number in range(1, 11)]
     before, after = read_video(source), read_video(out)
     assert before[1:] == after[1:]
@@ -169,7 +181,7 @@ def test_check_output_refuses_what_cannot_be_written(folder, tmp_path):
     (tmp_path / "afile").touch()
     for out, fault in (
         (tmp_path / "in.mp4", "in.mp4 is the video that is translated. Choose another"),
-        (folder, "frames holds files already. Give a new folder .*frames.mp4"),
+        (folder, "frames is not empty. Give a new folder .*frames.mp4"),
         (tmp_path / "out.gif", "videos are written as .mp4"),
         (tmp_path / "afile" / "out.mp4", "afile is a file"),
         (tmp_path / "afile" / "out", "afile is a file"),

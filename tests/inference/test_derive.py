@@ -5,13 +5,21 @@ import types
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.testing import assert_close
 
 from ganforge.api import ComponentOptions, Derivation, hookimpl
+from ganforge.config.models import DataConfig, ModelConfig, PipelineConfig
+from ganforge.data.loader import RealImages
+from ganforge.data.prepare.source_to_shards import prepare
+from ganforge.data.shards.index import load_index
+from ganforge.data.shards.readable_fields import ReadableFields
 from ganforge.errors import ConfigError, PluginContractError, PluginNotFound, ShapeError
+from ganforge.imaging.images import from_uint8
 from ganforge.inference.derive import derivation_of, derive_sources
 from ganforge.interfaces.spec import DerivedSource, ImageSpec
 from ganforge.registry.plugins import Plugin, get_registry
+from ganforge.training.fields import model_spec
 
 
 class Stamp(Derivation[ComponentOptions]):
@@ -87,7 +95,7 @@ def test_sources_of_images_with_a_hole_have_a_mask_channel():
     img[:, 3] = 1
     img[:, 3, 5:9, 6:8] = -1
     source = derive_sources(spec_of("mask", source_channels=4), img, [0, 1])
-    hole = source[:, 3] == 1
+    hole = source[:, 3] == -1
     assert hole[:, 5:9, 6:8].all() and hole.sum() == 2 * 4 * 2
     assert_close(source[:, :3][:, :, ~hole[0]], img[:, :3][:, :, ~hole[0]])
 
@@ -157,3 +165,46 @@ def test_derivation_without_the_options_of_training_is_refused():
 def test_derivation_of_another_version_that_makes_other_channels_is_refused():
     with pytest.raises(PluginContractError, match=r"'gray'.*\[20, 30, 1\].*\[height, width, 3\]"):
         derive_sources(spec_of("gray", source_channels=3), photos(1), [0])
+
+
+@pytest.fixture(scope="module")
+def photo_shards(tmp_path_factory):
+    """Shards of eight squares on gradients, 24 x 24 RGB."""
+    folder, out = tmp_path_factory.mktemp("photos"), tmp_path_factory.mktemp("data") / "shards"
+    y, x = np.mgrid[:24, :24]
+    for number in range(8):
+        square = 150 * ((x > 6 + number) & (y > 6))
+        ramp = np.stack([3 * x, 3 * y, 0 * x], axis=2) + square[..., None]
+        texture = np.random.default_rng(number).integers(20, size=ramp.shape)
+        Image.fromarray((ramp + texture).clip(0, 255).astype(np.uint8)).save(
+            folder / f"{number}.png"
+        )
+    source = {"name": "folder", "path": str(folder)}
+    prepare(DataConfig(source=source), out, workers=0, progress=False)
+    return str(out)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"name": "gray"},
+        {"name": "edges", "sigma": 0.5, "lines": "white"},
+        {"name": "edges", "thresholds": (0.05, 0.1)},
+    ],
+    ids=lambda choice: "-".join(map(str, choice.values())),
+)
+def test_translate_makes_the_sources_of_training(photo_shards, choice):
+    config = PipelineConfig(
+        name="a", model=ModelConfig(architecture="cyclegan"), stages=(), data={"derive": choice}
+    )
+    index = load_index(photo_shards)
+    data = ReadableFields(config.data, index, photo_shards)
+    spec = model_spec(config, data, ("source", "target"))
+    trained, photo = (
+        torch.stack([img for img in RealImages(config.data, photo_shards, field=field)])
+        for field in ("source", "target")
+    )
+    made = derive_sources(spec, from_uint8(photo), range(8))
+    # Training rounds a source to 8 bits.
+    assert_close(made, from_uint8(trained), atol=1.01 / 255, rtol=0)
+    assert made.std() > 0.1

@@ -71,7 +71,7 @@ def test_sizing_without_stride_refuses_a_size_that_it_cannot_make():
 
 @pytest.mark.parametrize("size", [0, -4, 99999, (8,), (8, 0), (8, 9.5), "large", None, 2.5])
 def test_sizing_of_what_is_no_size_is_refused(size):
-    with pytest.raises(ConfigError, match=r"is no size. Use 'keep', 'model', a side from 1 to"):
+    with pytest.raises(ConfigError, match=r"is not a size. Use 'keep', 'model', a side from 1 to"):
         sizing(size)
 
 

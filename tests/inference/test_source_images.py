@@ -1,10 +1,24 @@
+import numpy as np
 import pytest
 import torch
+from inference.shown import Translator, pretrained
 from PIL import Image
 from torch.testing import assert_close
 
-from ganforge.errors import ConfigError, ShapeError
-from ganforge.inference.source_images import source_images
+from ganforge.data.derivations.noise import Noise
+from ganforge.errors import ConfigError, PluginNotFound, ShapeError
+from ganforge.imaging.codec import Undecodable, encode_png
+from ganforge.inference.source_images import SourceReader, source_reader
+from ganforge.interfaces.derivation import Derivation
+from ganforge.interfaces.spec import DerivedSource, ImageSpec
+
+
+def reader(channels, kind="image", spec=None):
+    return SourceReader(spec or ImageSpec(8, 8), channels, kind)
+
+
+def source_images(images, channels):
+    return reader(channels).read(images)
 
 
 def test_source_images_keep_their_size_and_get_the_number_of_channels():
@@ -49,3 +63,108 @@ def test_source_images_of_nothing_are_refused():
 def test_source_images_of_what_is_no_image_are_refused(image, message):
     with pytest.raises(ShapeError, match=message):
         source_images([image], 3)
+
+
+IDS = np.array([[0, 1, 2], [2, 2, 9]], dtype=np.uint8)
+ONE_HOT = torch.tensor(
+    [[[1, 0, 0], [0, 0, 0]], [[0, 1, 0], [0, 0, 0]], [[0, 0, 1], [1, 1, 0]]], dtype=torch.float32
+)
+
+
+def palette(ids):
+    image = Image.fromarray(ids).convert("P")
+    image = Image.frombytes("P", image.size, ids.tobytes())
+    image.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200] + [7] * 21)
+    return image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(IDS),
+        palette(IDS),
+        torch.from_numpy(IDS)[None],
+        torch.from_numpy(IDS.astype(np.int64))[None, None],
+        ONE_HOT,
+    ],
+)
+def test_read_label_map_is_one_hot_and_an_unknown_id_is_zero(image):
+    (found,) = reader(3, "labels").read(image)
+    assert torch.equal(found, ONE_HOT)
+
+
+def test_read_file_of_a_label_map_keeps_its_ids(tmp_path):
+    palette(IDS).save(tmp_path / "ids.png")
+    assert torch.equal(reader(3, "labels").read_file(tmp_path / "ids.png"), ONE_HOT)
+
+
+def test_read_label_map_of_colors_says_what_is_wrong():
+    with pytest.raises(ShapeError, match="The image is an image of mode RGB, not a map of ids"):
+        reader(3, "labels").read(Image.new("RGB", (4, 4)))
+    with pytest.raises(ShapeError, match=r"Cannot translate \[3, 4, 4\]"):
+        reader(5, "labels").read(torch.zeros(3, 4, 4))
+
+
+def test_read_file_keeps_16_bits_and_names_no_file_twice(tmp_path):
+    pixels = np.arange(12, dtype=np.uint16).reshape(2, 6, 1) + 40_000
+    (tmp_path / "deep.png").write_bytes(encode_png(pixels))
+    img = reader(1).read_file(tmp_path / "deep.png")
+    assert_close(img[0], torch.from_numpy(pixels[..., 0] / 32767.5 - 1).float())
+    with pytest.raises(Undecodable, match="cannot be read"):
+        reader(1).read_file(tmp_path / "nothing.png")
+
+
+def test_read_of_unusual_channels_takes_tensors_of_just_these():
+    (img,) = reader(7).read(torch.zeros(7, 4, 4))
+    assert img.shape == (7, 4, 4)
+
+
+def test_derive_of_plain_sources_changes_nothing():
+    img = torch.rand(3, 4, 4)
+    assert reader(3).derive([img], [0])[0] is img
+    assert reader(3).derive_frames([img], 0, 5)[0] is img
+
+
+@pytest.fixture
+def noisy(monkeypatch):
+    """A reader that adds noise, though users' images have it already."""
+    monkeypatch.setattr(Noise, "from_input", Derivation.from_input)
+    spec = ImageSpec(8, 8, 3, source_channels=3, derived=DerivedSource("noise", {}))
+    return reader(3, "derived", spec)
+
+
+def test_derive_makes_each_source_from_its_seed(noisy):
+    img = [torch.zeros(3, 4, 4)] * 2
+    first, second = noisy.derive(img, [0, 1])
+    (again,) = noisy.derive(img[:1], [1])
+    assert torch.equal(second, again) and not torch.equal(first, second)
+
+
+def test_derive_frames_numbers_them_through_the_clip(noisy):
+    img = torch.zeros(3, 4, 4)
+    whole = noisy.derive_frames([img] * 5, 3, 0)
+    parts = [*noisy.derive_frames([img] * 2, 3, 0), *noisy.derive_frames([img] * 3, 3, 2)]
+    assert all(torch.equal(one, other) for one, other in zip(whole, parts, strict=True))
+    assert not torch.equal(whole[0], whole[1])
+
+
+def test_source_reader_follows_the_direction_and_the_model():
+    def found(direction="source_to_target", derive=True, **fields):
+        architecture = pretrained(Translator, **fields).architecture
+        made = source_reader(architecture, direction, derive)
+        return made.channels, made.kind
+
+    derived = {"source_channels": 1, "derived": DerivedSource("edges", {})}
+    assert found(source_channels=1) == (1, "image")
+    assert found() == (3, "image")
+    assert found(source_channels=9, source_kind="labels") == (9, "labels")
+    assert found(**derived) == (1, "derived")
+    assert found(**derived, derive=False) == (1, "image")
+    assert found("target_to_source", **derived) == (3, "image")
+
+
+def test_source_reader_without_the_derivation_names_it():
+    architecture = pretrained(Translator, derived=DerivedSource("halftone", {})).architecture
+    with pytest.raises(PluginNotFound, match="'halftone'.*derive=False"):
+        source_reader(architecture, "source_to_target", True)
+    assert source_reader(architecture, "source_to_target", False).kind == "image"

@@ -12,8 +12,7 @@ from torch.testing import assert_close
 from ganforge.errors import ConfigError, PluginContractError, ShapeError
 from ganforge.imaging.codec import decode_image
 from ganforge.inference.pretrained import PretrainedGan
-from ganforge.inference.translation import bit_depth, source_channels
-from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.spec import DerivedSource
 
 
 class Negative(Translator):
@@ -140,7 +139,7 @@ def test_translate_options_reach_the_architecture():
         ({"seeds": [1, 2]}, "num_images=1, but 2 seeds"),
         ({"output_type": "jpg"}, "output_type='jpg' is unknown"),
         ({"batch_size": 0}, "batch_size=0; use at least 1"),
-        ({"size": "large"}, "size='large' is no size"),
+        ({"size": "large"}, "size='large' is not a size"),
         ({"resize": "pad"}, "resize='pad' changes nothing"),
     ],
 )
@@ -174,15 +173,49 @@ def test_translate_of_an_architecture_that_changes_the_size_names_it(monkeypatch
         negative().translate(torch.zeros(3, 4, 4))
 
 
-def test_source_channels_are_those_of_the_domain():
-    architecture = pretrained(Translator, source_channels=1).architecture
-    assert source_channels(architecture, "source_to_target") == 1
-    assert source_channels(architecture, "target_to_source") == 3
-    assert source_channels(pretrained(Translator).architecture, "source_to_target") == 3
+class Passed(Negative):
+    """Its first three channels."""
+
+    name = "passed"
+
+    def generate(self, nets, request):
+        self.shapes.append(tuple(request.source.shape))
+        return request.source[..., :3, :, :].repeat_interleave(
+            3 // min(3, request.source.shape[-3]), -3
+        )
 
 
-def test_bit_depth_of_a_model_is_8_unless_its_data_say_otherwise():
-    assert bit_depth(ImageSpec(8, 8)) == 8
+def derived(name, channels, **options):
+    source = DerivedSource(name, options)
+    return pretrained(Passed, source_channels=channels, derived=source)
+
+
+def test_translate_makes_the_derived_source_unless_it_is_given():
+    photo = torch.rand(3, 9, 11)
+    (gray,) = derived("gray", 1).translate(photo, output_type="pt")
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+    assert_close(gray, (photo * weights).sum(0, keepdim=True).expand(3, 9, 11), atol=0.01, rtol=0)
+    source = torch.rand(1, 9, 11)
+    (given,) = derived("gray", 1).translate(source, derive=False, output_type="pt")
+    assert_close(given, source.expand(3, 9, 11))
+
+
+def test_translate_of_a_larger_derived_source_gives_its_size():
+    model = derived("low_resolution", 3, factor=4)
+    assert model.translate(torch.rand(3, 9, 11), output_type="pt").shape == (1, 3, 36, 44)
+    frames = model.translate_video(clip_frames(), chunk_frames=3, output_type="pt")
+    assert [tuple(img.shape) for img in frames] == [(3, 24, 40)] * 7
+
+
+def test_translate_label_maps_keep_their_ids_at_any_size():
+    model = pretrained(Passed, source_channels=3, source_kind="labels")
+    ids = torch.randint(3, (1, 9, 11), generator=torch.Generator().manual_seed(0))
+    one_hot = torch.stack([ids[0] == label for label in range(3)]).float()
+    (img,) = model.translate(ids, output_type="pt")
+    assert torch.equal(img, one_hot)
+    (img,) = model.translate(ids, size=32, resize="pad", output_type="pt")
+    assert set(img.unique().tolist()) == {0, 1} and img[:, 0].abs().max() == 0
+    assert torch.equal(img.sum(0)[8:24], torch.ones(16, 32))
 
 
 # Video -----------------------------------------------------------------------------------------
@@ -257,7 +290,7 @@ def test_translate_video_reads_frames_only_as_they_are_consumed():
     assert isinstance(next(translated), Image.Image) and read == [0, 1]
 
 
-def test_translate_video_writes_a_file_with_rate_size_and_sound(tmp_path):
+def test_translate_video_writes_a_file_with_rate_size_and_audio(tmp_path):
     source = make_video(tmp_path / "in.mp4", 12, Fraction(30000, 1001), (30, 23), audio="aac")
     found = negative(Clips).translate_video(source, tmp_path / "out.mp4", chunk_frames=5)
     before, after = read_video(source), read_video(tmp_path / "out.mp4")
@@ -295,7 +328,7 @@ def test_translate_video_of_a_size_that_the_model_does_not_take_writes_nothing(
         ({"strength": 2}, "no generation option 'strength'"),
         ({"output_type": "gif"}, "output_type='gif' is unknown"),
         ({"resize": "pad"}, "resize='pad' changes nothing"),
-        ({"fps": 0}, "fps=0 is no frame rate"),
+        ({"fps": 0}, "fps=0 is not a frame rate"),
         ({"seed": -1}, "The seed -1 is out of range"),
         ({"out": "out.gif"}, "videos are written as .mp4"),
     ],

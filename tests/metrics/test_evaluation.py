@@ -27,9 +27,11 @@ from ganforge.data.loader import RealImages
 from ganforge.data.shards.index import load_index
 from ganforge.errors import DataError, MetricError
 from ganforge.interfaces.generation import GenerateRequest
+from ganforge.interfaces.spec import DerivedSource, ImageSpec
 from ganforge.metrics import choices
 from ganforge.metrics.evaluation import evaluate
 from ganforge.metrics.features import as_bytes
+from ganforge.metrics.requests import MeasuredModel
 
 KID = {"name": "kid", "subsets": 5, "subset_size": 8}
 ALL = ("fid", {"name": "is", "splits": 2}, KID, "precision_recall")
@@ -293,6 +295,24 @@ def test_evaluate_seed_of_features_of_a_translator_changes_nothing(
     ]
     assert values(found[0]) == values(found[1])
     assert [r.split for r in found[0]] == ["main.target", "main.source"]
+
+
+def test_evaluate_derives_sources_as_the_training_did(tmp_path, runtime, registry):
+    shards = write_shards(tmp_path / "s", images(5, seed=1, channels=3))
+    spec = ImageSpec(8, 8, 3, source_channels=1, derived=DerivedSource("gray"))
+    seen = []
+
+    def generate(request):
+        seen.append(request.source)
+        return request.source.expand(-1, 3, -1, -1)
+
+    model = MeasuredModel(generate, spec, directions=("source_to_target",))
+    config = configured(tmp_path, metrics=("psnr",))
+    (record,) = evaluate(model, config, shards, runtime, data=DataConfig(workers=0))
+    assert seen[0].shape == (5, 1, 8, 8) and record.value > 10
+    with pytest.raises(MetricError, match="has no field 'source'"):
+        plain = replace(model, spec=replace(spec, derived=None))
+        evaluate(plain, config, shards, runtime, data=DataConfig(workers=0))
 
 
 def test_evaluate_video_measures_all_frames(tmp_path, runtime, clips, registry):

@@ -83,8 +83,9 @@ def test_pairs_seed_reaches_the_noise_of_the_translator(runtime, registry, pairs
     assert seen == list(range(100, 111))
 
 
-def test_pairs_num_real_takes_the_first(runtime, registry, pairs):
-    record = measure(runtime, pairs, "psnr", num_real=2)[0]
+@pytest.mark.parametrize("seed", [0, 7])
+def test_pairs_num_real_takes_the_first_whatever_the_seed(runtime, registry, pairs, seed):
+    record = measure(runtime, pairs, "psnr", num_real=2, seed=seed)[0]
     assert record.n_real == 2
     assert record.value == pytest.approx((20 * math.log10(255) + 20 * math.log10(255 / 2)) / 2)
 
@@ -155,6 +156,13 @@ def test_pairs_of_clips_have_the_psnr_of_all_frames_whatever_the_batch(
     # Frame i of all 15 differs from its target by i + 1.
     expected = sum(20 * math.log10(255 / (i + 1)) for i in range(15)) / 15
     assert record.value == pytest.approx(expected, rel=1e-12)
+
+
+def test_pairs_of_clips_are_counted_by_frame(runtime, registry, tmp_path):
+    source = images(6, 1).unflatten(0, (2, 3))
+    location = write_streams(tmp_path / "s", {"main": {"source": source, "frames": 255 - source}})
+    (record,) = measure(runtime, location, "psnr", model=negative_video_translator())
+    assert record.caveats[0].startswith("6 of 6 outputs equal their targets exactly")
 
 
 def test_pairs_of_a_still_image_and_a_clip_repeat_the_image(runtime, registry, add, tmp_path):

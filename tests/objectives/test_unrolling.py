@@ -101,7 +101,7 @@ def test_unrolled_run_trains_both_networks_and_resumes_exactly():
 
 
 def test_unrolling_an_architecture_without_the_pair_is_refused():
-    from ganforge_cyclegan.architecture import Cyclegan
+    from ganforge_translation.cyclegan import Cyclegan
 
     cyclegan = Cyclegan(Cyclegan.Config(), ImageSpec(32, 32, 3, source_channels=3))
     term = Unrolling(UnrollingConfig(lr=0.1))

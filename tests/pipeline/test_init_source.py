@@ -154,6 +154,13 @@ def test_init_that_cannot_work_is_refused_before_data_are_prepared(
     assert not (here / "runs" / "second").exists()
 
 
+def test_init_of_an_unknown_role_is_refused_before_the_size_of_the_data_is_known(here, first):
+    data = {"source": {"name": "folder", "path": "images"}, "workers": 0}
+    with pytest.raises(ConfigError, match="runs/first.* has no network 'g'. Valid: discriminator"):
+        run("second", data=data, init={"from": "runs/first", "roles": {"generator": "g"}})
+    assert not (here / "runs" / "second").exists()
+
+
 def test_init_with_damaged_weights_is_refused(here, first):
     path = first / "export" / "discriminator.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")

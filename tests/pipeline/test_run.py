@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from docs.test_examples import install
 from PIL import Image
 
 from ganforge.cli import main
 from ganforge.config.load import load_pipeline
+from ganforge.config.models import ModelConfig, PipelineConfig
 from ganforge.interfaces.stage import RunContext
 from ganforge.pipeline import run
 from ganforge.pipeline.run import set_up_logging
@@ -167,6 +169,14 @@ def test_what_a_run_advises_next_are_commands_that_the_cli_takes(
             )
         group.make_context(name, arguments, parent=parent)
     assert any("--text" in line for line in told) == ("text2image" in pipeline)
+
+
+def test_what_a_run_of_video_advises_next_names_a_clip(tmp_path):
+    install("video_gan")
+    config = PipelineConfig(name="clips", model=ModelConfig(architecture="video_gan"))
+    (tmp_path / "export").mkdir()
+    told = run.describe_result(RunContext(config, tmp_path, resolve(config)))
+    assert f"ganforge translate {tmp_path} CLIP.mp4 --out {tmp_path / 'translated.mp4'}" in told
 
 
 @pytest.mark.parametrize("size", ["4k", "8k", "16k", "64k"])

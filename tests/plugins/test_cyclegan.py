@@ -1,13 +1,8 @@
 import pytest
 import torch
-from ganforge_cyclegan.architecture import Cyclegan, CycleganConfig
-from ganforge_cyclegan.networks import (
-    InstanceNorm,
-    PatchDiscriminator,
-    Translator,
-    smallest_size,
-)
-from ganforge_cyclegan.pool import exchange
+from ganforge_translation.cyclegan import Cyclegan, CycleganConfig
+from ganforge_translation.networks import Translator
+from ganforge_translation.pool import exchange
 from torch import nn
 from torch.testing import assert_close
 
@@ -21,6 +16,7 @@ from ganforge.api import (
     Regularizer,
     ShapeError,
 )
+from ganforge.layers import PatchDiscriminator
 from ganforge.objectives.losses import Hinge, LeastSquares, NonSaturating, Relativistic, Wasserstein
 from ganforge.objectives.regularizers import R1, PathLength, WeightClipping
 
@@ -78,13 +74,6 @@ def test_translator_nine_blocks_has_the_papers_parameters():
     assert count(network) == ends + between + 9 * 2 * (9 * 256 * 256 + 256) == 11_378_179
 
 
-def test_discriminator_three_layers_has_the_papers_parameters():
-    with torch.device("meta"):
-        network = PatchDiscriminator(3, width=64, num_layers=3)
-    sizes = [(3, 64), (64, 128), (128, 256), (256, 512), (512, 1)]
-    assert count(network) == sum(16 * i * o + o for i, o in sizes) == 2_764_737
-
-
 @pytest.mark.parametrize(("side", "blocks"), [(128, 6), (132, 9)])
 def test_networks_default_blocks_follow_the_resolution(side, blocks):
     with torch.device("meta"):
@@ -92,36 +81,6 @@ def test_networks_default_blocks_follow_the_resolution(side, blocks):
     block = 2 * (9 * 256 * 256 + 256)
     assert count(networks["generator_target"]) == 11_378_179 - (9 - blocks) * block
     assert sorted(networks) == sorted(ROLES)
-
-
-@pytest.mark.parametrize(("layers", "field"), [(1, 16), (2, 34), (3, 70)])
-def test_discriminator_logit_sees_a_patch_of_the_papers_size(layers, field):
-    network = PatchDiscriminator(1, width=2, num_layers=layers)
-    for name, module in network.layers.named_children():
-        if isinstance(module, InstanceNorm):
-            # The normalization sees the whole image; the convolutions alone make the patch.
-            network.layers.register_module(name, nn.Identity())
-    img = torch.randn(1, 1, 160, 160, requires_grad=True)
-    logits = network(img)
-    logits[0, 0, logits.shape[2] // 2, logits.shape[3] // 2].backward()
-    rows, columns = (img.grad[0, 0] != 0).nonzero().T
-    assert rows.max() - rows.min() + 1 == columns.max() - columns.min() + 1 == field
-
-
-def test_instance_norm_matches_torch_in_either_layout():
-    img = torch.randn(2, 3, 5, 7) * 4 + 1
-    wanted = nn.functional.instance_norm(img)
-    assert_close(InstanceNorm()(img), wanted)
-    last = InstanceNorm()(img.contiguous(memory_format=torch.channels_last))
-    assert_close(last, wanted)
-    assert last.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_instance_norm_bf16_keeps_statistics_in_float32():
-    img = (torch.randn(1, 2, 64, 64) + 30).bfloat16()
-    out = InstanceNorm()(img)
-    assert out.dtype == torch.bfloat16
-    assert_close(out.float(), nn.functional.instance_norm(img.float()), atol=0.01, rtol=0.01)
 
 
 def test_translator_reflects_at_the_border():
@@ -149,18 +108,6 @@ def test_cyclegan_layers_stand_in_the_papers_order():
     normed = ["Conv2d", "InstanceNorm", "LeakyReLU"]
     assert kinds(patch) == ["Conv2d", "LeakyReLU", *normed * 3, "Conv2d"]
     assert {layer.slope for layer in patch if hasattr(layer, "slope")} == {0.2}
-
-
-@pytest.mark.parametrize("layers", [2, 3, 4])
-def test_smallest_size_is_the_smallest_that_works(layers):
-    network = PatchDiscriminator(1, width=1, num_layers=layers)
-    norms = [m for m in network.modules() if isinstance(m, InstanceNorm)]
-    seen = []
-    norms[-1].register_forward_hook(lambda module, inputs, out: seen.append(out.shape[2:]))
-    least = smallest_size(layers)
-    logits = network(torch.rand(1, 1, least, least))
-    assert logits.shape[2:] == (1, 1)
-    assert seen[0] == (2, 2)
 
 
 @pytest.mark.parametrize("role", ROLES)

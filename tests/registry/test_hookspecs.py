@@ -33,6 +33,7 @@ from ganforge.training.tasks.display import Display
 from ganforge.training.tasks.health import HealthMonitor
 from ganforge.training.tasks.json_lines import JsonLines
 from ganforge.training.tasks.log import LogTask
+from ganforge.training.tasks.pictures import FixedSamples
 
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("ganforge_"))
 PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
@@ -201,7 +202,7 @@ def whole_run(run, tmp_path, monkeypatch):
     case = cases_of("dcgan")[0]
     fixed = Batch({"image": torch.zeros(64, run.spec.channels, run.spec.height, run.spec.width)})
     monkeypatch.setattr(stage, "open_run", lambda context, location: (run, ("image",)))
-    monkeypatch.setattr(stage, "fixed_batch", lambda *args: fixed)
+    monkeypatch.setattr(stage, "read_fixed_samples", lambda *args: FixedSamples(fixed))
     monkeypatch.setattr(
         stage, "make_loader", lambda run, *args: made_up_loader(case, 0, run.local_slots)
     )

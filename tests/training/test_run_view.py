@@ -134,6 +134,13 @@ def test_log_image_sends_one_picture_of_all_images_to_trackers_that_take_images(
     assert values["faces"][0, ::2, ::2, 0].tolist() == [[0, 64, 128], [191, 255, 255]]
 
 
+def test_log_image_shows_the_first_channels_of_images_with_many(tracked):
+    run, tracker = tracked
+    img = torch.linspace(-1, 1, 5).view(1, 5, 1, 1).expand(1, 5, 2, 2)
+    view_of(run).log_image("bands", img)
+    assert tracker.images[0][0]["bands"][0, 0, 0].tolist() == [0, 64, 128]
+
+
 def test_log_image_names_the_layout_to_tensorboard(tracked):
     run, tracker = tracked
     tracker.name = "tensorboard"

@@ -1,7 +1,8 @@
 """Images with a hole, for inpainting.
 
-Source: Yu et al. 2018, arXiv:1806.03589 (free-form holes from brush strokes, and the hole as a
-further channel).
+Source: Yu et al. 2018, arXiv:1806.03589 (free-form holes from brush strokes, and the mask as a
+further channel). The mask is the opacity here, 0 in the hole, so that sources of RGB images are
+RGBA images.
 """
 
 import math
@@ -44,7 +45,7 @@ class MaskConfig(StrictModel):
 
 
 class Mask(Derivation[MaskConfig]):
-    """A random hole: the image, gray in the hole, and a channel that is 1 in the hole."""
+    """A random hole: the image, gray in the hole, and its opacity, 0 in the hole and else 1."""
 
     name, Config = "mask", MaskConfig
 
@@ -69,8 +70,7 @@ class Mask(Derivation[MaskConfig]):
         if alpha is None:
             raise ConfigError(
                 "This model fills holes, but the image has no transparency to show where they are. "
-                "Erase what is to be filled in and save the image as an RGBA PNG; or pass the "
-                "image with a random hole: derive=False takes sources as they are."
+                "Erase what is to be filled in, and save the image as an RGBA PNG."
             )
         return _with_hole(img, alpha[..., 0] < 1)
 
@@ -80,7 +80,7 @@ def _with_hole(img: Floats, hole: NDArray[np.bool_]) -> Floats:
     source = np.empty((height, width, channels + 1), dtype=np.float32)
     np.copyto(source[..., :-1], img)
     np.copyto(source[..., :-1], FILL, where=hole[..., None])
-    source[..., -1] = hole
+    source[..., -1] = ~hole
     return source
 
 

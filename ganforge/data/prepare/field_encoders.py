@@ -2,10 +2,9 @@
 
 import functools
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,13 @@ from numpy.typing import NDArray
 from ganforge.config.data import Coordinates
 from ganforge.data.prepare.field_kinds import frames_of
 from ganforge.data.shards.clip import pack_clip
+from ganforge.data.shards.coordinates import move_points
 from ganforge.data.shards.index import FieldSchema
 from ganforge.imaging.codec import (
     Pixels,
     Undecodable,
     decode_image,
+    encode_jpeg,
     encode_pixels,
     read_image_file,
     read_npy,
@@ -25,17 +26,8 @@ from ganforge.imaging.codec import (
 )
 from ganforge.imaging.label_maps import decode_labels
 from ganforge.imaging.resize import ImageForm
-from ganforge.interfaces.source import ImageHalf
+from ganforge.interfaces.source import Frames, ImageHalf
 
-POINT_SIZES: Mapping[Coordinates, int] = {"xyxy": 4, "xywh": 4, "xy": 2, "xyv": 3}
-"""How many numbers make a point or a box."""
-# Columns of x and y positions, and of widths and heights.
-_POSITIONS: Mapping[Coordinates, tuple[list[int], list[int]]] = {
-    "xyxy": ([0, 2], [1, 3]),
-    "xywh": ([0], [1]),
-    "xy": ([0], [1]),
-    "xyv": ([0], [1]),
-}
 Vector = NDArray[np.float32]
 
 
@@ -62,7 +54,8 @@ def decode_value(value: Any, is_labels: bool, value_range: tuple[float, float] |
 def _decode_half(
     half: ImageHalf, is_labels: bool, value_range: tuple[float, float] | None
 ) -> Pixels:
-    whole = _decode_whole(half.image, is_labels, value_range)
+    data = read_image_file(half.image) if isinstance(half.image, Path) else half.image
+    whole = _decode_whole(data, is_labels, value_range)
     width = whole.shape[1]
     if width % 2:
         raise Undecodable(f"is {width} pixels wide, which gives no two equal halves; crop it")
@@ -71,11 +64,9 @@ def _decode_half(
 
 
 @functools.lru_cache(maxsize=1)
-def _decode_whole(
-    image: Path | bytes, is_labels: bool, value_range: tuple[float, float] | None
-) -> Pixels:
+def _decode_whole(data: bytes, is_labels: bool, value_range: tuple[float, float] | None) -> Pixels:
     """Kept, because the other half of a pair is usually needed next."""
-    return decode_value(image, is_labels, value_range)
+    return decode_value(data, is_labels, value_range)
 
 
 @dataclass(frozen=True)
@@ -84,6 +75,8 @@ class PixelEncoder:
 
     schema: FieldSchema
     form: ImageForm
+    frame_format: Literal["png", "jpeg"] = "png"
+    """Of the frames of clips that must be encoded."""
 
     def encode(self, value: Any) -> StoredPixels:
         """An image, or a clip of them, frame by frame.
@@ -119,9 +112,16 @@ class PixelEncoder:
         kept = None
         if isinstance(data, bytes) and value_range is None:
             kept = storable_as_is(data, pixels)
-        stored = data if kept else encode_pixels(pixels)
+        stored = data if kept else self._encode_new(pixels)
         size = (decoded.shape[0], decoded.shape[1])
         return StoredPixels(stored, kept or "png", size, self._largest(pixels))
+
+    def _encode_new(self, pixels: Pixels) -> bytes:
+        schema = self.schema
+        is_lossy = self.frame_format == "jpeg" and schema.is_clip and schema.kind == "image"
+        if is_lossy and schema.bit_depth == 8 and schema.channels in (1, 3):
+            return encode_jpeg(pixels)
+        return encode_pixels(pixels)
 
     def _largest(self, pixels: Pixels) -> int:
         """The largest id; of images white: 255, or the smallest 2**k - 1 that no value exceeds."""
@@ -136,8 +136,8 @@ class PixelEncoder:
 
 def origin_of(value: Any) -> str:
     """The file of a value in brackets, for messages."""
-    path = value.image if isinstance(value, ImageHalf) else value
-    return f" ({path})" if isinstance(path, Path) else ""
+    origin = value.image if isinstance(value, ImageHalf) else value
+    return f" ({origin})" if isinstance(origin, Path | Frames) else ""
 
 
 def as_vector(value: Any) -> Vector:
@@ -187,15 +187,9 @@ def _move_points(
     vector: Vector, coordinates: Coordinates, form: ImageForm, size: tuple[int, int]
 ) -> Vector:
     """Points in pixels of the image as it is stored."""
-    height, width = size
-    place = form.place(height, width)
-    points = vector.reshape(-1, POINT_SIZES[coordinates]).copy()
-    columns, rows = _POSITIONS[coordinates]
-    points[:, columns] = points[:, columns] * (place.width / width) + place.left
-    points[:, rows] = points[:, rows] * (place.height / height) + place.top
-    if coordinates == "xywh":
-        points[:, 2:] *= (place.width / width, place.height / height)
-    return points.reshape(vector.shape)
+    place = form.place(*size)
+    factors = place.height / size[0], place.width / size[1]
+    return move_points(vector, coordinates, factors, (place.top, place.left))
 
 
 def npy_bytes(array: NDArray[Any]) -> bytes:

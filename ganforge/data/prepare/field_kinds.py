@@ -1,4 +1,4 @@
-"""What the values of a field are: their kind, and whether there is one for each frame."""
+"""Finds the kind of a field, and whether its values are clips."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -5,11 +5,19 @@ import re
 from pathlib import Path
 
 from ganforge.data.sources.hf import is_saved_to_disk
+from ganforge.data.sources.image_files import is_image
 from ganforge.errors import DataError, suggest
+from ganforge.imaging.video import VIDEO_SUFFIXES
 from ganforge.interfaces.source import Source
 from ganforge.registry.plugins import get_registry
 
-_BY_SUFFIX = {".zip": "zip", ".csv": "manifest", ".jsonl": "manifest", ".ndjson": "manifest"}
+_BY_SUFFIX = {
+    ".zip": "zip",
+    ".csv": "manifest",
+    ".jsonl": "manifest",
+    ".ndjson": "manifest",
+    **dict.fromkeys(VIDEO_SUFFIXES, "video"),
+}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
@@ -17,9 +25,10 @@ def guess_source(location: str) -> dict[str, object]:
     """The `data.source` section for a location.
 
     Args:
-        location: a folder of images or of `datasets`' save_to_disk, a zip archive, a manifest,
-            IDX images (labels beside them are found), tar files (braces allowed), a URL of tar
-            files, the name of a registered source, or org/name of a data set on the Hub.
+        location: a folder of images, of videos or of `datasets`' save_to_disk, a video, a zip
+            archive, a manifest, IDX images (labels beside them are found), tar files (braces
+            allowed), a URL of tar files, the name of a registered source, or org/name of a data
+            set on the Hub.
 
     Raises:
         DataError: it is none of these.
@@ -33,7 +42,7 @@ def guess_source(location: str) -> dict[str, object]:
     if is_saved_to_disk(path):
         return {"name": "hf", "path": location}
     if path.is_dir():
-        return {"name": "folder", "path": location}
+        return {"name": "video" if _holds_videos(path) else "folder", "path": location}
     if path.is_file() and "idx3" in path.name:
         labels = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
         found = {"labels": str(labels)} if labels.is_file() and labels != path else {}
@@ -44,10 +53,17 @@ def guess_source(location: str) -> dict[str, object]:
         _check_not_local(path)
         return {"name": "hf", "path": location}
     raise DataError(
-        f"'{location}' is not a folder of images, a zip archive, a manifest (.csv, .jsonl), IDX "
-        f"images, tar files, org/name on the Hub or a source. "
+        f"'{location}' is not a folder of images, a video, a zip archive, a manifest (.csv, "
+        f".jsonl), IDX images, tar files, org/name on the Hub or a source. "
         f"{suggest(location, get_registry().names(Source))}"
     )
+
+
+def _holds_videos(folder: Path) -> bool:
+    """Whether videos, and no images, lie right in a folder."""
+    files = [path for path in folder.iterdir() if path.is_file()]
+    has_videos = any(path.suffix.lower() in VIDEO_SUFFIXES for path in files)
+    return has_videos and not any(map(is_image, files))
 
 
 def _check_not_local(path: Path) -> None:

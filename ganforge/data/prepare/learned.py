@@ -1,4 +1,4 @@
-"""What only all samples together tell: white, the largest id, the shortest clip."""
+"""Facts known only after the last sample: white, the largest label id, the shortest clip."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ class Learned:
         config: DataConfig,
         like: DatasetIndex | None,
     ) -> dict[str, FieldSchema]:
-        """The fields with what the samples told.
+        """The schema of all fields, completed with what was learned.
 
         Args:
             fields: by name.

@@ -3,7 +3,7 @@
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from ganforge.data.prepare.spool import Spool
 from ganforge.data.prepare.worker_pool import encode_chunks, progress_bar
 from ganforge.data.shards.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo
 from ganforge.data.shards.writer import EncodedSample, write_stream
+from ganforge.encoders.lookup import build_encoder
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample, Source
-from ganforge.interfaces.text_encoder import TextEncoder
 from ganforge.io.hashing import hash_key
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,19 @@ class _Written:
     streams: dict[str, tuple[ShardInfo, ...]] = field(default_factory=dict)
     class_counts: Counter[int] = field(default_factory=Counter)
 
-    def counted(self, samples: Iterator[EncodedSample]) -> Iterator[EncodedSample]:
+    def write(
+        self,
+        folder: Path,
+        stream: str,
+        samples: Iterator[EncodedSample],
+        fields: Iterable[str],
+        samples_per_shard: int,
+    ) -> None:
+        """Write a stream into the folder."""
+        counted, names = self._counted(samples), sorted(fields)
+        self.streams[stream] = write_stream(folder, stream, counted, names, samples_per_shard)
+
+    def _counted(self, samples: Iterator[EncodedSample]) -> Iterator[EncodedSample]:
         """The samples, whose classes are counted on the way."""
         for sample in samples:
             if "label.cls" in sample.members:
@@ -54,18 +66,21 @@ class Preparation:
 
     source: Source[Any]
     config: DataConfig
-    needs: Mapping[str, str]
-    """Fields that every sample must have, and why."""
-    text_encoder: TextEncoder[Any] | None
     folder: Path
-    held_out: Path | None
-    """Folder for `data.validation.num_samples`; None when nothing is held out."""
-    like: DatasetIndex | None
-    """The training data whose form the samples get; None to find it in the first samples."""
     workers: int
     seed: int
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """Fields that every sample must have, and why."""
+    held_out: Path | None = None
+    """Folder for `data.validation.num_samples`; None when nothing is held out."""
+    like: DatasetIndex | None = None
+    """The training data whose form the samples get; None to find it in the first samples."""
     learned: Learned = field(default_factory=Learned)
     num_bad: int = 0
+
+    def __post_init__(self) -> None:
+        choice = self.config.text_encoder
+        self.text_encoder = None if choice is None else build_encoder(choice)
 
     def write(self, progress: bool) -> DatasetIndex:
         """Write all streams, and the index of each folder; gives the index of the first one."""
@@ -134,19 +149,11 @@ class Preparation:
                 advance(len(done))
             long.report()
             _check_spool(spool, where)
-            for (folder, one), numbers in zip(
-                written.items(), self._parts(spool, where), strict=True
-            ):
+            for path, numbers in self._parts(spool, where).items():
                 stored: Iterator[EncodedSample] = map(spool.read, numbers.tolist())
                 if embedder is not None:
                     stored = with_text(stored, embedder, where)
-                one.streams[stream] = write_stream(
-                    folder,
-                    stream,
-                    one.counted(stored),
-                    sorted(schema),
-                    self.config.samples_per_shard,
-                )
+                written[path].write(path, stream, stored, schema, self.config.samples_per_shard)
         return schema
 
     def _schema(self, stream: str, first: list[Sample], where: str) -> dict[str, FieldSchema]:
@@ -164,19 +171,19 @@ class Preparation:
             self._check_fields(schema, where)
         return schema
 
-    def _parts(self, spool: Spool, where: str) -> list[NDArray[np.int64]]:
+    def _parts(self, spool: Spool, where: str) -> dict[Path, NDArray[np.int64]]:
         """The shuffled samples of each folder: those to train on, and those held out."""
         order = permutation(len(spool), hash_key(self.seed, len(spool)))
         count = self.config.validation.num_samples if self.config.validation else None
         if self.held_out is None or count is None:
-            return [order]
+            return {self.folder: order}
         is_held_out = spool.grouped_with(order[:count])[order]
         if is_held_out.all():
             raise DataError(
                 f"data.validation.num_samples={count} leaves nothing to train on: {where} has "
                 f"{len(spool)} samples (pieces of one video stay together). Lower it."
             )
-        return [order[~is_held_out], order[is_held_out]]
+        return {self.folder: order[~is_held_out], self.held_out: order[is_held_out]}
 
     def _add(self, encoded: Encoded) -> bool:
         """Learn from a sample; return whether to keep it."""

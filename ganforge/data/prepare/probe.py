@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from ganforge.config.data import DataConfig, FieldConfig
-from ganforge.data.prepare.field_encoders import POINT_SIZES, as_vector, decode_value, origin_of
+from ganforge.data.prepare.field_encoders import as_vector, decode_value, origin_of
 from ganforge.data.prepare.field_kinds import BY_NAME, clip_length, frames_of, is_clip, kind_of
+from ganforge.data.shards.coordinates import POINT_SIZES
 from ganforge.data.shards.index import FieldKind, FieldSchema
 from ganforge.errors import DataError, suggest
 from ganforge.imaging.codec import Undecodable
@@ -106,13 +107,16 @@ def _common_size(
 
 def _look(value: Any, kind: FieldKind, options: FieldConfig) -> tuple[int, int, int, int] | str:
     """(height, width, channels, bits) of an image or of the first frame; a text if it has none."""
-    frame = next(frames_of(value, is_clip(kind, value)), None)
+    frame = None
     try:
+        frame = next(frames_of(value, is_clip(kind, value)), None)
         if frame is None:
             raise Undecodable("has no frames")
         pixels = decode_value(frame, kind == "labels", options.value_range)
     except Undecodable as err:
-        return f"one{origin_of(frame)} {err}"
+        return f"one{origin_of(value if frame is None else frame)} {err}"
+    except DataError as err:  # of `Frames`
+        return f"one: {err}"
     height, width, channels = pixels.shape
     return height, width, channels, 8 * pixels.dtype.itemsize
 

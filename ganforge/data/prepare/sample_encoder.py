@@ -19,10 +19,11 @@ from ganforge.data.prepare.field_encoders import (
 )
 from ganforge.data.prepare.field_kinds import is_clip, kind_of
 from ganforge.data.prepare.image_spec import main_field
-from ganforge.data.shards.index import FieldSchema
+from ganforge.data.shards.index import PIXEL_KINDS, FieldSchema
 from ganforge.data.shards.writer import EncodedSample
+from ganforge.errors import DataError
 from ganforge.imaging.codec import Undecodable
-from ganforge.imaging.resize import ImageForm
+from ganforge.imaging.resize import ImageForm, ResizeMode
 from ganforge.interfaces.source import Sample
 
 
@@ -49,20 +50,9 @@ class SampleEncoder:
         # Without a resolution all images must have the size of the first.
         resize = config.resize if config.stored_size is not None else "none"
         self.pixels = {
-            name: PixelEncoder(
-                s,
-                ImageForm(
-                    s.height,
-                    s.width,
-                    s.channels,
-                    s.bit_depth,
-                    resize,
-                    config.background,
-                    is_labels=s.kind == "labels",
-                ),
-            )
+            name: PixelEncoder(s, _form(s, resize, config), config.frame_format)
             for name, s in schema.items()
-            if s.kind in ("image", "labels")
+            if s.kind in PIXEL_KINDS
         }
         self.main = main_field(self.pixels)
 
@@ -113,6 +103,8 @@ class SampleEncoder:
             return self.pixels[name].encode(value)
         except Undecodable as err:
             raise Undecodable(f"field '{name}'{origin_of(value)} {err}") from err
+        except DataError as err:  # of `Frames`
+            raise Undecodable(f"field '{name}' cannot be decoded: {err}") from err
 
     def _check_alike(self, stored: Mapping[str, StoredPixels]) -> None:
         """Refuse images that resizing would move against each other, and clips of two lengths."""
@@ -163,6 +155,18 @@ class SampleEncoder:
             return encode_vector(value, self.schema[name], num_frames, form, size)
         except Undecodable as err:
             raise Undecodable(f"field '{name}' {err}") from err
+
+
+def _form(schema: FieldSchema, resize: ResizeMode, config: DataConfig) -> ImageForm:
+    return ImageForm(
+        schema.height,
+        schema.width,
+        schema.channels,
+        schema.bit_depth,
+        resize,
+        config.background,
+        is_labels=schema.kind == "labels",
+    )
 
 
 def _stay_aligned(main: tuple[int, int], other: tuple[int, int], resize: str) -> bool:

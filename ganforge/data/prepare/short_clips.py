@@ -1,4 +1,4 @@
-"""Leaves out clips that are shorter than the window that training reads."""
+"""Leaves out clips that are shorter than the longest window of the training."""
 
 import logging
 from collections.abc import Iterator
@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 from ganforge.config.data import DataConfig
 from ganforge.data.prepare.field_kinds import clip_length
+from ganforge.data.sources.matching import listed
+from ganforge.data.views import longest_span
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample
 
 logger = logging.getLogger(__name__)
-_MAX_LISTED = 10
 
 
 @dataclass
@@ -28,9 +29,10 @@ class LongClips:
         if self.config.clip is None:
             yield from samples
             return
+        span = longest_span(self.config.clip)
         for sample in samples:
             length = clip_length(sample, self.config.fields)
-            if length is not None and length < self.config.clip.span:
+            if length is not None and length < span:
                 self.short.append((sample.key, length))
             else:
                 self.num_kept += 1
@@ -44,20 +46,18 @@ class LongClips:
         """
         if self.config.clip is None or not self.short:
             return
-        listed = ", ".join(f"'{key}' ({length})" for key, length in self.short[:_MAX_LISTED])
-        more = f" and {len(self.short) - _MAX_LISTED} more" * (len(self.short) > _MAX_LISTED)
-        wanted = f"{self.config.clip.span} frames, the longest window of data.clip"
+        names = listed([f"{key} ({length})" for key, length in self.short])
+        wanted = f"{longest_span(self.config.clip)} frames, the longest window of data.clip"
         if not self.num_kept:
             raise DataError(
-                f"All {len(self.short)} clips of {self.where} have fewer than {wanted}: {listed}"
-                f"{more}. Lower num_frames or stride of data.clip, or use longer clips."
+                f"All {len(self.short)} clips of {self.where} have fewer than {wanted}: {names}. "
+                f"Lower num_frames or stride of data.clip, or use longer clips."
             )
         logger.warning(
-            "Left out: %d of %d clips of %s have fewer than %s: %s%s.",
+            "Left out: %d of %d clips of %s have fewer than %s: %s.",
             len(self.short),
             len(self.short) + self.num_kept,
             self.where,
             wanted,
-            listed,
-            more,
+            names,
         )

@@ -12,7 +12,6 @@ from ganforge.data.prepare.preparation import Preparation
 from ganforge.data.prepare.worker_pool import default_workers
 from ganforge.data.shards.index import DatasetIndex
 from ganforge.data.shards.output_folder import check_apart, new_folder
-from ganforge.encoders.lookup import build_encoder
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Source
 from ganforge.registry.plugins import get_registry
@@ -73,8 +72,7 @@ def prepare(
     """
     if config.use_labels:
         needs = {"label": "data.use_labels is true", **needs}
-    source = build_source(config)
-    wanted = config.validation
+    source, wanted = build_source(config), config.validation
     place = validation or f"{out}-validation"
     with contextlib.ExitStack() as folders:
         folder = folders.enter_context(new_folder(out, overwrite))
@@ -82,9 +80,10 @@ def prepare(
         if wanted is not None and wanted.num_samples is not None:
             _check_beside(out, place)
             held_out = folders.enter_context(new_folder(place, overwrite))
-        index = _preparation(source, config, needs, folder, held_out, None, workers, seed).write(
-            progress
+        preparation = Preparation(
+            source, config, folder, _number(workers), seed, needs=needs, held_out=held_out
         )
+        index = preparation.write(progress)
         if wanted is not None and wanted.source is not None:
             _check_beside(out, place)
             prepare_validation(
@@ -131,7 +130,8 @@ def prepare_validation(
         raise DataError("data.validation.source is not set. Set it, e.g. {name: folder, path: x}.")
     source = _build(config.source, "data.validation.source")
     with new_folder(out, overwrite) as folder:
-        return _preparation(source, config, {}, folder, None, index, workers, seed).write(progress)
+        preparation = Preparation(source, config, folder, _number(workers), seed, like=index)
+        return preparation.write(progress)
 
 
 def validation_config(config: DataConfig) -> DataConfig:
@@ -140,19 +140,8 @@ def validation_config(config: DataConfig) -> DataConfig:
     return config.model_copy(update={"source": source, "validation": None})
 
 
-def _preparation(
-    source: Source[Any],
-    config: DataConfig,
-    needs: Mapping[str, str],
-    folder: Path,
-    held_out: Path | None,
-    like: DatasetIndex | None,
-    workers: int | None,
-    seed: int,
-) -> Preparation:
-    encoder = None if config.text_encoder is None else build_encoder(config.text_encoder)
-    workers = default_workers() if workers is None else workers
-    return Preparation(source, config, needs, encoder, folder, held_out, like, workers, seed)
+def _number(workers: int | None) -> int:
+    return default_workers() if workers is None else workers
 
 
 def _check_beside(out: Path | str, validation: Path | str) -> None:

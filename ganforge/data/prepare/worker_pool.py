@@ -24,9 +24,9 @@ from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample
 
 CHUNK = 32
-"""Samples that a worker encodes at a time. Of clips, which are large, it is one."""
+"""Samples that a worker encodes at a time; of clips, which are large, it is one."""
 AHEAD = 4
-"""Chunks in flight per worker: enough to keep it busy, few enough to bound memory."""
+"""Chunks in flight per worker: enough to keep it busy, few enough to bound memory. Of clips, 2."""
 MAX_DEFAULT_WORKERS = 16
 
 
@@ -65,7 +65,7 @@ def encode_chunks(
     Raises:
         DataError: a worker died.
     """
-    size = 1 if encoder.has_clips else CHUNK
+    size, ahead = (1, 2) if encoder.has_clips else (CHUNK, AHEAD)
     chunks = iter(lambda: list(itertools.islice(samples, size)), [])
     if workers == 0:
         yield from map(encoder.encode_all, chunks)
@@ -75,7 +75,7 @@ def encode_chunks(
         try:
             for chunk in chunks:
                 pending.append(pool.submit(encoder.encode_all, chunk))
-                if len(pending) >= workers * AHEAD:
+                if len(pending) >= workers * ahead:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

@@ -1,11 +1,11 @@
-"""Points in images, boxes and keypoints, follow crops and mirroring.
+"""Points in images, boxes and keypoints, follow resizing, crops and mirroring.
 
 Coordinates are continuous: the pixel in column j covers the interval from j to j + 1, so that its
 center is at j + 0.5 and an image of width W ends at W. A mirror therefore takes x to W - x, for
 corners of boxes and for keypoints alike. Points outside the crop stay outside; none is dropped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,28 +16,41 @@ from ganforge.data.views import Size
 
 Points = NDArray[np.floating[Any]]
 """[..., D]: the numbers of all points of an image, one after the other."""
-NUMBERS: dict[Coordinates, int] = {"xyxy": 4, "xywh": 4, "xy": 2, "xyv": 3}
-"""Numbers per point."""
-_AXES: dict[Coordinates, tuple[int, ...]] = {
-    "xyxy": (1, 0, 1, 0),
-    "xywh": (1, 0),
-    "xy": (1, 0),
-    "xyv": (1, 0),
+POINT_SIZES: Mapping[Coordinates, int] = {"xyxy": 4, "xywh": 4, "xy": 2, "xyv": 3}
+"""How many numbers make a point or a box."""
+# Columns of x and of y.
+_POSITIONS: Mapping[Coordinates, tuple[list[int], list[int]]] = {
+    "xyxy": ([0, 2], [1, 3]),
+    "xywh": ([0], [1]),
+    "xy": ([0], [1]),
+    "xyv": ([0], [1]),
 }
-"""Axis of the leading numbers of a point, which say where it is: 0 for y, 1 for x."""
+
+
+def move_points(
+    points: Points,
+    kind: Coordinates,
+    factors: tuple[float, float],
+    offsets: tuple[float, float] = (0, 0),
+) -> Points:
+    """The points of an image that is scaled by `factors`, then moved by `offsets`, both (y, x)."""
+    rows = _rows(points, kind)
+    moved = rows.copy()
+    for columns, factor, offset in zip(
+        _POSITIONS[kind], reversed(factors), reversed(offsets), strict=True
+    ):
+        moved[..., columns] = rows[..., columns] * factor + offset
+    if kind == "xywh":
+        moved[..., 2] *= factors[1]
+        moved[..., 3] *= factors[0]
+    return _visible(moved, rows, kind).reshape(points.shape)
 
 
 def crop_points(points: Points, kind: Coordinates, region: Sequence[int], size: Size) -> Points:
     """The points in a region (top, left, height, width) that is scaled to `size`."""
-    corner, sides = region[:2], region[2:]
-    factors = [new / old for new, old in zip(size, sides, strict=True)]
-    rows = _rows(points, kind)
-    moved = rows.copy()
-    for number, axis in enumerate(_AXES[kind]):
-        moved[..., number] = (rows[..., number] - corner[axis]) * factors[axis]
-    if kind == "xywh":
-        moved[..., 2:] = rows[..., 2:] * np.array(factors[::-1], dtype=rows.dtype)
-    return _visible(moved, rows, kind).reshape(points.shape)
+    top, left, height, width = region
+    factors = size[0] / height, size[1] / width
+    return move_points(points, kind, factors, (-top * factors[0], -left * factors[1]))
 
 
 def mirror_points(
@@ -62,7 +75,7 @@ def mirror_points(
 
 
 def _rows(points: Points, kind: Coordinates) -> Points:
-    return points.reshape(*points.shape[:-1], -1, NUMBERS[kind])
+    return points.reshape(*points.shape[:-1], -1, POINT_SIZES[kind])
 
 
 def _visible(moved: Points, rows: Points, kind: Coordinates) -> Points:

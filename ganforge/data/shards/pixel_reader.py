@@ -25,6 +25,7 @@ from ganforge.imaging.codec import (
     PNG_SIGNATURE,
     Bytes,
     Undecodable,
+    decode_pixels,
     decode_png16,
     png_header,
 )
@@ -127,10 +128,9 @@ class PixelReader(FieldReader):
             height, channels = height // planes, planes
         # Checked before anything is inflated, so that a forged header cannot fill the memory.
         self._check(height, width, channels, max(depth, 8))
-        mode = MODES.get(planes, "L")
-        pixels = decode_png16(data) if depth == 16 else _decode_png8(data, mode)
         if is_stacked:
-            return pixels.reshape(planes, height, width).transpose(1, 2, 0)
+            return decode_pixels(data, planes)
+        pixels = decode_png16(data) if depth == 16 else _decode_png8(data, MODES[planes])
         return pixels.reshape(self.stored_shape)
 
     def _check(self, height: int, width: int, channels: int, depth: int) -> None:

@@ -1,18 +1,19 @@
-"""Sources that are folders of image files: classes, pairs, unpaired domains, frame sequences."""
+"""Sources that are folders of image files: classes, pairs, unpaired domains."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.class_names import natural_order
 from ganforge.data.sources.file_labels import FileLabels, file_labels, folder_label_file
 from ganforge.data.sources.image_files import image_files, key_of
+from ganforge.data.sources.matching import partners
 from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError
-from ganforge.interfaces.source import Sample, Source
+from ganforge.interfaces.source import ImageHalf, Sample, Source
 
 
 class FolderConfig(StrictModel):
@@ -87,23 +88,26 @@ class UnpairedSource(Source[TwoFoldersConfig]):
         return sum(map(len, self._files.values()))
 
 
-class PairsSource(Source[TwoFoldersConfig]):
+class PairsConfig(TwoFoldersConfig):
+    """Options of the `pairs` source."""
+
+    unmatched: Literal["error", "skip"] = Field(
+        "error", description="skip: leave out images without a partner, with a warning."
+    )
+
+
+class PairsSource(Source[PairsConfig]):
     """Pairs of images with equal names in two folders; the extensions may differ."""
 
-    name, Config = "pairs", TwoFoldersConfig
+    name, Config = "pairs", PairsConfig
 
     @cached_property
     def _pairs(self) -> list[tuple[str, Path, Path]]:
-        source, target = (self._by_stem(option) for option in ("source", "target"))
-        alone = sorted(set(source) ^ set(target), key=natural_order)
-        if alone:
-            side, other = ("source", "target") if alone[0] in source else ("target", "source")
-            raise DataError(
-                f"{len(alone)} images have no partner; the first is '{alone[0]}' in {side}="
-                f"{getattr(self.config, side)!r}, which {other}={getattr(self.config, other)!r} "
-                f"lacks. Give partners equal names, or use the source 'unpaired'."
-            )
-        return [(stem, path, target[stem]) for stem, path in source.items()]
+        config = self.config
+        source, target = self._by_stem("source"), self._by_stem("target")
+        sides = {f"source={config.source!r}": source, f"target={config.target!r}": target}
+        stems = partners(sides, config.unmatched, "images")
+        return [(stem, source[stem], target[stem]) for stem in stems]
 
     def _by_stem(self, option: str) -> dict[str, Path]:
         folder = Path(getattr(self.config, option))
@@ -128,36 +132,32 @@ class PairsSource(Source[TwoFoldersConfig]):
         return len(self._pairs)
 
 
-class FramesConfig(StrictModel):
-    """Options of the `frames` source."""
+class SideBySideConfig(StrictModel):
+    """Options of the `side_by_side` source."""
 
-    path: UserPath = Field(description="Folder with one sub-folder of frame images per clip.")
-    num_frames: int = Field(gt=0, description="Frames per sample.")
-    stride: int = Field(1, gt=0, description="Take every N-th frame of a clip.")
-    step: int | None = Field(
-        None, gt=0, description="Frames between the starts of samples. Default: no overlap."
+    path: UserPath = Field(description="Folder of images that show a pair next to each other.")
+    order: Literal["ab", "ba"] = Field(
+        "ab", description="ab: the source is on the left; ba: it is on the right."
     )
 
 
-class FramesSource(Source[FramesConfig]):
-    """Frame sequences cut from clips, each a sub-folder of images in natural order."""
+class SideBySideSource(Source[SideBySideConfig]):
+    """Pairs in one image each: the left half and the right half."""
 
-    name, Config = "frames", FramesConfig
+    name, Config = "side_by_side", SideBySideConfig
 
     @cached_property
-    def _clips(self) -> dict[str, list[str]]:
-        clips: dict[str, list[str]] = {}
-        for name in image_files(Path(self.config.path), "path"):
-            clips.setdefault(str(Path(name).parent), []).append(name)
-        return clips
+    def _files(self) -> list[str]:
+        return image_files(Path(self.config.path), "path")
 
     def samples(self, stream: str = "main") -> Iterator[Sample]:
-        """Field frames: a list of files."""
-        folder, count = Path(self.config.path), self.config.num_frames
-        step = self.config.step or count * self.config.stride
-        for clip, names in self._clips.items():
-            span = (count - 1) * self.config.stride + 1
-            for begin in range(0, len(names) - span + 1, step):
-                chosen = names[begin : begin + span : self.config.stride]
-                frames = [folder / name for name in chosen]
-                yield Sample(key_of(f"{clip}_{begin:06d}"), {"frames": frames})
+        """Fields source and target."""
+        names = ("source", "target") if self.config.order == "ab" else ("target", "source")
+        for name in self._files:
+            path = Path(self.config.path) / name
+            left, right = ImageHalf(path, "left"), ImageHalf(path, "right")
+            yield Sample(key_of(name), dict(zip(names, (left, right), strict=True)))
+
+    def num_samples(self) -> int:
+        """Images in the folder."""
+        return len(self._files)

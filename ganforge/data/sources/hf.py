@@ -15,6 +15,7 @@ from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source
 
 logger = logging.getLogger(__name__)
+_PAIR = ("source", "target")
 
 
 class HfConfig(StrictModel):
@@ -36,6 +37,11 @@ class HfConfig(StrictModel):
         "labels, else 'label'.",
     )
     caption: str | None = Field(None, description="Column of captions. Default: none.")
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Columns of further fields, of images or numbers, e.g. {source: input_image, "
+        "target: edited_image}. With a source or a target, there is no image unless it is named.",
+    )
     streaming: bool = Field(False, description="Read from the Hub while preparing.")
 
 
@@ -62,7 +68,9 @@ class HfSource(Source[HfConfig]):
         if data.features is None:
             fault = f"Data set {config.path!r} has no declared columns"
             raise DataError(f"{fault}. Set streaming: false.")
-        return data.cast_column(self._image_column(data), datasets.Image(decode=False))
+        for column in self._image_columns(data).values():
+            data = data.cast_column(column, datasets.Image(decode=False))
+        return data
 
     def _loaded(self) -> Any:
         import datasets
@@ -89,16 +97,28 @@ class HfSource(Source[HfConfig]):
             raise ValueError(f"its splits are {', '.join(found)}")
         return found[self.config.split]
 
-    def _image_column(self, data: Any) -> str:
-        given = self.config.image
-        if given is not None:
-            feature = self._given("image", given, data)
+    def _image_columns(self, data: Any) -> dict[str, str]:
+        """The columns of images, by field."""
+        given = dict(self.config.columns)
+        columns = {
+            field: column
+            for field, column in given.items()
+            if field in _PAIR or _is_image(self._given(field, column, data))
+        }
+        if self.config.image is not None:
+            columns = {"image": self.config.image, **columns}
+        elif not set(given) & {"image", *_PAIR}:
+            columns = {"image": self._first_image(data), **columns}
+        for field, column in columns.items():
+            feature = self._given(field, column, data)
             if not _may_hold_images(feature):
                 raise DataError(
-                    f"Column '{given}' of {self.config.path!r} holds {feature}, not images. Name "
-                    f"another one: image: COLUMN."
+                    f"Column '{column}' of {self.config.path!r} holds {feature}, not images. Name "
+                    f"another one: {field}: COLUMN."
                 )
-            return given
+        return columns
+
+    def _first_image(self, data: Any) -> str:
         found = _first_of_kind(data, "Image")
         if not found:
             raise DataError(
@@ -164,18 +184,18 @@ class HfSource(Source[HfConfig]):
         return self._classes
 
     def samples(self, stream: str = "main") -> Iterator[Sample]:
-        """Fields image and, where there, label and caption."""
-        image = self._image_column(self._data)
-        caption = self.config.caption
-        if caption is not None:
-            self._given("caption", caption, self._data)
+        """The images, the further columns and, where there, label and caption."""
+        images = self._image_columns(self._data)
+        others = {f: c for f, c in self.config.columns.items() if f not in images}
+        if self.config.caption is not None:
+            self._given("caption", self.config.caption, self._data)
+            others["caption"] = self.config.caption
         numbers = {name: number for number, name in enumerate(self._classes)}
         for number, row in enumerate(self._data):
-            fields: dict[str, Any] = {"image": _image_of(row[image])}
+            fields: dict[str, Any] = {f: _image_of(row[column]) for f, column in images.items()}
+            fields |= {field: row[column] for field, column in others.items()}
             if self._label_column:
                 fields["label"] = self._label(row[self._label_column], numbers, number)
-            if caption is not None:
-                fields["caption"] = row[caption]
             yield Sample(f"{number:08d}", fields)
 
     def _label(self, value: Any, numbers: Mapping[str, int], row: int) -> int:
@@ -207,12 +227,16 @@ def _first_of_kind(data: Any, kind: str) -> str:
     return next(names, "")
 
 
+def _is_image(feature: Any) -> bool:
+    """Whether a column holds images, as such or as what an image is stored as."""
+    stored = isinstance(feature, dict) and set(feature) == {"bytes", "path"}
+    return stored or type(feature).__name__ == "Image"
+
+
 def _may_hold_images(feature: Any) -> bool:
     """Whether a column can be read as images: it is one of them, of bytes, or of file names."""
-    if type(feature).__name__ == "Image":
+    if _is_image(feature):
         return True
-    if isinstance(feature, dict):
-        return set(feature) == {"bytes", "path"}
     return getattr(feature, "dtype", None) in ("string", "large_string", "binary", "large_binary")
 
 

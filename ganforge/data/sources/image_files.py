@@ -205,7 +205,7 @@ def image_files(folder: Path, option: str, keep_unreadable: bool = False) -> lis
                 choice.left_out.add_folder(name)
         elif entry.kind == "unreadable":
             if not keep_unreadable or not name:
-                raise _unreadable(folder / name, entry.error) from entry.error
+                raise unreadable_folder(folder / name, entry.error) from entry.error
             choice.images.append(f"{name}/")
         elif entry.kind == "file" or (entry.kind == "broken" and is_image(PurePosixPath(name))):
             # A broken link to an image is a bad sample.
@@ -243,7 +243,8 @@ def _refuse_other_data(folder: Path, option: str, choice: ImageChoice) -> None:
             )
 
 
-def _unreadable(path: Path, error: OSError | None) -> DataError:
+def unreadable_folder(path: Path, error: OSError | None) -> DataError:
+    """The error for a folder that may not be listed."""
     return DataError(
         f"Folder {path} cannot be read ({error}). Correct its permissions, or move it elsewhere."
     )

@@ -13,12 +13,13 @@ from pydantic import Field
 
 from ganforge.config.models import StrictModel
 from ganforge.data.sources.class_names import class_name, occurring_classes
-from ganforge.data.sources.image_files import key_of
+from ganforge.data.sources.image_files import ARRAYS, EXTENSIONS, key_of
 from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source
 
-_FILE_FIELDS = ("image", "source", "target")
+_FILE_FIELDS = ("image", "source", "target", "frames")
+_OTHER_FIELDS = ("label", "caption", "text", "attributes")
 Row = dict[str, Any]
 
 
@@ -30,7 +31,9 @@ class ManifestConfig(StrictModel):
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="Column of each field where they differ, e.g. {image: file_name}. Fields: "
-        "image, source, target, label, caption, text (a .npy file), attributes.",
+        "image, source, target, frames (a list of files), label, caption, text (a .npy file), "
+        "attributes; and any other name, e.g. {instances: file, boxes: bbox}, whose column holds "
+        "file names or numbers.",
     )
     attributes: tuple[str, ...] = Field(
         (), description="Numeric columns that together are the attributes, e.g. [Smiling, Male]."
@@ -129,7 +132,7 @@ class ManifestSource(Source[ManifestConfig]):
         """The fields that the manifest has columns for."""
         columns = {
             field: column
-            for field in (*_FILE_FIELDS, "label", "caption", "text", "attributes")
+            for field in dict.fromkeys((*_FILE_FIELDS, *_OTHER_FIELDS, *self.config.columns))
             if (column := self._column(field)) is not None
         }
         if not set(columns) & set(_FILE_FIELDS):
@@ -143,7 +146,8 @@ class ManifestSource(Source[ManifestConfig]):
         image = next(columns[field] for field in _FILE_FIELDS if field in columns)
         for line, row in enumerate(self._rows, 1):
             fields = {name: self._value(name, row, columns[name], root, line) for name in columns}
-            yield Sample(key_of(str(row[image])), fields)
+            first = row[image][0] if isinstance(row[image], list) and row[image] else row[image]
+            yield Sample(key_of(str(first)), fields)
 
     def _value(self, field: str, row: Row, column: str, root: Path, line: int) -> Any:
         value = row[column] if column else {name: row[name] for name in self._attributes}
@@ -153,7 +157,9 @@ class ManifestSource(Source[ManifestConfig]):
             "caption": _captions,
             "text": lambda name: np.asarray(np.load(root / _text(name)), dtype=np.float32),
             "attributes": self._numbers,
-        }.get(field, lambda name: root / _text(name))
+            "frames": lambda names: _files(root, _several(names)),
+            **dict.fromkeys(("image", "source", "target"), lambda name: _files(root, name)),
+        }.get(field, lambda cell: _files_or_numbers(root, cell))
         return self._read(field, parse, value, line)
 
     def _read(self, field: str, parse: Callable[[Any], Any], value: Any, line: int) -> Any:
@@ -202,6 +208,26 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{json.dumps(value)} is not text")
     return value
+
+
+def _files(root: Path, value: Any) -> Path | list[Path]:
+    """A file, or the files of a clip."""
+    if isinstance(value, list):
+        return [root / _text(name) for name in value]
+    return root / _text(value)
+
+
+def _files_or_numbers(root: Path, value: Any) -> Any:
+    """What a cell of a field with a free name holds: a file, files, a number or numbers."""
+    is_file = isinstance(value, str) and Path(value).suffix.lower() in (*EXTENSIONS, ARRAYS)
+    if is_file or (isinstance(value, list) and value and isinstance(value[0], str)):
+        return _files(root, value)
+    if isinstance(value, int | float):
+        return value
+    numbers = _several(value)
+    if isinstance(numbers, Mapping):
+        raise TypeError(f"{json.dumps(numbers)} is not a list of numbers")
+    return np.asarray(numbers, dtype=np.float64).tolist()
 
 
 def _captions(value: Any) -> str | list[str]:

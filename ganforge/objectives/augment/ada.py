@@ -1,7 +1,7 @@
 """Adaptive discriminator augmentation: Karras et al. 2020, arXiv:2006.06676.
 
-The pipeline is the paper's recommended `bgc` and its parts; its frequency filters and image
-corruptions, which the paper found of no use, are left out.
+The pipeline is the paper's recommended `bgc` and its parts. The frequency filters and image
+corruptions, which did not help in the paper, are left out.
 """
 
 import math
@@ -40,13 +40,15 @@ class AdaConfig(StrictModel):
         None, ge=0, le=1, description="Fixed strength. Default: adapted to the discriminator."
     )
     ramp_kimg: float = Field(
-        0.0, ge=0, description="With a fixed p: rise from 0 to it over this much, as a half cosine."
+        0.0,
+        ge=0,
+        description="With a fixed p: length of the ramp from 0 to p, along half a cosine.",
     )
     target: float = Field(
-        0.6, gt=-1, lt=1, description="Adaptive p keeps the mean sign of D(real) here."
+        0.6, gt=-1, lt=1, description="Adaptive p keeps the mean sign of D(real) at this value."
     )
     interval: int = Field(4, gt=0, description="Steps between two changes of p.")
-    speed_kimg: float = Field(500.0, gt=0, description="p can move by 1 within this much.")
+    speed_kimg: float = Field(500.0, gt=0, description="Images in which p can change by 1.")
 
     @model_validator(mode="after")
     def _ramp_needs_p(self) -> "AdaConfig":
@@ -63,9 +65,9 @@ class Ada(Augmentation[AdaConfig]):
     An image that draws no geometric (or no color) change is passed through bit for bit.
 
     Attributes:
-        p: scalar, the strength now.
+        p: scalar, the current strength.
         sign_sum: sum of the signs of D(real) since the last adaptation.
-        sign_count: how many they were.
+        sign_count: number of these signs.
         steps: steps taken.
     """
 
@@ -101,7 +103,7 @@ class Ada(Augmentation[AdaConfig]):
         return out
 
     def paired(self, img: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:
-        """Augment `img`, and move `along`, of any channels, by the same geometry.
+        """Augment `img`, and move `along`, with any number of channels, by the same geometry.
 
         Raises:
             ShapeError: as `forward`, or `along` differs in number or size.
@@ -181,14 +183,14 @@ class Ada(Augmentation[AdaConfig]):
 
 
 def _move(x: Tensor, inverse: Tensor) -> Tensor:
-    """Images or clips at the positions that matrices [N, 3, 3] say."""
+    """Move images or clips by the inverse matrices [N, 3, 3]."""
     inverse = inverse.to(x.dtype)
     neutral = torch.eye(3, dtype=x.dtype, device=x.device)
     return change_geometry(x, lambda y: _where_changed(inverse, neutral, affine_resample, y))
 
 
 def _recolor(x: Tensor, matrix: Tensor) -> Tensor:
-    """Images or clips in the colors that matrices [N, 3, 4] say."""
+    """Apply the color matrices [N, 3, 4] to images or clips."""
     neutral = torch.eye(3, 4, dtype=x.dtype, device=x.device)
     return change_color(x, lambda y: _where_changed(matrix, neutral, color.apply_color, y))
 
@@ -196,6 +198,6 @@ def _recolor(x: Tensor, matrix: Tensor) -> Tensor:
 def _where_changed(
     matrix: Tensor, neutral: Tensor, change: Callable[[Tensor, Tensor], Tensor], img: Tensor
 ) -> Tensor:
-    """`change(img, matrix)` for images whose matrix does something, the others untouched."""
+    """`change(img, matrix)` for images whose matrix is not neutral; the others stay."""
     changed = (matrix != neutral).flatten(1).any(1)[:, None, None, None]
     return torch.where(changed, change(img, matrix), img)

@@ -1,4 +1,4 @@
-"""Changes of images, applied to clips too: all frames of a clip get the same geometry and color.
+"""Apply changes of images to clips: all frames of a clip get the same geometry and color.
 
 Shapes: N images or clips, T frames, C channels, H height, W width.
 """
@@ -14,14 +14,14 @@ Change = Callable[[Tensor], Tensor]
 
 
 def change_geometry(x: Tensor, change: Change) -> Tensor:
-    """Apply a change of positions, any number of channels, to images or clips."""
+    """Apply a change that works on any number of channels: the frames are channels."""
     if x.ndim == 4:
         return change(x)
     return change(x.flatten(1, 2)).reshape(x.shape)
 
 
 def change_color(x: Tensor, change: Change) -> Tensor:
-    """Apply a change of colors, any height, to images or clips; a clip is one tall image."""
+    """Apply a change that works on any height: the frames are stacked to one tall image."""
     if x.ndim == 4:
         return change(x)
     num, frames, channels, height, width = x.shape
@@ -30,7 +30,7 @@ def change_color(x: Tensor, change: Change) -> Tensor:
 
 
 def check_images(name: str, img: Tensor, min_side: int = 1) -> None:
-    """Refuse what augmentation `name` cannot take as images.
+    """Refuse what the augmentation `name` cannot take as images.
 
     Raises:
         ShapeError: it is neither images nor clips, or too small.

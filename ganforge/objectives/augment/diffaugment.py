@@ -33,9 +33,14 @@ class DiffAugmentConfig(StrictModel):
         1.0, ge=0, le=1, description="Probability of each policy for an image; the paper's is 1."
     )
     shift: float = Field(
-        0.125, ge=0, le=1, description="Largest translation, as a part of the side; zeros enter."
+        0.125,
+        ge=0,
+        le=1,
+        description="Largest translation, as a fraction of the side; zeros come in.",
     )
-    hole: float = Field(0.5, ge=0, le=1, description="Side of the cutout, as a part of the side.")
+    hole: float = Field(
+        0.5, ge=0, le=1, description="Side of the cutout, as a fraction of the image's side."
+    )
 
 
 class DiffAugment(Augmentation[DiffAugmentConfig]):
@@ -56,7 +61,7 @@ class DiffAugment(Augmentation[DiffAugmentConfig]):
         return out
 
     def paired(self, img: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:
-        """Augment `img`; translate and cut `along`, of any channels, alike.
+        """Augment `img`; translate and cut `along`, with any number of channels, alike.
 
         Raises:
             ShapeError: as `forward`, or `along` differs in number or size.
@@ -148,4 +153,4 @@ _POLICIES: Mapping[str, Callable[[Tensor, DiffAugmentConfig], Change]] = {
     "translation": draw_translation,
     "cutout": draw_cutout,
 }
-"""By name: draws a change for each image of a tensor, whose values it does not look at."""
+"""By name: draw a random change for each image. Only the shape and type of the tensor matter."""

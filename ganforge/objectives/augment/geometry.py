@@ -1,8 +1,8 @@
 """Random affine maps of ADA as homogeneous matrices, one per image.
 
 All matrices are inverses: they take an output position to the input position that it shows, in
-pixels from the center. Each factor is exactly the identity where its draw says "leave as it is",
-so a product of such factors is exactly the identity too.
+pixels from the center. A factor whose draw changes nothing is exactly the identity, and so
+is a product of such factors.
 
 Source: Karras et al. 2020, arXiv:2006.06676, appendix B, figure 19 (pixel blitting and general
 geometric transformations).
@@ -67,7 +67,7 @@ def geometric(size: int, height: int, width: int, p: Tensor) -> Tensor:
 
 
 def compose(first: Tensor, *others: Tensor) -> Tensor:
-    """Product of [N, 3, 3] matrices, the last of which meets a position first."""
+    """Product of [N, 3, 3] matrices, the last of which is applied to a position first."""
     for other in others:
         # Not a matmul: with TF32 that keeps 11 bits, half a pixel at 1024.
         first = (first[:, :, :, None] * other[:, None]).sum(2)

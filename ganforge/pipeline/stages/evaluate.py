@@ -11,6 +11,7 @@ from ganforge.data.shards.readable_fields import ReadableFields
 from ganforge.errors import DataError
 from ganforge.interfaces.architecture import Reads
 from ganforge.interfaces.generation import GenerateRequest
+from ganforge.interfaces.metric import FeatureMetric, Metric
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.metrics import MetricRecord
@@ -46,13 +47,13 @@ class Evaluate(Stage[StrictModel]):
 
     def plan(self, context: RunContext) -> str:
         """Which metrics and extractors, on how many images."""
-        config = context.config.evaluate
-        names = [
-            m.name + ("" if m.extractor is None else f" ({m.extractor.name})")
-            for m in config.metrics
-        ]
-        images = f"{config.num_images} images with {config.extractor.name}"
-        return f"measure {', '.join(names)} on {images}"
+        config, registry = context.config.evaluate, get_registry()
+        names = []
+        for chosen in config.metrics:
+            has_features = issubclass(registry.find(Metric, chosen.name), FeatureMetric)
+            extractor = chosen.extractor or (config.extractor if has_features else None)
+            names.append(chosen.name + ("" if extractor is None else f" ({extractor.name})"))
+        return f"measure {', '.join(names) or 'nothing'} on at most {config.num_images} images"
 
     def run(self, context: RunContext) -> None:
         """Measure on all ranks together."""
@@ -109,7 +110,8 @@ def _spec_of_shards(context: RunContext, reads: Reads) -> ImageSpec | None:
     except DataError:
         return None
     data = ReadableFields(config.data, index, location)
-    data.check(reads.required)
+    if any(name not in data.schemas for name in reads.required):
+        return None  # training refuses these data, and says what they lack
     return model_spec(config, data, reads.required)
 
 
@@ -165,5 +167,6 @@ def _settings(context: RunContext, nimg: int | None) -> dict[str, Any]:
     """Everything that the numbers depend on, ready for JSON."""
     config = context.config.evaluate
     settings = config.model_dump(mode="json", exclude={"every_kimg", "batch_size", "cache_dir"})
-    settings["reference"] = reference_location(context)
+    # Relative to the run, which may be moved.
+    settings["reference"] = reference_location(context).removeprefix(f"{context.run_dir}/")
     return {"nimg": nimg, "num_standing": num_standing(context), **settings}

@@ -16,12 +16,13 @@ from ganforge.hub.export import export_model
 from ganforge.hub.format import check_weights, read_info
 from ganforge.hub.push import check_repo_id, push_folder
 from ganforge.imaging.images import image_grid
+from ganforge.imaging.showable import showable
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.pipeline.completed import ran_with, remember
 from ganforge.pipeline.session import runtime_of, shards_location
 from ganforge.pipeline.stages.evaluate import num_standing, read_records
 from ganforge.pipeline.trained_model import TrainedModel, load_others, load_trained, newest_nimg
-from ganforge.training.tasks.pictures import seed_images
+from ganforge.training.tasks.pictures import last_frame, seed_images
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Publish(Stage[StrictModel]):
         return ran_with(context.run_dir, self.name, _settings(context, info.nimg))
 
     def check(self, context: RunContext) -> None:
-        """Refuse a repository that cannot be pushed to: a name that is none, no token at all."""
+        """Refuse a repository that cannot be pushed to: an invalid name, or no token."""
         repo_id = context.config.publish.repo_id
         if repo_id is None:
             return
@@ -137,7 +138,10 @@ def _num_images(context: RunContext) -> int | None:
 
 
 def _picture(context: RunContext, model: TrainedModel) -> Image.Image | None:
-    """The card's picture: new samples, or the newest picture where a model needs data."""
+    """The card's picture: new samples, or the newest picture where a model needs data.
+
+    That is the last one of the training: what the same networks make of held-out samples.
+    """
     rows, columns = context.config.train.sample_grid
     if model.architecture.directions or {"attributes", "text"} & {*model.architecture.conditions}:
         pictures = sorted((context.run_dir / "samples").glob("nimg-*.png"))
@@ -145,4 +149,4 @@ def _picture(context: RunContext, model: TrainedModel) -> Image.Image | None:
     device = next(next(iter(model.networks.values())).parameters()).device
     with torch.autocast(device.type, enabled=False):
         img = seed_images(model.architecture, model.networks, (rows, columns), device)
-    return image_grid(img, rows, columns)
+    return image_grid(showable(last_frame(img)), rows, columns)

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from ganforge.config.init import InitConfig
 from ganforge.config.models import StrictModel
 from ganforge.data.shards.index import load_index
 from ganforge.data.shards.readable_fields import ReadableFields
 from ganforge.errors import DataError, RunStopped
 from ganforge.imaging.images import image_grid
 from ganforge.imaging.save import write_png
+from ganforge.imaging.showable import showable
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.stage import RunContext, Stage
@@ -33,7 +33,6 @@ from ganforge.training.fields import (
     check_encoder,
     choose_fields,
     expected_spec,
-    fixed_batch,
     make_loader,
     model_spec,
 )
@@ -42,14 +41,14 @@ from ganforge.training.run_view import view_of
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.resume import check_resumable, check_same_data, check_same_precision
 from ganforge.training.state.run_state import TrainingRun, is_out_of_time
-from ganforge.training.state.warm_start import match_roles, start_from
+from ganforge.training.state.warm_start import check_source_roles, match_roles, start_from
 from ganforge.training.tasks.checkpoint import CheckpointTask
 from ganforge.training.tasks.display import Display
 from ganforge.training.tasks.evaluate import EvaluateTask
 from ganforge.training.tasks.health import HealthMonitor
 from ganforge.training.tasks.json_lines import JsonLines
 from ganforge.training.tasks.log import LogTask
-from ganforge.training.tasks.pictures import last_frame
+from ganforge.training.tasks.pictures import last_frame, read_fixed_samples
 from ganforge.training.tasks.sample import SampleTask
 from ganforge.training.tasks.stop import BudgetTask, StopTask
 
@@ -62,7 +61,7 @@ class Train(Stage[StrictModel]):
     name = "train"
 
     def is_done(self, context: RunContext) -> bool:
-        """Whether there is a whole checkpoint of the full length, of this very run."""
+        """Whether the newest checkpoint of this run is at its end."""
         newest = checkpoints.latest(checkpoints_dir(context))
         if newest is None:
             return False
@@ -79,19 +78,18 @@ class Train(Stage[StrictModel]):
         reads = check_labels(config, chosen.component, chosen.config)
         if config.evaluate.every_kimg is not None:
             check_metrics(context)
-        num_fixed = _fixed_slots(context)
-        num_slots = choose_slots(config, runtime_of(context).world_size, num_fixed)
+        num_slots = choose_slots(config, runtime_of(context).world_size, _fixed_slots(context))
         spec = expected_spec(config, reads)
         architecture = None if spec is None else context.components.bound_architecture(spec)
         if architecture is not None:
             check_trainable(architecture, context.components.objective, config, num_slots)
-        if num_fixed is None and config.init.source is not None:
-            # Sizes of conditions are not known before the data are.
-            is_exact = not reads.conditions
-            runtime_of(context).on_main(lambda: _check_init(config.init, architecture, is_exact))
+        if config.init.source is not None:
+            # The sizes of other fields than images are not known before the data are.
+            is_exact = {*reads.required, *reads.optional} <= {"image"}
+            runtime_of(context).on_main(lambda: _check_init(context, architecture, is_exact))
 
     def plan(self, context: RunContext) -> str:
-        """How long it trains."""
+        """How long it trains, and what it starts from."""
         config = context.config.train
         steps = -(-round(config.total_kimg * 1000) // config.batch_size)
         plan = f"train for {config.total_kimg:g} kimg: {steps} steps of {config.batch_size} images"
@@ -107,12 +105,13 @@ class Train(Stage[StrictModel]):
         samples = context.run_dir / "samples"
         samples.mkdir(parents=True, exist_ok=True)
         config = context.config.train
-        rows, columns = config.sample_grid
-        shown = validation_location(context) or location
-        fixed = fixed_batch(run, shown, fields, rows * columns)
+        fixed = read_fixed_samples(run, validation_location(context) or location, fields)
+        if run.architecture.directions and validation_location(context) is None:
+            log.info("Sample pictures translate training images: data.validation is not set.")
         if run.runtime.is_main and "image" in fields:
-            write_png(samples / "real.png", image_grid(fixed.image, rows, columns))
-        monitor = _health_monitor(run, fixed, fields)
+            real = image_grid(showable(fixed.batch.image), *config.sample_grid)
+            write_png(samples / "real.png", real)
+        monitor = _health_monitor(run, fixed.batch, fields)
         lines = JsonLines(context.run_dir / "log.jsonl")
         if run.runtime.is_main:
             lines.drop_after(run.progress.nimg)
@@ -153,9 +152,14 @@ def _fixed_slots(context: RunContext) -> int | None:
 
 
 def _check_init(
-    init: InitConfig, architecture: Architecture[Any] | None, check_shapes: bool
+    context: RunContext, architecture: Architecture[Any] | None, check_shapes: bool
 ) -> None:
+    """Refuse a source that the run cannot start from; a run that resumes does not need it."""
+    if checkpoints.latest(checkpoints_dir(context)) is not None:
+        return
+    init = context.config.init
     source = read_source(init)
+    check_source_roles(init, source)
     if architecture is not None:
         match_roles(init, source, architecture.meta_networks(), check_shapes=check_shapes)
 

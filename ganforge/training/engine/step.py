@@ -25,7 +25,7 @@ from ganforge.training.state.run_state import TrainingRun
 
 @dataclass
 class StepResult:
-    """What a step leaves for the log: sums over this rank's slots, and how many were added."""
+    """Values of a step for the log: sums over this rank's slots, and the number of summands."""
 
     sums: dict[str, Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -40,9 +40,9 @@ class StepResult:
 class SlotBuffers:
     """Buffers of all modules, reduced over slots like gradients.
 
-    Each slot starts a phase from the same buffers; the phase leaves the mean of what the slots
-    made of them. Buffers that are not floating point (counters) keep what one slot made. `fixed`
-    buffers are left out.
+    All slots of a phase start from the same buffers, which end as the mean over the slots.
+    Buffers that are not floating point (counters) keep the values of one slot. `fixed` buffers are
+    left out.
     """
 
     def __init__(self, modules: Iterable[nn.Module], fixed: Iterable[Tensor] = ()) -> None:
@@ -54,17 +54,17 @@ class SlotBuffers:
         """Sums over this rank's slots."""
 
     def begin_phase(self) -> None:
-        """Remember where every slot starts."""
+        """Save the values that every slot starts from."""
         self._start = [buffer.clone() for buffer in self._all]
         self.sums = [torch.zeros_like(buffer) for buffer in self._float]
 
     def begin_slot(self) -> None:
-        """Go back to the start."""
+        """Restore these values."""
         for buffer, start in zip(self._all, self._start, strict=True):
             buffer.copy_(start)
 
     def end_slot(self) -> None:
-        """Add what this slot made."""
+        """Add the buffers of this slot to the sums."""
         for total, buffer in zip(self.sums, self._float, strict=True):
             total.add_(buffer)
 
@@ -145,7 +145,7 @@ class Stepper:
             if shared:
                 self._buffers.end_slot()
         gradients = self._gradients(parameters)
-        # The losses travel with the gradients, so that all ranks see a fault of any.
+        # Losses are reduced with the gradients, so that every rank sees a fault on any rank.
         loss = torch.stack([term for terms in slot_terms for term in terms.values()]).sum()[None]
         if shared:
             reduce_flat(self.run.runtime, [*gradients, *self._buffers.sums, loss])

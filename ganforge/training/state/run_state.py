@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class TrainingRun:
-    """All that a run is made of.
+    """The state of a run, and what it is built from.
 
     Attributes:
         config: the resolved pipeline file.
@@ -37,7 +37,7 @@ class TrainingRun:
         nets: all networks by role.
         ema: averaged copies of the generating networks.
         optimizers: one per distinct `Phase.trains`.
-        frozen: what `init.freeze` names.
+        frozen: the parts of the networks that `init.freeze` names.
         num_slots: equal micro-batches of a global batch; fixed for the life of the run.
         scalers: loss scaling of fp16, one per optimizer; empty in bf16 and fp32.
         data_digest: content hash of the training shards.
@@ -86,7 +86,7 @@ class TrainingRun:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has seen all images it should, or used up its time."""
+        """Whether the run has reached its length or its time limit."""
         total_nimg = round(self.config.train.total_kimg * 1000)
         return self.progress.nimg >= total_nimg or is_out_of_time(self.config, self.extra)
 
@@ -170,7 +170,7 @@ class TrainingRun:
         self.progress.step, self.progress.nimg = state["step"], state["nimg"]
         self.rollbacks = max(self.rollbacks, state["rollbacks"])
         for group, scaler in self.scalers.items():
-            if state["precision"] == "fp16":  # else the run changes to it here
+            if state["precision"] == "fp16":  # otherwise the run changes to fp16 here
                 scaler.load_state_dict(state["scalers"]["+".join(group)])
         self.extra = state["extra"]
 

@@ -53,7 +53,7 @@ def read_checkpoint(folder: Path) -> TrainedNetworks:
         CheckpointError: it is damaged, or of a newer format.
     """
     saved = checkpoints.load(folder, files=("networks", "ema"))
-    # Not the typed configuration, which may have changed since; this section is as it was.
+    # Read as plain YAML: other sections may have changed since this ganforge wrote them.
     options = dict(yaml.safe_load(saved.config)["model"])
     return TrainedNetworks(
         name=str(folder),
@@ -102,15 +102,24 @@ def match_roles(
     return matches
 
 
+def check_source_roles(init: InitConfig, source: TrainedNetworks) -> None:
+    """Refuse `init.roles` that name networks which the source does not have.
+
+    Raises:
+        ConfigError: near names are listed.
+    """
+    for role in init.roles.values():
+        if role not in source.tensors:
+            raise ConfigError(
+                f"init.roles: {source.name} has no network '{role}'. "
+                f"{suggest(role, source.tensors)}"
+            )
+
+
 def _choose_roles(
     init: InitConfig, source: TrainedNetworks, networks: Mapping[str, nn.Module]
 ) -> dict[str, str]:
-    for source_role in init.roles.values():
-        if source_role not in source.tensors:
-            raise ConfigError(
-                f"init.roles: {source.name} has no network '{source_role}'. "
-                f"{suggest(source_role, source.tensors)}"
-            )
+    check_source_roles(init, source)
     roles = init.roles or {role: role for role in networks if role in source.tensors}
     if not roles:
         raise ConfigError(
@@ -129,9 +138,15 @@ def _no_match(match: RoleMatch, source: TrainedNetworks) -> str:
         fault = f"this run has {names[0]}, the source has {names[1]}"
     return (
         f"init.from: nothing in '{match.source_role}' of {source.name} fits '{match.role}' of this "
-        f"run: {fault}. Use the architecture and options of the source ({source.architecture}, "
-        f"{_shown(dict(source.options))}), or name other networks in init.roles."
+        f"run: {fault}. Use the architecture, options and image size of the source "
+        f"({_description(source)}), or name other networks in init.roles."
     )
+
+
+def _description(source: TrainedNetworks) -> str:
+    size = f"{source.image_spec['height']}x{source.image_spec['width']}"
+    options = ", ".join(f"{name}: {value}" for name, value in source.options.items())
+    return f"{source.architecture}, {size}; {options or 'default options'}"
 
 
 def start_from(run: TrainingRun, source: TrainedNetworks) -> None:
@@ -181,7 +196,7 @@ def _reshaped(found: Comparison) -> Sequence[str]:
 
 
 def _differences(architecture: Architecture[Any], source: TrainedNetworks) -> list[str]:
-    """What was chosen otherwise in the source: "model.width 8 -> 16"."""
+    """Options and image properties that differ from the source: "model.width 8 -> 16"."""
     if source.architecture != architecture.name:
         return [f"architecture {source.architecture} -> {architecture.name}"]
     try:

@@ -9,7 +9,7 @@ from torch import Tensor
 from ganforge.config.models import HealthConfig
 from ganforge.training.tasks.modes import Modes, diversity, features
 
-# The checks in a row at which modes must be missing: one check of a few images can be bad luck.
+# Modes must be missing in this many checks in a row: one check of few images can be bad luck.
 _CHECKS = 2
 
 AlarmKind = Literal["collapse", "discriminator_wins", "discriminator_loses"]
@@ -17,7 +17,7 @@ AlarmKind = Literal["collapse", "discriminator_wins", "discriminator_loses"]
 
 @dataclass(frozen=True)
 class Alarm:
-    """What is wrong with a run, and a message that says what to do about it."""
+    """A fault of a run, with a message that says what to do."""
 
     kind: AlarmKind
     message: str

@@ -18,7 +18,7 @@ class JsonLines:
         self.path = path
 
     def append(self, record: Mapping[str, object]) -> None:
-        """Write one record as a line of its own, also after a line that a kill cut short."""
+        """Write one record on a new line, also after a line that a kill cut short."""
         with naming(self.path), self.path.open("a+b") as file:
             if file.tell():
                 file.seek(-1, os.SEEK_END)

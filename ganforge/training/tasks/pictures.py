@@ -1,6 +1,7 @@
 """Sample pictures: the averaged networks at fixed seeds or on fixed source images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,13 +9,17 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganforge.imaging.grids import stack
+from ganforge.data.shards.index import load_index
+from ganforge.data.shards.readable_fields import ReadableFields
 from ganforge.imaging.images import image_grid
+from ganforge.imaging.showable import showable
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.training.engine.standing_statistics import generating_networks
+from ganforge.training.fields import fixed_batch
 from ganforge.training.state.run_state import TrainingRun
+from ganforge.training.tasks.sheets import MAX_FRAMES, animation, make_block, sheet
 
 _MICRO_BATCH = 64
 
@@ -85,12 +90,78 @@ def sample_images(run: TrainingRun, fixed: Batch | None = None) -> Tensor:
         return seed_images(run.architecture, run_networks(run), grid, device, fixed)
 
 
-def translate_images(run: TrainingRun, batch: Batch, direction: str) -> tuple[Tensor, Tensor]:
-    """Fixed images of one domain and their translations, each [N, C, H, W].
+@dataclass(frozen=True)
+class FixedSamples:
+    """Real samples that every sample picture shows, or takes conditions from.
 
-    Frame sequences give their last frames, which depend on all others.
+    Attributes:
+        batch: held-out samples where the run has any.
+        is_paired: whether source i belongs to target i.
     """
-    source = batch[direction.split("_to_")[0]]
+
+    batch: Batch
+    is_paired: bool = False
+
+
+def read_fixed_samples(run: TrainingRun, location: str, fields: tuple[str, ...]) -> FixedSamples:
+    """Samples of a data set for all pictures of a run: the same ones whenever it is called.
+
+    Raises:
+        DataError: the data set cannot be read, or lacks a field.
+    """
+    data = ReadableFields(run.config.data, load_index(location), location)
+    data.check(fields)
+    rows, columns = run.config.train.sample_grid
+    streams = {data.schemas[name].stream for name in fields}
+    is_video = any(data.schemas[name].is_clip for name in fields)
+    # Clips take much memory, and a picture shows few of them.
+    count = min([rows if is_video else rows * columns, *map(data.index.num_samples, streams)])
+    batch = fixed_batch(run, location, fields, count)
+    return FixedSamples(batch, is_paired=len(streams) == 1)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What the sample task saves.
+
+    Attributes:
+        still: the picture.
+        frames: of video, the pictures of an animation.
+        made: generated images [N, C, H, W]; of clips their last frames.
+    """
+
+    still: Image.Image
+    frames: Sequence[Image.Image]
+    made: Tensor
+
+
+def sample_pictures(run: TrainingRun, fixed: FixedSamples | None) -> Pictures:
+    """Fixed seeds, or of a translator source, output and, if paired, target side by side.
+
+    The directions of a translator are shown one below the other.
+    """
+    grid = run.config.train.sample_grid
+    if not run.architecture.directions or fixed is None:
+        made = sample_images(run, None if fixed is None else fixed.batch)
+        last = last_frame(made)
+        return Pictures(image_grid(showable(last), *grid), _frame_grids(made, grid), last)
+    blocks, outputs = [], []
+    for direction in run.architecture.directions:
+        first, last_field = direction.split("_to_")
+        source, target = fixed.batch[first], fixed.batch[last_field]
+        outputs.append(_translate(run, source, direction))
+        shown = target if fixed.is_paired else None
+        blocks.append(make_block(source, outputs[-1], shown, direction, run.spec))
+    return Pictures(sheet(blocks, grid), animation(blocks, grid), last_frame(outputs[0]))
+
+
+def last_frame(img: Tensor) -> Tensor:
+    """The last frame of clips [N, T, C, H, W], which depends on all others; images as they are."""
+    return img[:, -1] if img.ndim == 5 else img
+
+
+def _translate(run: TrainingRun, source: Tensor, direction: str) -> Tensor:
+    """Translations of images [N, C, H, W] or clips [N, T, C, H, W], one at a time."""
     networks, outputs = run_networks(run), []
     for index in range(source.shape[0]):
         request = GenerateRequest(
@@ -101,35 +172,11 @@ def translate_images(run: TrainingRun, batch: Batch, direction: str) -> tuple[Te
         )
         with run.runtime.autocast():
             outputs.append(generate(run.architecture, networks, request))
-    return last_frame(source), last_frame(torch.cat(outputs))
+    return torch.cat(outputs)
 
 
-def last_frame(img: Tensor) -> Tensor:
-    """The last frame of sequences [N, T, C, H, W]; images [N, C, H, W] as they are."""
-    return img[:, -1] if img.ndim == 5 else img
-
-
-def sample_grid(run: TrainingRun, fixed: Batch | None) -> tuple[Image.Image, Tensor]:
-    """The sample picture, and the generated images in it.
-
-    Translations show each source above its output, one direction after the other. The `fixed`
-    real samples give images to translate, attributes and captions.
-    """
-    rows, columns = run.config.train.sample_grid
-    if not run.architecture.directions or fixed is None:
-        img = last_frame(sample_images(run, fixed))
-        return image_grid(img, rows, columns), img
-    strips, made = [], []
-    for direction in run.architecture.directions:
-        source, output = translate_images(run, fixed, direction)
-        made.append(output)
-        strips.append(_alternate(source[: columns * rows], output[: columns * rows], columns))
-    return stack(strips), made[0]
-
-
-def _alternate(source: Tensor, output: Tensor, columns: int) -> Image.Image:
-    parts = []
-    for start in range(0, len(source), columns):
-        for img in (source, output):
-            parts.append(image_grid(img[start : start + columns], 1, columns))
-    return stack(parts)
+def _frame_grids(img: Tensor, grid: tuple[int, int]) -> list[Image.Image]:
+    """A grid for each frame of clips; none of images."""
+    if img.ndim == 4:
+        return []
+    return [image_grid(showable(frame), *grid) for frame in img.unbind(1)[:MAX_FRAMES]]

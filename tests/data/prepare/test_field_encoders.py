@@ -20,12 +20,13 @@ from ganforge.interfaces.source import ImageHalf
 RNG = np.random.default_rng(0)
 
 
-def encoder(size=8, channels=3, depth=8, resize="crop", **schema):
+def encoder(size=8, channels=3, depth=8, resize="crop", frame_format="png", **schema):
     schema = {"kind": "image", "height": size, "width": size} | schema
     form = ImageForm(
         size, size, channels, depth, resize, (9, 9, 9), is_labels=schema["kind"] == "labels"
     )
-    return PixelEncoder(FieldSchema(channels=channels, bit_depth=depth, **schema), form)
+    schema = FieldSchema(channels=channels, bit_depth=depth, **schema)
+    return PixelEncoder(schema, form, frame_format)
 
 
 def frames_in(clip):
@@ -52,6 +53,26 @@ def test_clip_frames_of_another_size_are_scaled_and_stored_as_png():
     stored = encoder(is_clip=True).encode([np.full((16, 16, 3), 7, np.uint8)] * 2)
     assert [decode_image(f).shape for f in frames_in(stored.data)] == [(8, 8, 3)] * 2
     assert stored.size == (16, 16)
+
+
+@pytest.mark.parametrize(
+    ("options", "signature"),
+    [
+        ({"frame_format": "jpeg", "is_clip": True}, b"\xff\xd8"),
+        ({"frame_format": "jpeg", "is_clip": True, "channels": 1}, b"\xff\xd8"),
+        ({"frame_format": "jpeg", "is_clip": True, "channels": 4}, b"\x89PNG"),
+        ({"frame_format": "jpeg", "is_clip": True, "depth": 16}, b"\x89PNG"),
+        ({"frame_format": "jpeg", "is_clip": True, "channels": 1, "kind": "labels"}, b"\x89PNG"),
+        ({"is_clip": True}, b"\x89PNG"),
+    ],
+)
+def test_frames_are_jpeg_only_where_asked_and_able(options, signature):
+    channels = options.get("channels", 3)
+    frame = np.full((16, 16, channels), 77, np.uint8)
+    (data,) = frames_in(encoder(**options).encode([frame]).data)
+    assert data.startswith(signature)
+    white = 257 if options.get("depth") == 16 else 1
+    assert abs(int(decode_image(data)[0, 0, 0]) - 77 * white) <= 2
 
 
 def test_clip_is_encoded_frame_by_frame():

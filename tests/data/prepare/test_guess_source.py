@@ -10,6 +10,8 @@ from ganforge.errors import DataError
     [
         ("photos", {"name": "folder", "path": "photos"}),
         ("a.zip", {"name": "zip", "path": "a.zip"}),
+        ("a.MP4", {"name": "video", "path": "a.MP4"}),
+        ("films", {"name": "video", "path": "films"}),
         ("rows.CSV", {"name": "manifest", "path": "rows.CSV"}),
         ("shards/{0..9}.tar", {"name": "webdataset", "urls": "shards/{0..9}.tar"}),
         ("https://host/x.tar", {"name": "webdataset", "urls": "https://host/x.tar"}),
@@ -27,8 +29,11 @@ from ganforge.errors import DataError
 )
 def test_guess_source_knows_each_kind(tmp_path, monkeypatch, location, expected):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").mkdir()
-    for name in ("a.zip", "rows.CSV", "t-images-idx3-ubyte.gz", "t-labels-idx1-ubyte.gz"):
+    for folder in ("photos", "films"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "clip.mp4").touch()
+    (tmp_path / "photos" / "1.png").touch()
+    for name in ("a.zip", "a.MP4", "rows.CSV", "t-images-idx3-ubyte.gz", "t-labels-idx1-ubyte.gz"):
         (tmp_path / name).touch()
     assert guess_source(location) == expected
 

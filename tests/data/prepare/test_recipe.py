@@ -11,6 +11,7 @@ BASE = {"source": {"name": "folder", "path": "x"}, "resolution": 8}
     [
         ({"resolution": 9}, r"data.resolution \(crop.from\) was \[8, 8\] and is \[9, 9\]"),
         ({"crop": {"from": 10}}, r"was \[8, 8\] and is \[10, 10\]"),
+        ({"frame_format": "jpeg"}, "data.frame_format was 'png' and is 'jpeg'"),
         ({"channels": 1}, "data.channels was None and is 1"),
         ({"fields": {"source": {"kind": "labels"}}}, "data.fields was {} and is {'source'"),
         ({"clip": {"num_frames": 4}}, "data.clip .* was None and is 4"),

@@ -4,7 +4,8 @@ import pytest
 from ganforge.config.data import DataConfig
 from ganforge.data.prepare.probe import probe_schema
 from ganforge.data.prepare.sample_encoder import SampleEncoder
-from ganforge.interfaces.source import Sample
+from ganforge.errors import DataError
+from ganforge.interfaces.source import Frames, Sample
 
 
 def image(height=8, width=8):
@@ -95,3 +96,21 @@ def test_vectors_of_frames_follow_the_length_of_the_clip():
 )
 def test_values_of_another_kind_than_the_first_are_refused(first, sample, text):
     assert text in encode(first, sample).fault
+
+
+class Broken(Frames):
+    """A clip whose second frame cannot be decoded."""
+
+    def __len__(self):
+        return 2
+
+    def __iter__(self):
+        yield image()
+        raise DataError("x.mp4 is damaged")
+
+
+def test_fault_in_a_lazy_clip_names_the_sample():
+    encoded = encode({"frames": [image()] * 2}, {"frames": Broken()})
+    assert encoded.fault == (
+        "Sample 'a' of the test: field 'frames' cannot be decoded: x.mp4 is damaged"
+    )

@@ -33,13 +33,13 @@ def test_clips_that_are_left_out_are_counted_and_listed(caplog):
     assert len(list(long.of(clips(4, *range(20))))) == 15
     long.report()
     assert "Left out: 6 of 21 clips of source 'x' have fewer than 5 frames" in caplog.text
-    assert "'clip4' (4), 'clip0' (0)" in caplog.text
+    assert "'clip4 (4)', 'clip0 (0)'" in caplog.text
 
 
 def test_clips_that_are_all_too_short_are_an_error():
     long = long_clips(num_frames=50)
     assert list(long.of(clips(*range(20)))) == []
-    with pytest.raises(DataError, match="All 20 clips .*'clip0'.*and 10 more. Lower num_frames"):
+    with pytest.raises(DataError, match="All 20 clips .*'clip0 .*and 10 more. Lower num_frames"):
         long.report()
 
 

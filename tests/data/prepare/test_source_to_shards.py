@@ -6,55 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from preparing import RNG, config, noise, run, save, stored
 
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
 from ganforge.data.prepare import preparation
-from ganforge.data.prepare import source_to_shards as module
 from ganforge.data.prepare.recipe import recipe
 from ganforge.data.prepare.sample_encoder import SampleEncoder
 from ganforge.data.prepare.source_to_shards import prepare
 from ganforge.data.shards.index import load_index
 from ganforge.data.shards.verify import verify_shards
 from ganforge.errors import DataError
-from ganforge.interfaces.source import Sample
-
-RNG = np.random.default_rng(0)
-
-
-def noise(*shape):
-    return RNG.integers(0, 256, shape, dtype=np.uint8)
-
-
-def save(path, pixels, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, **options)
-
-
-@pytest.fixture
-def photos(tmp_path, helpers):
-    """Two classes of six numbered 8 x 8 images."""
-    for number in range(12):
-        save(
-            tmp_path / "photos" / "ab"[number // 6] / f"{number}.png",
-            helpers.numbered_image(number),
-        )
-    return str(tmp_path / "photos")
-
-
-def config(path=None, name="folder", **options):
-    source = {"name": name} | ({"path": path} if path else {}) | options.pop("source", {})
-    return DataConfig(source=source, samples_per_shard=5, **options)
-
-
-def run(settings, out, **options):
-    return prepare(settings, Path(out), workers=0, progress=False, **options)
-
-
-def stored(location, field="image"):
-    real = RealImages(DataConfig(), str(location), field=field)
-    return real.batch(range(len(real)))
 
 
 def test_prepare_writes_shards_that_verify_and_hold_every_sample(photos, tmp_path, helpers):
@@ -186,15 +148,15 @@ def test_prepare_of_pairs_of_two_sizes_asks_for_a_resolution(tmp_path):
         run(config(name="pairs", source=source), tmp_path / "out")
 
 
-def test_prepare_of_frames_stores_sequences(tmp_path, helpers):
-    for number in range(5):
-        save(tmp_path / "clips" / "a" / f"{number}.png", helpers.numbered_image(number))
-    settings = config(str(tmp_path / "clips"), name="frames", source={"num_frames": 2})
-    index = run(settings, tmp_path / "out")
-    assert index.image_spec.num_frames == 2
+def test_prepare_of_frames_stores_whole_clips_once(tmp_path, helpers):
+    for clip, count in (("a", 5), ("b", 3)):
+        for number in range(count):
+            save(tmp_path / "clips" / clip / f"{number}.png", helpers.numbered_image(number))
+    index = run(config(str(tmp_path / "clips"), name="frames"), tmp_path / "out")
+    assert index.image_spec.num_frames == index.fields["frames"].num_frames == 3
+    assert index.num_samples() == 2
     frames = stored(tmp_path / "out", "frames")
-    assert frames.shape == (2, 2, 3, 8, 8)
-    assert sorted(frames[:, :, 0, 0, 0].tolist()) == [[0, 1], [2, 3]]
+    assert frames[:, :, 0, 0, 0].tolist() == [[0, 1, 2]] * 2
 
 
 def test_prepare_of_a_manifest_stores_all_fields(tmp_path, helpers, load):
@@ -285,121 +247,6 @@ def test_prepare_of_only_bad_images_says_so(tmp_path):
         run(config(str(tmp_path / "in"), on_bad_sample="skip"), tmp_path / "out")
 
 
-class FakeSource:
-    """A source made of a list, for what no built-in source would give."""
-
-    name = "fake"
-
-    def __init__(self, samples, classes=(), attributes=(), streams=("main",)):
-        self.listed = samples
-        self.classes, self.attributes, self.names = classes, attributes, streams
-
-    def class_names(self):
-        return self.classes
-
-    def attribute_names(self):
-        return self.attributes
-
-    def streams(self):
-        return self.names
-
-    def samples(self, stream="main"):
-        return iter(self.listed)
-
-    def num_samples(self):
-        return None
-
-
-def run_fake(monkeypatch, out, samples, settings=None, **options):
-    fake = FakeSource(samples, **options)
-    monkeypatch.setattr(module, "build_source", lambda config: fake)
-    return run(settings or DataConfig(), out)
-
-
-IMAGE = np.zeros((8, 8, 3), dtype=np.uint8)
-
-
-def test_prepare_of_an_empty_source_says_so(monkeypatch, tmp_path):
-    with pytest.raises(DataError, match="source 'fake' has no samples. Check its path"):
-        run_fake(monkeypatch, tmp_path / "out", [])
-
-
-def test_prepare_of_duplicate_keys_names_one(monkeypatch, tmp_path):
-    samples = [Sample(key, {"image": IMAGE}) for key in ("a", "b", "a")]
-    with pytest.raises(DataError, match="gives the key 'a' to two samples.*unique"):
-        run_fake(monkeypatch, tmp_path / "out", samples)
-
-
-@pytest.mark.parametrize("label", [2, -1])
-def test_prepare_of_a_label_without_a_class_names_the_sample(monkeypatch, tmp_path, label):
-    samples = [
-        Sample("a", {"image": IMAGE, "label": 1}),
-        Sample("b", {"image": IMAGE, "label": label}),
-    ]
-    with pytest.raises(
-        DataError, match=rf"Sample 'b' .* label {label}, .*2 classes \(labels 0 to 1"
-    ):
-        run_fake(monkeypatch, tmp_path / "out", samples, classes=("x", "y"))
-
-
-@pytest.mark.parametrize(
-    ("fields", "text"),
-    [
-        ({"image": IMAGE, "label": "cat"}, "label is 'cat', not an integer"),
-        ({"image": IMAGE}, "it has the fields image, the other samples have image, label"),
-        ({"image": [IMAGE], "label": 1}, "'image' is not one image"),
-        ({"image": IMAGE.astype(float), "label": 1}, "'image' holds float64 values from 0 to 0"),
-    ],
-)
-def test_prepare_of_a_sample_unlike_the_first_says_how(monkeypatch, tmp_path, fields, text):
-    samples = [Sample("a", {"image": IMAGE, "label": 0}), Sample("b", fields)]
-    with pytest.raises(DataError, match=f"Sample 'b' of source 'fake': .*{text}"):
-        run_fake(monkeypatch, tmp_path / "out", samples, classes=("x", "y"))
-
-
-@pytest.mark.parametrize("key", ["", "a.b", "a/b", "a\nb"])
-def test_prepare_of_a_key_that_would_break_the_tar_is_refused(monkeypatch, tmp_path, key):
-    with pytest.raises(DataError, match="its key must be printable, without dots or slashes"):
-        run_fake(monkeypatch, tmp_path / "out", [Sample(key, {"image": IMAGE})])
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [([1.0], "must hold 2 finite numbers"), ([1.0, float("nan")], "finite"), (["x", 1], "numbers")],
-)
-def test_prepare_of_bad_attributes_says_how(monkeypatch, tmp_path, values, text):
-    samples = [
-        Sample("a", {"image": IMAGE, "attributes": [0.0, 1.0]}),
-        Sample("b", {"image": IMAGE, "attributes": values}),
-    ]
-    with pytest.raises(DataError, match=f"Sample 'b' .*'attributes' .*{text}"):
-        run_fake(monkeypatch, tmp_path / "out", samples, attributes=("p", "q"))
-
-
-def test_prepare_of_unnamed_attributes_is_refused(monkeypatch, tmp_path):
-    samples = [Sample("a", {"image": IMAGE, "attributes": [0.0, 1.0]})]
-    with pytest.raises(DataError, match="have 2 attributes, the source names 1"):
-        run_fake(monkeypatch, tmp_path / "out", samples, attributes=("p",))
-
-
-def test_prepare_of_clips_of_unequal_length_notes_the_shortest(monkeypatch, tmp_path):
-    samples = [Sample(str(n), {"frames": [IMAGE] * n}) for n in (3, 2, 5)]
-    index = run_fake(monkeypatch, tmp_path / "out", samples)
-    assert (index.fields["frames"].num_frames, index.image_spec.num_frames) == (2, 2)
-
-
-def test_prepare_of_samples_without_image_is_refused(monkeypatch, tmp_path):
-    samples = [Sample("a", {"label": 0})]
-    with pytest.raises(DataError, match="hold no image, only label"):
-        run_fake(monkeypatch, tmp_path / "out", samples, classes=("x",))
-
-
-def test_prepare_of_one_field_in_two_streams_is_refused(monkeypatch, tmp_path):
-    samples = [Sample("a", {"image": IMAGE})]
-    with pytest.raises(DataError, match="field 'image' in two streams"):
-        run_fake(monkeypatch, tmp_path / "out", samples, streams=("a", "b"))
-
-
 def test_prepare_when_a_worker_dies_says_what_to_do(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(SampleEncoder, "encode_all", lambda self, chunk: os._exit(3))
     with pytest.raises(DataError, match="worker process of prepare died .*fewer than 1 workers"):
@@ -419,3 +266,31 @@ def test_prepare_into_a_folder_with_special_characters_works(photos, tmp_path):
     index = run(config(photos), out)
     assert verify_shards(str(out)).is_sound
     assert load_index(str(out)) == index
+
+
+def test_label_maps_survive_preparation(tmp_path, load):
+    """Ids 0 and 20 came back as 0, 10, 20 and 22 when label maps were interpolated."""
+    for number in range(4):
+        ids = np.where(RNG.random((20, 20)) > 0.5, 20, 0).astype(np.uint8)
+        save(tmp_path / "x" / f"{number}.png", ids)
+        save(tmp_path / "y" / f"{number}.png", noise(20, 20, 3))
+    source = {"source": str(tmp_path / "x"), "target": str(tmp_path / "y")}
+    fields = {"source": {"kind": "labels"}}
+    index = run(config(name="pairs", source=source, fields=fields, resolution=7), tmp_path / "out")
+    assert (index.image_spec.source_kind, index.image_spec.source_channels) == ("labels", 21)
+    assert set(stored(tmp_path / "out", "source").flatten().tolist()) == {0, 20}
+
+
+def test_prepare_of_videos_stores_their_frames(tmp_path, write_video):
+    write_video(tmp_path / "in" / "a.mp4", 9)
+    write_video(tmp_path / "in" / "b.mp4", 4)
+    settings = config(str(tmp_path / "in"), name="video", clip={"num_frames": 5})
+    index = run(settings, tmp_path / "out")
+    assert (index.num_samples(), index.image_spec.num_frames) == (1, 9)
+    found = stored(tmp_path / "out", "frames")[0, :, 0, -1, -1].tolist()
+    assert found == pytest.approx([2 * n for n in range(9)], abs=2)
+
+
+def test_prepare_stores_images_at_the_size_from_which_crops_are_cut(photos, tmp_path):
+    index = run(config(photos, resolution=4, crop={"from": 6}), tmp_path / "out")
+    assert (index.image_spec.height, index.image_spec.width) == (6, 6)

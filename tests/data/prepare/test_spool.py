@@ -1,3 +1,5 @@
+import numpy as np
+
 from ganforge.data.prepare.spool import Spool
 from ganforge.data.shards.writer import EncodedSample
 
@@ -29,3 +31,10 @@ def test_spool_with_equal_hashes_of_different_keys_has_no_duplicate(tmp_path):
             spool.append(sample)
         spool._keys[0] = spool._keys[1]
         assert spool.duplicate_key() is None
+
+
+def test_spool_knows_which_samples_are_in_one_group(tmp_path):
+    with Spool(tmp_path / "spool") as spool:
+        for key, group in (("a", "x"), ("b", ""), ("c", "x"), ("d", "y"), ("e", "")):
+            spool.append(EncodedSample(key, {}, group))
+        assert spool.grouped_with(np.array([0, 1])).tolist() == [True, True, True, False, False]

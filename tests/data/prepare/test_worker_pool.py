@@ -36,6 +36,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
         "import os, signal\n"
         "from ganforge.data.prepare.worker_pool import encode_chunks\n"
         "class Encoder:\n"
+        "    has_clips = False\n"
         "    def encode_all(self, chunk):\n"
         "        return chunk\n"
         "if __name__ == '__main__':\n"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ganforge.data.shards.coordinates import crop_points, mirror_points
+from ganforge.data.shards.coordinates import crop_points, mirror_points, move_points
 
 KINDS = {
     "xyxy": [1, 2, 4, 7, 0, 0, 2, 2],
@@ -53,6 +53,12 @@ def test_mirror_swaps_pairs_of_points():
 )
 def test_crop_translates_and_scales(kind, expected):
     assert crop_points(vector(kind), kind, (1, 1, 4, 5), (8, 10)).tolist() == expected
+
+
+def test_move_scales_then_moves_each_axis():
+    corners = np.array([1, 2, 3, 4], dtype=np.float32)
+    assert move_points(corners, "xyxy", (10, 2), (5, 7)).tolist() == [9, 25, 13, 45]
+    assert move_points(corners, "xywh", (10, 2), (5, 7)).tolist() == [9, 25, 6, 40]
 
 
 def test_crop_scales_each_axis_by_its_own_factor():

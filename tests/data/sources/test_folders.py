@@ -7,6 +7,7 @@ from ganforge.config.data import DataConfig
 from ganforge.data.prepare.source_to_shards import prepare
 from ganforge.errors import DataError
 from ganforge.imaging.codec import Undecodable, decode_image
+from ganforge.interfaces.source import ImageHalf
 
 
 def reds(samples, field="image"):
@@ -130,12 +131,17 @@ def test_pairs_join_by_name_whatever_the_extension(tmp_path, paint, source):
     assert found.num_samples() == 3
 
 
-def test_pairs_without_a_partner_are_named(tmp_path, paint, source):
+def test_pairs_without_a_partner_are_named_or_left_out(tmp_path, paint, source, caplog):
     paint(tmp_path / "a" / "1.png")
     paint(tmp_path / "b" / "1.png")
     paint(tmp_path / "b" / "2.png")
-    with pytest.raises(DataError, match="'2' in target='.*b', which source='.*a' lacks.*unpaired"):
-        list(source("pairs", source=str(tmp_path / "a"), target=str(tmp_path / "b")).samples())
+    paint(tmp_path / "a" / "3.png")
+    options = {"source": str(tmp_path / "a"), "target": str(tmp_path / "b")}
+    fault = "1 in source='.*a': '3'; 1 in target='.*b': '2'.*unmatched: skip.*unpaired"
+    with pytest.raises(DataError, match=fault):
+        list(source("pairs", **options).samples())
+    assert [s.key for s in source("pairs", unmatched="skip", **options).samples()] == ["1"]
+    assert "Left out: images without a partner, 1 in source=" in caplog.text
 
 
 def test_pairs_with_two_images_of_one_name_are_named(tmp_path, paint, source):
@@ -143,19 +149,6 @@ def test_pairs_with_two_images_of_one_name_are_named(tmp_path, paint, source):
     paint(tmp_path / "a" / "1.bmp")
     with pytest.raises(DataError, match="source='.*a' has two images named '1'.*Keep one"):
         list(source("pairs", source=str(tmp_path / "a"), target=str(tmp_path / "a")).samples())
-
-
-def test_frames_are_cut_from_clips(tmp_path, paint, source):
-    for clip, count in (("a", 7), ("b", 3)):
-        for number in range(count):
-            paint(tmp_path / clip / f"{number}.png", number + (100 if clip == "b" else 0))
-    samples = list(source("frames", path=str(tmp_path), num_frames=3).samples())
-    values = [[int(decode_image(f)[0, 0, 0]) for f in s.fields["frames"]] for s in samples]
-    assert values == [[0, 1, 2], [3, 4, 5], [100, 101, 102]]
-    assert len({s.key for s in samples}) == 3
-    spread = list(source("frames", path=str(tmp_path), num_frames=2, stride=3, step=2).samples())
-    values = [[int(decode_image(f)[0, 0, 0]) for f in s.fields["frames"]] for s in spread]
-    assert values == [[0, 3], [2, 5]]
 
 
 def test_folder_that_cannot_be_listed_stops_prepare_or_is_skipped_and_counted(
@@ -172,3 +165,13 @@ def test_folder_that_cannot_be_listed_stops_prepare_or_is_skipped_and_counted(
     assert index.num_samples("main") == 2
     assert index.class_counts == (0, 1, 1)
     assert "Left out: Sample 'bird" in caplog.text
+
+
+@pytest.mark.parametrize(("order", "sides"), [("ab", ("left", "right")), ("ba", ("right", "left"))])
+def test_side_by_side_gives_the_halves(tmp_path, paint, source, order, sides):
+    path = paint(tmp_path / "1.png", size=(8, 4))
+    found = source("side_by_side", path=str(tmp_path), order=order)
+    (sample,) = found.samples()
+    names = ("source", "target")
+    assert sample.fields == {n: ImageHalf(path, s) for n, s in zip(names, sides, strict=True)}
+    assert found.num_samples() == 1

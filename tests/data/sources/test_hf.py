@@ -135,6 +135,41 @@ def test_hf_loads_what_save_to_disk_wrote(tmp_path, helpers, splits, source):
             list(source("hf", path=str(tmp_path / "saved")).samples())
 
 
+def pictures(helpers, *values):
+    data = [helpers.file_bytes(np.full((4, 4, 3), value, np.uint8)) for value in values]
+    return [{"bytes": picture, "path": None} for picture in data]
+
+
+def test_hf_columns_make_pairs(rows, helpers):
+    columns = {"source": "input", "target": "image", "boxes": "bbox"}
+    found = rows(
+        {"columns": columns, "caption": "prompt"},
+        input=pictures(helpers, 7, 8),
+        prompt=["a", "b"],
+        bbox=[[1.0, 2.0], [3.0, 4.0]],
+    )
+    samples = list(found.samples())
+    assert reds(samples, "source") == [7, 8]
+    assert reds(samples, "target") == [0, 1]
+    assert [s.fields["caption"] for s in samples] == ["a", "b"]
+    assert [s.fields["boxes"] for s in samples] == [[1, 2], [3, 4]]
+    assert sorted(samples[0].fields) == ["boxes", "caption", "source", "target"]
+
+
+def test_hf_columns_of_further_images_leave_the_image(rows, helpers):
+    found = rows({"columns": {"mask": "m"}}, m=pictures(helpers, 9))
+    (sample,) = found.samples()
+    assert reds([sample], "image") == [0]
+    assert reds([sample], "mask") == [9]
+
+
+def test_hf_columns_that_cannot_serve_are_named(rows, helpers):
+    with pytest.raises(DataError, match="source='inptu' is not a column.*Did you mean 'input'"):
+        list(rows({"columns": {"source": "inptu"}}, input=pictures(helpers, 7)).samples())
+    with pytest.raises(DataError, match="Column 'x' .* holds .*int64.*, not images. .*source: COL"):
+        list(rows({"columns": {"source": "x"}}, x=[5]).samples())
+
+
 def test_hf_says_first_that_there_is_no_such_folder(tmp_path, monkeypatch, source):
     import datasets
 

@@ -202,3 +202,12 @@ def test_member_inside_the_archive_is_accepted():
 def test_member_outside_of_the_archive_is_refused(name):
     with pytest.raises(DataError, match="a.zip has a member .*points out of the archive"):
         check_inside(name, "a.zip")
+
+
+def test_arrays_are_images_where_there_are_no_image_files(tmp_path, paint):
+    (tmp_path / "2.npy").touch()
+    (tmp_path / "10.npy").touch()
+    (tmp_path / ".hidden.npy").touch()
+    assert image_files(tmp_path, "path") == ["2.npy", "10.npy"]
+    paint(tmp_path / "1.png")
+    assert image_files(tmp_path, "path") == ["1.png"]

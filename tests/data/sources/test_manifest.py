@@ -100,6 +100,45 @@ def test_manifest_of_pairs_has_source_and_target(tmp_path, source):
     assert sample.fields == {"source": tmp_path / "a/1.png", "target": tmp_path / "b/1.png"}
 
 
+def rows(tmp_path, source, *texts, **options):
+    (tmp_path / "list.jsonl").write_text("\n".join(texts))
+    return [
+        s.fields for s in source("manifest", path=str(tmp_path / "list.jsonl"), **options).samples()
+    ]
+
+
+def test_manifest_columns_of_free_names_hold_files_or_numbers(tmp_path, source):
+    (fields,) = rows(
+        tmp_path,
+        source,
+        '{"image": "a.png", "map": "b.png", "ids": "c.npy", "bbox": [[1, 2, 3, 4]], "age": 3}',
+        columns={"source": "map", "instances": "ids", "boxes": "bbox", "age": "age"},
+    )
+    assert fields["source"] == tmp_path / "b.png"
+    assert fields["instances"] == tmp_path / "c.npy"
+    assert fields["boxes"] == [[1, 2, 3, 4]]
+    assert fields["age"] == 3
+
+
+def test_manifest_csv_holds_numbers_in_a_cell(tmp_path, source):
+    (tmp_path / "m.csv").write_text('image,a,b\nx.png,1 2.5,"[[1, 2], [3, 4]]"\n')
+    options = {"path": str(tmp_path / "m.csv"), "columns": {"a": "a", "b": "b"}}
+    (sample,) = source("manifest", **options).samples()
+    assert (sample.fields["a"], sample.fields["b"]) == ([1, 2.5], [[1, 2], [3, 4]])
+
+
+def test_manifest_of_clips_lists_their_frames(tmp_path, source):
+    (fields,) = rows(
+        tmp_path,
+        source,
+        '{"frames": ["a/0.png", "a/1.png"], "source": ["b/0.png", "b/1.png"], "boxes": [[1], [2]]}',
+        columns={"boxes": "boxes"},
+    )
+    assert fields["frames"] == [tmp_path / "a/0.png", tmp_path / "a/1.png"]
+    assert fields["source"] == [tmp_path / "b/0.png", tmp_path / "b/1.png"]
+    assert fields["boxes"] == [[1], [2]]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "options", "message"),
     [
@@ -133,6 +172,9 @@ def test_manifest_of_pairs_has_source_and_target(tmp_path, source):
         ("m.jsonl", '{"image": null}', {}, "Row 1 of .*'image' cannot be read .*null is not text"),
         ("m.jsonl", '{"image": "a", "caption": 5}', {}, "Row 1 .*'caption' .*5 is not text"),
         ("m.jsonl", '{"image": "a", "caption": ["b", 5]}', {}, "Row 1 .*'caption' .*5 is not text"),
+        ("m.csv", "image,x\na,b\n", {"columns": {"x": "x"}}, "Row 1 .*'x' cannot be read"),
+        ("m.jsonl", '{"image": "a", "x": {}}', {"columns": {"x": "x"}}, "not a list of numbers"),
+        ("m.jsonl", '{"image": "a", "x": {"b": 1}}', {"columns": {"x": "x"}}, "not a list of num"),
         ("m.csv", "image,caption\na,b\nc\n", {}, "Row 2 .*'caption' .*null is not text"),
         (
             "m.jsonl",

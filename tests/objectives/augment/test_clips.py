@@ -134,6 +134,15 @@ def test_gradients_reach_image_and_condition(kind, options):
     assert img.grad.any() and along.grad.any()
 
 
+@pytest.mark.parametrize(("kind", "options"), [KINDS[4], KINDS[8]])
+def test_pairs_compile_as_they_run(kind, options):
+    augmentation = build(kind, options)
+    img, along = images(2, 3, 8, 8), images(2, 2, 5, 8, 8)
+    compiled = torch.compile(augmentation.paired, backend="aot_eager", fullgraph=True)
+    torch.manual_seed(7)
+    assert_close(compiled(img, along), seeded(augmentation, img, along))
+
+
 def test_ada_at_zero_returns_the_condition_itself():
     img, along = images(2, 3, 8, 8), images(2, 1, 8, 8)
     assert build(Ada, {}).paired(img, along) == (img, along)

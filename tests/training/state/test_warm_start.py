@@ -146,7 +146,7 @@ def test_warm_start_and_freeze_keep_the_source_weights_through_training(source):
             {"roles": {"generator": "discriminator"}},
             {"discriminator": {"layers.1.weight": torch.zeros(8, 16)}},
             "nothing in 'discriminator' of .* fits 'generator'.*layers.1.weight .8, 16. -> .8.*"
-            "Use the architecture and options of the source .toy, {",
+            "Use the architecture, options and image size of the source .toy, 4x4; default options",
         ),
         (
             {},

@@ -9,6 +9,7 @@ from ganforge.training.engine.loop import Rollback
 from ganforge.training.tasks import sample
 from ganforge.training.tasks.checkpoint import CheckpointTask
 from ganforge.training.tasks.health import HealthMonitor
+from ganforge.training.tasks.pictures import Pictures
 from ganforge.training.tasks.sample import SampleTask
 
 
@@ -24,8 +25,8 @@ def make_task(tmp_path, lines):
 
 
 def collapse(monkeypatch):
-    same = torch.zeros(6, 1, 4, 4)
-    monkeypatch.setattr(sample, "sample_grid", lambda *args: (Image.new("L", (4, 4)), same))
+    same = Pictures(Image.new("L", (4, 4)), (), torch.zeros(6, 1, 4, 4))
+    monkeypatch.setattr(sample, "sample_pictures", lambda *args: same)
 
 
 def test_sample_task_saves_the_grid_under_the_progress(make_run, make_task, tmp_path):
@@ -35,6 +36,19 @@ def test_sample_task_saves_the_grid_under_the_progress(make_run, make_task, tmp_
     with Image.open(tmp_path / "samples" / "nimg-000000032.png") as picture:
         assert picture.size == (12, 8)  # 3 columns and 2 rows of 4x4 images
     assert len(run.extra["health"]["coverage"]) == 1
+
+
+def test_sample_task_of_video_saves_an_animation_too(make_run, make_task, tmp_path, monkeypatch):
+    frames = [Image.new("L", (6, 4), shade) for shade in (0, 100, 200)]
+    pictures = Pictures(frames[0], frames, torch.randn(6, 1, 4, 4))
+    monkeypatch.setattr(sample, "sample_pictures", lambda *args: pictures)
+    make_task(make_run()).run(make_run())
+    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == [
+        "nimg-000000000.gif",
+        "nimg-000000000.png",
+    ]
+    with Image.open(tmp_path / "samples" / "nimg-000000000.gif") as animation:
+        assert (animation.n_frames, animation.size) == (3, (6, 4))
 
 
 def test_sample_task_reports_a_collapse_and_goes_on(

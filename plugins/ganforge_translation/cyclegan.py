@@ -26,8 +26,9 @@ from ganforge.api import (
     Terms,
     with_penalties,
 )
-from ganforge_cyclegan.networks import PatchDiscriminator, Translator, smallest_size
-from ganforge_cyclegan.pool import exchange
+from ganforge.layers import PatchDiscriminator, Upsampling
+from ganforge_translation.networks import Translator
+from ganforge_translation.pool import exchange
 
 OTHER = {"source": "target", "target": "source"}
 """Each domain's counterpart: `generator_<domain>` translates into <domain> from the other."""
@@ -41,6 +42,11 @@ class CycleganConfig(ComponentOptions):
     generator_width: int = Field(64, gt=0, description="Channels at full resolution.")
     num_blocks: int | None = Field(
         None, ge=0, description="Residual blocks. Default: 6 up to 128 pixels, 9 above."
+    )
+    upsampling: Upsampling = Field(
+        "transposed",
+        description="transposed: as in the paper; resize: nearest neighbor and a convolution, "
+        "which leaves no checkerboard.",
     )
     discriminator_width: int = Field(64, gt=0, description="Channels of the first layer.")
     discriminator_layers: int = Field(
@@ -112,7 +118,7 @@ class Cyclegan(Architecture[CycleganConfig]):
 
     def _check_size(self) -> None:
         spec = self.spec
-        least = smallest_size(self.config.discriminator_layers)
+        least = PatchDiscriminator.smallest_size(self.config.discriminator_layers)
         sides = (spec.height, spec.width)
         if min(sides) < least:
             raise ConfigError(
@@ -138,7 +144,11 @@ class Cyclegan(Architecture[CycleganConfig]):
         networks: dict[str, nn.Module] = {}
         for domain in ("target", "source"):
             networks[f"generator_{domain}"] = Translator(
-                channels[OTHER[domain]], channels[domain], config.generator_width, blocks
+                channels[OTHER[domain]],
+                channels[domain],
+                config.generator_width,
+                blocks,
+                config.upsampling,
             )
             networks[f"discriminator_{domain}"] = PatchDiscriminator(
                 channels[domain], config.discriminator_width, config.discriminator_layers

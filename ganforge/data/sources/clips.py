@@ -1,0 +1,112 @@
+"""Sources of clips: the base of `frames` and `video`, and `frames` itself."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field, model_validator
+
+from ganforge.config.models import StrictModel
+from ganforge.data.sources.image_files import image_files, key_of
+from ganforge.data.sources.matching import listed, partners
+from ganforge.data.sources.paths import UserPath
+from ganforge.errors import DataError
+from ganforge.interfaces.source import Sample, Source
+
+
+class ClipsConfig(StrictModel):
+    """Where clips are: one place, or two places with pairs of clips."""
+
+    path: UserPath | None = Field(None, description="The clips, where they are no pairs.")
+    source: UserPath | None = Field(None, description="Pairs: the clips to translate.")
+    target: UserPath | None = Field(
+        None, description="Pairs: the clips to translate to, of the same names and lengths."
+    )
+    max_frames: int = Field(
+        1000,
+        gt=0,
+        description="Longer clips are cut into equal pieces of at most this many frames.",
+    )
+
+    @model_validator(mode="after")
+    def _is_one_or_two_places(self) -> "ClipsConfig":
+        places = (self.path is not None, self.source is not None, self.target is not None)
+        if places not in ((True, False, False), (False, True, True)):
+            raise ValueError("give path, or source and target for pairs of clips")
+        return self
+
+
+ClipsConfigT = TypeVar("ClipsConfigT", bound=ClipsConfig)
+
+
+class ClipsSource(Source[ClipsConfigT]):
+    """Clips, whole or in pieces: the field frames, and source of pairs."""
+
+    @abstractmethod
+    def find(self, option: str) -> Mapping[str, Any]:
+        """The clips in the place that an option names; each has a length and can be sliced."""
+
+    @cached_property
+    def _clips(self) -> dict[str, dict[str, Any]]:
+        """The clips by name, each by field."""
+        config = self.config
+        if config.path is not None:
+            return {name: {"frames": clip} for name, clip in self.find("path").items()}
+        source, target = self.find("source"), self.find("target")
+        sides = {f"source={config.source!r}": source, f"target={config.target!r}": target}
+        names = partners(sides, "error", "clips")
+        unequal = [
+            f"{name} ({len(source[name])} and {len(target[name])} frames)"
+            for name in names
+            if len(source[name]) != len(target[name])
+        ]
+        if unequal:
+            raise DataError(
+                f"{len(unequal)} clips differ in length between source={config.source!r} and "
+                f"target={config.target!r}: {listed(unequal)}. Make each pair equally long."
+            )
+        return {name: {"source": source[name], "frames": target[name]} for name in names}
+
+    @cached_property
+    def _pieces(self) -> list[tuple[str, int, int]]:
+        """Name, begin and end of each sample."""
+        return [
+            (name, begin, end)
+            for name, clip in self._clips.items()
+            for begin, end in cut(len(clip["frames"]), self.config.max_frames)
+        ]
+
+    def samples(self, stream: str = "main") -> Iterator[Sample]:
+        """Field frames, and source where clips are pairs."""
+        for name, begin, end in self._pieces:
+            clip = self._clips[name]
+            is_whole = end - begin == len(clip["frames"])
+            key = key_of(name if is_whole else f"{name}_{begin:06d}")
+            yield Sample(key, {field: v[begin:end] for field, v in clip.items()}, group=name)
+
+    def num_samples(self) -> int:
+        """Clips, or pieces of them."""
+        return len(self._pieces)
+
+
+def cut(length: int, most: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of the fewest pieces of at most `most` frames, equally long but for one."""
+    count = max(1, -(-length // most))
+    for number in range(count):
+        yield number * length // count, (number + 1) * length // count
+
+
+class FramesSource(ClipsSource[ClipsConfig]):
+    """Clips that are folders of images: each sub-folder holds the frames of one, in order."""
+
+    name, Config = "frames", ClipsConfig
+
+    def find(self, option: str) -> dict[str, Sequence[Path]]:
+        """The frames of each sub-folder, in natural order."""
+        folder = Path(getattr(self.config, option))
+        clips: dict[str, list[Path]] = {}
+        for name in image_files(folder, option):
+            clips.setdefault(str(Path(name).parent), []).append(folder / name)
+        return dict(clips)

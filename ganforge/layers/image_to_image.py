@@ -1,0 +1,217 @@
+"""Blocks of image-to-image networks: normalization of each image, padding, PatchGAN, U-Net.
+
+They treat each image of a batch by itself, so a batch of N images gives the same numbers as N
+batches of one.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.layers.activation import LeakyReLU, ReLU
+from ganforge.layers.resample import upsample_nearest
+
+LEAKY_SLOPE = 0.2
+Upsampling = Literal["transposed", "resize"]
+"""How a map doubles its size: by a transposed convolution, or by nearest neighbor and a plain one,
+which leaves no checkerboard (Odena et al. 2016, doi:10.23915/distill.00003)."""
+Dropping = Callable[[Tensor, int], Tensor]
+"""(map, number of its layer) -> the map with some of its values set to zero."""
+
+
+class InstanceNorm(nn.Module):
+    """Normalize each channel of each image to mean 0 and variance 1.
+
+    Written with plain reductions: torch's own op copies a channels_last tensor to the other
+    layout and back, and this form lets the compiler fuse it with the activation that follows.
+    """
+
+    def __init__(self, channels: int | None = None, eps: float = 1e-5) -> None:
+        """With `channels`, a scale (from N(1, 0.02)) and a bias are learned for each."""
+        super().__init__()
+        self.eps = eps
+        self.scale: nn.Parameter | None = None
+        self.bias: nn.Parameter | None = None
+        if channels is not None:
+            self.scale = nn.Parameter(torch.empty(channels, 1, 1).normal_(1.0, 0.02))
+            self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] of any float type; the statistics are float32."""
+        var, mean = torch.var_mean(x.float(), dim=(2, 3), keepdim=True, correction=0)
+        normal = (x - mean) * torch.rsqrt(var + self.eps)
+        if self.scale is not None and self.bias is not None:
+            normal = normal * self.scale + self.bias
+        return normal.to(x.dtype)
+
+
+class ReflectionPad(nn.Module):
+    """Mirror `pad` rows and columns at each border, without repeating the edge.
+
+    A map that has no more than `pad` rows or columns repeats its edge instead.
+    """
+
+    def __init__(self, pad: int) -> None:
+        super().__init__()
+        self.pad = pad
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C, H + 2 pad, W + 2 pad]."""
+        mode = "reflect" if min(x.shape[2:]) > self.pad else "replicate"
+        return nn.functional.pad(x, (self.pad,) * 4, mode=mode)
+
+
+class ResizeConv(nn.Module):
+    """Double the size by nearest neighbor, then a 3x3 convolution over reflected borders."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(ReflectionPad(1), nn.Conv2d(in_channels, out_channels, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, out_channels, 2 H, 2 W]."""
+        out: Tensor = self.layers(upsample_nearest(x))
+        return out
+
+
+class PatchDiscriminator(nn.Module):
+    """PatchGAN: C64-C128-C256-C512 and a one-channel output, one logit per overlapping patch.
+
+    With three layers, the receptive field of a logit is 70 x 70 pixels.
+    Source: Isola et al. 2017, arXiv:1611.07004, section 3.2.2 and appendix 6.1.2.
+    """
+
+    def __init__(self, channels: int, width: int, num_layers: int, *, affine: bool = False) -> None:
+        """Build it.
+
+        Args:
+            channels: of the images; of a pair, of both together.
+            width: channels of the first layer; they double up to 8 times it.
+            num_layers: layers after the first.
+            affine: whether the normalization has a learned scale and bias.
+        """
+        super().__init__()
+        sizes = [width * min(1 << i, 8) for i in range(num_layers + 1)]
+        layers: list[nn.Module] = [
+            nn.Conv2d(channels, width, 4, stride=2, padding=1),
+            LeakyReLU(LEAKY_SLOPE),
+        ]
+        for i in range(num_layers):
+            stride = 1 if i == num_layers - 1 else 2
+            layers += [
+                nn.Conv2d(sizes[i], sizes[i + 1], 4, stride=stride, padding=1, bias=not affine),
+                InstanceNorm(sizes[i + 1] if affine else None),
+                LeakyReLU(LEAKY_SLOPE),
+            ]
+        layers.append(nn.Conv2d(sizes[-1], 1, 4, padding=1))
+        self.layers = nn.Sequential(*layers)
+        self.apply(init_translation)
+
+    def forward(self, img: Tensor) -> Tensor:
+        """[N, channels, H, W] -> float32 logits [N, 1, h, w]."""
+        logits: Tensor = self.layers(img).float()
+        return logits
+
+    @staticmethod
+    def smallest_size(num_layers: int) -> int:
+        """Smallest height and width, a multiple of 4, for `num_layers`.
+
+        Its last normalized map must have 2 x 2 values, because one value has no variance. The side
+        of that map is the input's divided by 2 to the power `num_layers`, less one.
+        """
+        return max(3 << num_layers, 8)
+
+
+class UNet(nn.Module):
+    """Encoder and decoder with a skip connection at each size; dropout in the inner decoder.
+
+    Source: Isola et al. 2017, arXiv:1611.07004, section 3.2.1 and appendix 6.1.1.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        widths: Sequence[int],
+        *,
+        dropout: float = 0.5,
+        num_dropout: int = 3,
+        upsampling: Upsampling = "transposed",
+    ) -> None:
+        """Build it.
+
+        Args:
+            in_channels: of the image.
+            out_channels: of the result.
+            widths: channels of each encoder layer, each of half the size of the one before.
+            dropout: probability with which a value of an inner decoder layer becomes zero.
+            num_dropout: decoder layers with dropout, from the second on.
+            upsampling: how decoder layers double the size.
+        """
+        super().__init__()
+        self.dropout = dropout
+        depth = len(widths)
+        self.drops = range(1, 1 + min(num_dropout, depth - 2))
+        ends = [in_channels, *widths]
+        self.encoder = nn.ModuleList(
+            _down(ends[i], ends[i + 1], i not in (0, depth - 1), i > 0) for i in range(depth)
+        )
+        # Decoder layer i gives the size of encoder layer depth - 2 - i, which it is joined with.
+        outs = [*reversed(widths[:-1]), out_channels]
+        ins = [widths[-1], *(2 * width for width in outs[:-1])]
+        self.decoder = nn.ModuleList(
+            _up(ins[i], outs[i], i < depth - 1, upsampling) for i in range(depth)
+        )
+        self.apply(init_translation)
+
+    @property
+    def stride(self) -> int:
+        """What the sides of an image must be multiples of."""
+        return int(2 ** len(self.encoder))
+
+    def forward(self, img: Tensor, drop: Dropping | None = None) -> Tensor:
+        """[N, in_channels, H, W] -> float32 [N, out_channels, H, W] in [-1, 1].
+
+        `drop` replaces the random dropout, which is on in training and evaluation alike: it is
+        the only noise of the paper's generator.
+        """
+        skips: list[Tensor] = []
+        x = img
+        for layer in self.encoder:
+            x = layer(x)
+            skips.append(x)
+        skips.pop()
+        for number, layer in enumerate(self.decoder):
+            x = layer(x)
+            if self.dropout and number in self.drops:
+                x = nn.functional.dropout(x, self.dropout) if drop is None else drop(x, number)
+            if skips:
+                x = torch.cat([x, skips.pop()], dim=1)
+        return torch.tanh(x.float())
+
+
+def _down(in_channels: int, out_channels: int, has_norm: bool, has_slope: bool) -> nn.Sequential:
+    layers: list[nn.Module] = [LeakyReLU(LEAKY_SLOPE)] if has_slope else []
+    layers.append(nn.Conv2d(in_channels, out_channels, 4, 2, 1, bias=not has_norm))
+    return nn.Sequential(*layers, *([InstanceNorm(out_channels)] if has_norm else []))
+
+
+def _up(
+    in_channels: int, out_channels: int, has_norm: bool, upsampling: Upsampling
+) -> nn.Sequential:
+    conv: nn.Module
+    if upsampling == "resize":
+        conv = ResizeConv(in_channels, out_channels)
+    else:
+        conv = nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1, bias=not has_norm)
+    return nn.Sequential(ReLU(), conv, *([InstanceNorm(out_channels)] if has_norm else []))
+
+
+def init_translation(module: nn.Module) -> None:
+    """N(0, 0.02) for the weights of a convolution and zero for its bias: `network.apply(...)`."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,77 @@
+import pytest
+from pydantic import ValidationError
+
+from ganforge.data.sources.clips import ClipsConfig, cut
+from ganforge.errors import DataError
+from ganforge.imaging.codec import decode_image
+
+
+@pytest.fixture
+def clips(tmp_path, paint):
+    """A function that paints clips of so many frames, whose red counts the frames."""
+
+    def write(folder, **lengths):
+        for clip, count in lengths.items():
+            for number in range(count):
+                paint(tmp_path / folder / clip / f"{number}.png", number)
+        return str(tmp_path / folder)
+
+    return write
+
+
+def reds(frames):
+    return [int(decode_image(frame)[0, 0, 0]) for frame in frames]
+
+
+def test_frames_gives_each_folder_as_one_clip_in_natural_order(clips, source):
+    found = source("frames", path=clips("in", b=3, a=12))
+    samples = list(found.samples())
+    assert {s.key: reds(s.fields["frames"]) for s in samples} == {
+        "a": list(range(12)),
+        "b": [0, 1, 2],
+    }
+    assert found.num_samples() == 2
+
+
+def test_frames_of_long_clips_are_cut_into_equal_pieces_of_one_group(clips, source):
+    samples = list(source("frames", path=clips("in", a=11, b=4), max_frames=4).samples())
+    assert [s.key for s in samples] == ["a_000000", "a_000003", "a_000007", "b"]
+    assert [s.group for s in samples] == ["a", "a", "a", "b"]
+    assert [v for s in samples[:3] for v in reds(s.fields["frames"])] == list(range(11))
+
+
+@pytest.mark.parametrize(
+    ("length", "pieces"),
+    [(4, [(0, 4)]), (5, [(0, 2), (2, 5)]), (9, [(0, 3), (3, 6), (6, 9)]), (0, [(0, 0)])],
+)
+def test_cut_makes_the_fewest_pieces_and_loses_nothing(length, pieces):
+    assert list(cut(length, 4)) == pieces
+
+
+def test_frames_of_two_folders_are_pairs(clips, source):
+    places = {"source": clips("maps", a=2, b=3), "target": clips("photos", a=2, b=3)}
+    samples = list(source("frames", **places).samples())
+    assert [sorted(s.fields) for s in samples] == [["frames", "source"]] * 2
+    assert [p.parts[-3] for p in samples[0].fields["source"]] == ["maps"] * 2
+    assert [p.parts[-3] for p in samples[0].fields["frames"]] == ["photos"] * 2
+
+
+def test_frames_without_a_partner_are_listed(clips, source):
+    places = {"source": clips("maps", a=2, c=2), "target": clips("photos", a=2, b=3)}
+    with pytest.raises(DataError, match="clips without a partner, 1 in source=.*'c'; 1 in .*'b'"):
+        list(source("frames", **places).samples())
+
+
+def test_frames_of_unequal_length_are_listed(clips, source):
+    places = {"source": clips("maps", a=2, b=3), "target": clips("photos", a=2, b=4)}
+    fault = r"1 clips differ in length .*'b \(3 and 4 frames\)'. Make each pair equally long"
+    with pytest.raises(DataError, match=fault):
+        list(source("frames", **places).samples())
+
+
+@pytest.mark.parametrize(
+    "places", [{}, {"source": "a"}, {"path": "a", "target": "b"}, {"target": "b"}]
+)
+def test_clips_need_one_place_or_two(places):
+    with pytest.raises(ValidationError, match="give path, or source and target"):
+        ClipsConfig(**places)

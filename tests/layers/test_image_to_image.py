@@ -1,0 +1,131 @@
+"""Blocks of image-to-image networks."""
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from ganforge.layers import InstanceNorm, PatchDiscriminator, ReflectionPad, ResizeConv, UNet
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_discriminator_three_layers_has_the_papers_parameters():
+    with torch.device("meta"):
+        network = PatchDiscriminator(3, width=64, num_layers=3)
+    sizes = [(3, 64), (64, 128), (128, 256), (256, 512), (512, 1)]
+    assert count(network) == sum(16 * i * o + o for i, o in sizes) == 2_764_737
+
+
+@pytest.mark.parametrize(("layers", "field"), [(1, 16), (2, 34), (3, 70)])
+def test_discriminator_logit_sees_a_patch_of_the_papers_size(layers, field):
+    network = PatchDiscriminator(1, width=2, num_layers=layers)
+    for name, module in network.layers.named_children():
+        if isinstance(module, InstanceNorm):
+            # The normalization sees the whole image; the convolutions alone make the patch.
+            network.layers.register_module(name, nn.Identity())
+    img = torch.randn(1, 1, 160, 160, requires_grad=True)
+    logits = network(img)
+    logits[0, 0, logits.shape[2] // 2, logits.shape[3] // 2].backward()
+    rows, columns = (img.grad[0, 0] != 0).nonzero().T
+    assert rows.max() - rows.min() + 1 == columns.max() - columns.min() + 1 == field
+
+
+def test_instance_norm_matches_torch_in_either_layout():
+    img = torch.randn(2, 3, 5, 7) * 4 + 1
+    wanted = nn.functional.instance_norm(img)
+    assert_close(InstanceNorm()(img), wanted)
+    last = InstanceNorm()(img.contiguous(memory_format=torch.channels_last))
+    assert_close(last, wanted)
+    assert last.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_instance_norm_bf16_keeps_statistics_in_float32():
+    img = (torch.randn(1, 2, 64, 64) + 30).bfloat16()
+    out = InstanceNorm()(img)
+    assert out.dtype == torch.bfloat16
+    assert_close(out.float(), nn.functional.instance_norm(img.float()), atol=0.01, rtol=0.01)
+
+
+@pytest.mark.parametrize("layers", [2, 3, 4])
+def test_smallest_size_is_the_smallest_that_works(layers):
+    network = PatchDiscriminator(1, width=1, num_layers=layers)
+    norms = [m for m in network.modules() if isinstance(m, InstanceNorm)]
+    seen = []
+    norms[-1].register_forward_hook(lambda module, inputs, out: seen.append(out.shape[2:]))
+    least = PatchDiscriminator.smallest_size(layers)
+    logits = network(torch.rand(1, 1, least, least))
+    assert logits.shape[2:] == (1, 1)
+    assert seen[0] == (2, 2)
+
+
+def test_instance_norm_with_channels_learns_a_scale_and_a_bias():
+    norm = InstanceNorm(3)
+    assert norm.scale is not None and 0 < (norm.scale - 1).abs().max() < 0.2
+    with torch.no_grad():
+        norm.scale.copy_(torch.tensor([1.0, 2.0, 0.0]).view(3, 1, 1))
+        norm.bias.copy_(torch.tensor([0.0, 1.0, 5.0]).view(3, 1, 1))
+    img = torch.randn(2, 3, 4, 4)
+    plain = InstanceNorm()(img)
+    wanted = torch.stack([plain[:, 0], 2 * plain[:, 1] + 1, torch.full((2, 4, 4), 5.0)], dim=1)
+    assert_close(norm(img), wanted)
+
+
+def test_reflection_pad_repeats_the_edge_of_a_map_that_is_too_small():
+    assert_close(ReflectionPad(2)(torch.ones(1, 1, 2, 2)), torch.ones(1, 1, 6, 6))
+    row = torch.arange(4.0).expand(1, 1, 4, 4)
+    assert ReflectionPad(2)(row)[0, 0, 3].tolist() == [2, 1, 0, 1, 2, 3, 2, 1]
+
+
+def test_resize_conv_of_a_constant_map_is_constant():
+    # A transposed convolution adds up another number of weights at each second pixel.
+    out = ResizeConv(2, 3)(torch.full((1, 2, 4, 5), 0.3))
+    assert out.shape == (1, 3, 8, 10)
+    assert_close(out, out[..., :1, :1].expand_as(out))
+
+
+def test_unet_of_256_pixels_has_the_papers_parameters():
+    widths = [64, 128, 256, *[512] * 5]
+    with torch.device("meta"):
+        network = UNet(3, 3, widths)
+        assert network(torch.empty(1, 3, 256, 256)).shape == (1, 3, 256, 256)
+    assert count(network) == 54_414_531  # 54.414 M, as the authors' program prints
+    assert network.stride == 256
+
+
+def test_unet_joins_each_size_of_the_encoder_with_the_decoder():
+    network = UNet(2, 3, [4, 8, 16], dropout=0.0)
+    inputs = [layer[-2 if isinstance(layer[-1], InstanceNorm) else -1] for layer in network.decoder]
+    assert [conv.in_channels for conv in inputs] == [16, 16, 8]
+    assert [conv.out_channels for conv in inputs] == [8, 4, 3]
+    normed = [isinstance(layer[-1], InstanceNorm) for layer in network.encoder]
+    assert normed == [False, True, False]  # none at the ends: 1 x 1 has no variance
+
+
+def test_unet_dropout_is_on_in_training_and_evaluation_alike():
+    network = UNet(3, 3, [4, 8, 8, 8, 8]).eval()
+    img = torch.randn(1, 3, 32, 32)
+    assert not torch.equal(network(img), network(img))
+    assert list(network.drops) == [1, 2, 3]
+
+
+def test_unet_drop_replaces_the_random_dropout():
+    network = UNet(3, 3, [4, 8, 8, 8])
+    seen = []
+
+    def drop(x, layer):
+        seen.append((layer, tuple(x.shape[1:])))
+        return x
+
+    img = torch.randn(1, 3, 16, 16)
+    assert_close(network(img, drop), network(img, drop))
+    assert seen[:2] == [(1, (8, 4, 4)), (2, (4, 8, 8))]
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+def test_unet_of_several_images_equals_one_by_one(upsampling):
+    network = UNet(3, 2, [4, 8, 8], dropout=0.0, upsampling=upsampling)
+    img = torch.randn(3, 3, 16, 24)
+    assert_close(network(img), torch.cat([network(one[None]) for one in img]))
