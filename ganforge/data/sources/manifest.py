@@ -144,10 +144,31 @@ class ManifestSource(Source[ManifestConfig]):
             columns["attributes"] = ""
         root = Path(self.config.root or Path(self.config.path).parent)
         image = next(columns[field] for field in _FILE_FIELDS if field in columns)
-        for line, row in enumerate(self._rows, 1):
+        keys: set[str] = set()
+        for lines in self._groups:
+            line, row = lines[0], self._rows[lines[0] - 1]
             fields = {name: self._value(name, row, columns[name], root, line) for name in columns}
+            if len(lines) > 1:
+                column = columns["caption"]
+                cells = ((n, self._rows[n - 1][column]) for n in lines)
+                fields["caption"] = [self._read("caption", _captions, cell, n) for n, cell in cells]
             first = row[image][0] if isinstance(row[image], list) and row[image] else row[image]
-            yield Sample(key_of(str(first)), fields)
+            key = key_of(str(first))
+            # No file name has a key with `%` before another letter than A to F.
+            key = f"{key}%row{line}" if key in keys else key
+            keys.add(key)
+            yield Sample(key, fields)
+
+    @cached_property
+    def _groups(self) -> list[list[int]]:
+        """Numbers of the rows of each sample: rows that differ only in one caption are one."""
+        caption = self._column("caption")
+        groups: dict[str, list[int]] = {}
+        for line, row in enumerate(self._rows, 1):
+            others = [value for column, value in row.items() if column != caption]
+            one = caption is not None and isinstance(row[caption], str)
+            groups.setdefault(json.dumps(others) if one else str(line), []).append(line)
+        return list(groups.values())
 
     def _value(self, field: str, row: Row, column: str, root: Path, line: int) -> Any:
         value = row[column] if column else {name: row[name] for name in self._attributes}
@@ -187,8 +208,8 @@ class ManifestSource(Source[ManifestConfig]):
         )
 
     def num_samples(self) -> int:
-        """Rows of the manifest."""
-        return len(self._rows)
+        """Rows of the manifest, those of one image with several captions as one."""
+        return len(self._groups)
 
 
 def _parse(line: str, number: int, path: Path) -> Row:

@@ -191,3 +191,26 @@ def test_manifest_faults_are_named(tmp_path, name, text, options, message, sourc
         (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
         list(source("manifest", path=str(tmp_path / name), **options).samples())
+
+
+def test_manifest_rows_of_one_image_are_one_sample_with_all_captions(tmp_path, source):
+    rows = ["image,caption,label", "a.png,one,0", "b.png,two,1", "a.png,three,0"]
+    (tmp_path / "m.csv").write_text("\n".join(rows))
+    found = source("manifest", path=str(tmp_path / "m.csv"))
+    samples = list(found.samples())
+    assert [s.fields["caption"] for s in samples] == [["one", "three"], "two"]
+    assert [s.key for s in samples] == ["a,png", "b,png"]
+    assert found.num_samples() == 2
+
+
+def test_manifest_rows_of_one_image_that_differ_keep_their_own_keys(tmp_path, source):
+    rows = ["image,caption,label", "a.png,one,0", "a.png,two,1"]
+    (tmp_path / "m.csv").write_text("\n".join(rows))
+    samples = list(source("manifest", path=str(tmp_path / "m.csv")).samples())
+    assert [(s.key, s.fields["label"]) for s in samples] == [("a,png", 0), ("a,png%row2", 1)]
+
+
+def test_manifest_rows_that_are_equal_without_captions_keep_their_own_keys(tmp_path, source):
+    (tmp_path / "m.csv").write_text("image\na.png\na.png\n")
+    samples = list(source("manifest", path=str(tmp_path / "m.csv")).samples())
+    assert [s.key for s in samples] == ["a,png", "a,png%row2"]
