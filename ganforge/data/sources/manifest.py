@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -18,8 +19,12 @@ from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source
 
+logger = logging.getLogger(__name__)
+
 _FILE_FIELDS = ("image", "source", "target", "frames")
 _OTHER_FIELDS = ("label", "caption", "text", "attributes")
+_OTHER_NAMES = {"image": ("file_name",)}
+"""Names of columns in the metadata.csv of Hugging Face."""
 Row = dict[str, Any]
 
 
@@ -54,7 +59,7 @@ class ManifestSource(Source[ManifestConfig]):
         try:
             with path.open(encoding="utf-8-sig", newline="") as stream:
                 if path.suffix.lower() == ".csv":
-                    rows: list[Row] = list(csv.DictReader(stream))
+                    rows: list[Row] = list(csv.DictReader(stream, skipinitialspace=True))
                 elif path.suffix.lower() in (".jsonl", ".ndjson"):
                     lines = (line for line in stream if line.strip())
                     rows = [_parse(line, n, path) for n, line in enumerate(lines, 1)]
@@ -83,7 +88,10 @@ class ManifestSource(Source[ManifestConfig]):
                 f"columns names the column '{given}' for '{field}', but {self.config.path} has no "
                 f"such column. {suggest(given, map(str, self._rows[0]))}"
             )
-        return given or (field if field in self._rows[0] else None)
+        if given or field in self._rows[0]:
+            return given or field
+        alike = (field, *_OTHER_NAMES.get(field, ()))
+        return next((c for c in self._rows[0] if str(c).strip().casefold() in alike), None)
 
     @cached_property
     def _classes(self) -> tuple[str, ...]:
@@ -98,7 +106,7 @@ class ManifestSource(Source[ManifestConfig]):
 
     def _label_text(self, value: Any, line: int) -> str:
         if isinstance(value, str | int | float) and str(value).strip():
-            return class_name(str(value))
+            return class_name(str(value).strip())
         raise DataError(
             f"Row {line} of {self.config.path} has no label ({json.dumps(value)}). Give it one, a "
             f"number or a name, or leave the row out."
@@ -139,6 +147,14 @@ class ManifestSource(Source[ManifestConfig]):
             raise DataError(
                 f"Manifest {self.config.path} has no column 'image' (or source and target); it has "
                 f"{', '.join(map(str, self._rows[0]))}. Name it: columns: {{image: COLUMN}}."
+            )
+        unused = [str(c) for c in self._rows[0] if c not in (*columns.values(), *self._attributes)]
+        if unused:
+            logger.info(
+                "Columns of %s that are not used: %s. Name a column to use it: columns: {label: "
+                "COLUMN}.",
+                self.config.path,
+                ", ".join(unused),
             )
         if self.config.attributes:
             columns["attributes"] = ""
