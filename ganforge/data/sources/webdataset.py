@@ -127,6 +127,8 @@ class WebDatasetSource(Source[WebDatasetConfig]):
         return len(files), self._from_folders(files, reader)
 
     def _numbered(self, texts: Mapping[str, str], places: Mapping[str, str]) -> FileLabels:
+        if not self._given:
+            _refuse_mixed(places)
         names = self._given or occurring_classes(places, len(texts))
         index = {text: self._index(text, names, where) for text, where in places.items()}
         of = {key: index[text] for key, text in texts.items()}
@@ -232,6 +234,17 @@ class WebDatasetSource(Source[WebDatasetConfig]):
         raise DataError(
             f"{where} has the label '{text[:24]}', which class_names lacks. {advice} Without "
             f"labels: label: null."
+        )
+
+
+def _refuse_mixed(places: Mapping[str, str]) -> None:
+    """Refuse numbers beside names: one of them is likely damaged, and would shift all others."""
+    named = [text for text in places if not text.isdecimal()]
+    if named and len(named) < len(places):
+        number = next(text for text in places if text.isdecimal())
+        raise DataError(
+            f"{places[named[0]]} has the label '{named[0][:24]}', but {places[number]} has the "
+            f"number {number[:24]}. Correct it, or name all classes: class_names."
         )
 
 

@@ -328,3 +328,10 @@ def test_links_in_a_tar_are_counted(tmp_path, paint, caplog, source):
         tar.add(tmp_path / "in", "in")
     assert len(list(source("webdataset", urls=str(tmp_path / "a.tar")).samples())) == 1
     assert "1 pipes, devices, or links in an archive, e.g. 'in/2.png'" in caplog.text
+
+
+def test_labels_that_are_numbers_and_names_are_refused_unless_all_are_named(make_tar, source):
+    path = make_tar({"1.png": b"0", "1.cls": b"1", "2.png": b"0", "2.cls": b"."})
+    with pytest.raises(DataError, match="Sample '2' .* has the label '.', but Sample '1' .* numb"):
+        list(source("webdataset", urls=path).samples())
+    assert labels(source("webdataset", urls=path, class_names=[".", "1"]).samples()) == [1, 0]
