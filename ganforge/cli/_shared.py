@@ -1,6 +1,8 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -37,6 +39,25 @@ text_encoder = click.option(
     help="Option of the text encoder on this machine, e.g. path=words.txt; repeatable.",
 )  # fmt: skip
 truncation = click.option("--truncation", type=float, help="Truncation psi or threshold.")
+
+
+class _StandardError(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(self.format(record), err=True)
+
+
+@contextlib.contextmanager
+def shown_log() -> Iterator[None]:
+    """Shows what ganforge logs while a command runs, on standard error."""
+    logger, handler = logging.getLogger("ganforge"), _StandardError()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def _all(*decorators: Decorator) -> Decorator:

@@ -36,6 +36,7 @@ def data() -> None:
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing data set.")
 @_shared.as_json
+@_shared.shown_log()
 def prepare(
     source: str,
     out: Path,
@@ -128,6 +129,7 @@ def embed(
     help="Samples of each stream to read. Default: all.",
 )  # fmt: skip
 @_shared.as_json
+@_shared.shown_log()
 def inspect(location: str, as_json: bool, **options: Any) -> None:
     """Report image sizes, classes and damaged files of LOCATION.
 

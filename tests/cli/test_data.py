@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -136,6 +137,19 @@ def test_data_verify_without_an_index_says_so(ganforge):
         "No index.json can be read at nowhere"
         in ganforge("data", "verify", "nowhere", code=2).stderr
     )
+
+
+def test_data_commands_say_what_is_found_and_left_out(ganforge):
+    for name in ("cat/1.png", "dog/1.png", "dog/2.png", "@eaDir/1.png"):
+        Path("raw", name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(Path("raw", name))
+    Path("raw", "dog", "3.avif").touch()
+    for arguments in (["inspect", "raw", "--json"], ["prepare", "raw", "out", "--json"]):
+        result = ganforge("data", *arguments)
+        assert "2 classes from folders of raw: cat (1), dog (2)" in result.stderr
+        assert "Left out of raw: 1 images in formats that cannot be read (.avif 1)" in result.stderr
+        assert "Left out of raw: 1 hidden or system files or folders" in result.stderr
+        assert json.loads(result.stdout)
 
 
 def test_data_derive_writes_a_picture(ganforge, photos):

@@ -37,7 +37,7 @@ def guess_source(location: str) -> dict[str, object]:
     path = Path(location)
     if location in get_registry().names(Source):
         return {"name": location}
-    if ".tar" in path.suffixes or "://" in location or location.startswith("pipe:"):
+    if {".tar", ".tgz"} & set(path.suffixes) or "://" in location or location.startswith("pipe:"):
         return {"name": "webdataset", "urls": location}
     if is_saved_to_disk(path):
         return {"name": "hf", "path": location}

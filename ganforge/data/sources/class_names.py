@@ -1,58 +1,40 @@
-"""Class names, from folders and from the labels that occur."""
+"""Class names: their form and order, and those that are made of the labels that occur."""
 
-import logging
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import unicodedata
+from collections.abc import Mapping
 
 from ganforge.errors import DataError
 
-logger = logging.getLogger(__name__)
-_MAX_DIGITS = 12
+MAX_DIGITS = 12
 # Far more than any data set has, and still little memory.
 _FEW_CLASSES = 100_000
+# Python's form of the bytes of a file name that are not UTF-8.
+_LATIN_1 = {0xDC00 + byte: chr(byte) for byte in range(0x80, 0x100)}
 
 
-def natural_order(name: str) -> list[tuple[int, str]]:
-    """A sort key under which `img2` comes before `img10`."""
-    parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+def class_name(text: str) -> str:
+    """The text as a class name: in composed Unicode, as keyboards give it; Macs decompose it.
 
-
-def folder_classes(files: Sequence[str], labels: bool | None, where: str) -> tuple[str, ...]:
-    """Class names from the first folder of each relative file name.
-
-    Args:
-        files: relative file names.
-        labels: True requires classes, False ignores them, None uses them if all images lie in two
-            or more folders.
-        where: for messages.
-
-    Raises:
-        DataError: `labels` is set, but images lie outside of class folders.
+    A file name that is not UTF-8 is read as Latin-1: old systems wrote it, and JSON cannot hold it.
     """
-    if labels is False:
-        return ()
-    loose = [name for name in files if len(Path(name).parts) == 1]
-    if loose and labels:
-        fault = f"'{loose[0]}' in {where} lies outside of the class sub-folders. Move it into one"
-        if len(loose) == len(files):
-            fault = f"{where} has no class sub-folders. Make one folder per class"
-        raise DataError(
-            f"Labels are needed, but {fault}, or set labels: false (source.labels=false)."
-        )
-    if loose:
-        return ()
-    tops = {Path(name).parts[0] for name in files}
-    if labels is None and len(tops) == 1:
-        logger.warning(
-            "All images of %s lie in the one sub-folder '%s', so there are no classes. If they "
-            "are one level deeper, point `path` there; if it is a class, set labels: true.",
-            where,
-            next(iter(tops)),
-        )
-        return ()
-    return tuple(sorted(tops, key=natural_order))
+    if not text.isascii():
+        text = text.translate(_LATIN_1).encode(errors="replace").decode()
+    return unicodedata.normalize("NFC", text)
+
+
+def natural_order(name: str) -> tuple[list[tuple[int, str]], str, str]:
+    """A sort key under which `img2` comes before `img10`.
+
+    Names that differ only in leading zeros or in Unicode composition have a fixed order, too.
+    """
+    composed = class_name(name)
+    parts = re.split(r"([0-9]+)", composed)
+    # Digits by length and text, because int() refuses thousands of them.
+    digits = [part.lstrip("0") for part in parts[1::2]]
+    order = [(0, part) for part in parts]
+    order[1::2] = [(len(number), number) for number in digits]
+    return order, composed, name
 
 
 def occurring_classes(places: Mapping[str, str], num_samples: int) -> tuple[str, ...]:
@@ -66,7 +48,7 @@ def occurring_classes(places: Mapping[str, str], num_samples: int) -> tuple[str,
         DataError: a number is negative, or too large to be a class index.
     """
     if not all(re.fullmatch(r"-?\d+", label) for label in places):
-        return tuple(sorted(places, key=natural_order))
+        return tuple(sorted(set(map(class_name, places)), key=natural_order))
 
     def size(label: str) -> tuple[bool, int, str]:
         digits = label.lstrip("0")
@@ -96,7 +78,7 @@ def count_classes(largest: int | str, num_samples: int, where: str) -> int:
     """
     digits = str(largest).lstrip("0") or "0"
     # Before int(): it refuses thousands of digits with an error of its own.
-    plausible = digits.isdecimal() and len(digits) <= _MAX_DIGITS
+    plausible = digits.isdecimal() and len(digits) <= MAX_DIGITS
     if not plausible or int(digits) > 10 * num_samples + _FEW_CLASSES:
         raise DataError(
             f"{where} has the label {str(largest)[:24]}, but there are only {num_samples} samples: "

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from ganforge.config.models import StrictModel
 from ganforge.data.sources.image_files import image_files, key_of
 from ganforge.data.sources.matching import listed, partners
+from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample, Source
 
@@ -18,9 +19,9 @@ from ganforge.interfaces.source import Sample, Source
 class ClipsConfig(StrictModel):
     """Where clips are: one place, or two places with pairs of clips."""
 
-    path: str | None = Field(None, description="The clips, where they are no pairs.")
-    source: str | None = Field(None, description="Pairs: the clips to translate.")
-    target: str | None = Field(
+    path: UserPath | None = Field(None, description="The clips, where they are no pairs.")
+    source: UserPath | None = Field(None, description="Pairs: the clips to translate.")
+    target: UserPath | None = Field(
         None, description="Pairs: the clips to translate to, of the same names and lengths."
     )
     max_frames: int = Field(

@@ -8,9 +8,10 @@ from typing import Literal
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.class_names import folder_classes
+from ganforge.data.sources.file_labels import FileLabels, file_labels, folder_label_file
 from ganforge.data.sources.image_files import image_files, key_of
 from ganforge.data.sources.matching import partners
+from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError
 from ganforge.interfaces.source import ImageHalf, Sample, Source
 
@@ -18,7 +19,7 @@ from ganforge.interfaces.source import ImageHalf, Sample, Source
 class FolderConfig(StrictModel):
     """Options of the `folder` source."""
 
-    path: str = Field(description="Folder of images, sub-folders included.")
+    path: UserPath = Field(description="Folder of images, sub-folders included.")
     labels: bool | None = Field(
         None, description="Sub-folders are classes. Default: when all images lie in two or more."
     )
@@ -31,23 +32,24 @@ class FolderSource(Source[FolderConfig]):
 
     @cached_property
     def _files(self) -> list[str]:
-        return image_files(Path(self.config.path), "path")
+        return image_files(Path(self.config.path), "path", keep_unreadable=True)
 
     @cached_property
-    def _classes(self) -> tuple[str, ...]:
-        return folder_classes(self._files, self.config.labels, self.config.path)
+    def _labels(self) -> FileLabels:
+        path, labels = self.config.path, self.config.labels
+        return file_labels(self._files, labels, path, folder_label_file(Path(path), labels))
 
     def class_names(self) -> Sequence[str]:
-        """Names of the sub-folders."""
-        return self._classes
+        """Names of the sub-folders, or the numbers of dataset.json."""
+        return self._labels.names
 
     def samples(self, stream: str = "main") -> Iterator[Sample]:
         """Fields image and, with classes, label."""
-        number = {name: label for label, name in enumerate(self._classes)}
+        labels = self._labels.of
         for name in self._files:
             fields: dict[str, object] = {"image": Path(self.config.path) / name}
-            if number:
-                fields["label"] = number[Path(name).parts[0]]
+            if labels:
+                fields["label"] = labels[name]
             yield Sample(key_of(name), fields)
 
     def num_samples(self) -> int:
@@ -58,8 +60,8 @@ class FolderSource(Source[FolderConfig]):
 class TwoFoldersConfig(StrictModel):
     """Options of the sources made of two folders."""
 
-    source: str = Field(description="Folder of the images to translate.")
-    target: str = Field(description="Folder of the images to translate to.")
+    source: UserPath = Field(description="Folder of the images to translate.")
+    target: UserPath = Field(description="Folder of the images to translate to.")
 
 
 class UnpairedSource(Source[TwoFoldersConfig]):
@@ -133,7 +135,7 @@ class PairsSource(Source[PairsConfig]):
 class SideBySideConfig(StrictModel):
     """Options of the `side_by_side` source."""
 
-    path: str = Field(description="Folder of images that show a pair next to each other.")
+    path: UserPath = Field(description="Folder of images that show a pair next to each other.")
     order: Literal["ab", "ba"] = Field(
         "ab", description="ab: the source is on the left; ba: it is on the right."
     )

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.class_names import occurring_classes
+from ganforge.data.sources.class_names import class_name, occurring_classes
+from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source
 
@@ -20,14 +21,14 @@ _PAIR = ("source", "target")
 class HfConfig(StrictModel):
     """Options of the `hf` source."""
 
-    path: str = Field(
+    path: UserPath = Field(
         description="Hub id (org/name), a folder, also one of save_to_disk, or a loader: "
         "imagefolder, parquet."
     )
     subset: str | None = Field(None, description="Subset (configuration) of the data set.")
     split: str = "train"
     revision: str | None = Field(None, description="Commit, tag or branch on the Hub.")
-    data_dir: str | None = Field(None, description="Folder, for imagefolder.")
+    data_dir: UserPath | None = Field(None, description="Folder, for imagefolder.")
     data_files: str | tuple[str, ...] | None = Field(None, description="Files, for parquet.")
     image: str | None = Field(None, description="Column. Default: the first with images.")
     label: str | None = Field(
@@ -198,8 +199,8 @@ class HfSource(Source[HfConfig]):
             yield Sample(f"{number:08d}", fields)
 
     def _label(self, value: Any, numbers: Mapping[str, int], row: int) -> int:
-        if isinstance(value, str | bool) and str(value) in numbers:
-            return numbers[str(value)]
+        if isinstance(value, str | bool) and class_name(str(value)) in numbers:
+            return numbers[class_name(str(value))]
         if isinstance(value, int | str) and str(value).isdecimal():
             return int(value)
         raise DataError(

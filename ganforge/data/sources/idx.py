@@ -1,6 +1,7 @@
 """IDX files, as of MNIST, gzipped or not."""
 
 import gzip
+import math
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,11 +14,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
+from ganforge.data.sources.image_files import looked_in
+from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample, Source
 
 _GZIP = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08
+_MAX_DIMENSIONS = 4
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -31,7 +35,11 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     try:
         data = path.read_bytes()
         data = gzip.decompress(data) if data[:2] == _GZIP else data
-    except (OSError, EOFError, zlib.error) as err:
+    except FileNotFoundError as err:
+        raise DataError(
+            f"IDX file {path} cannot be read: it does not exist{looked_in(path)}. Correct the path."
+        ) from err
+    except (OSError, EOFError, zlib.error, MemoryError) as err:
         raise DataError(f"IDX file {path} cannot be read ({err}). Fetch it again.") from err
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _UNSIGNED_BYTE:
         raise DataError(
@@ -42,11 +50,16 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     if len(data) < begin:
         raise DataError(f"IDX file {path} is cut short after {len(data)} bytes. Fetch it again.")
     shape = struct.unpack(f">{data[3]}I", data[4:begin])
-    expected = int(np.prod(shape, dtype=np.int64))
+    expected = math.prod(shape)
     if len(data) - begin != expected:
         raise DataError(
             f"IDX file {path} has {len(data) - begin} values, its header says {expected} "
             f"({' x '.join(map(str, shape))}). Fetch it again."
+        )
+    if not expected or len(shape) > _MAX_DIMENSIONS:
+        raise DataError(
+            f"IDX file {path} has no values, or too many dimensions "
+            f"({' x '.join(map(str, shape[:8]))}). Use files like train-images-idx3-ubyte.gz."
         )
     return np.frombuffer(data, dtype=np.uint8, offset=begin).reshape(shape)
 
@@ -54,8 +67,10 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 class IdxConfig(StrictModel):
     """Options of the `idx` source."""
 
-    images: str = Field(description="File of images, e.g. train-images-idx3-ubyte.gz.")
-    labels: str | None = Field(None, description="File of labels, e.g. train-labels-idx1-ubyte.gz.")
+    images: UserPath = Field(description="File of images, e.g. train-images-idx3-ubyte.gz.")
+    labels: UserPath | None = Field(
+        None, description="File of labels, e.g. train-labels-idx1-ubyte.gz."
+    )
     class_names: tuple[str, ...] = Field((), description="Default: the numbers.")
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -12,21 +13,26 @@ import numpy as np
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.class_names import occurring_classes
+from ganforge.data.sources.class_names import class_name, occurring_classes
 from ganforge.data.sources.image_files import ARRAYS, EXTENSIONS, key_of
+from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source
 
+logger = logging.getLogger(__name__)
+
 _FILE_FIELDS = ("image", "source", "target", "frames")
 _OTHER_FIELDS = ("label", "caption", "text", "attributes")
+_OTHER_NAMES = {"image": ("file_name",)}
+"""Names of columns in the metadata.csv of Hugging Face."""
 Row = dict[str, Any]
 
 
 class ManifestConfig(StrictModel):
     """Options of the `manifest` source."""
 
-    path: str = Field(description="Manifest: .csv (with a header), .jsonl or .ndjson.")
-    root: str | None = Field(None, description="Image folder. Default: the manifest's folder.")
+    path: UserPath = Field(description="Manifest: .csv (with a header), .jsonl or .ndjson.")
+    root: UserPath | None = Field(None, description="Image folder. Default: the manifest's folder.")
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="Column of each field where they differ, e.g. {image: file_name}. Fields: "
@@ -53,7 +59,7 @@ class ManifestSource(Source[ManifestConfig]):
         try:
             with path.open(encoding="utf-8-sig", newline="") as stream:
                 if path.suffix.lower() == ".csv":
-                    rows: list[Row] = list(csv.DictReader(stream))
+                    rows: list[Row] = list(csv.DictReader(stream, skipinitialspace=True))
                 elif path.suffix.lower() in (".jsonl", ".ndjson"):
                     lines = (line for line in stream if line.strip())
                     rows = [_parse(line, n, path) for n, line in enumerate(lines, 1)]
@@ -82,7 +88,10 @@ class ManifestSource(Source[ManifestConfig]):
                 f"columns names the column '{given}' for '{field}', but {self.config.path} has no "
                 f"such column. {suggest(given, map(str, self._rows[0]))}"
             )
-        return given or (field if field in self._rows[0] else None)
+        if given or field in self._rows[0]:
+            return given or field
+        alike = (field, *_OTHER_NAMES.get(field, ()))
+        return next((c for c in self._rows[0] if str(c).strip().casefold() in alike), None)
 
     @cached_property
     def _classes(self) -> tuple[str, ...]:
@@ -97,7 +106,7 @@ class ManifestSource(Source[ManifestConfig]):
 
     def _label_text(self, value: Any, line: int) -> str:
         if isinstance(value, str | int | float) and str(value).strip():
-            return str(value)
+            return class_name(str(value).strip())
         raise DataError(
             f"Row {line} of {self.config.path} has no label ({json.dumps(value)}). Give it one, a "
             f"number or a name, or leave the row out."
@@ -139,14 +148,43 @@ class ManifestSource(Source[ManifestConfig]):
                 f"Manifest {self.config.path} has no column 'image' (or source and target); it has "
                 f"{', '.join(map(str, self._rows[0]))}. Name it: columns: {{image: COLUMN}}."
             )
+        unused = [str(c) for c in self._rows[0] if c not in (*columns.values(), *self._attributes)]
+        if unused:
+            logger.info(
+                "Columns of %s that are not used: %s. Name a column to use it: columns: {label: "
+                "COLUMN}.",
+                self.config.path,
+                ", ".join(unused),
+            )
         if self.config.attributes:
             columns["attributes"] = ""
         root = Path(self.config.root or Path(self.config.path).parent)
         image = next(columns[field] for field in _FILE_FIELDS if field in columns)
-        for line, row in enumerate(self._rows, 1):
+        keys: set[str] = set()
+        for lines in self._groups:
+            line, row = lines[0], self._rows[lines[0] - 1]
             fields = {name: self._value(name, row, columns[name], root, line) for name in columns}
+            if len(lines) > 1:
+                column = columns["caption"]
+                cells = ((n, self._rows[n - 1][column]) for n in lines)
+                fields["caption"] = [self._read("caption", _captions, cell, n) for n, cell in cells]
             first = row[image][0] if isinstance(row[image], list) and row[image] else row[image]
-            yield Sample(key_of(str(first)), fields)
+            key = key_of(str(first))
+            # No file name has a key with `%` before another letter than A to F.
+            key = f"{key}%row{line}" if key in keys else key
+            keys.add(key)
+            yield Sample(key, fields)
+
+    @cached_property
+    def _groups(self) -> list[list[int]]:
+        """Numbers of the rows of each sample: rows that differ only in one caption are one."""
+        caption = self._column("caption")
+        groups: dict[str, list[int]] = {}
+        for line, row in enumerate(self._rows, 1):
+            others = [value for column, value in row.items() if column != caption]
+            one = caption is not None and isinstance(row[caption], str)
+            groups.setdefault(json.dumps(others) if one else str(line), []).append(line)
+        return list(groups.values())
 
     def _value(self, field: str, row: Row, column: str, root: Path, line: int) -> Any:
         value = row[column] if column else {name: row[name] for name in self._attributes}
@@ -186,8 +224,8 @@ class ManifestSource(Source[ManifestConfig]):
         )
 
     def num_samples(self) -> int:
-        """Rows of the manifest."""
-        return len(self._rows)
+        """Rows of the manifest, those of one image with several captions as one."""
+        return len(self._groups)
 
 
 def _parse(line: str, number: int, path: Path) -> Row:

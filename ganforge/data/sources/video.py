@@ -1,13 +1,14 @@
 """Clips in video files, read by PyAV (the extra `video`)."""
 
-import os
 from pathlib import Path
 
 from pydantic import Field
 
 from ganforge.data.sources.class_names import natural_order
 from ganforge.data.sources.clips import ClipsConfig, ClipsSource
+from ganforge.data.sources.image_files import looked_in, unreadable_folder
 from ganforge.data.sources.video_frames import VideoFrames, scan_video
+from ganforge.data.sources.walk import walk
 from ganforge.errors import DataError
 from ganforge.imaging.video import VIDEO_SUFFIXES, pyav
 
@@ -42,14 +43,18 @@ class VideoSource(ClipsSource[VideoConfig]):
 
 def _files(folder: Path, option: str) -> dict[str, Path]:
     if not folder.is_dir():
-        raise DataError(f"{option}={str(folder)!r} is no file and no folder. Correct the path.")
+        raise DataError(
+            f"{option}={str(folder)!r} is no file and no folder{looked_in(folder)}. Correct the "
+            f"path."
+        )
     found: dict[str, Path] = {}
-    paths = [
-        Path(base) / name
-        for base, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
-    ]
+    paths = []
+    for entry in walk(folder):
+        path = folder / entry.name
+        if entry.kind == "unreadable":
+            raise unreadable_folder(path, entry.error) from entry.error
+        if entry.kind in ("file", "broken") and path.suffix.lower() in VIDEO_SUFFIXES:
+            paths.append(path)
     for path in sorted(paths, key=lambda path: natural_order(str(path))):
         name = str(path.relative_to(folder).with_suffix(""))
         if name in found:

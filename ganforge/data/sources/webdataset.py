@@ -1,61 +1,64 @@
-"""Existing webdataset shards, on disk or anywhere webdataset can read."""
+"""Tar shards, on disk or anywhere webdataset can read: images with what lies beside them."""
 
-import functools
-import itertools
-import tarfile
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Any
 
-import webdataset
 from pydantic import Field
-from webdataset.shardlists import expand_urls
 
 from ganforge.config.models import StrictModel
-from ganforge.data.sources.class_names import count_classes
-from ganforge.data.sources.image_files import EXTENSIONS, check_inside, key_of
+from ganforge.data.sources.class_names import (
+    MAX_DIGITS,
+    class_name,
+    count_classes,
+    natural_order,
+    occurring_classes,
+)
+from ganforge.data.sources.file_labels import (
+    FileLabels,
+    file_labels,
+    read_label_file,
+    say_classes,
+    shared_top,
+)
+from ganforge.data.sources.image_files import EXTENSIONS, ImageChoice, key_of
+from ganforge.data.sources.shard_urls import expand_shards, shard_names
+from ganforge.data.sources.tar_samples import TarReader, TarSample, local_path
 from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source
 
 _IMAGES = ";".join(sorted(extension[1:] for extension in EXTENSIONS))
-_READ_BYTES = 2**20
-
-
-def _check_whole(url: str) -> None:
-    """Refuse a damaged local tar: `tarfile` takes an unreadable header for the end."""
-    path = Path(url.removeprefix("file:"))
-    if path.suffix != ".tar" or not path.is_file():
-        return
-    with path.open("rb") as file:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            num_members = 0
-            while tar.next() is not None:
-                num_members += 1
-                tar.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
-            file.seek(tar.offset)
-        blocks = iter(functools.partial(file.read, _READ_BYTES), b"")
-        end = next(blocks, b"")
-        after = f"after member {num_members}"
-        if len(end) < tarfile.BLOCKSIZE:
-            raise tarfile.ReadError(f"{path} is cut: it has no end mark {after}")
-        if any(map(any, itertools.chain([end], blocks))):
-            raise tarfile.ReadError(f"{path} is damaged, or several tars in one, {after}")
+_JSON = "json:"
 
 
 class WebDatasetConfig(StrictModel):
     """Options of the `webdataset` source."""
 
     urls: str | tuple[str, ...] = Field(
-        description="Shards, with braces: photos-{000000..000099}.tar, a URL or pipe:COMMAND."
+        description="Tars, also gzipped: photos-{000000..000099}.tar, photos/*.tar, a folder of "
+        "them, a URL or pipe:COMMAND."
     )
     image: str = Field(_IMAGES, description="Extensions of the image; the first found is used.")
-    label: str | None = Field("cls", description="Extension of the class number, if there.")
+    label: str | None = Field(
+        "cls;json:label",
+        description="Extensions of the label, or json:KEY for a value in a JSON member; the first "
+        "found is used. null for none.",
+    )
+    labels: bool | None = Field(
+        None,
+        description="Folders in the tars are classes, where no sample has a label. Default: when "
+        "all images lie in two or more. false: no labels at all.",
+    )
     caption: str | None = Field("txt", description="Extension of the caption, if there.")
-    class_names: tuple[str, ...] = Field((), description="In label order. Default: the numbers.")
+    class_names: tuple[str, ...] = Field(
+        (), description="In label order. Default: the labels that occur, sorted."
+    )
 
 
 class WebDatasetSource(Source[WebDatasetConfig]):
-    """Samples of existing webdataset shards."""
+    """Samples in tar shards; labels from members beside the images, or from folders."""
 
     name, Config = "webdataset", WebDatasetConfig
 
@@ -63,54 +66,187 @@ class WebDatasetSource(Source[WebDatasetConfig]):
         super().__init__(config)
         self._numbers: list[str] = []
         self._num_labels = 0
+        self._label_from = [] if config.labels is False else (config.label or "").split(";")
+
+    @cached_property
+    def _shards(self) -> list[str]:
+        return expand_shards(self.config.urls)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return shard_names(self._shards)
+
+    @cached_property
+    def _given(self) -> tuple[str, ...]:
+        return tuple(map(class_name, self.config.class_names))
+
+    @cached_property
+    def _is_local(self) -> bool:
+        return all(map(local_path, self._shards))
+
+    @cached_property
+    def _where(self) -> str:
+        urls = self.config.urls
+        return urls if isinstance(urls, str) else f"{len(self._shards)} tars"
+
+    def _reader(self, choice: ImageChoice, read_images: bool) -> TarReader:
+        label = [name for name in self._label_from if name and not name.startswith(_JSON)]
+        side = ["json"] * any(name.startswith(_JSON) for name in self._label_from)
+        side += [self.config.caption] if self.config.caption else []
+        image = [name.strip().lower() for name in self.config.image.split(";")]
+        return TarReader(image, label, side, choice, read_images)
+
+    def _key(self, sample: TarSample) -> str:
+        # With the shard's name, because shards may use the same keys again.
+        return key_of(f"{self._names[sample.url]}/{sample.key}")
+
+    @cached_property
+    def _first_pass(self) -> tuple[int, FileLabels]:
+        """Number of samples of local shards, and their labels by key.
+
+        Names must be known to be numbered in a fixed order, and what is found is logged first.
+        """
+        choice = ImageChoice(self._where)
+        reader = self._reader(choice, read_images=False)
+        texts: dict[str, str] = {}
+        places: dict[str, str] = {}
+        files: dict[str, str] = {}
+        for shard in self._shards:
+            for sample in reader.samples(shard):
+                key = self._key(sample)
+                files[key] = sample.name
+                text = self._label_text(sample)
+                if text is not None:
+                    texts[key] = text
+                    places.setdefault(text, sample.where)
+        if not files:
+            raise choice.nothing("urls", self._where)
+        choice.log({_top(name) for name in files.values()})
+        if texts:
+            return len(files), self._numbered(texts, places)
+        return len(files), self._from_folders(files, reader)
+
+    def _numbered(self, texts: Mapping[str, str], places: Mapping[str, str]) -> FileLabels:
+        if not self._given:
+            _refuse_mixed(places)
+        names = self._given or occurring_classes(places, len(texts))
+        index = {text: self._index(text, names, where) for text, where in places.items()}
+        of = {key: index[text] for key, text in texts.items()}
+        say_classes(names, of, f"labels in {self._where}")
+        return FileLabels(names, of)
+
+    def _from_folders(self, files: Mapping[str, str], reader: TarReader) -> FileLabels:
+        """By the rules for folders, as if the tars were unpacked into one."""
+        listed = None
+        if reader.label_file is not None:
+            name, content = reader.label_file
+            folder = PurePosixPath(name).parent
+            listed = read_label_file([folder], lambda _: content, self._where)
+        names = sorted(set(files.values()), key=natural_order)
+        found = file_labels(names, self.config.labels, self._where, listed, shared_top(names))
+        return FileLabels(found.names, {key: found.of[n] for key, n in files.items() if found.of})
 
     def class_names(self) -> Sequence[str]:
-        """The names given, else the numbers read so far."""
-        return self.config.class_names or self._numbers
+        """The names given, else those that occur; of remote shards the numbers read so far."""
+        if self._is_local:
+            return self._first_pass[1].names
+        return self._given or self._numbers
+
+    def num_samples(self) -> int | None:
+        """Samples in local shards; None for others."""
+        return self._first_pass[0] if self._is_local else None
 
     def samples(self, stream: str = "main") -> Iterator[Sample]:
         """Fields image and, where there, label and caption."""
-        urls = self.config.urls
-        shards = expand_urls(urls) if isinstance(urls, str) else list(urls)
-        # `prepare` reads all shards in one process, so they are not split.
-        whole = {"shardshuffle": False, "nodesplitter": iter, "workersplitter": iter}
-        dataset = webdataset.WebDataset(shards, empty_check=False, **whole)
-        try:
-            for shard in shards:
-                _check_whole(shard)
-            for raw in dataset:
-                yield self._sample(raw)
-        except (OSError, ValueError, EOFError, tarfile.TarError) as err:
-            fault = f"urls={urls!r} cannot be read ({err})"
-            raise DataError(f"{fault}. Correct or fetch them.") from err
+        of = self._first_pass[1].of if self._is_local else None
+        choice, tops, count = ImageChoice(self._where), set[str](), 0
+        reader = self._reader(choice, read_images=True)
+        for shard in self._shards:
+            for sample in reader.samples(shard):
+                fields: dict[str, Any] = {"image": sample.image}
+                label = self._read_label(sample) if of is None else of.get(self._key(sample))
+                if label is not None:
+                    fields["label"] = label
+                caption = self.config.caption
+                if caption is not None and caption in sample.side:
+                    fields["caption"] = self._decoded(sample, caption, "caption")
+                tops.add(_top(sample.name))
+                count += 1
+                yield Sample(self._key(sample), fields, {"image": sample.extension})
+        if of is None:
+            if not count:
+                raise choice.nothing("urls", self._where)
+            choice.log(tops)
 
-    def _sample(self, raw: dict[str, Any]) -> Sample:
-        where = f"Sample '{raw['__key__']}' of {raw['__url__']}"
-        check_inside(raw["__key__"], raw["__url__"])
-        extension = next((e for e in self.config.image.split(";") if e in raw), None)
-        if extension is None:
-            there = sorted(name for name in raw if not name.startswith("__"))
-            raise DataError(
-                f"{where} has no image ({self.config.image}). {suggest(self.config.image, there)} "
-                f"Set `image` in data.source."
-            )
-        fields: dict[str, Any] = {"image": raw[extension]}
-        readers: dict[str, Callable[[bytes], Any]] = {"label": int, "caption": bytes.decode}
-        for field, read in readers.items():
-            name = getattr(self.config, field)
-            if name is not None and name in raw:
-                try:
-                    fields[field] = read(raw[name])
-                except ValueError as err:
-                    raise DataError(
-                        f"{where}: '{name}' is not a {field} ({err}). Set `{field}` in data.source "
-                        f"to another extension, or to null."
-                    ) from err
-        if "label" in fields:
-            self._num_labels += 1
-            if fields["label"] >= len(self._numbers):
-                count = count_classes(fields["label"], self._num_labels, where)
-                self._numbers += [str(n) for n in range(len(self._numbers), count)]
-        # With the shard's name, because shards may use the same keys again.
-        key = key_of(f"{PurePosixPath(str(raw['__url__'])).name}_{raw['__key__']}")
-        return Sample(key, fields, {"image": extension})
+    def _read_label(self, sample: TarSample) -> int | None:
+        """The label of a sample that is read once, so that names must be given."""
+        text = self._label_text(sample)
+        if text is None:
+            return None
+        index = self._index(text, self._given, sample.where)
+        self._num_labels += 1
+        if index >= len(self._numbers):
+            known = count_classes(index, self._num_labels, sample.where)
+            self._numbers += [str(n) for n in range(len(self._numbers), known)]
+        return index
+
+    def _label_text(self, sample: TarSample) -> str | None:
+        for name in self._label_from:
+            if name.startswith(_JSON):
+                value = self._json_value(sample, name.removeprefix(_JSON))
+                if value is not None:
+                    return value
+            elif name in sample.side:
+                return self._decoded(sample, name, "label").strip()
+        return None
+
+    def _json_value(self, sample: TarSample, key: str) -> str | None:
+        if "json" not in sample.side:
+            return None
+        try:
+            loaded = json.loads(sample.side["json"])
+            value = loaded.get(key) if isinstance(loaded, dict) else None
+            if not isinstance(value, int | str | None):
+                raise ValueError(f"'{key}' is {json.dumps(value)[:40]}")
+        except (ValueError, RecursionError) as err:
+            raise self._no_value(sample, "json", "label", err) from err
+        return None if value is None or value == "" else str(value)
+
+    def _decoded(self, sample: TarSample, extension: str, field: str) -> str:
+        try:
+            return sample.side[extension].decode()
+        except UnicodeDecodeError as err:
+            raise self._no_value(sample, extension, field, err) from err
+
+    def _no_value(self, sample: TarSample, extension: str, field: str, err: Exception) -> DataError:
+        return DataError(
+            f"{sample.where}: '{extension}' is not a {field} ({err}). Set `{field}` in data.source "
+            f"to another extension, or to null."
+        )
+
+    def _index(self, text: str, names: Sequence[str], where: str) -> int:
+        text = class_name(text)
+        if text in names:
+            return names.index(text)
+        if text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS:
+            return int(text)
+        advice = suggest(text, names) if names else "Name all classes: class_names."
+        raise DataError(
+            f"{where} has the label '{text[:24]}', which class_names lacks. {advice} Without "
+            f"labels: label: null."
+        )
+
+
+def _refuse_mixed(places: Mapping[str, str]) -> None:
+    """Refuse numbers beside names: one of them is likely damaged, and would shift all others."""
+    named = [text for text in places if not text.isdecimal()]
+    if named and len(named) < len(places):
+        number = next(text for text in places if text.isdecimal())
+        raise DataError(
+            f"{places[named[0]]} has the label '{named[0][:24]}', but {places[number]} has the "
+            f"number {number[:24]}. Correct it, or name all classes: class_names."
+        )
+
+
+def _top(name: str) -> str:
+    return name.partition("/")[0] if "/" in name else ""

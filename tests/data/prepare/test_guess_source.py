@@ -14,6 +14,8 @@ from ganforge.errors import DataError
         ("films", {"name": "video", "path": "films"}),
         ("rows.CSV", {"name": "manifest", "path": "rows.CSV"}),
         ("shards/{0..9}.tar", {"name": "webdataset", "urls": "shards/{0..9}.tar"}),
+        ("photos/x.tgz", {"name": "webdataset", "urls": "photos/x.tgz"}),
+        ("photos/*.tar.gz", {"name": "webdataset", "urls": "photos/*.tar.gz"}),
         ("https://host/x.tar", {"name": "webdataset", "urls": "https://host/x.tar"}),
         ("org/name", {"name": "hf", "path": "org/name"}),
         ("fashion_mnist", {"name": "fashion_mnist"}),

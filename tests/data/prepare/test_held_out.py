@@ -109,7 +109,7 @@ def test_validation_source_of_other_fields_or_streams_is_refused(photos, tmp_pat
     save(tmp_path / "more" / "1.png", helpers.numbered_image(1))
     place = str(tmp_path / "more")
     loose = {"name": "folder", "path": place}
-    fault = "Sample '1_png' of validation source 'folder': .*fields image, the other samples have"
+    fault = "Sample '1,png' of validation source 'folder': .*fields image, the other samples have"
     with pytest.raises(DataError, match=fault):
         run(config(photos, validation={"source": loose}), tmp_path / "out")
     unpaired = {"name": "unpaired", "source": place, "target": place}

@@ -208,7 +208,7 @@ def test_prepare_of_a_bad_image_names_the_file(photos, tmp_path, workers):
     bad.write_bytes(bad.read_bytes()[:60])
     with pytest.raises(
         DataError,
-        match=r"Sample 'b_7_png' of source 'folder': field 'image' \(.*7.png\) cannot be "
+        match=r"Sample 'b\+7,png' of source 'folder': field 'image' \(.*7.png\) cannot be "
         r"decoded .*Repair or remove it, or set data.on_bad_sample: skip",
     ):
         prepare(config(photos), tmp_path / "out", workers=workers, progress=False)
@@ -229,14 +229,14 @@ def test_prepare_of_different_sizes_asks_for_a_resolution(photos, tmp_path):
     save(Path(photos) / "a" / "99.png", noise(8, 9, 3))
     with pytest.raises(DataError, match="8 x 8 and 8 x 9. Set data.resolution"):
         run(config(photos), tmp_path / "out")
-    with pytest.raises(DataError, match="'a_99_png'.*is 8 x 9 .* not 8 x 8; set data.resolution"):
+    with pytest.raises(DataError, match=r"'a\+99,png'.*is 8 x 9 .* not 8 x 8; set data.resolution"):
         run(config(photos, resize="none"), tmp_path / "out")
 
 
 def test_prepare_of_an_odd_size_after_the_probe_is_still_an_error(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(preparation, "PROBED", 2)
     save(Path(photos) / "b" / "99.png", noise(8, 9, 3))
-    with pytest.raises(DataError, match="'b_99_png'.*is 8 x 9 .* not 8 x 8; set data.resolution"):
+    with pytest.raises(DataError, match=r"'b\+99,png'.*is 8 x 9 .* not 8 x 8; set data.resolution"):
         run(config(photos), tmp_path / "out")
 
 

@@ -1,8 +1,12 @@
+import os
+import random
+import unicodedata
+
 import pytest
 
 from ganforge.data.sources.class_names import (
+    class_name,
     count_classes,
-    folder_classes,
     natural_order,
     numbered_classes,
     occurring_classes,
@@ -16,18 +20,40 @@ def test_natural_order_sorts_numbers_by_value():
 
 
 @pytest.mark.parametrize(
-    ("files", "labels", "expected"),
+    ("names", "expected"),
     [
-        (["b/1.png", "a10/1.png", "a9/x/1.png"], None, ("a9", "a10", "b")),
-        (["b/1.png", "a/1.png"], False, ()),
-        (["1.png", "a/1.png"], None, ()),
-        (["a/1.png"], None, ()),
-        (["a/1.png"], True, ("a",)),
-        (["1.png"], None, ()),
+        (["1", "01", "001"], ["001", "01", "1"]),
+        (["a1", "a01"], ["a01", "a1"]),
+        (["cat", "Cat", "CAT"], ["CAT", "Cat", "cat"]),
+        (["9" * 5000, "1" + "0" * 5000], ["9" * 5000, "1" + "0" * 5000]),
+        (["cafe\u0301", "café"], ["cafe\u0301", "café"]),
+        (["cafz", "cafe\u0301"], ["cafz", "cafe\u0301"]),
+        (["٣", "²", "5"], ["5", "²", "٣"]),
     ],
 )
-def test_folder_classes_are_the_first_folders_where_that_is_plain(files, labels, expected):
-    assert folder_classes(files, labels, "here") == expected
+def test_natural_order_of_names_that_tie_is_fixed(names, expected):
+    for seed in range(5):
+        shuffled = random.Random(seed).sample(names, len(names))
+        assert sorted(shuffled, key=natural_order) == expected
+
+
+def test_natural_order_is_total_over_any_names():
+    rng = random.Random(0)
+    names = ["".join(rng.choices("aA0 1\u0301é_./", k=rng.randint(0, 6))) for _ in range(3000)]
+    names = sorted(set(names))
+    once = sorted(names, key=natural_order)
+    rng.shuffle(names)
+    assert sorted(names, key=natural_order) == once
+
+
+def test_class_name_of_a_file_name_that_is_not_utf8_can_be_written():
+    assert class_name(os.fsdecode(b"caf\xe9")) == "café"
+    assert class_name("日本\ud800") == "日本?"
+
+
+def test_class_name_is_composed_whatever_system_wrote_it():
+    assert class_name(unicodedata.normalize("NFD", "café")) == "café"
+    assert occurring_classes({"cafe\u0301": "here", "café": "there", "b": "x"}, 3) == ("b", "café")
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,59 @@
+import json
+
 import pytest
 
+from ganforge.config.choices import ComponentChoice
+from ganforge.config.data import DataConfig
+from ganforge.data.prepare.source_to_shards import prepare
 from ganforge.errors import DataError
-from ganforge.imaging.codec import decode_image
+from ganforge.imaging.codec import Undecodable, decode_image
 from ganforge.interfaces.source import ImageHalf
 
 
 def reds(samples, field="image"):
     return [int(decode_image(s.fields[field])[0, 0, 0]) for s in samples]
+
+
+def test_folder_keys_of_like_names_differ(tmp_path, paint, source):
+    for name in ("img.1.png", "img_1.png", "img/1.png", "img,1.png"):
+        paint(tmp_path / name)
+    assert len({s.key for s in source("folder", path=str(tmp_path)).samples()}) == 4
+
+
+def test_folder_of_the_stylegan_tools_follows_its_dataset_json(tmp_path, paint, source):
+    names = [f"{n // 2:05d}/img{n:08d}.png" for n in range(4)]
+    for name in names:
+        paint(tmp_path / name)
+    assert source("folder", path=str(tmp_path)).class_names() == ()
+    (tmp_path / "dataset.json").write_text('{"labels": null}')
+    assert source("folder", path=str(tmp_path)).class_names() == ()
+    pairs = [[name, number % 3] for number, name in enumerate(names)]
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": pairs}))
+    found = source("folder", path=str(tmp_path))
+    assert found.class_names() == ("0", "1", "2")
+    assert [s.fields["label"] for s in found.samples()] == [0, 1, 2, 0]
+    assert "label" not in next(source("folder", path=str(tmp_path), labels=False).samples()).fields
+
+
+def test_folder_class_in_decomposed_unicode_is_composed(tmp_path, paint, source):
+    paint(tmp_path / "cafe\u0301" / "1.png")
+    paint(tmp_path / "the\u0301" / "1.png")
+    found = source("folder", path=str(tmp_path))
+    assert found.class_names() == ("café", "thé")
+    assert [s.fields["label"] for s in found.samples()] == [0, 1]
+
+
+def test_folder_that_cannot_be_listed_is_a_bad_sample_of_its_class(
+    tmp_path, paint, source, unlistable
+):
+    paint(tmp_path / "cat" / "1.png")
+    paint(tmp_path / "dog" / "1.png")
+    unlistable(tmp_path / "bird")
+    found = source("folder", path=str(tmp_path))
+    assert found.class_names() == ("bird", "cat", "dog")
+    assert [s.fields["label"] for s in found.samples()] == [0, 1, 2]
+    with pytest.raises(Undecodable, match="cannot be read"):
+        decode_image(next(found.samples()).fields["image"])
 
 
 def test_folder_without_sub_folders_has_no_labels_and_natural_order(tmp_path, paint, source):
@@ -17,7 +64,7 @@ def test_folder_without_sub_folders_has_no_labels_and_natural_order(tmp_path, pa
     found = source("folder", path=str(tmp_path))
     samples = list(found.samples())
     assert reds(samples) == [1, 2, 10]
-    assert [s.key for s in samples] == ["img1_png", "img2_png", "img10_png"]
+    assert [s.key for s in samples] == ["img1,png", "img2,png", "img10,png"]
     assert found.num_samples() == 3
     assert found.class_names() == ()
 
@@ -28,7 +75,7 @@ def test_folder_with_sub_folders_takes_them_as_classes(tmp_path, paint, source):
     found = source("folder", path=str(tmp_path))
     assert found.class_names() == ("cat", "dog")
     assert [s.fields["label"] for s in found.samples()] == [0, 1]
-    assert [s.key for s in found.samples()] == ["cat_1_jpg", "dog_x_1_png"]
+    assert [s.key for s in found.samples()] == ["cat+1,jpg", "dog+x+1,png"]
     assert source("folder", path=str(tmp_path), labels=False).class_names() == ()
 
 
@@ -102,6 +149,22 @@ def test_pairs_with_two_images_of_one_name_are_named(tmp_path, paint, source):
     paint(tmp_path / "a" / "1.bmp")
     with pytest.raises(DataError, match="source='.*a' has two images named '1'.*Keep one"):
         list(source("pairs", source=str(tmp_path / "a"), target=str(tmp_path / "a")).samples())
+
+
+def test_folder_that_cannot_be_listed_stops_prepare_or_is_skipped_and_counted(
+    tmp_path, paint, unlistable, caplog
+):
+    paint(tmp_path / "in" / "cat" / "1.png")
+    paint(tmp_path / "in" / "dog" / "1.png")
+    unlistable(tmp_path / "in" / "bird")
+    choice = ComponentChoice(name="folder", path=str(tmp_path / "in"))
+    with pytest.raises(DataError, match="bird.*cannot be read.*on_bad_sample: skip"):
+        prepare(DataConfig(source=choice), tmp_path / "out", workers=0, progress=False)
+    config = DataConfig(source=choice, on_bad_sample="skip")
+    index = prepare(config, tmp_path / "out", workers=0, progress=False)
+    assert index.num_samples("main") == 2
+    assert index.class_counts == (0, 1, 1)
+    assert "Left out: Sample 'bird" in caplog.text
 
 
 @pytest.mark.parametrize(("order", "sides"), [("ab", ("left", "right")), ("ba", ("right", "left"))])

@@ -34,7 +34,10 @@ def test_idx_gives_images_and_labels(tmp_path, pack, source):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (None, "cannot be read"),
+        (None, "images cannot be read: it does not exist. Correct the path"),
+        (idx_bytes(np.zeros((0, 4, 4), np.uint8)), r"has no values, .* \(0 x 4 x 4\)"),
+        (idx_bytes(np.zeros((1,) * 5, np.uint8)), r"too many dimensions \(1 x 1 x 1 x 1 x 1\)"),
+        (b"\0\0\x08\x04" + b"\0\1\0\0" * 4, "has 0 values, its header says 18446744073709551616"),
         (b"\x1f\x8bgarbage", "cannot be read"),
         (b"PNG", "is not an IDX file"),
         (b"\0\0\x08\x03\0\0", "cut short after 6 bytes"),

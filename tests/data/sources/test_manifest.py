@@ -1,4 +1,5 @@
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -191,3 +192,50 @@ def test_manifest_faults_are_named(tmp_path, name, text, options, message, sourc
         (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
         list(source("manifest", path=str(tmp_path / name), **options).samples())
+
+
+def test_manifest_rows_of_one_image_are_one_sample_with_all_captions(tmp_path, source):
+    rows = ["image,caption,label", "a.png,one,0", "b.png,two,1", "a.png,three,0"]
+    (tmp_path / "m.csv").write_text("\n".join(rows))
+    found = source("manifest", path=str(tmp_path / "m.csv"))
+    samples = list(found.samples())
+    assert [s.fields["caption"] for s in samples] == [["one", "three"], "two"]
+    assert [s.key for s in samples] == ["a,png", "b,png"]
+    assert found.num_samples() == 2
+
+
+def test_manifest_rows_of_one_image_that_differ_keep_their_own_keys(tmp_path, source):
+    rows = ["image,caption,label", "a.png,one,0", "a.png,two,1"]
+    (tmp_path / "m.csv").write_text("\n".join(rows))
+    samples = list(source("manifest", path=str(tmp_path / "m.csv")).samples())
+    assert [(s.key, s.fields["label"]) for s in samples] == [("a,png", 0), ("a,png%row2", 1)]
+
+
+def test_manifest_rows_that_are_equal_without_captions_keep_their_own_keys(tmp_path, source):
+    (tmp_path / "m.csv").write_text("image\na.png\na.png\n")
+    samples = list(source("manifest", path=str(tmp_path / "m.csv")).samples())
+    assert [s.key for s in samples] == ["a,png", "a,png%row2"]
+
+
+@pytest.mark.parametrize(
+    "header", ["image,label", "image, label", "Image,LABEL ", "file_name,Label"]
+)
+def test_manifest_columns_may_have_spaces_and_capitals(tmp_path, source, header):
+    (tmp_path / "m.csv").write_text(f"{header}\na.png, dog \nb.png,cat\n")
+    found = source("manifest", path=str(tmp_path / "m.csv"))
+    assert found.class_names() == ("cat", "dog")
+    assert [s.fields["label"] for s in found.samples()] == [1, 0]
+
+
+def test_manifest_says_which_columns_are_not_used(tmp_path, source, caplog):
+    caplog.set_level(logging.INFO)
+    (tmp_path / "m.csv").write_text("image,breed,Label\na.png,x,0\n")
+    list(source("manifest", path=str(tmp_path / "m.csv")).samples())
+    assert "m.csv that are not used: breed. Name a column to use it: columns: {" in caplog.text
+
+
+def test_manifest_class_in_decomposed_unicode_is_composed(tmp_path, source):
+    (tmp_path / "m.csv").write_text("image,label\na.png,cafe\u0301\nb.png,café\n", encoding="utf-8")
+    found = source("manifest", path=str(tmp_path / "m.csv"))
+    assert found.class_names() == ("café",)
+    assert [s.fields["label"] for s in found.samples()] == [0, 0]

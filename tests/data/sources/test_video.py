@@ -18,8 +18,18 @@ def test_video_folder_gives_each_file_as_a_clip_in_natural_order(tmp_path, write
         write_video(tmp_path / name, 3)
     (tmp_path / "notes.txt").touch()
     found = source("video", path=str(tmp_path))
-    assert [s.key for s in found.samples()] == ["9", "10", "deep_1"]
+    assert [s.key for s in found.samples()] == ["9", "10", "deep+1"]
     assert found.num_samples() == 3
+
+
+def test_video_folder_is_walked_once_and_without_hidden_files(tmp_path, write_video, source):
+    write_video(tmp_path / "a" / "1.mp4", 3)
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    for name in ("._1.mp4", "@eaDir/1.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [s.key for s in source("video", path=str(tmp_path)).samples()] == ["a+1"]
 
 
 def test_video_pieces_hold_all_frames(tmp_path, write_video, values, source):

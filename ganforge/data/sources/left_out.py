@@ -1,0 +1,130 @@
+"""What a folder or an archive holds beside the images: hidden, system and other files, counted."""
+
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+logger = logging.getLogger(__name__)
+
+SYSTEM_NAMES = frozenset(
+    {
+        *("__macosx", "network trash folder", "temporary items", "icon\r"),  # macOS
+        *("$recycle.bin", "recycler", "recycled", "system volume information"),  # Windows
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$extend"),
+        *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@sharebin"),  # Synology, QNAP
+        *("@recently-snapshot", "@__thumb", "@syncbin", "lost+found", "lost.dir"),
+    }
+)
+"""Folders and files that an operating system, a disk station or a program makes, lower case.
+Names that begin with a dot are hidden as well: .ipynb_checkpoints, .thumbnails, .git, ._1.png."""
+_SYSTEM_NAME = re.compile(r"\..|__\w+__$|found\.\d{3}$|@syno|~\$|thumbs\.db:", re.IGNORECASE)
+
+HIDDEN = "hidden or system files or folders"
+FORMAT = "images in formats that cannot be read"
+UNFINISHED = "backups or unfinished downloads"
+ARCHIVE = "archives"
+ARRAY = "arrays"
+TABLE = "tables, which this source does not read"
+OTHER = "other files"
+LINK = "folders that are read under another name"
+BROKEN = "broken links"
+SPECIAL = "pipes, devices, or links in an archive"
+TWICE = "members that a later one of the same name replaces"
+_ADVICE = {
+    FORMAT: "convert them to PNG or JPEG",
+    ARCHIVE: "unpack them, or use them as a source",
+    TABLE: "if they hold labels or captions, use the source manifest with the table as its path",
+    UNFINISHED: "rename those that are whole",
+    BROKEN: "restore their targets",
+}
+# Loss of images is worth a warning; sidecar files and what systems leave behind is not.
+_HARMLESS = (HIDDEN, OTHER, ARRAY)
+_MAX_FOLDERS = 8
+_MAX_SUFFIXES = 6
+
+
+def system_part(name: str) -> str | None:
+    """The part of a relative name up to its first hidden or system folder or file, or None."""
+    # Not pathlib, which takes half of the time that a listing of many files needs.
+    parts = name.split("/")
+    for number, part in enumerate(parts, 1):
+        if part in (".", ".."):
+            continue
+        if _SYSTEM_NAME.match(part) or part.casefold() in SYSTEM_NAMES:
+            return "/".join(parts[:number])
+    return None
+
+
+@dataclass
+class LeftOut:
+    """Counts what is left out, by reason and by file extension, with an example of each reason."""
+
+    where: str
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+    suffixes: dict[str, Counter[str]] = field(default_factory=dict)
+    folders: dict[str, Counter[str]] = field(default_factory=dict)
+    """Extensions of the files that are left out, by the first folder of their names."""
+    _hidden: set[str] = field(default_factory=set)
+
+    def add(self, reason: str, name: str) -> None:
+        """Count a file. Of a hidden folder only the folder is counted, whatever it holds."""
+        if reason == HIDDEN:
+            name = system_part(name) or name
+            if name in self._hidden:
+                return
+            self._hidden.add(name)
+        self.counts[reason] += 1
+        self.examples.setdefault(reason, name)
+        if reason in (FORMAT, OTHER, ARCHIVE):
+            suffix = os.path.splitext(name)[1].lower() or "no extension"
+            self.suffixes.setdefault(reason, Counter())[suffix] += 1
+            top, _, rest = name.partition("/")
+            if rest:
+                self.folders.setdefault(top, Counter())[suffix] += 1
+
+    def add_folder(self, name: str) -> None:
+        """Note a folder at the first level, which may turn out to hold no image."""
+        self.folders.setdefault(name, Counter())
+
+    def messages(self, used_folders: set[str]) -> Iterator[tuple[int, str]]:
+        """Log levels and sentences: a warning of each possible loss, information on the rest.
+
+        Args:
+            used_folders: first folders of the images that are used.
+        """
+        empty = [name for name in self.folders if name not in used_folders]
+        if empty and used_folders:
+            shown = ", ".join(map(self._folder, empty[:_MAX_FOLDERS]))
+            more = ", ..." if len(empty) > _MAX_FOLDERS else ""
+            yield logging.WARNING, f"Folders of {self.where} without a usable image: {shown}{more}."
+        for level, is_harmless in ((logging.WARNING, False), (logging.INFO, True)):
+            reasons = [r for r in self.counts if (r in _HARMLESS) == is_harmless]
+            if reasons:
+                parts = "; ".join(map(self._part, reasons))
+                yield level, f"Left out of {self.where}: {parts}."
+
+    def _folder(self, name: str) -> str:
+        suffixes = self.folders[name]
+        held = f"holds only {_listed(suffixes)}" if suffixes else "holds no file"
+        return f"'{name}' ({held})"
+
+    def _part(self, reason: str) -> str:
+        suffixes = self.suffixes.get(reason)
+        listed = f" ({_listed(suffixes)})" if suffixes else ""
+        advice = f": {_ADVICE[reason]}" if reason in _ADVICE else ""
+        return f"{self.counts[reason]} {reason}{listed}, e.g. '{self.examples[reason]}'{advice}"
+
+    def log(self, used_folders: set[str]) -> None:
+        """Log the messages."""
+        for level, text in self.messages(used_folders):
+            logger.log(level, "%s", text)
+
+
+def _listed(suffixes: Mapping[str, int]) -> str:
+    common = Counter(suffixes).most_common(_MAX_SUFFIXES)
+    more = ", ..." if len(suffixes) > _MAX_SUFFIXES else ""
+    return ", ".join(f"{suffix} {count}" for suffix, count in common) + more
