@@ -9,7 +9,10 @@ from torch import Tensor
 from ganforge.cli._load import Arguments, conditions
 from ganforge.cli._options import parse_options
 from ganforge.config.choices import ComponentChoice
-from ganforge.config.models import DataConfig, EvaluateConfig, MetricChoice
+from ganforge.config.data import CropConfig, DataConfig
+from ganforge.config.models import EvaluateConfig, MetricChoice
+from ganforge.data.shards.index import load_index
+from ganforge.errors import ConfigError
 from ganforge.imaging.save import check_folder, write_png
 from ganforge.inference.generate import run_request
 from ganforge.inference.pretrained import PretrainedGan
@@ -90,6 +93,20 @@ def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str
         seen_features=model.architecture.seen_features,
         nimg=model.info.nimg,
     )
-    records = evaluate(measured, config, arguments["reference"], runtime, data=DataConfig())
+    reference = arguments["reference"]
+    data = _cropped(model, reference) if arguments["crop"] else DataConfig()
+    records = evaluate(measured, config, reference, runtime, data=data)
     runtime.close()
     return [record.model_dump(mode="json") for record in records]
+
+
+def _cropped(model: PretrainedGan, reference: str) -> DataConfig:
+    """How to read the middle of each image of the reference, in the size of the model."""
+    stored, size = load_index(reference).image_spec, (model.spec.height, model.spec.width)
+    if stored.height < size[0] or stored.width < size[1]:
+        raise ConfigError(
+            f"--crop: the images at {reference} are {stored.height}x{stored.width}, smaller than "
+            f"those of the model, {size[0]}x{size[1]}. Leave it out, or prepare larger images."
+        )
+    crop = CropConfig.model_validate({"from": (stored.height, stored.width)})
+    return DataConfig(resolution=size, crop=crop)

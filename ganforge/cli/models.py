@@ -114,6 +114,10 @@ def translate(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0),
     help="Seed of the first image.",
 )  # fmt: skip
+@click.option(
+    "--crop", is_flag=True,
+    help="Crop the middle of larger real images, for a model that was trained on crops.",
+)  # fmt: skip
 @_shared.truncation
 @click.option(
     "--batch-size", default=64, show_default=True, type=click.IntRange(min=1),

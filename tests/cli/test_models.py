@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from ganforge import from_pretrained
 from ganforge.cli import _generate
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
+from ganforge.interfaces.spec import ImageSpec
 from ganforge.metrics.requests import Requests
 
 
@@ -289,6 +291,32 @@ def test_evaluate_of_a_translator_translates_the_reference(ganforge, cyclegan, p
     assert np.allclose(forth[0], forth[6], atol=1e-5)
     assert not np.allclose(forth[0], forth[1], atol=1e-2)
     assert not np.allclose(forth[0], back[0], atol=1e-2)
+
+
+def test_evaluate_crop_shows_the_middle_of_larger_images(ganforge, cyclegan, photos, monkeypatch):
+    ganforge(
+        "data", "prepare", "unpaired", "larger", f"source.source={photos / 'cat'}",
+        f"source.target={photos / 'dog'}", "resolution=[20, 24]", "resize=stretch", "--workers", 0,
+    )  # fmt: skip
+    seen = []
+
+    def evaluate(model, config, reference, runtime, *, data):
+        seen.append(RealImages(data, reference, field="target"))
+        return []
+
+    monkeypatch.setattr(_generate, "evaluate", evaluate)
+
+    ganforge("evaluate", cyclegan, "--reference", "larger", "--crop")
+
+    whole = RealImages(DataConfig(), "larger", field="target")
+    assert np.array_equal(seen[0].batch(range(2)), whole.batch(range(2))[..., 2:18, 4:20])
+
+
+def test_evaluate_crop_of_smaller_images_is_refused(ganforge, dcgan, shards, monkeypatch):
+    small = SimpleNamespace(image_spec=ImageSpec(8, 8))
+    monkeypatch.setattr(_generate, "load_index", lambda reference: small)
+    refused = ganforge("evaluate", dcgan, "--reference", shards, "--crop", code=2)
+    assert "smaller than those of the model" in refused.stderr
 
 
 def test_evaluate_metric_options_are_key_value_pairs(ganforge, dcgan, shards):
