@@ -43,7 +43,7 @@ class Pix2pixConfig(ComponentOptions):
         ge=2,
         le=_MAX_DEPTH,
         description="Encoder layers, each of half the size of the one before. Default: as many as "
-        "the image allows, at most 8: down to 1x1 for 256x256.",
+        "the image allows, at most 8: down to 1x1 for 256x256 (2x2 with upsampling resize).",
     )
     dropout: float = Field(
         0.5, ge=0, lt=1, description="Dropout in three decoder layers, also when translating."
@@ -84,7 +84,7 @@ class Pix2pix(Architecture[Pix2pixConfig]):
 
     def __init__(self, config: Pix2pixConfig, spec: ImageSpec) -> None:
         super().__init__(config, spec)
-        self.depth = config.depth or _deepest(spec.height, spec.width)
+        self.depth = config.depth or _deepest(spec.height, spec.width, config.upsampling)
         self.stride = 2**self.depth
 
     def check(self, objective: Objective) -> None:
@@ -186,10 +186,16 @@ class Pix2pix(Architecture[Pix2pixConfig]):
         return img
 
 
-def _deepest(height: int, width: int) -> int:
-    """How often both sides can be halved, at most 8 times."""
+def _deepest(height: int, width: int, upsampling: Upsampling) -> int:
+    """How often both sides can be halved, at most 8 times.
+
+    A map of one pixel that is resized is constant, which normalization erases: then once less.
+    """
     both = height | width
-    return min(_MAX_DEPTH, (both & -both).bit_length() - 1)
+    most = (both & -both).bit_length() - 1
+    if upsampling == "resize":
+        most = min(most, min(height, width).bit_length() - 2)
+    return min(_MAX_DEPTH, most)
 
 
 def _score(objective: Objective, nets: Networks, img: Tensor, source: Tensor) -> Tensor:

@@ -58,6 +58,12 @@ def test_depth_follows_the_image(size, depth):
     assert (architecture.depth, architecture.stride) == (depth, 2**depth)
 
 
+@pytest.mark.parametrize(("size", "depth"), [((64, 64), 5), ((96, 64), 5), ((512, 256), 7)])
+def test_depth_of_resized_maps_leaves_more_than_one_pixel(size, depth):
+    config = Pix2pixConfig(upsampling="resize")
+    assert Pix2pix(config, ImageSpec(*size, source_channels=3)).depth == depth
+
+
 def test_generator_terms_are_the_papers():
     architecture, nets = make(dropout=0.0)
     batch = make_batch()
