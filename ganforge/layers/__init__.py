@@ -22,6 +22,7 @@ from ganforge.layers.grid import base_grid
 from ganforge.layers.image_to_image import (
     Dropping,
     InstanceNorm,
+    MultiScaleDiscriminator,
     PatchDiscriminator,
     ReflectionPad,
     ResizeConv,
@@ -65,6 +66,7 @@ __all__ = [
     "MinibatchStdDev",
     "ModulatedConv2d",
     "ModulationForm",
+    "MultiScaleDiscriminator",
     "PatchDiscriminator",
     "PixelNorm",
     "ReLU",

@@ -64,11 +64,13 @@ class ReflectionPad(nn.Module):
 
 
 class ResizeConv(nn.Module):
-    """Double the size by nearest neighbor, then a 3x3 convolution over reflected borders."""
+    """Double the size by nearest neighbor, then a convolution over reflected borders."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, size: int = 3) -> None:
+        """`size` is that of the kernel, an odd number."""
         super().__init__()
-        self.layers = nn.Sequential(ReflectionPad(1), nn.Conv2d(in_channels, out_channels, 3))
+        conv = nn.Conv2d(in_channels, out_channels, size)
+        self.layers = nn.Sequential(ReflectionPad(size // 2), conv)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, out_channels, 2 H, 2 W]."""
@@ -83,7 +85,15 @@ class PatchDiscriminator(nn.Module):
     Source: Isola et al. 2017, arXiv:1611.07004, section 3.2.2 and appendix 6.1.2.
     """
 
-    def __init__(self, channels: int, width: int, num_layers: int, *, affine: bool = False) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        num_layers: int,
+        *,
+        affine: bool = False,
+        normalize: bool = True,
+    ) -> None:
         """Build it.
 
         Args:
@@ -91,6 +101,7 @@ class PatchDiscriminator(nn.Module):
             width: channels of the first layer; they double up to 8 times it.
             num_layers: layers after the first.
             affine: whether the normalization has a learned scale and bias.
+            normalize: whether the layers after the first have instance norm.
         """
         super().__init__()
         sizes = [width * min(1 << i, 8) for i in range(num_layers + 1)]
@@ -100,11 +111,11 @@ class PatchDiscriminator(nn.Module):
         ]
         for i in range(num_layers):
             stride = 1 if i == num_layers - 1 else 2
-            layers += [
-                nn.Conv2d(sizes[i], sizes[i + 1], 4, stride=stride, padding=1, bias=not affine),
-                InstanceNorm(sizes[i + 1] if affine else None),
-                LeakyReLU(LEAKY_SLOPE),
-            ]
+            bias = not (affine and normalize)
+            layers.append(nn.Conv2d(sizes[i], sizes[i + 1], 4, stride, padding=1, bias=bias))
+            if normalize:
+                layers.append(InstanceNorm(sizes[i + 1] if affine else None))
+            layers.append(LeakyReLU(LEAKY_SLOPE))
         layers.append(nn.Conv2d(sizes[-1], 1, 4, padding=1))
         self.layers = nn.Sequential(*layers)
         self.apply(init_translation)
@@ -113,6 +124,16 @@ class PatchDiscriminator(nn.Module):
         """[N, channels, H, W] -> float32 logits [N, 1, h, w]."""
         logits: Tensor = self.layers(img).float()
         return logits
+
+    def features(self, img: Tensor) -> list[Tensor]:
+        """[N, channels, H, W] -> the map after each activation, then the logits of `forward`."""
+        found: list[Tensor] = []
+        x = img
+        for layer in self.layers:
+            x = layer(x)
+            if isinstance(layer, LeakyReLU):
+                found.append(x)
+        return [*found, x.float()]
 
     @staticmethod
     def smallest_size(num_layers: int) -> int:
@@ -215,3 +236,51 @@ def init_translation(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """A PatchGAN at each of several scales: the image, a half of it, a quarter of it, ...
+
+    Source: Wang et al. 2018, arXiv:1711.11585, section 3.2.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        num_layers: int,
+        num_scales: int,
+        *,
+        affine: bool = False,
+        normalize: bool = True,
+    ) -> None:
+        """Build it; all but `num_scales` are the arguments of `PatchDiscriminator`."""
+        super().__init__()
+        self.scales = nn.ModuleList(
+            PatchDiscriminator(channels, width, num_layers, affine=affine, normalize=normalize)
+            for _ in range(num_scales)
+        )
+
+    def forward(self, img: Tensor) -> list[Tensor]:
+        """[N, channels, H, W] -> float32 logits [N, 1, h, w] by scale, from the finest."""
+        return [scale(shown) for scale, shown in zip(self.scales, self._sizes(img), strict=True)]
+
+    def features(self, img: Tensor) -> list[list[Tensor]]:
+        """[N, channels, H, W] -> `PatchDiscriminator.features` by scale."""
+        found: list[list[Tensor]] = []
+        for scale, shown in zip(self.scales, self._sizes(img), strict=True):
+            assert isinstance(scale, PatchDiscriminator)
+            found.append(scale.features(shown))
+        return found
+
+    def _sizes(self, img: Tensor) -> list[Tensor]:
+        sizes = [img]
+        for _ in self.scales[1:]:
+            half = nn.functional.avg_pool2d(sizes[-1], 3, 2, 1, count_include_pad=False)
+            sizes.append(half)
+        return sizes
+
+    @staticmethod
+    def smallest_size(num_layers: int, num_scales: int) -> int:
+        """Smallest height and width, a multiple of 4, whose coarsest scale is large enough."""
+        return PatchDiscriminator.smallest_size(num_layers) << (num_scales - 1)

@@ -5,7 +5,14 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from ganforge.layers import InstanceNorm, PatchDiscriminator, ReflectionPad, ResizeConv, UNet
+from ganforge.layers import (
+    InstanceNorm,
+    MultiScaleDiscriminator,
+    PatchDiscriminator,
+    ReflectionPad,
+    ResizeConv,
+    UNet,
+)
 
 
 def count(network):
@@ -79,9 +86,10 @@ def test_reflection_pad_repeats_the_edge_of_a_map_that_is_too_small():
     assert ReflectionPad(2)(row)[0, 0, 3].tolist() == [2, 1, 0, 1, 2, 3, 2, 1]
 
 
-def test_resize_conv_of_a_constant_map_is_constant():
+@pytest.mark.parametrize("size", [3, 5])
+def test_resize_conv_of_a_constant_map_is_constant(size):
     # A transposed convolution adds up another number of weights at each second pixel.
-    out = ResizeConv(2, 3)(torch.full((1, 2, 4, 5), 0.3))
+    out = ResizeConv(2, 3, size)(torch.full((1, 2, 4, 5), 0.3))
     assert out.shape == (1, 3, 8, 10)
     assert_close(out, out[..., :1, :1].expand_as(out))
 
@@ -129,3 +137,61 @@ def test_unet_of_several_images_equals_one_by_one(upsampling):
     network = UNet(3, 2, [4, 8, 8], dropout=0.0, upsampling=upsampling)
     img = torch.randn(3, 3, 16, 24)
     assert_close(network(img), torch.cat([network(one[None]) for one in img]))
+
+
+def test_discriminator_features_are_the_activations_and_the_logits():
+    network = PatchDiscriminator(3, width=4, num_layers=3)
+    img = torch.randn(2, 3, 32, 32)
+    features = network.features(img)
+    assert [(x.shape[1], x.shape[2]) for x in features] == [
+        (4, 16),
+        (8, 8),
+        (16, 4),
+        (32, 3),
+        (1, 2),
+    ]
+    assert_close(features[0], nn.functional.leaky_relu(network.layers[0](img), 0.2))
+    assert torch.equal(features[-1], network(img))
+
+
+def test_discriminator_without_normalization_keeps_all_biases():
+    network = PatchDiscriminator(3, 4, 2, affine=True, normalize=False)
+    assert not any(isinstance(layer, InstanceNorm) for layer in network.layers)
+    assert count(network) == count(PatchDiscriminator(3, 4, 2))
+
+
+def test_multi_scale_discriminator_sees_the_image_and_its_halves():
+    network = MultiScaleDiscriminator(3, 4, 1, num_scales=3)
+    img = torch.randn(2, 3, 64, 48)
+    half = nn.functional.avg_pool2d(img, 3, 2, 1, count_include_pad=False)
+    quarter = nn.functional.avg_pool2d(half, 3, 2, 1, count_include_pad=False)
+    assert quarter.shape == (2, 3, 16, 12)
+    for scale, shown, logits in zip(
+        network.scales, (img, half, quarter), network(img), strict=True
+    ):
+        assert logits.dtype == torch.float32
+        assert_close(logits, scale(shown))
+    # Three networks, not one three times.
+    assert count(network) == 3 * count(PatchDiscriminator(3, 4, 1))
+
+
+def test_multi_scale_discriminator_halves_keep_the_brightness_at_the_border():
+    network = MultiScaleDiscriminator(1, 2, 1, num_scales=3)
+    assert all((size == 1).all() for size in network._sizes(torch.ones(1, 1, 16, 16)))
+
+
+def test_multi_scale_features_end_with_the_logits():
+    network = MultiScaleDiscriminator(3, 4, 2, num_scales=2, affine=True)
+    img = torch.randn(1, 3, 32, 32)
+    features = network.features(img)
+    assert [len(maps) for maps in features] == [4, 4]
+    for maps, logits in zip(features, network(img), strict=True):
+        assert torch.equal(maps[-1], logits)
+
+
+@pytest.mark.parametrize(("layers", "scales"), [(1, 1), (2, 2), (1, 3)])
+def test_multi_scale_smallest_size_is_the_smallest_of_the_coarsest_scale(layers, scales):
+    network = MultiScaleDiscriminator(1, 1, layers, scales)
+    least = MultiScaleDiscriminator.smallest_size(layers, scales)
+    coarsest = network._sizes(torch.rand(1, 1, least, least))[-1]
+    assert coarsest.shape[2:] == (PatchDiscriminator.smallest_size(layers),) * 2
