@@ -26,9 +26,7 @@ class SourceFields:
     spec: ImageSpec
     values: Mapping[str, Sequence[Tensor]]
 
-    def take(
-        self, rows: Sequence[int], sizing: Sizing, device: torch.device
-    ) -> dict[str, Tensor]:
+    def take(self, rows: Sequence[int], sizing: Sizing, device: torch.device) -> dict[str, Tensor]:
         """The fields of some images as networks see them, resized and padded like the images."""
         return {name: self._batch(name, rows, sizing).to(device) for name in self.values}
 
