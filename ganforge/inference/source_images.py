@@ -137,5 +137,10 @@ def source_reader(architecture: Architecture[Any], direction: str, derive: bool)
 
 
 def _one_hot(ids: Tensor, num: int) -> Tensor:
-    """[..., num, H, W] of ids [..., 1, H, W]; an id from `num` on is all zero, as in training."""
+    """[..., num, H, W] of ids [..., 1, H, W]; an id from `num` on is all zero, as in training.
+
+    The ids themselves as int64 for `num` 0.
+    """
+    if num == 0:
+        return ids.long()
     return (ids == torch.arange(num).view(num, 1, 1)).float()

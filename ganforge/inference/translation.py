@@ -35,6 +35,7 @@ from ganforge.inference.outputs import (
 )
 from ganforge.inference.requests import build_request
 from ganforge.inference.sizes import Size, Sizing, resolve_sizing
+from ganforge.inference.source_fields import read_fields
 from ganforge.inference.source_images import Images, source_reader
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
@@ -70,6 +71,7 @@ class TranslationMethods:
         batch_size: int = 16,
         output_type: OutputType = "pil",
         derive: bool = True,
+        fields: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Output | list[Any]:
         """Translate images; each keeps its size by default.
@@ -88,11 +90,13 @@ class TranslationMethods:
             output_type: as for `generate`. Results of different sizes are a list.
             derive: whether a model of derived sources (edges, say) makes them from the images;
                 False takes the images as sources.
+            fields: what else the model reads of each image, by name, e.g. {"instances": [...]}:
+                images or label maps of the same sizes, or vectors.
             options: `seeds`, one per image, for models with noise, and the architecture's own.
 
         Raises:
             ConfigError: the request does not fit this model; nothing has been translated.
-            ShapeError: a tensor is not an image.
+            ShapeError: a tensor is not an image, or a field does not fit its image.
         """
         check_translates(self.architecture)
         if self.architecture.is_video:
@@ -108,12 +112,15 @@ class TranslationMethods:
         given = reader.read(images)
         request = self._translation(len(given), direction=direction, **options)
         sources = reader.derive(given, request.seeds)
+        more = read_fields(self.info.spec, fields, sources)
         sizes = [(img.shape[-2], img.shape[-1]) for img in sources]
         for index, found in enumerate(sizes):
             sizing.check(*found, f"images[{index}]")
         results: list[Tensor] = list(sources)
         for rows in _batches([sizing.padded(*found) for found in sizes], batch_size):
-            made = self._translated([sources[row] for row in rows], request.take(rows), sizing)
+            part = request.take(rows)
+            part.fields = more.take(rows, sizing, self.device)
+            made = self._translated([sources[row] for row in rows], part, sizing)
             for row, img in zip(rows, made, strict=True):
                 results[row] = img
         return convert_outputs(results, output_type)

@@ -35,6 +35,7 @@ class GenerateRequest:
         text: [N, D] caption embeddings.
         source: [N, C, H, W] images to translate; for video [N, T, C, H, W], the next frames of N
             clips.
+        fields: further fields of each image, tensors [N, ...] as `Batch.fields` holds them.
         truncation: truncation psi or threshold; None means no truncation.
         options: the architecture's `generate_options`.
         blend: latents between seeds, used instead of those of `seeds`.
@@ -49,6 +50,7 @@ class GenerateRequest:
     attributes: Tensor | None = None
     text: Tensor | None = None
     source: Tensor | None = None
+    fields: dict[str, Tensor] = field(default_factory=dict)
     truncation: float | None = None
     options: dict[str, Any] = field(default_factory=dict)
     blend: "Blend | None" = None
@@ -105,12 +107,14 @@ class GenerateRequest:
 
         It has its own `state`: what `generate` keeps there does not reach this request.
         """
-        fields: dict[str, Any] = {"seeds": [self.seeds[row] for row in rows]}
-        fields["state"] = {name: value[list(rows)] for name, value in self.state.items()}
+        chosen = list(rows)
+        cut: dict[str, Any] = {"seeds": [self.seeds[row] for row in rows]}
+        cut["state"] = {name: value[chosen] for name, value in self.state.items()}
+        cut["fields"] = {n: value[chosen].to(self.device) for n, value in self.fields.items()}
         for name in _PER_IMAGE:
             value = getattr(self, name)
-            fields[name] = None if value is None else value[list(rows)].to(self.device)
-        return replace(self, **fields, blend=None if self.blend is None else self.blend.take(rows))
+            cut[name] = None if value is None else value[chosen].to(self.device)
+        return replace(self, **cut, blend=None if self.blend is None else self.blend.take(rows))
 
     def random_label(self, num_classes: int, counts: Sequence[int] = ()) -> Tensor:
         """The requested labels, or labels drawn from the seeds: [N, num_classes] one-hot.

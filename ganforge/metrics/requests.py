@@ -55,8 +55,8 @@ class Requests:
     """Maps indices of generated images to requests.
 
     Image i has the seed `evaluate.seed + i`. Classes are drawn from the seed with the frequencies
-    of the reference. What only data can give, source images, attributes and captions, is that of
-    sample i of the reference, which starts again at its end.
+    of the reference. What only data can give, source images with their further fields, attributes
+    and captions, is that of sample i of the reference, which starts again at its end.
     """
 
     def __init__(
@@ -81,10 +81,13 @@ class Requests:
         self._counts = _class_counts(model.spec, reference) if self._has_label else ()
         self._source = direction_fields(direction)[0]
         self._vectors = [name for name in _FROM_DATA if name in model.conditions]
+        self._fields: list[str] = []
         self._samples: RealImages | None = None
         if self._source or self._vectors:
             first = self._source or real_field(load_index(reference).fields, reference, None)
             self._samples = RealImages(data, reference, field=first)
+            if self._source:
+                self._fields = _fields_beside(self._samples, model.spec)
             check_embeddings(self._samples.index.image_spec, model.spec, reference)
 
     @property
@@ -102,7 +105,7 @@ class Requests:
             return {}
         numbers = [index % len(self._samples) for index in indices]
         sources = [self._source] if self._source else []
-        return self._samples.samples(numbers, [*sources, *self._vectors, *more])
+        return self._samples.samples(numbers, [*sources, *self._fields, *self._vectors, *more])
 
     def request(self, indices: Sequence[int], samples: Mapping[str, Tensor]) -> GenerateRequest:
         """The request for some of the generated images, from their `samples`."""
@@ -116,7 +119,17 @@ class Requests:
             source = samples[self._source]
             request.source = prepare_field(self._source, source, self._spec, self._device)
             request.options = {"direction": self._direction}
+        for name in self._fields:
+            request.fields[name] = prepare_field(name, samples[name], self._spec, self._device)
         return request
+
+
+def _fields_beside(samples: RealImages, spec: ImageSpec) -> list[str]:
+    """Further fields of the model that the samples of a source hold."""
+    schemas = samples.index.fields
+    return [
+        name for name in spec.fields if name in schemas and schemas[name].stream == samples.stream
+    ]
 
 
 def _class_counts(spec: ImageSpec, reference: str) -> tuple[int, ...]:

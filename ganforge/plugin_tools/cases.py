@@ -239,22 +239,30 @@ def requests(case: Case, seeds: Sequence[int]) -> Iterator[tuple[GenerateRequest
         request.attributes = torch.tensor([[seed % 2, 1.0] for seed in seeds])
     if "text" in case.conditions:
         request.text = torch.stack([_row(seed, (spec.text_dim,)) for seed in seeds])
+    request.fields = {
+        name: torch.stack([_field_row(seed, spec, field) for seed in seeds])
+        for name, field in spec.fields.items()
+    }
     if not directions:
         yield request, spec.channels
     ends = [(_field_spec("source", spec), _field_spec("target", spec))]
     ends.append(ends[0][::-1])
     for direction, (before, after) in zip(directions, ends, strict=False):
-        source = torch.stack([_source_row(seed, spec, before) for seed in seeds])
+        source = torch.stack([_field_row(seed, spec, before) for seed in seeds])
         options = {"direction": direction}
         yield replace(request, source=source, options=options), after.size
 
 
-def _source_row(seed: int, spec: ImageSpec, field: FieldSpec) -> Tensor:
-    """What networks see of one source: an image in [-1, 1], or a one-hot label map."""
+def _field_row(seed: int, spec: ImageSpec, field: FieldSpec) -> Tensor:
+    """What networks see of a field of one sample, as `Batch.fields` says."""
+    if field.kind == "vector":
+        return _row(seed, (spec.num_frames, field.size) if field.is_clip else (field.size,))
     if field.kind == "image":
         return _row(seed, image_shape(spec, field.size)).tanh()
     generator = torch.Generator().manual_seed(seed)
-    ids = torch.randint(field.size, image_shape(spec, 1), generator=generator)
+    ids = torch.randint(field.size or _NUM_INSTANCES, image_shape(spec, 1), generator=generator)
+    if field.size == 0:
+        return ids
     return nn.functional.one_hot(ids.squeeze(-3), field.size).movedim(-1, -3).float()
 
 

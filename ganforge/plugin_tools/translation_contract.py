@@ -37,9 +37,13 @@ def check_other_sizes(case: Case) -> None:
     sizes = ((spec.height + stride, spec.width + 2 * stride), (stride, stride))
     for (request, _), (height, width) in ((r, s) for r in requests(case, _SEEDS) for s in sizes):
         assert request.source is not None
-        source = request.source[..., :1, :1].expand(*request.source.shape[:-2], height, width)
+        source = _enlarged(request.source, height, width)
+        fields = {
+            name: value if spec.fields[name].kind == "vector" else _enlarged(value, height, width)
+            for name, value in request.fields.items()
+        }
         try:
-            img = generate(run, replace(request, source=source, state={}))
+            img = generate(run, replace(request, source=source, fields=fields, state={}))
         except (RuntimeError, ValueError, GanforgeError) as err:
             raise case.broken(
                 f"`stride` is {stride}, but generate() fails at {height} x {width}: {err} "
@@ -51,6 +55,11 @@ def check_other_sizes(case: Case) -> None:
                 f"{img.shape[-1]}, or numbers that are not finite. Return finite images of the "
                 "size of the source, or give another `stride`."
             )
+
+
+def _enlarged(img: Tensor, height: int, width: int) -> Tensor:
+    """Maps [..., H, W] of any size that repeat their first pixel."""
+    return img[..., :1, :1].expand(*img.shape[:-2], height, width)
 
 
 def check_chunks_equal_the_whole(case: Case) -> None:

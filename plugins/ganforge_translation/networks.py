@@ -16,12 +16,14 @@ from ganforge.layers import (
 )
 
 
-def _down(in_channels: int, out_channels: int) -> list[nn.Module]:
+def down(in_channels: int, out_channels: int) -> list[nn.Module]:
+    """d128: a 3x3 convolution of stride 2."""
     conv = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1)
     return [conv, InstanceNorm(), ReLU()]
 
 
-def _up(in_channels: int, out_channels: int, upsampling: Upsampling) -> list[nn.Module]:
+def up(in_channels: int, out_channels: int, upsampling: Upsampling) -> list[nn.Module]:
+    """u128: a convolution that doubles the size."""
     conv: nn.Module
     if upsampling == "resize":
         conv = ResizeConv(in_channels, out_channels)
@@ -69,11 +71,11 @@ class Translator(nn.Module):
             nn.Conv2d(in_channels, width, 7),
             InstanceNorm(),
             ReLU(),
-            *_down(width, 2 * width),
-            *_down(2 * width, 4 * width),
+            *down(width, 2 * width),
+            *down(2 * width, 4 * width),
             *(ResidualBlock(4 * width) for _ in range(num_blocks)),
-            *_up(4 * width, 2 * width, upsampling),
-            *_up(2 * width, width, upsampling),
+            *up(4 * width, 2 * width, upsampling),
+            *up(2 * width, width, upsampling),
             ReflectionPad(3),
             nn.Conv2d(width, out_channels, 7),
         )

@@ -168,3 +168,11 @@ def test_source_reader_without_the_derivation_names_it():
     with pytest.raises(PluginNotFound, match="'halftone'.*derive=False"):
         source_reader(architecture, "source_to_target", True)
     assert source_reader(architecture, "source_to_target", False).kind == "image"
+
+
+def test_source_images_of_maps_without_labels_are_the_ids():
+    ids = torch.tensor([[[7, 65535]]])
+    (found,) = reader(0, "labels").read(ids)
+    assert torch.equal(found, ids)
+    (found,) = reader(0, "labels").read(Image.fromarray(np.array([[3, 200]], dtype=np.uint8)))
+    assert found.tolist() == [[[3, 200]]]

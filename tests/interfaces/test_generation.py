@@ -80,3 +80,9 @@ def test_take_of_several_batches_starts_each_without_state():
     first, second = request.take([0]), request.take([1])
     first.state["past"] = torch.ones(1)
     assert second.state == {}
+
+
+def test_take_cuts_the_further_fields():
+    request = GenerateRequest([0, 1, 2], fields={"instances": torch.arange(3).view(3, 1, 1, 1)})
+    assert request.take([2, 0]).fields["instances"].flatten().tolist() == [2, 0]
+    assert GenerateRequest([0]).take([0]).fields == {}

@@ -1,13 +1,15 @@
 """The requests that a measured model gets; tests/cli/test_models.py covers captions."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from metrics.tiny import images, negative_translator
+from metrics.tiny import images, negative_translator, write_streams
 from torch.testing import assert_close
 
 from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.data.shards.index import DatasetIndex
-from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.spec import FieldSpec, ImageSpec
 from ganforge.metrics import requests
 from ganforge.metrics.requests import MeasuredModel, Requests, direction_fields
 
@@ -73,3 +75,18 @@ def test_direction_fields_are_the_two_ends():
     assert direction_fields("source_to_target") == ("source", "target")
     assert direction_fields("source_to_frames") == ("source", "frames")
     assert direction_fields("") == ("", "")
+
+
+def test_requests_have_the_further_fields_that_the_samples_of_the_source_hold(tmp_path):
+    img, other = images(5, seed=1), images(5, seed=2)
+    streams = {
+        "a": {"source": img, "depth": other},
+        "b": {"target": img, "height": other},
+    }
+    reference = write_streams(tmp_path / "reference", streams)
+    depth = FieldSpec("image", 1)
+    model = negative_translator()
+    spec = replace(model.spec, fields={"depth": depth, "height": depth, "absent": depth})
+    request = make(replace(model, spec=spec), "source_to_target", reference)([3, 6])
+    assert list(request.fields) == ["depth"]
+    assert_close(request.fields["depth"], other[[3, 1]] / 127.5 - 1)

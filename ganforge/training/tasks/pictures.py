@@ -149,7 +149,7 @@ def sample_pictures(run: TrainingRun, fixed: FixedSamples | None) -> Pictures:
     for direction in run.architecture.directions:
         first, last_field = direction.split("_to_")
         source, target = fixed.batch[first], fixed.batch[last_field]
-        outputs.append(_translate(run, source, direction))
+        outputs.append(_translate(run, fixed.batch, direction))
         shown = target if fixed.is_paired else None
         blocks.append(make_block(source, outputs[-1], shown, direction, run.spec))
     return Pictures(sheet(blocks, grid), animation(blocks, grid), last_frame(outputs[0]))
@@ -160,14 +160,16 @@ def last_frame(img: Tensor) -> Tensor:
     return img[:, -1] if img.ndim == 5 else img
 
 
-def _translate(run: TrainingRun, source: Tensor, direction: str) -> Tensor:
+def _translate(run: TrainingRun, batch: Batch, direction: str) -> Tensor:
     """Translations of images [N, C, H, W] or clips [N, T, C, H, W], one at a time."""
     networks, outputs = run_networks(run), []
+    source, more = batch[direction.split("_to_")[0]], run.architecture.spec.fields
     for index in range(source.shape[0]):
         request = GenerateRequest(
             [index],
             run.runtime.device,
             source=source[index : index + 1],
+            fields={name: batch[name][index : index + 1] for name in more},
             options={"direction": direction},
         )
         with run.runtime.autocast():

@@ -10,7 +10,7 @@ from ganforge.errors import DataError
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.generation import GenerateRequest
-from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.spec import FieldSpec, ImageSpec
 from ganforge.training.tasks.pictures import (
     FixedSamples,
     generate,
@@ -113,6 +113,18 @@ def test_sample_pictures_of_a_translator_show_each_direction(make_run):
     colors = {color for _, color in paired.still.convert("L").getcolors()}
     assert {128, 191} <= colors  # a and b
     assert [request.size for request in run.architecture.requests] == [1] * 20
+
+
+def test_sample_pictures_give_a_translator_the_further_fields_of_each_image(make_run):
+    run = make_run(sample_grid=[1, 2])
+    fields = {"instances": FieldSpec("labels", 0)}
+    run.architecture = Paints(a_to_b=-1.0)
+    run.architecture.spec = ImageSpec(2, 2, 1, fields=fields)
+    ids = torch.arange(2).view(2, 1, 1, 1).expand(2, 1, 2, 2)
+    img = torch.zeros(2, 1, 2, 2)
+    sample_pictures(run, FixedSamples(Batch({"a": img, "b": img, "instances": ids})))
+    seen = [request.fields["instances"] for request in run.architecture.requests]
+    assert torch.equal(torch.cat(seen), ids)
 
 
 def test_sample_pictures_of_video_have_frames_and_watch_the_last_one(make_run):

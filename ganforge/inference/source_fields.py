@@ -1,0 +1,101 @@
+"""Further fields of the images to translate: maps of instances, depth, boxes, ..."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganforge.errors import ConfigError, ShapeError
+from ganforge.inference.sizes import Sizing
+from ganforge.inference.source_images import SourceReader
+from ganforge.interfaces.spec import FieldSpec, ImageSpec
+
+
+@dataclass(frozen=True)
+class SourceFields:
+    """One value of each field for each image.
+
+    Attributes:
+        spec: of the model.
+        values: by name; maps [C, H, W] as large as their image, and vectors [D].
+    """
+
+    spec: ImageSpec
+    values: Mapping[str, Sequence[Tensor]]
+
+    def take(self, rows: Sequence[int], sizing: Sizing, device: torch.device) -> dict[str, Tensor]:
+        """The fields of some images as networks see them, resized and padded like the images."""
+        return {name: self._batch(name, rows, sizing).to(device) for name in self.values}
+
+    def _batch(self, name: str, rows: Sequence[int], sizing: Sizing) -> Tensor:
+        kind, chosen = self.spec.fields[name].kind, [self.values[name][row] for row in rows]
+        if kind == "vector":
+            return torch.stack(chosen)
+        sizing = replace(sizing, is_labels=kind == "labels")
+        # torch pads and resizes floats only, which hold ids of 16 bits exactly.
+        fitted = torch.cat([sizing.fit(value[None].float()) for value in chosen])
+        return fitted.to(chosen[0].dtype)
+
+
+def read_fields(
+    spec: ImageSpec, given: Mapping[str, Any] | None, images: Sequence[Tensor]
+) -> SourceFields:
+    """Read the further fields of images [C, H, W].
+
+    Args:
+        spec: of the model, which says what each field holds.
+        given: by name: images or label maps as `translate` takes them, or vectors [N, D].
+        images: what the fields belong to.
+
+    Raises:
+        ConfigError: the model has no such field, or there is not one value for each image.
+        ShapeError: a map has another size than its image, or a vector another length.
+    """
+    values = {}
+    for name, value in (given or {}).items():
+        if name not in spec.fields:
+            near = difflib.get_close_matches(name, spec.fields, 1)
+            hint = f"Did you mean {near[0]!r}?" if near else "Leave it out."
+            known = ", ".join(sorted(spec.fields)) or "none"
+            raise ConfigError(f"fields: the model reads no field {name!r} (known: {known}). {hint}")
+        values[name] = _read(name, spec, value)
+        if len(values[name]) != len(images):
+            raise ConfigError(
+                f"fields[{name!r}] has {len(values[name])} values for {len(images)} images; give "
+                f"one for each image, in the same order."
+            )
+        if spec.fields[name].kind != "vector":
+            _check_sizes(name, values[name], images)
+    return SourceFields(spec, values)
+
+
+def _read(name: str, spec: ImageSpec, value: Any) -> list[Tensor]:
+    field = spec.fields[name]
+    if field.kind == "vector":
+        return _read_vectors(name, field, value)
+    try:
+        return SourceReader(spec, field.size, field.kind).read(value)
+    except ShapeError as err:
+        raise ShapeError(f"fields[{name!r}]: {err}") from err
+
+
+def _read_vectors(name: str, field: FieldSpec, value: Any) -> list[Tensor]:
+    vectors = torch.as_tensor(value, dtype=torch.float32)
+    if vectors.ndim != 2 or vectors.shape[1] != field.size:
+        raise ShapeError(
+            f"fields[{name!r}] has shape {list(vectors.shape)}; this model wants [N, {field.size}]."
+        )
+    return list(vectors)
+
+
+def _check_sizes(name: str, maps: Sequence[Tensor], images: Sequence[Tensor]) -> None:
+    for index, (found, image) in enumerate(zip(maps, images, strict=True)):
+        if found.shape[-2:] != image.shape[-2:]:
+            raise ShapeError(
+                f"fields[{name!r}][{index}] is {found.shape[-2]} x {found.shape[-1]} (height x "
+                f"width), but its image is {image.shape[-2]} x {image.shape[-1]}. Resize one of "
+                f"them (ids by nearest neighbor)."
+            )

@@ -1,0 +1,371 @@
+"""pix2pixHD: large photos from label maps, in two stages. Wang et al. 2018, arXiv:1711.11585.
+
+The first stage trains a global network at half the resolution. The second adds a local enhancer.
+Discriminators at several scales judge the result, and their features must be those of real photos.
+Deviation: no encoder of instance features (section 3.4 of the paper).
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.api import (
+    Architecture,
+    Batch,
+    ComponentChoice,
+    ComponentOptions,
+    ConfigError,
+    Field,
+    FieldSpec,
+    FrozenFeatures,
+    GenerateRequest,
+    ImageSpec,
+    Networks,
+    Objective,
+    OptimizerConfig,
+    PenaltyInput,
+    Phase,
+    ShapeError,
+    Terms,
+    with_penalties,
+)
+from ganforge.layers import MultiScaleDiscriminator, Upsampling
+from ganforge_translation.coarse_to_fine import CoarseToFine
+from ganforge_translation.matching import (
+    aligned_pairs,
+    feature_distance,
+    instance_edges,
+    perceptual_distance,
+)
+
+INSTANCES = "instances"
+_INSTANCE_IDS = FieldSpec("labels", 0)
+
+
+class Pix2pixHdConfig(ComponentOptions):
+    """Options of pix2pixHD."""
+
+    enhancers: Literal[0, 1] = Field(
+        0, description="0: the global network alone, stage 1; 1: with the local enhancer, stage 2."
+    )
+    generator_width: int = Field(
+        64, ge=2, multiple_of=2, description="Channels of the global network at its full size."
+    )
+    num_downs: int = Field(4, ge=1, le=6, description="How often the global network halves.")
+    num_blocks: int = Field(9, ge=0, description="Residual blocks of the global network.")
+    local_blocks: int = Field(3, ge=0, description="Residual blocks of the local enhancer.")
+    upsampling: Upsampling = Field(
+        "transposed",
+        description="transposed: as in the paper; resize: nearest neighbor and a convolution, "
+        "which leaves no checkerboard.",
+    )
+    discriminator_width: int = Field(64, gt=0, description="Channels of the first layer.")
+    discriminator_layers: int = Field(3, ge=1, le=6, description="Layers after the first.")
+    num_scales: int = Field(
+        3, ge=1, le=5, description="Discriminators, each of half the resolution of the one before."
+    )
+    feature_weight: float = Field(
+        10.0, ge=0, description="Distance of the discriminators' features, mean L1; 0: none."
+    )
+    perceptual: ComponentChoice | None = Field(
+        None, description="Feature extractor with maps for the perceptual loss. Default: none."
+    )
+    perceptual_weight: float = Field(
+        10.0, gt=0, description="Distance of the extractor's features, mean L1."
+    )
+    adversarial_weight: float = Field(
+        2.0,
+        gt=0,
+        description="Generator's adversarial term. 2 undoes the 1/2 in `least_squares`; with a "
+        "loss that has no 1/2 take 1.",
+    )
+    discriminator_weight: float = Field(
+        1.0,
+        gt=0,
+        description="Discriminators' loss. `least_squares` has the authors' 1/2; with a loss "
+        "that has none take 0.5.",
+    )
+
+
+class Discriminator(nn.Module):
+    """The discriminators of all scales, with the features that feature matching compares."""
+
+    def __init__(self, channels: int, width: int, num_layers: int, num_scales: int) -> None:
+        super().__init__()
+        self.judges = MultiScaleDiscriminator(channels, width, num_layers, num_scales)
+
+    def forward(self, pair: Tensor) -> list[list[Tensor]]:
+        """[N, channels, H, W] -> for each scale the maps of its layers, the logits last."""
+        return self.judges.features(pair)
+
+
+class Pix2pixHd(Architecture[Pix2pixHdConfig]):
+    """Paired translation at high resolution, from label maps or images."""
+
+    name, Config = "pix2pix_hd", Pix2pixHdConfig
+    paper = "Wang et al. 2018, arXiv:1711.11585"
+    inputs = ("source", "target")
+    optional_inputs = (INSTANCES,)
+    optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
+    example_options = {
+        "enhancers": 1,
+        "generator_width": 4,
+        "num_downs": 1,
+        "num_blocks": 1,
+        "local_blocks": 1,
+        "discriminator_width": 4,
+        "discriminator_layers": 1,
+        "num_scales": 2,
+    }
+    example_fields = {INSTANCES: _INSTANCE_IDS}
+    directions = ("source_to_target",)
+
+    def __init__(self, config: Pix2pixHdConfig, spec: ImageSpec) -> None:
+        super().__init__(config, spec)
+        self.stride: int = 1 << (config.num_downs + config.enhancers)
+        self.has_instances = INSTANCES in spec.fields
+        self._features = (
+            FrozenFeatures(config.perceptual, "model.perceptual") if config.perceptual else None
+        )
+
+    @property
+    def seen_features(self) -> tuple[str, ...]:
+        """The extractor of the perceptual loss."""
+        return () if self._features is None else (self._features.name,)
+
+    def check(self, objective: Objective) -> None:
+        """Refuse data without pairs, sizes that do not fit, and features that cannot be had."""
+        spec = self.spec
+        if spec.source_channels is None:
+            raise ConfigError(
+                "model.architecture: 'pix2pix_hd' learns from pairs, but the data has one image "
+                "per sample. Prepare pairs with data.source: {name: pairs, source: ..., "
+                "target: ...}; for label maps add data.fields: {source: {kind: labels}}."
+            )
+        if self.has_instances and spec.fields[INSTANCES] != _INSTANCE_IDS:
+            raise ConfigError(
+                f"data.fields.{INSTANCES}: 'pix2pix_hd' reads the ids of instances, one a pixel, "
+                f"but the data has {spec.fields[INSTANCES]}. Set data.fields.{INSTANCES}: "
+                f"{{kind: labels, num_labels: 0}} and prepare again."
+            )
+        self._check_size()
+        if self._features is not None:
+            self._check_perceptual(self._features)
+        for regularizer in objective.for_target("generator"):
+            raise ConfigError(
+                f"loss.regularizers: '{regularizer.name}' is made for a generator that starts from "
+                f"a latent; that of 'pix2pix_hd' starts from an image. Remove it; penalties on the "
+                f"discriminator (r1, r2, gradient_penalty, ...) work."
+            )
+
+    def _check_size(self) -> None:
+        config, sides = self.config, (self.spec.height, self.spec.width)
+        least = MultiScaleDiscriminator.smallest_size(
+            config.discriminator_layers, config.num_scales
+        )
+        if min(sides) < least:
+            raise ConfigError(
+                f"data.resolution: {sides[0]}x{sides[1]} is too small for {config.num_scales} "
+                f"discriminators (model.num_scales) with model.discriminator_layers="
+                f"{config.discriminator_layers}, which want {least} pixels or more a side. Use "
+                f"larger images, or fewer scales or layers."
+            )
+        if any(side % self.stride for side in sides):
+            near = [max(1, round(side / self.stride)) * self.stride for side in sides]
+            raise ConfigError(
+                f"data.resolution: 'pix2pix_hd' with model.num_downs={config.num_downs} and "
+                f"model.enhancers={config.enhancers} takes sides that are multiples of "
+                f"{self.stride}, but the images have {sides[0]}x{sides[1]}. Use {near}."
+            )
+
+    def _check_perceptual(self, features: FrozenFeatures) -> None:
+        if self.spec.channels not in (1, 3):
+            raise ConfigError(
+                f"model.perceptual: '{features.name}' looks at gray or color images, but the "
+                f"target has {self.spec.channels} channels. Set data.channels: 3, or remove it."
+            )
+        features.map_shapes(self.spec.height, self.spec.width)
+        _ = features.extractor
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The coarse-to-fine generator and the discriminators of pairs."""
+        config, spec = self.config, self.spec
+        sources = (spec.source_channels or spec.channels) + self.has_instances
+        return {
+            "generator": CoarseToFine(
+                sources,
+                spec.channels,
+                config.generator_width,
+                num_downs=config.num_downs,
+                num_blocks=config.num_blocks,
+                has_enhancer=config.enhancers == 1,
+                local_blocks=config.local_blocks,
+                upsampling=config.upsampling,
+            ),
+            "discriminator": Discriminator(
+                sources + spec.channels,
+                config.discriminator_width,
+                config.discriminator_layers,
+                config.num_scales,
+            ),
+        }
+
+    def phases(self, objective: Objective) -> list[Phase]:
+        """The generator, the discriminators, and their lazy penalties."""
+        generator = functools.partial(self.generator_terms, objective)
+        discriminator = functools.partial(self.discriminator_terms, objective)
+        return [
+            Phase("generator", ("generator",), generator, every=objective.n_critic),
+            *with_penalties(
+                Phase("discriminator", ("discriminator",), discriminator),
+                objective.for_target("discriminator"),
+                functools.partial(self._penalty_inputs, objective),
+            ),
+        ]
+
+    def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """Fool the discriminators, and have the features of the real photo."""
+        source, target = self._source(batch), batch["target"]
+        gen_img = nets["generator"](source)
+        batch.memory["gen_img"] = gen_img.detach()
+        gen_pair, real_pair = aligned_pairs(objective, source, gen_img, target)
+        gen_maps = nets["discriminator"](gen_pair)
+        with torch.no_grad():  # the discriminators do not train in this phase
+            real_maps = nets["discriminator"](real_pair)
+        terms: Terms = {}
+        for scale, (gen, real) in enumerate(zip(gen_maps, real_maps, strict=True)):
+            found = objective.generator(gen[-1], functools.partial(_last, real), part=_part(scale))
+            terms |= _weighted(found, self.config.adversarial_weight)
+        if self.config.feature_weight:
+            terms["features"] = self.config.feature_weight * feature_distance(gen_maps, real_maps)
+        if self._features is not None:
+            distance = perceptual_distance(self._features, gen_img, target)
+            terms["perceptual"] = self.config.perceptual_weight * distance
+        return terms
+
+    def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """Tell pairs of the data from pairs of a source and its translation, at each scale."""
+        source = self._source(batch)
+        img = torch.cat([batch["target"], self._gen_img(nets, batch)])
+        maps = nets["discriminator"](_pair(objective, img, torch.cat([source] * 2)))
+        terms: Terms = {}
+        for scale, (*_, logits) in enumerate(maps):
+            real_logits, gen_logits = logits.chunk(2)
+            found = objective.discriminator(batch, real_logits, gen_logits, part=_part(scale))
+            terms |= _weighted(found, self.config.discriminator_weight)
+        return terms
+
+    def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
+        """Translate `request.source`, with the ids in `request.fields["instances"]` if trained so.
+
+        Raises:
+            ShapeError: there is no source, or no instances, or a shape does not fit.
+        """
+        self.check_request(request.truncation, request.options)
+        source = self._checked_source(request)
+        if self.has_instances:
+            ids = _checked_instances(request, source)
+            source = torch.cat([source, instance_edges(ids).to(source)], dim=1)
+        img: Tensor = nets["generator"](source)
+        return img
+
+    def _source(self, batch: Batch) -> Tensor:
+        """[N, K, H, W] sources, with the edges of the instances as a last channel."""
+        if not self.has_instances:
+            return batch["source"]
+        if "source_with_edges" not in batch.memory:
+            source = batch["source"]
+            edges = instance_edges(batch[INSTANCES]).to(source)
+            batch.memory["source_with_edges"] = torch.cat([source, edges], dim=1)
+        with_edges: Tensor = batch.memory["source_with_edges"]
+        return with_edges
+
+    def _gen_img(self, nets: Networks, batch: Batch) -> Tensor:
+        """Translations from the generator's phase; new ones where it was not due."""
+        if "gen_img" not in batch.memory:
+            with torch.no_grad():
+                batch.memory["gen_img"] = nets["generator"](self._source(batch))
+        img: Tensor = batch.memory["gen_img"]
+        return img
+
+    def _penalty_inputs(
+        self, objective: Objective, nets: Networks, batch: Batch
+    ) -> dict[str, PenaltyInput]:
+        discriminator, source = nets.eager("discriminator"), self._source(batch)
+
+        def critic(img: Tensor) -> Tensor:
+            # The penalty sees the discriminators through the augmentation, as their loss does.
+            maps = discriminator(_pair(objective, img, source))
+            return torch.cat([logits.flatten(1) for *_, logits in maps], dim=1)
+
+        return {
+            "": PenaltyInput(
+                discriminator=discriminator,
+                generator=nets.eager("generator"),
+                critic=critic,
+                nimg=batch.nimg,
+                real_img=batch["target"].detach(),
+                gen_img=lambda: self._gen_img(nets, batch),
+                synthesize=_no_latent,
+            )
+        }
+
+    def _checked_source(self, request: GenerateRequest) -> Tensor:
+        channels = self.spec.source_channels or self.spec.channels
+        if request.source is None:
+            raise ShapeError(
+                "'pix2pix_hd' translates images, but the request has no source. Give source "
+                "[N, C, H, W], one image or one-hot label map per seed, or use `translate`."
+            )
+        shape = list(request.source.shape)
+        fits = len(shape) == 4 and shape[:2] == [request.size, channels]
+        if not fits or any(side % self.stride for side in shape[2:]):
+            raise ShapeError(
+                f"source has shape {shape}; 'pix2pix_hd' wants [{request.size}, {channels}, H, W], "
+                f"one image or one-hot label map per seed, with H and W multiples of "
+                f"{self.stride}. Convert, crop or resize the images."
+            )
+        return request.source.to(request.device)
+
+
+def _part(scale: int) -> str:
+    return f"scale{scale}"
+
+
+def _last(maps: Sequence[Tensor]) -> Tensor:
+    return maps[-1]
+
+
+def _weighted(terms: Terms, weight: float) -> Terms:
+    return {name: weight * term for name, term in terms.items()}
+
+
+def _pair(objective: Objective, img: Tensor, source: Tensor) -> Tensor:
+    img, source = objective.augment(img, along=source)
+    return torch.cat([source, img], dim=1)
+
+
+def _no_latent(num: int) -> tuple[Tensor, Tensor]:
+    raise ConfigError(
+        "loss.regularizers: a penalty asked 'pix2pix_hd' for images from latents, but its "
+        "generator starts from images. Remove that penalty."
+    )
+
+
+def _checked_instances(request: GenerateRequest, source: Tensor) -> Tensor:
+    ids = request.fields.get(INSTANCES)
+    if ids is None:
+        raise ShapeError(
+            f"This model was trained with maps of instances, but the request has none. Give the "
+            f"ids of each source: translate(images, fields={{'{INSTANCES}': [...]}})."
+        )
+    wanted = [source.shape[0], 1, *source.shape[2:]]
+    if list(ids.shape) != wanted or ids.is_floating_point():
+        raise ShapeError(
+            f"fields['{INSTANCES}'] has shape {list(ids.shape)} and type {ids.dtype}; 'pix2pix_hd' "
+            f"wants integer ids {wanted}, as large as the sources."
+        )
+    return ids.to(request.device)
