@@ -5,7 +5,15 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from ganforge.layers import InstanceNorm, PatchDiscriminator, ReflectionPad, ResizeConv, UNet
+from ganforge.layers import (
+    InstanceNorm,
+    LowPassDown,
+    LowPassUp,
+    PatchDiscriminator,
+    ReflectionPad,
+    ResizeConv,
+    UNet,
+)
 
 
 def count(network):
@@ -129,3 +137,26 @@ def test_unet_of_several_images_equals_one_by_one(upsampling):
     network = UNet(3, 2, [4, 8, 8], dropout=0.0, upsampling=upsampling)
     img = torch.randn(3, 3, 16, 24)
     assert_close(network(img), torch.cat([network(one[None]) for one in img]))
+
+
+def test_low_pass_down_filters_and_halves_over_reflected_borders():
+    img = torch.arange(8.0).view(1, 1, 1, 8).expand(1, 2, 8, 8)
+    out = LowPassDown()(img)
+    # Of the columns 0 ... 7, every other one; the first has its neighbor 1 on both sides.
+    assert_close(out, torch.tensor([0.5, 2.0, 4.0, 6.0]).expand(1, 2, 4, 4))
+
+
+def test_low_pass_up_is_bilinear():
+    img = torch.randn(2, 3, 5, 6)
+    wanted = nn.functional.interpolate(img, scale_factor=2, mode="bilinear")
+    assert_close(LowPassUp()(img), wanted)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_discriminator_with_antialias_has_the_same_sizes_and_parameters(layers):
+    plain, filtered = (PatchDiscriminator(3, 4, layers, antialias=on) for on in (False, True))
+    img = torch.rand(1, 3, 32, 28)
+    assert plain(img).shape == filtered(img).shape
+    assert count(plain) == count(filtered)
+    assert sum(isinstance(m, LowPassDown) for m in filtered.layers) == layers
+    assert all(m.stride == (1, 1) for m in filtered.layers if isinstance(m, nn.Conv2d))
