@@ -22,6 +22,8 @@ from ganforge.layers.grid import base_grid
 from ganforge.layers.image_to_image import (
     Dropping,
     InstanceNorm,
+    LowPassDown,
+    LowPassUp,
     MultiScaleDiscriminator,
     PatchDiscriminator,
     ReflectionPad,
@@ -62,6 +64,8 @@ __all__ = [
     "FilteredLeakyReLU",
     "InstanceNorm",
     "LeakyReLU",
+    "LowPassDown",
+    "LowPassUp",
     "MinibatchDiscrimination",
     "MinibatchStdDev",
     "ModulatedConv2d",

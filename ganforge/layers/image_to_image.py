@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.layers.activation import LeakyReLU, ReLU
-from ganforge.layers.resample import upsample_nearest
+from ganforge.layers.resample import Resample2d, upsample_nearest
 
 LEAKY_SLOPE = 0.2
 Upsampling = Literal["transposed", "resize"]
@@ -78,6 +78,24 @@ class ResizeConv(nn.Module):
         return out
 
 
+class LowPassDown(nn.Sequential):
+    """Halve the size behind the low-pass filter [1, 2, 1], over reflected borders.
+
+    Source: Zhang 2019, arXiv:1904.11486.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(ReflectionPad(1), Resample2d(down=2, taps=(1, 2, 1), padding=(0, 0)))
+
+
+class LowPassUp(nn.Sequential):
+    """Double the size before the low-pass filter [1, 3, 3, 1], over repeated edges: bilinear."""
+
+    def __init__(self) -> None:
+        # The margin of one pixel becomes two, which the padding of a plain Resample2d(up=2) loses.
+        super().__init__(nn.ReplicationPad2d(1), Resample2d(up=2, padding=(0, -1)))
+
+
 class PatchDiscriminator(nn.Module):
     """PatchGAN: C64-C128-C256-C512 and a one-channel output, one logit per overlapping patch.
 
@@ -93,6 +111,7 @@ class PatchDiscriminator(nn.Module):
         *,
         affine: bool = False,
         normalize: bool = True,
+        antialias: bool = False,
     ) -> None:
         """Build it.
 
@@ -102,20 +121,26 @@ class PatchDiscriminator(nn.Module):
             num_layers: layers after the first.
             affine: whether the normalization has a learned scale and bias.
             normalize: whether the layers after the first have instance norm.
+            antialias: halve the size by a low-pass filter after a layer, not by its stride.
         """
         super().__init__()
         sizes = [width * min(1 << i, 8) for i in range(num_layers + 1)]
+        halving = 1 if antialias else 2
+        filters = [LowPassDown] if antialias else []
         layers: list[nn.Module] = [
-            nn.Conv2d(channels, width, 4, stride=2, padding=1),
+            nn.Conv2d(channels, width, 4, stride=halving, padding=1),
             LeakyReLU(LEAKY_SLOPE),
+            *(down() for down in filters),
         ]
         for i in range(num_layers):
-            stride = 1 if i == num_layers - 1 else 2
+            is_last = i == num_layers - 1
+            stride = 1 if is_last else halving
             bias = not (affine and normalize)
             layers.append(nn.Conv2d(sizes[i], sizes[i + 1], 4, stride, padding=1, bias=bias))
             if normalize:
                 layers.append(InstanceNorm(sizes[i + 1] if affine else None))
             layers.append(LeakyReLU(LEAKY_SLOPE))
+            layers += [down() for down in filters if not is_last]
         layers.append(nn.Conv2d(sizes[-1], 1, 4, padding=1))
         self.layers = nn.Sequential(*layers)
         self.apply(init_translation)

@@ -1,13 +1,17 @@
-"""The residual translator of CycleGAN. The layer names c7s1-64, d128, R256, u128 are the paper's.
+"""The residual translator of CycleGAN and CUT. The names c7s1-64, d128, R256, u128 are CycleGAN's.
 
 Source: Zhu et al. 2017, arXiv:1703.10593, section 4 and appendix 7.2.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ganforge.layers import (
     InstanceNorm,
+    LowPassDown,
+    LowPassUp,
     ReflectionPad,
     ReLU,
     ResizeConv,
@@ -16,15 +20,23 @@ from ganforge.layers import (
 )
 
 
-def down(in_channels: int, out_channels: int) -> list[nn.Module]:
-    """d128: a 3x3 convolution of stride 2."""
+def down(in_channels: int, out_channels: int, antialias: bool = False) -> list[nn.Module]:
+    """d128: a 3x3 convolution of stride 2, or one followed by a low-pass filter."""
+    if antialias:
+        conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        return [conv, InstanceNorm(), ReLU(), LowPassDown()]
     conv = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1)
     return [conv, InstanceNorm(), ReLU()]
 
 
-def up(in_channels: int, out_channels: int, upsampling: Upsampling) -> list[nn.Module]:
+def up(
+    in_channels: int, out_channels: int, upsampling: Upsampling, antialias: bool = False
+) -> list[nn.Module]:
     """u128: a convolution that doubles the size."""
     conv: nn.Module
+    if antialias:
+        conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        return [LowPassUp(), conv, InstanceNorm(), ReLU()]
     if upsampling == "resize":
         conv = ResizeConv(in_channels, out_channels)
     else:
@@ -54,7 +66,13 @@ class ResidualBlock(nn.Module):
 
 
 class Translator(nn.Module):
-    """c7s1-64, d128, d256, R256 x blocks, u128, u64, c7s1-3, with 64 as `width`."""
+    """c7s1-64, d128, d256, R256 x blocks, u128, u64, c7s1-3, with 64 as `width`.
+
+    Attributes:
+        taps: the layers whose outputs CUT compares: the padded pixels, the two downsampling
+            convolutions, the first block and the middle one.
+        tap_channels: channels of these outputs.
+    """
 
     def __init__(
         self,
@@ -63,24 +81,52 @@ class Translator(nn.Module):
         width: int,
         num_blocks: int,
         upsampling: Upsampling = "transposed",
+        antialias: bool = False,
     ) -> None:
+        """Build it.
+
+        Args:
+            in_channels: of the image.
+            out_channels: of the result.
+            width: channels at full resolution.
+            num_blocks: residual blocks.
+            upsampling: how the last layers double the size, without `antialias`.
+            antialias: change the size by low-pass filters beside the convolutions, in both
+                directions, as in CUT.
+        """
         super().__init__()
         self.in_channels = in_channels
+        first, second = down(width, 2 * width, antialias), down(2 * width, 4 * width, antialias)
         self.layers = nn.Sequential(
             ReflectionPad(3),
             nn.Conv2d(in_channels, width, 7),
             InstanceNorm(),
             ReLU(),
-            *down(width, 2 * width),
-            *down(2 * width, 4 * width),
+            *first,
+            *second,
             *(ResidualBlock(4 * width) for _ in range(num_blocks)),
-            *up(4 * width, 2 * width, upsampling),
-            *up(2 * width, width, upsampling),
+            *up(4 * width, 2 * width, upsampling, antialias),
+            *up(2 * width, width, upsampling, antialias),
             ReflectionPad(3),
             nn.Conv2d(width, out_channels, 7),
         )
+        block = 4 + len(first) + len(second)
+        blocks = dict.fromkeys((block, block + num_blocks // 2))  # a single one counts once
+        self.taps = (0, 4, 4 + len(first), *blocks)
+        self.tap_channels = (in_channels, 2 * width, 4 * width, *(4 * width for _ in blocks))
         self.apply(init_translation)
 
-    def forward(self, img: Tensor) -> Tensor:
-        """[N, in_channels, H, W] in [-1, 1] -> float32 [N, out_channels, H, W] in [-1, 1]."""
-        return torch.tanh(self.layers(img).float())
+    def forward(self, img: Tensor, taps: Sequence[int] = ()) -> Tensor | list[Tensor]:
+        """[N, in_channels, H, W] in [-1, 1] -> float32 [N, out_channels, H, W] in [-1, 1].
+
+        With `taps`, in rising order: the outputs of these layers instead, and nothing is computed
+        after the last of them.
+        """
+        if not taps:
+            return torch.tanh(self.layers(img).float())
+        x, found = img, []
+        for number, layer in enumerate(self.layers[: taps[-1] + 1]):
+            x = layer(x)
+            if number in taps:
+                found.append(x)
+        return found

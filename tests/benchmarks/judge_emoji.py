@@ -1,4 +1,4 @@
-"""How near a CycleGAN's translations of held-out emoji come to what the other artist drew.
+"""How near a translator's drawings of held-out emoji come to what the other artist drew.
 
 It translates the emoji that neither domain has seen and compares each with its counterpart, by
 the mean absolute difference in 8-bit steps. The difference between the two drawings themselves,
@@ -45,8 +45,8 @@ def main(model: str, google: str, twitter: str, as_json: bool) -> None:
     pairs = held_out(google, twitter)
     untouched = difference(pairs["source"], pairs["target"])
     result: dict[str, float | int] = {"pairs": len(pairs["source"]), "unchanged": untouched}
-    for start, end in (("source", "target"), ("target", "source")):
-        direction = f"{start}_to_{end}"
+    for direction in translator.info.directions:
+        start, end = direction.split("_to_")
         with torch.inference_mode():
             img = translator.translate(pairs[start], direction=direction, output_type="pt")
         result[direction] = difference(img.cpu(), pairs[end])

@@ -7,6 +7,8 @@ from torch.testing import assert_close
 
 from ganforge.layers import (
     InstanceNorm,
+    LowPassDown,
+    LowPassUp,
     MultiScaleDiscriminator,
     PatchDiscriminator,
     ReflectionPad,
@@ -195,3 +197,26 @@ def test_multi_scale_smallest_size_is_the_smallest_of_the_coarsest_scale(layers,
     least = MultiScaleDiscriminator.smallest_size(layers, scales)
     coarsest = network._sizes(torch.rand(1, 1, least, least))[-1]
     assert coarsest.shape[2:] == (PatchDiscriminator.smallest_size(layers),) * 2
+
+
+def test_low_pass_down_filters_and_halves_over_reflected_borders():
+    img = torch.arange(8.0).view(1, 1, 1, 8).expand(1, 2, 8, 8)
+    out = LowPassDown()(img)
+    # Of the columns 0 ... 7, every other one; the first has its neighbor 1 on both sides.
+    assert_close(out, torch.tensor([0.5, 2.0, 4.0, 6.0]).expand(1, 2, 4, 4))
+
+
+def test_low_pass_up_is_bilinear():
+    img = torch.randn(2, 3, 5, 6)
+    wanted = nn.functional.interpolate(img, scale_factor=2, mode="bilinear")
+    assert_close(LowPassUp()(img), wanted)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_discriminator_with_antialias_has_the_same_sizes_and_parameters(layers):
+    plain, filtered = (PatchDiscriminator(3, 4, layers, antialias=on) for on in (False, True))
+    img = torch.rand(1, 3, 32, 28)
+    assert plain(img).shape == filtered(img).shape
+    assert count(plain) == count(filtered)
+    assert sum(isinstance(m, LowPassDown) for m in filtered.layers) == layers
+    assert all(m.stride == (1, 1) for m in filtered.layers if isinstance(m, nn.Conv2d))

@@ -1,0 +1,345 @@
+"""CUT and FastCUT: one-sided translation without pairs. Park et al. 2020, arXiv:2007.15651.
+
+One translator is trained against one patch discriminator. In place of the way back of CycleGAN, a
+contrastive loss (PatchNCE) holds each patch of a translation to the patch of the source at the same
+place: in the features of the translator's own first half it must be nearer to it than to other
+patches of the same image.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.api import (
+    Architecture,
+    Batch,
+    ComponentOptions,
+    ConfigError,
+    Field,
+    GenerateRequest,
+    Networks,
+    Objective,
+    OptimizerConfig,
+    PenaltyInput,
+    Phase,
+    ShapeError,
+    Terms,
+    full_precision,
+    with_penalties,
+)
+from ganforge.layers import PatchDiscriminator, ReLU, Upsampling, init_xavier
+from ganforge_translation.networks import Translator
+
+_INIT_GAIN = 0.02
+
+
+class CutConfig(ComponentOptions):
+    """Options of CUT; the defaults are the paper's CUT."""
+
+    generator_width: int = Field(64, gt=0, description="Channels at full resolution.")
+    num_blocks: int = Field(9, ge=1, description="Residual blocks.")
+    antialias: bool = Field(
+        True,
+        description="Change the size by low-pass filters, as the authors do. false: CycleGAN's "
+        "strided convolutions, which take less time.",
+    )
+    upsampling: Upsampling = Field(
+        "transposed",
+        description="With antialias: false. transposed: as in CycleGAN; resize: nearest neighbor "
+        "and a convolution, which leaves no checkerboard.",
+    )
+    discriminator_width: int = Field(64, gt=0, description="Channels of the first layer.")
+    discriminator_layers: int = Field(3, ge=1, le=6, description="Layers after the first.")
+    nce_weight: float = Field(
+        1.0, gt=0, description="PatchNCE, mean over the layers; 10 for FastCUT."
+    )
+    nce_identity: bool = Field(
+        True,
+        description="PatchNCE also between images of the target domain and their translations, "
+        "half of the weight each; false for FastCUT.",
+    )
+    flip_equivariance: bool = Field(
+        False,
+        description="Translate a random half of the images mirrored, and compare their features "
+        "mirrored back; true for FastCUT.",
+    )
+    num_patches: int = Field(256, ge=2, description="Patches of each image, drawn for each layer.")
+    temperature: float = Field(0.07, gt=0, description="Divides the similarities of patches.")
+    projector_width: int = Field(256, gt=0, description="Width of the heads of the features.")
+    adversarial_weight: float = Field(
+        2.0,
+        gt=0,
+        description="Generator's adversarial term. 2 undoes the 1/2 in `least_squares`, which "
+        "gives the paper's balance of 1 : 1; with a loss that has no 1/2 take 1.",
+    )
+    discriminator_weight: float = Field(
+        1.0,
+        gt=0,
+        description="Discriminator's loss. `least_squares` has the authors' 1/2; with a loss "
+        "that has none take 0.5.",
+    )
+
+
+class Projector(nn.Module):
+    """Two-layer heads, one for each layer of features, onto the unit sphere."""
+
+    def __init__(self, channels: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(size, width), ReLU(), nn.Linear(width, width))
+            for size in channels
+        )
+
+    def forward(self, patches: Sequence[Tensor]) -> list[Tensor]:
+        """Patches [N, P, C] of each layer -> float32 unit vectors [N, P, width]."""
+        vectors = [head(patch).float() for head, patch in zip(self.heads, patches, strict=True)]
+        # The small number keeps the gradient of a zero vector finite.
+        return [v * torch.rsqrt(v.square().sum(2, keepdim=True) + 1e-14) for v in vectors]
+
+
+class Cut(Architecture[CutConfig]):
+    """One-sided unpaired image-to-image translation by patchwise contrastive learning."""
+
+    name, Config = "cut", CutConfig
+    paper = "Park et al. 2020, arXiv:2007.15651"
+    inputs = ("source", "target")
+    optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
+    example_options = {
+        "generator_width": 4,
+        "num_blocks": 1,
+        "discriminator_width": 4,
+        "discriminator_layers": 1,
+        "num_patches": 8,
+        "projector_width": 8,
+    }
+    directions = ("source_to_target",)
+    stride = 4  # the encoder halves each side of the image twice
+
+    def check(self, objective: Objective) -> None:
+        """Refuse data of one domain, sizes that do not fit, and penalties without a meaning."""
+        spec = self.spec
+        if spec.source_channels is None:
+            raise ConfigError(
+                "model.architecture: 'cut' translates between two domains, but the data has one. "
+                "Prepare both with data.source: {name: unpaired, source: ..., target: ...}."
+            )
+        if spec.source_kind == "labels" or spec.source_channels != spec.channels:
+            raise ConfigError(
+                f"model.architecture: 'cut' compares sources and translations by one encoder, but "
+                f"the source is {spec.source_kind} with {spec.source_channels} channels and the "
+                f"target has {spec.channels}. Use images of equal channels, e.g. data.channels: "
+                f"3, or pix2pix for label maps."
+            )
+        self._check_size()
+        for regularizer in objective.for_target("generator"):
+            raise ConfigError(
+                f"loss.regularizers: '{regularizer.name}' is made for a generator that starts from "
+                f"a latent; that of 'cut' starts from an image. Remove it; penalties on the "
+                f"discriminator (r1, r2, gradient_penalty, ...) work."
+            )
+
+    def _check_size(self) -> None:
+        spec = self.spec
+        least = PatchDiscriminator.smallest_size(self.config.discriminator_layers)
+        sides = (spec.height, spec.width)
+        if min(sides) < least:
+            raise ConfigError(
+                f"data.resolution: {spec.height}x{spec.width} is too small for a discriminator "
+                f"with model.discriminator_layers={self.config.discriminator_layers}, which wants "
+                f"{least} pixels or more a side. Use larger images or fewer layers."
+            )
+        if any(side % self.stride for side in sides):
+            near = [max(least, round(side / self.stride) * self.stride) for side in sides]
+            raise ConfigError(
+                f"data.resolution: 'cut' halves each side twice, so that {spec.height}x"
+                f"{spec.width} would not come back; both must be multiples of {self.stride}. "
+                f"Use [{near[0]}, {near[1]}]."
+            )
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The translator, the heads of its features, and the discriminator."""
+        config, channels = self.config, self.spec.channels
+        generator = Translator(
+            channels,
+            channels,
+            config.generator_width,
+            config.num_blocks,
+            config.upsampling,
+            config.antialias,
+        )
+        networks: dict[str, nn.Module] = {
+            "generator": generator,
+            "projector": Projector(generator.tap_channels, config.projector_width),
+            "discriminator": PatchDiscriminator(
+                channels,
+                config.discriminator_width,
+                config.discriminator_layers,
+                antialias=config.antialias,
+            ),
+        }
+        for network in networks.values():
+            init_xavier(network, _INIT_GAIN)
+        return networks
+
+    def phases(self, objective: Objective) -> list[Phase]:
+        """The generator with the projector, the discriminator, and its lazy penalties."""
+        generator = functools.partial(self.generator_terms, objective)
+        discriminator = functools.partial(self.discriminator_terms, objective)
+        return [
+            Phase("generator", ("generator", "projector"), generator, every=objective.n_critic),
+            *with_penalties(
+                Phase("discriminator", ("discriminator",), discriminator),
+                objective.for_target("discriminator"),
+                functools.partial(_penalty_inputs, objective),
+            ),
+        ]
+
+    def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """Fool the discriminator, and keep what each patch shows."""
+        config, size = self.config, batch.size
+        img = batch["source"]
+        if config.nce_identity:
+            # One pass of twice the size; instance norm keeps the images apart.
+            img = torch.cat([img, batch["target"]])
+        mirrored = self._draw_mirrored(img)
+        out = nets["generator"](_flipped(img, mirrored))
+        gen_img = out[:size]
+        batch.memory["gen_img"] = gen_img.detach()
+        adversarial = objective.generator(
+            nets["discriminator"](objective.augment(gen_img)),
+            lambda: nets["discriminator"](objective.augment(batch["target"])),
+        )
+        terms = {name: config.adversarial_weight * term for name, term in adversarial.items()}
+        nce = config.nce_weight * self._nce(nets, img, out, mirrored)
+        if not config.nce_identity:
+            return {**terms, "nce": nce.mean()}
+        return {**terms, "nce": nce[:size].mean() / 2, "nce_identity": nce[size:].mean() / 2}
+
+    def _draw_mirrored(self, img: Tensor) -> Tensor | None:
+        if not self.config.flip_equivariance:
+            return None
+        return torch.rand(len(img), 1, 1, 1, device=img.device) < 0.5
+
+    def _nce(self, nets: Networks, img: Tensor, out: Tensor, mirrored: Tensor | None) -> Tensor:
+        """PatchNCE of each image, mean over patches and layers: [N].
+
+        `out` [N, C, H, W] translates `img`, mirrored where `mirrored` [N, 1, 1, 1] is true.
+        """
+        taps = cast(Translator, nets.eager("generator")).taps
+        found = [_flipped(x, mirrored) for x in nets["generator"](out, taps)]
+        places = [draw_places(x, self.config.num_patches) for x in found]
+        queries = nets["projector"]([*map(take_patches, found, places)])
+        # The features of the source are the aim, which does not move. They come second because
+        # autocast would keep weights that it converted without gradient.
+        with torch.no_grad():
+            wanted = nets["generator"](img, taps)
+            keys = nets["projector"]([*map(take_patches, wanted, places)])
+        losses = [
+            patch_nce(query, key, self.config.temperature)
+            for query, key in zip(queries, keys, strict=True)
+        ]
+        return torch.stack(losses).mean(0)
+
+    def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """Tell real images of the target domain from translations."""
+        img = objective.augment(torch.cat([batch["target"], _gen_img(nets, batch)]))
+        real_logits, gen_logits = nets["discriminator"](img).chunk(2)
+        terms = objective.discriminator(batch, real_logits, gen_logits)
+        return {name: self.config.discriminator_weight * term for name, term in terms.items()}
+
+    def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
+        """Translate `request.source`.
+
+        Raises:
+            ShapeError: there is no source, or its shape does not fit.
+        """
+        self.check_request(request.truncation, request.options)
+        img: Tensor = nets["generator"](_checked_source(request, self.spec.channels))
+        return img
+
+
+def _flipped(x: Tensor, mirrored: Tensor | None) -> Tensor:
+    return x if mirrored is None else torch.where(mirrored, x.flip(3), x)
+
+
+def draw_places(x: Tensor, num: int) -> Tensor:
+    """Draw `num` different places, or all if there are fewer, of each map [N, C, H, W]: [N, P]."""
+    count = x.shape[2] * x.shape[3]
+    return torch.rand(len(x), count, device=x.device).topk(min(num, count)).indices
+
+
+def take_patches(x: Tensor, places: Tensor) -> Tensor:
+    """The values of [N, C, H, W] at places [N, P], counted row by row: [N, P, C]."""
+    values = x.flatten(2).transpose(1, 2)
+    return values.gather(1, places[..., None].expand(-1, -1, x.shape[1]))
+
+
+def patch_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:
+    """The cross-entropy of finding each query's key among all keys of its image: [N].
+
+    Args:
+        query: [N, P, D] unit vectors.
+        key: [N, P, D] unit vectors; key p belongs to query p.
+        temperature: divides the inner products.
+
+    Source: Park et al. 2020, arXiv:2007.15651, Eqs. 2 and 4.
+    """
+    with full_precision(query):
+        logits = query.float() @ key.float().transpose(1, 2) / temperature
+        own = torch.diagonal(logits, dim1=1, dim2=2)
+        return (torch.logsumexp(logits, 2) - own).mean(1)
+
+
+def _gen_img(nets: Networks, batch: Batch) -> Tensor:
+    """Translations from the generator's phase; new ones where it was not due."""
+    if "gen_img" not in batch.memory:
+        with torch.no_grad():
+            batch.memory["gen_img"] = nets["generator"](batch["source"])
+    img: Tensor = batch.memory["gen_img"]
+    return img
+
+
+def _penalty_inputs(objective: Objective, nets: Networks, batch: Batch) -> dict[str, PenaltyInput]:
+    discriminator = nets.eager("discriminator")
+
+    def critic(img: Tensor) -> Tensor:
+        # The penalty sees the discriminator through the augmentation, as its loss does.
+        logits: Tensor = discriminator(objective.augment(img))
+        return logits
+
+    inputs = PenaltyInput(
+        discriminator=discriminator,
+        generator=nets.eager("generator"),
+        critic=critic,
+        nimg=batch.nimg,
+        real_img=batch["target"].detach(),
+        gen_img=lambda: _gen_img(nets, batch),
+        synthesize=_no_latent,
+    )
+    return {"": inputs}
+
+
+def _no_latent(num: int) -> tuple[Tensor, Tensor]:
+    raise ConfigError(
+        "loss.regularizers: a penalty asked 'cut' for images from latents, but its generator "
+        "starts from images. Remove that penalty."
+    )
+
+
+def _checked_source(request: GenerateRequest, channels: int) -> Tensor:
+    if request.source is None:
+        raise ShapeError(
+            "'cut' translates images, but the request has no source. Give source [N, C, H, W], "
+            "one image per seed, or use `translate`."
+        )
+    shape = list(request.source.shape)
+    fits = len(shape) == 4 and shape[:2] == [request.size, channels]
+    if not fits or any(side % Cut.stride for side in shape[2:]):
+        raise ShapeError(
+            f"source has shape {shape}; 'cut' wants [{request.size}, {channels}, H, W], one image "
+            f"per seed, with H and W multiples of {Cut.stride}. Convert, crop or resize the images."
+        )
+    return request.source.to(request.device)
