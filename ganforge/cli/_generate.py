@@ -94,19 +94,25 @@ def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str
         nimg=model.info.nimg,
     )
     reference = arguments["reference"]
-    data = _cropped(model, reference) if arguments["crop"] else DataConfig()
+    data = _reading(model, reference, arguments["crop"])
     records = evaluate(measured, config, reference, runtime, data=data)
     runtime.close()
     return [record.model_dump(mode="json") for record in records]
 
 
-def _cropped(model: PretrainedGan, reference: str) -> DataConfig:
-    """How to read the middle of each image of the reference, in the size of the model."""
+def _reading(model: PretrainedGan, reference: str, crop: bool) -> DataConfig:
+    """How to read the images of the reference: whole, or their middle in the size of the model."""
     stored, size = load_index(reference).image_spec, (model.spec.height, model.spec.width)
-    if stored.height < size[0] or stored.width < size[1]:
+    found = (stored.height, stored.width)
+    if found == size:
+        return DataConfig()
+    where = f"The images at {reference} are {found[0]}x{found[1]}, those of the model {size[0]}x"
+    where += f"{size[1]} (height x width)."
+    if found[0] < size[0] or found[1] < size[1]:
+        raise ConfigError(f"{where} Prepare the reference in the size of the model.")
+    if not crop:
         raise ConfigError(
-            f"--crop: the images at {reference} are {stored.height}x{stored.width}, smaller than "
-            f"those of the model, {size[0]}x{size[1]}. Leave it out, or prepare larger images."
+            f"{where} Pass --crop to measure the middle of each, for a model that was trained on "
+            f"crops, or prepare the reference in the size of the model."
         )
-    crop = CropConfig.model_validate({"from": (stored.height, stored.width)})
-    return DataConfig(resolution=size, crop=crop)
+    return DataConfig(resolution=size, crop=CropConfig.model_validate({"from": found}))

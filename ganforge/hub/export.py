@@ -78,7 +78,10 @@ def export_model(
 
 def _save_weights(path: Path, states: Mapping[str, Mapping[str, Tensor]]) -> str:
     """Write state dicts by role to one file; returns its sha256."""
+    path.touch()  # safetensors would make a file that only its owner can read
+    mode = path.stat().st_mode
     safetensors.torch.save_file(storable(flatten(states)), path)
+    path.chmod(mode)
     return file_sha256(path)
 
 

@@ -55,7 +55,7 @@ def run_batch(
         PluginContractError: the architecture does not return one image per seed, or changes the
             size or the number of frames of what it translates.
     """
-    with torch.no_grad(), _full_float32():
+    with torch.no_grad(), full_float32():
         img = architecture.generate(networks, request)
     wanted = [request.size, "C", "H", "W"]
     if request.source is not None:
@@ -77,7 +77,7 @@ def check_batch_size(batch_size: int) -> None:
 
 
 @contextlib.contextmanager
-def _full_float32() -> Iterator[None]:
+def full_float32() -> Iterator[None]:
     """Switch TF32 off: its 10-bit mantissa would make an image depend on the device."""
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False

@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 IMAGES = ("image", "target", "frames")
 """Fields that hold the images to generate; the first one that the data have gives their shape."""
 
+_IMAGE_FIELDS = ("image", "source", "target", "frames", "caption")
+"""Fields that a run may leave aside without saying so: one image can be read under another name,
+and captions are read by way of their embeddings."""
+
 
 def choose_fields(
     config: PipelineConfig, name: str, reads: Reads, data: ReadableFields
@@ -66,7 +70,7 @@ def choose_fields(
             f"data.derive ({data.derivation.name}) makes a source from each image, but '{name}' "
             f"reads no source. Remove data.derive, or choose an architecture that translates."
         )
-    unused = [field for field in CONDITIONS if field in has and field not in wanted]
+    unused = [field for field in has if field not in wanted and field not in _IMAGE_FIELDS]
     if unused:
         log.info("The data set has %s, which this run does not use.", " and ".join(unused))
     return tuple(wanted)

@@ -312,11 +312,20 @@ def test_evaluate_crop_shows_the_middle_of_larger_images(ganforge, cyclegan, pho
     assert np.array_equal(seen[0].batch(range(2)), whole.batch(range(2))[..., 2:18, 4:20])
 
 
-def test_evaluate_crop_of_smaller_images_is_refused(ganforge, dcgan, shards, monkeypatch):
-    small = SimpleNamespace(image_spec=ImageSpec(8, 8))
-    monkeypatch.setattr(_generate, "load_index", lambda reference: small)
-    refused = ganforge("evaluate", dcgan, "--reference", shards, "--crop", code=2)
-    assert "smaller than those of the model" in refused.stderr
+@pytest.mark.parametrize(
+    ("size", "crop", "match"),
+    [
+        ((8, 8), ["--crop"], "Prepare the reference in the size of the model"),
+        ((20, 16), [], "Pass --crop to measure the middle"),
+    ],
+)
+def test_evaluate_of_a_reference_of_another_size_is_refused(
+    ganforge, dcgan, shards, monkeypatch, size, crop, match
+):
+    other = SimpleNamespace(image_spec=ImageSpec(*size))
+    monkeypatch.setattr(_generate, "load_index", lambda reference: other)
+    refused = ganforge("evaluate", dcgan, "--reference", shards, *crop, code=2)
+    assert match in refused.stderr
 
 
 def test_evaluate_metric_options_are_key_value_pairs(ganforge, dcgan, shards):

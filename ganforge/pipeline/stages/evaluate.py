@@ -1,5 +1,6 @@
 """The `evaluate` stage: numbers for the newest checkpoint, with their provenance."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from ganforge.config.models import StrictModel
 from ganforge.data.shards.index import load_index
 from ganforge.data.shards.readable_fields import ReadableFields
 from ganforge.errors import DataError
+from ganforge.inference.generate import full_float32
 from ganforge.interfaces.architecture import Reads
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.metric import FeatureMetric, Metric
@@ -27,6 +29,8 @@ from ganforge.training.run_view import View, view_of
 from ganforge.training.state.run_state import TrainingRun
 from ganforge.training.tasks.json_lines import JsonLines
 from ganforge.training.tasks.pictures import generate
+
+log = logging.getLogger(__name__)
 
 
 class Evaluate(Stage[StrictModel]):
@@ -125,7 +129,8 @@ def _measure(context: RunContext, view: View) -> list[MetricRecord]:
     architecture, networks = view.architecture, view.networks()
 
     def make(request: GenerateRequest) -> Tensor:
-        with runtime.autocast():
+        # In float32, as the exported model generates: others can reproduce the number.
+        with full_float32():
             return generate(architecture, networks, request)
 
     model = MeasuredModel(
@@ -143,6 +148,7 @@ def _measure(context: RunContext, view: View) -> list[MetricRecord]:
         lines = JsonLines(context.run_dir / "metrics.jsonl")
         hooks = get_registry().manager.hook
         for record in records:
+            log.info("%s: %.6g", record.label, record.value)
             values = record.model_dump(mode="json")
             lines.append(values)
             view.log({f"metric/{record.label}": record.value})

@@ -163,13 +163,34 @@ def start_from(run: TrainingRun, source: TrainedNetworks) -> None:
     run.ema.restart()
     lines = [f"init: starts from {source.name} ({source.nimg / 1000:g} kimg)."]
     lines += [line for match in matches for line in _report(match)]
+    if run.config.init.freeze:
+        lines.append(f"Frozen: {', '.join(run.config.init.freeze)}.")
     fresh = sorted(networks.keys() - {match.role for match in matches})
     if fresh:
         lines.append(f"Fresh networks: {', '.join(fresh)}.")
     log.info("\n  ".join(lines))
+    _warn_of_frozen_fresh(run, matches)
     differing = _differences(run.architecture, source)
     if differing:
         log.info("init: this run differs from its source in %s.", "; ".join(differing))
+
+
+def _warn_of_frozen_fresh(run: TrainingRun, matches: Sequence[RoleMatch]) -> None:
+    """Say which parameters will stay at their random initial values."""
+    copied = {f"{match.role}.{name}" for match in matches for name in match.comparison.matching}
+    stuck = [
+        f"{role}.{name}"
+        for role, network in run.nets.modules().items()
+        for name, parameter in network.named_parameters()
+        if parameter in run.frozen and f"{role}.{name}" not in copied
+    ]
+    if stuck:
+        log.warning(
+            "init.freeze keeps %d parameter tensors at their random initial values, because they "
+            "were not copied: %s. Freeze only what the source has in the same shape.",
+            len(stuck),
+            ", ".join(stuck[:_MAX_NAMES]),
+        )
 
 
 def _report(match: RoleMatch) -> Iterator[str]:

@@ -50,7 +50,7 @@ class StopTask:
     """Turns SIGTERM, SIGINT, SIGUSR1 and SIGHUP into a checkpoint and a clean end, on all ranks.
 
     Slurm sends such a signal before a time limit, a terminal that closes SIGHUP; the same command
-    resumes the run. A signal that is ignored, as under nohup, stays ignored.
+    resumes the run. Under nohup, SIGHUP stays ignored.
     """
 
     save: CheckpointTask
@@ -60,7 +60,8 @@ class StopTask:
         self._before = {}
         if threading.current_thread() is threading.main_thread():
             for number in STOPPING:
-                if signal.getsignal(number) is not signal.SIG_IGN:
+                ignored = signal.getsignal(number) is signal.SIG_IGN
+                if not (ignored and number == signal.SIGHUP):
                     self._before[number] = signal.signal(number, self._receive)
         return self
 

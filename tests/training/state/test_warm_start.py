@@ -128,6 +128,16 @@ def test_warm_start_and_freeze_keep_the_source_weights_through_training(source):
     assert torch.equal(weight, source.tensors["discriminator"]["layers.1.weight"])
 
 
+def test_warm_start_that_freezes_fresh_weights_warns(source, caplog):
+    caplog.set_level("INFO")
+    started(source, {"freeze": ["discriminator.layers.1"]})
+    assert "Frozen: discriminator.layers.1." in caplog.text
+    assert "random initial values" not in caplog.text
+    roles = {"generator": "generator"}
+    started(source, {"roles": roles, "freeze": ["discriminator.layers.1"]})
+    assert "random initial values" in caplog.text and "discriminator.layers.1.weight" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("init", "tensors", "message"),
     [

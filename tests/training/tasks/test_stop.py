@@ -90,6 +90,7 @@ sys.exit(75 if task.received == signal.SIGHUP else 1)
 def test_stop_task_outlives_its_terminal():
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.execv(sys.executable, [sys.executable, "-c", RUN_OF_A_CLOSED_TERMINAL])
     shown = b""
     while b"ready" not in shown:
