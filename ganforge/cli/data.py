@@ -220,6 +220,9 @@ def _describe(report: "DatasetReport") -> str:
         lines.append(f"digest    {report.digest}")
     if report.contact_sheet:
         lines.append(f"picture   {report.contact_sheet}")
+    lines += [f"left out  {files}" for files in report.left_out]
     lines += [f"BAD       {fault}" for fault in report.bad]
+    if rest := report.num_bad - len(report.bad):
+        lines.append(f"BAD       {rest} more")
     lines += [f"WARNING   {warning}" for warning in report.warnings]
     return "\n".join(lines)

@@ -20,6 +20,7 @@ from ganforge.data.prepare.source_to_shards import build_source
 from ganforge.data.shards.index import INDEX_NAME, PIXEL_KINDS, DatasetIndex, load_index
 from ganforge.data.shards.locations import is_remote
 from ganforge.data.shards.reader import SampleReader, check_shards_present
+from ganforge.data.sources.left_out import LeftOutFiles, collected
 from ganforge.errors import DataError, ShardError
 from ganforge.imaging.codec import Pixels, Undecodable
 from ganforge.imaging.grids import named_grid
@@ -45,6 +46,7 @@ class DatasetReport:
         sizes: images by "HEIGHT x WIDTH x CHANNELS, BITS bits".
         class_counts: samples by class name; empty without labels.
         label_entropy: entropy of the labels relative to balanced classes, 0 to 1; None without.
+        left_out: files that are no samples, by reason.
         num_bad: samples that cannot be read.
         bad: messages about the first bad samples.
         warnings: what would spoil training.
@@ -57,6 +59,7 @@ class DatasetReport:
     sizes: dict[str, int] = field(default_factory=dict)
     class_counts: dict[str, int] = field(default_factory=dict)
     label_entropy: float | None = None
+    left_out: list[LeftOutFiles] = field(default_factory=list)
     num_bad: int = 0
     bad: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -117,8 +120,11 @@ def inspect(
         location = DataConfig(source=guessed)
     source = build_source(location)
     report = DatasetReport(f"{source.name} {source.config.model_dump(exclude_defaults=True)}")
-    seen = _see_source(source, location.fields, max_samples)
-    _collect(report, seen, source.class_names, contact_sheet)
+    with collected() as found:
+        seen = _see_source(source, location.fields, max_samples)
+        _collect(report, seen, source.class_names, contact_sheet)
+    report.warnings += [each.useless_folders for each in found if each.useless_folders]
+    report.left_out = [files for each in found for files in each.files()]
     return report
 
 
@@ -135,6 +141,8 @@ def _see_source(
 
 
 def _see_sample(stream: str, sample: Sample, fields: Mapping[str, FieldConfig]) -> _Seen:
+    if sample.fault:
+        return _Seen(stream, fault=f"Sample '{sample.key}': {sample.fault}")
     label = sample.fields.get("label")
     seen = _Seen(stream, label=label if isinstance(label, int) else None)
     for name, value in sample.fields.items():

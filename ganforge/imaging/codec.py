@@ -6,6 +6,7 @@ channels up to 16.
 
 import contextlib
 import io
+import stat
 import struct
 import warnings
 import zlib
@@ -17,9 +18,9 @@ import numpy as np
 import simplejpeg
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
-from ganforge.imaging.png import checked_png
+from ganforge.imaging.png import checked_png, without_texts
 
 Bytes = bytes | memoryview
 Pixels = NDArray[Any]
@@ -31,13 +32,26 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8"
 NPY_SIGNATURE = b"\x93NUMPY"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
+HAS_AVIF = bool(features.check("avif"))
+"""Whether the installed Pillow decodes AVIF."""
 _PNG_HEADER = struct.Struct(">IIBBxxB")
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _PNG_COLORS = {1: 0, 3: 2, 4: 6}
 _PALETTE = 3
 # PIL can run external programs for some formats (EPS), so the list is closed.
-_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM") + ("AVIF",) * HAS_AVIF
 _EXIF_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image of each EXIF orientation upright."""
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class Undecodable(Exception):
@@ -113,8 +127,9 @@ def read_npy(data: Bytes) -> NDArray[Any]:
     """The array in a .npy file."""
     try:
         values: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as err:
-        raise Undecodable(f"is a damaged .npy file ({err})") from err
+    except Exception as err:  # NumPy parses the header as Python: damage raises any type
+        _refuse_lfs_pointer(data)
+        raise Undecodable(f"is a damaged .npy file ({_text(err)})") from err
     return values
 
 
@@ -133,7 +148,7 @@ def image_size(path: Path) -> tuple[int, int]:
     if values is not None:
         return values.shape[0], values.shape[1]
     with open_pillow(data) as img:
-        is_turned = img.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+        is_turned = _orientation(img) >= 5
         if is_turned and img.format == "TIFF":
             img = upright(img)
             return img.height, img.width
@@ -145,8 +160,10 @@ def open_pillow(data: Bytes) -> Iterator[Image.Image]:
     """An image file opened by PIL. Faults of PIL in the block are raised as `Undecodable`."""
     if not data:
         raise Undecodable("is empty")
+    _refuse_lfs_pointer(data)
     if data[:8] == PNG_SIGNATURE:
         _check_size(*png_header(data)[:2])
+        data = without_texts(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -155,15 +172,28 @@ def open_pillow(data: Bytes) -> Iterator[Image.Image]:
                 yield img
     except UnidentifiedImageError as err:
         raise Undecodable(f"cannot be decoded: it is none of {', '.join(_FORMATS)}") from err
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as err:
-        raise Undecodable(f"cannot be decoded ({err})") from err
+    except Undecodable:
+        raise
+    except Exception as err:  # PIL raises almost any type on damaged bytes
+        raise Undecodable(f"cannot be decoded ({_text(err)})") from err
+
+
+def _text(err: Exception) -> str:
+    return str(err) or type(err).__name__
+
+
+def _refuse_lfs_pointer(data: Bytes) -> None:
+    if bytes(data[: len(_LFS_POINTER)]) == _LFS_POINTER:
+        raise Undecodable("is only a pointer of Git LFS to the file; fetch it with `git lfs pull`")
 
 
 def read_image_file(path: Path) -> bytes:
     """The bytes of a file; an `Undecodable` says why it cannot be read."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise Undecodable("is a pipe, a socket or a device, not a file")  # reading may hang
         return path.read_bytes()
-    except OSError as err:
+    except (OSError, ValueError) as err:  # ValueError: a name with a null character
         raise Undecodable(f"cannot be read ({err})") from err
 
 
@@ -176,9 +206,21 @@ def _check_size(height: int, width: int) -> None:
 
 
 def upright(img: Image.Image) -> Image.Image:
-    """The image, turned as its EXIF orientation says."""
-    turned = img.getexif().get(_EXIF_ORIENTATION, 1) != 1
-    return ImageOps.exif_transpose(img) if turned else img
+    """The image, turned as its EXIF orientation says.
+
+    Not by `PIL.ImageOps.exif_transpose`, which writes the EXIF data again and fails on odd ones.
+    """
+    turn = _TURNS.get(_orientation(img))
+    return img if turn is None else img.transpose(turn)
+
+
+def _orientation(img: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1, which is upright, where none can be read."""
+    try:
+        value = int(img.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001  # damaged EXIF data do not spoil the pixels
+        return 1
+    return value if value in _TURNS else 1
 
 
 def _from_pillow(img: Image.Image, value_range: tuple[float, float] | None) -> Pixels:
@@ -208,6 +250,8 @@ def _from_array(values: NDArray[Any], value_range: tuple[float, float] | None) -
             f"{MAX_CHANNELS} channels"
         )
     _check_size(*pixels.shape[:2])
+    if pixels.dtype.kind not in "biuf":
+        raise Undecodable(f"holds {pixels.dtype} values, not numbers")
     if value_range is not None:
         return _to_16_bits(pixels, value_range)
     if pixels.dtype not in (np.uint8, np.uint16):

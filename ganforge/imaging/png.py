@@ -10,6 +10,8 @@ from collections.abc import Iterator
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """The first bytes of a PNG file."""
 _HEADER = struct.Struct(">IIBBBBB")
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+_EXIF_TEXT = b"Raw profile type exif"
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples per pixel of each color type."""
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -40,6 +42,22 @@ def checked_png(data: bytes | memoryview) -> bytes:
     clear = [(k, b) for k, b in chunks if k == b"tRNS" and len(b) == 2 * _SAMPLES[header[9]]]
     kept = [(b"IHDR", header), *clear[:1], (b"IDAT", packed), (b"IEND", b"")]
     return SIGNATURE + b"".join(_chunk(kind, body) for kind, body in kept)
+
+
+def without_texts(data: bytes | memoryview) -> bytes | memoryview:
+    """The PNG without texts and color profiles: PIL refuses an image whose texts are large.
+
+    EXIF data in a text are kept, because they hold the orientation.
+    """
+    kept, place = [bytes(data[:8])], 8
+    while place + 12 <= len(data):
+        (size,) = struct.unpack_from(">I", data, place)
+        head = bytes(data[place + 4 : place + 8 + min(size, len(_EXIF_TEXT))])
+        end = place + 12 + size
+        if head[:4] not in _TEXTS or head[4:] == _EXIF_TEXT:
+            kept.append(bytes(data[place:end]))
+        place = end
+    return b"".join(kept) if sum(map(len, kept)) < min(place, len(data)) else data
 
 
 def _chunks(data: bytes | memoryview) -> Iterator[tuple[bytes, bytes]]:

@@ -2,16 +2,15 @@
 
 import importlib
 import io
-import struct
+import math
 import warnings
-import zlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
-from ganforge.imaging.codec import Bytes, Undecodable
+from ganforge.imaging.codec import MAX_CHANNELS, MAX_PIXELS, Bytes, Undecodable
 
 _BITS, _SAMPLES, _EXTRA_SAMPLES, _FORMAT = 258, 277, 338, 339
 _UNSPECIFIED = 0
@@ -36,11 +35,18 @@ def read_tiff(data: Bytes) -> NDArray[Any] | None:
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page = file.pages[0]
+            if page.size > MAX_PIXELS * MAX_CHANNELS:
+                raise Undecodable(f"is an array of shape {list(page.shape)}, which is too large")
+            # tifffile fills the strips that are missing with zeros.
+            if len(page.dataoffsets) != math.prod(page.chunked):
+                raise Undecodable("is a damaged TIFF (strips or tiles of pixels are missing)")
             values: NDArray[Any] = page.asarray()
             # Channels may be stored one after the other: their axis, S, comes first.
             return np.moveaxis(values, 0, -1) if page.axes == "SYX" else values
-    except (ValueError, OSError, KeyError, IndexError, struct.error, zlib.error) as err:
-        raise Undecodable(f"cannot be decoded ({err})") from err
+    except Undecodable:
+        raise
+    except Exception as err:  # damage raises almost any type
+        raise Undecodable(f"cannot be decoded ({str(err) or type(err).__name__})") from err
 
 
 def _is_for_pillow(data: Bytes) -> bool:
@@ -52,10 +58,10 @@ def _is_for_pillow(data: Bytes) -> bool:
             tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
             stream.seek(tags.next)
             tags.load(stream)
-    except (OSError, SyntaxError, ValueError, TypeError, struct.error):
+        bits, samples = max(tags.get(_BITS, (1,))), tags.get(_SAMPLES, 1)
+        if samples == 1:
+            is_float = _FLOAT in tags.get(_FORMAT, ())
+            return bool(bits <= 8 or bits == 32 or (bits == 16 and not is_float))
+        return bool(bits <= 8 and _UNSPECIFIED not in tags.get(_EXTRA_SAMPLES, ()))
+    except Exception:  # noqa: BLE001  # damage raises almost any type
         return True
-    bits, samples = max(tags.get(_BITS, (1,))), tags.get(_SAMPLES, 1)
-    if samples == 1:
-        is_float = _FLOAT in tags.get(_FORMAT, ())
-        return bits <= 8 or bits == 32 or (bits == 16 and not is_float)
-    return bits <= 8 and _UNSPECIFIED not in tags.get(_EXTRA_SAMPLES, ())

@@ -51,12 +51,15 @@ class Sample:
         formats: file extension of each field given as bytes, e.g. {"image": "png"}.
         group: samples of one group (pieces of one video) are all used for training or all for
             validation; empty for a sample by itself.
+        fault: why the sample cannot be read, for `data.on_bad_sample` to decide; its fields are
+            not used then.
     """
 
     key: str
     fields: dict[str, Any]
     formats: dict[str, str] = field(default_factory=dict)
     group: str = ""
+    fault: str = ""
 
 
 class Source(Component[ConfigT]):

@@ -1,4 +1,6 @@
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -143,11 +145,11 @@ def test_data_commands_say_what_is_found_and_left_out(ganforge):
     for name in ("cat/1.png", "dog/1.png", "dog/2.png", "@eaDir/1.png"):
         Path("raw", name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8)).save(Path("raw", name))
-    Path("raw", "dog", "3.avif").touch()
+    Path("raw", "dog", "3.jxl").touch()
     for arguments in (["inspect", "raw", "--json"], ["prepare", "raw", "out", "--json"]):
         result = ganforge("data", *arguments)
         assert "2 classes from folders of raw: cat (1), dog (2)" in result.stderr
-        assert "Left out of raw: 1 images in formats that cannot be read (.avif 1)" in result.stderr
+        assert "Left out of raw: 1 images in formats that cannot be read (.jxl 1)" in result.stderr
         assert "Left out of raw: 1 hidden or system files or folders" in result.stderr
         assert json.loads(result.stdout)
 
@@ -173,3 +175,55 @@ def test_data_derive_writes_a_picture(ganforge, photos):
 )
 def test_data_derive_names_what_is_wrong_with_a_choice(ganforge, photos, choice, expected):
     assert expected in ganforge("data", "derive", photos, "s.png", "-d", choice, code=2).stderr
+
+
+def test_data_commands_end_with_a_count_of_what_is_left_out(ganforge):
+    for name in ("1.png", "2.png", ".hidden.png"):
+        Path("raw").mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(Path("raw", name))
+    Path("raw", "3.jxl").touch()
+    Path("raw", "4.png").write_bytes(b"no image")
+
+    report = json.loads(ganforge("data", "inspect", "raw", "--json").stdout)
+    text = ganforge("data", "inspect", "raw").stdout
+    settings = ("on_bad_sample=skip", "--json")
+    log = ganforge("data", "prepare", "raw", "out", *settings).stderr
+
+    counts = {files["reason"]: files["count"] for files in report["left_out"]}
+    assert counts == {
+        "images in formats that cannot be read": 1,
+        "hidden or system files or folders": 1,
+    }
+    assert "left out  1 images in formats that cannot be read (.jxl 1), e.g. '3.jxl'" in text
+    last = [line for line in log.splitlines() if line.startswith("Left out in all")]
+    assert len(last) == 1 and "1 bad samples" in last[0] and "1 hidden or system" in last[0]
+
+
+def test_data_prepare_skips_a_damaged_member_of_a_zip(ganforge):
+    png = io.BytesIO()
+    Image.effect_noise((16, 16), 64).save(png, "PNG")
+    with zipfile.ZipFile("a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("0.png", "1.png", "2.png"):
+            archive.writestr(name, png.getvalue())
+    content = bytearray(Path("a.zip").read_bytes())
+    content[100] ^= 255
+    Path("a.zip").write_bytes(content)
+
+    failed = ganforge("data", "prepare", "a.zip", "out", code=2).stderr
+    skipped = ganforge("data", "prepare", "a.zip", "out", "on_bad_sample=skip")
+
+    assert "Sample '0,png'" in failed and "cannot be unpacked" in failed
+    assert "Left out in all: 1 bad samples." in skipped.stderr
+    assert "Wrote 2 samples to out." in skipped.stdout
+
+
+def test_data_prepare_refuses_colors_after_gray_images(ganforge):
+    Path("raw").mkdir()
+    for number in range(70):
+        mode = "L" if number < 66 else "RGB"
+        Image.new(mode, (4, 4), 9 if mode == "L" else (9, 0, 0)).save(f"raw/{number:02d}.png")
+
+    failed = ganforge("data", "prepare", "raw", "out", code=2).stderr
+
+    assert "raw/66.png) has 3 channels, the images before it have 1; set data.channels" in failed
+    assert "Wrote 70" in ganforge("data", "prepare", "raw", "out", "channels=3").stdout

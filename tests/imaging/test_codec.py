@@ -1,10 +1,11 @@
 import io
+import os
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps, PngImagePlugin
 
 from ganforge.config import data
 from ganforge.imaging import codec
@@ -276,3 +277,59 @@ def test_image_size_of_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(codec, "MAX_PIXELS", 44)
     with pytest.raises(Undecodable, match="5 x 9 pixels, more than the limit of 44"):
         image_size(tmp_path / "photo.png")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_decode_turns_by_the_orientation_as_pillow_does(helpers, orientation):
+    img = Image.fromarray(noise(4, 6, 3))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = helpers.file_bytes(img, "png", exif=exif)
+    turned = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    np.testing.assert_array_equal(decode_image(data), np.asarray(turned))
+
+
+def test_decode_turns_a_photo_whose_exif_data_pillow_cannot_write(helpers):
+    # The description, a text, has the type of a number; then the orientation.
+    entries = struct.pack("<HHIf", 0x010E, 11, 1, 1.5) + struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
+    data = helpers.file_bytes(Image.new("RGB", (6, 4)), "jpg", exif=exif)
+    with pytest.raises(AttributeError), Image.open(io.BytesIO(data)) as img:
+        ImageOps.exif_transpose(img)
+    assert decode_image(data).shape == (6, 4, 3)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_decode_reads_a_png_with_more_text_than_pillow_allows(helpers, compressed):
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("parameters", "x" * (PngImagePlugin.MAX_TEXT_CHUNK + 1), zip=compressed)
+    pixels = noise(4, 6, 3)
+    data = helpers.file_bytes(Image.fromarray(pixels), "png", pnginfo=texts)
+    np.testing.assert_array_equal(decode_image(data), pixels)
+
+
+@pytest.mark.skipif(not codec.HAS_AVIF, reason="this Pillow does not decode AVIF")
+def test_decode_of_avif_is_close(helpers):
+    pixels = np.full((8, 8, 3), (200, 100, 50), dtype=np.uint8)
+    decoded = decode_image(helpers.file_bytes(Image.fromarray(pixels), "avif"))
+    assert np.abs(decoded.astype(int) - pixels).max() < 8
+
+
+def test_decode_of_a_pipe_is_refused_without_reading_it(tmp_path):
+    os.mkfifo(tmp_path / "1.png")
+    with pytest.raises(Undecodable, match="is a pipe, a socket or a device"):
+        decode_image(tmp_path / "1.png")
+
+
+@pytest.mark.parametrize("name", ["1.png", "1.npy"])
+def test_decode_names_a_pointer_of_git_lfs(tmp_path, name):
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n"
+    (tmp_path / name).write_bytes(pointer)
+    with pytest.raises(Undecodable, match="pointer of Git LFS .* `git lfs pull`"):
+        decode_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("dtype", ["S1", "complex64", "U2"])
+def test_decode_of_an_npy_file_of_no_numbers_is_refused(dtype):
+    with pytest.raises(Undecodable, match="not numbers"):
+        decode_image(npy(np.zeros((2, 2), dtype)), value_range=(0, 1))

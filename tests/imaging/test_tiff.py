@@ -68,3 +68,17 @@ def test_tiff_that_is_cut_short_is_refused(length):
     data = tiff(RNG.integers(0, 255, (64, 64, 5), dtype=np.uint8))
     with pytest.raises(Undecodable, match="cannot be decoded"):
         decode_image(data[:length])
+
+
+def test_tiff_whose_strips_are_missing_is_refused():
+    tifffile = pytest.importorskip("tifffile")
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.zeros((13, 17, 3), np.float32), rowsperstrip=1)
+    data = buffer.getvalue()
+    height = b"\x01\x01\x04\x00\x01\x00\x00\x00\x0d\x00"  # tag 257, one long
+    assert data.count(height) == 1 or data.count(height.replace(b"\x04\0\1", b"\x03\0\1")) == 1
+    for kind in (b"\x03", b"\x04"):
+        old = height[:2] + kind + height[3:]
+        data = data.replace(old, old[:-2] + b"\x0d\x01")
+    with pytest.raises(Undecodable, match="strips or tiles of pixels are missing"):
+        decode_image(data, value_range=(0, 1))

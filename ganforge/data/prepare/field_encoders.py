@@ -24,6 +24,7 @@ from ganforge.imaging.codec import (
     read_npy,
     storable_as_is,
 )
+from ganforge.imaging.images import MODES
 from ganforge.imaging.label_maps import decode_labels
 from ganforge.imaging.resize import ImageForm
 from ganforge.interfaces.source import Frames, ImageHalf
@@ -77,6 +78,8 @@ class PixelEncoder:
     form: ImageForm
     frame_format: Literal["png", "jpeg"] = "png"
     """Of the frames of clips that must be encoded."""
+    are_channels_set: bool = True
+    """Whether the configuration sets the channels; else an image that would lose any is refused."""
 
     def encode(self, value: Any) -> StoredPixels:
         """An image, or a clip of them, frame by frame.
@@ -108,6 +111,8 @@ class PixelEncoder:
         is_labels, value_range = self.schema.kind == "labels", self.schema.value_range
         data = read_image_file(value) if isinstance(value, Path) else value
         decoded = decode_value(data, is_labels, value_range)
+        if not self.are_channels_set:
+            self._check_channels(decoded)
         pixels = self.form.apply(decoded)
         kept = None
         if isinstance(data, bytes) and value_range is None:
@@ -115,6 +120,21 @@ class PixelEncoder:
         stored = data if kept else self._encode_new(pixels)
         size = (decoded.shape[0], decoded.shape[1])
         return StoredPixels(stored, kept or "png", size, self._largest(pixels))
+
+    def _check_channels(self, pixels: Pixels) -> None:
+        """Refuse colors or transparency that the images before it do not have."""
+        wanted, found = self.form.channels, pixels.shape[2]
+        if self.schema.kind == "labels" or found <= wanted or found not in MODES:
+            return
+        is_gray = bool((pixels[..., :1] == pixels[..., 1:3]).all())
+        is_opaque = found < 4 or bool((pixels[..., 3] == np.iinfo(pixels.dtype).max).all())
+        if is_opaque and (is_gray or wanted == 3):
+            return
+        raise Undecodable(
+            f"has {found} channels, the images before it have {wanted}; set data.channels (or "
+            f"channels of this field in data.fields) to {found} to keep them, or to {wanted} to "
+            f"convert such images"
+        )
 
     def _encode_new(self, pixels: Pixels) -> bytes:
         schema = self.schema

@@ -25,6 +25,7 @@ from ganforge.data.prepare.spool import Spool
 from ganforge.data.prepare.worker_pool import encode_chunks, progress_bar
 from ganforge.data.shards.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo
 from ganforge.data.shards.writer import EncodedSample, write_stream
+from ganforge.data.sources.left_out import LeftOut, collected, total
 from ganforge.encoders.lookup import build_encoder
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample, Source
@@ -94,7 +95,7 @@ class Preparation:
                 f"Source '{source.name}' has the streams {', '.join(source.streams())}, the "
                 f"training data have {', '.join(self.like.streams)}. Use a source of the same kind."
             )
-        with progress_bar(source.num_samples(), progress) as advance:
+        with collected() as found, progress_bar(source.num_samples(), progress) as advance:
             for stream in source.streams():
                 schema = self._write_stream(stream, written, advance)
                 twice = set(schema) & set(fields)
@@ -106,7 +107,15 @@ class Preparation:
                 fields |= schema
         check_field_names(self.config, fields, f"source '{source.name}'")
         indexes = [self._write_index(path, fields, one) for path, one in written.items()]
+        self._say_left_out(found)
         return indexes[0]
+
+    def _say_left_out(self, found: Iterable[LeftOut]) -> None:
+        """Log the number of files and samples that are left out, in one line."""
+        counts = {"bad samples": self.num_bad, **total(found)}
+        parts = [f"{count} {reason}" for reason, count in counts.items() if count]
+        if parts:
+            logger.info("Left out in all: %s.", ", ".join(parts))
 
     def _write_index(
         self, folder: Path, fields: Mapping[str, FieldSchema], written: _Written

@@ -30,6 +30,10 @@ def probe_schema(
         DataError: sizes differ and no resolution is set, no probed value can be decoded, or
             `data.fields` does not fit the samples.
     """
+    faults = [sample.fault for sample in first if sample.fault]
+    first = [sample for sample in first if not sample.fault]
+    if not first:
+        raise DataError(f"None of the first samples of {where} can be read. The first: {faults[0]}")
     return {
         name: _probe_field(config, stream, name, [s for s in first if name in s.fields], where)
         for name in sorted(first[0].fields)

@@ -50,7 +50,9 @@ class SampleEncoder:
         # Without a resolution all images must have the size of the first.
         resize = config.resize if config.stored_size is not None else "none"
         self.pixels = {
-            name: PixelEncoder(s, _form(s, resize, config), config.frame_format)
+            name: PixelEncoder(
+                s, _form(s, resize, config), config.frame_format, _are_channels_set(config, name)
+            )
             for name, s in schema.items()
             if s.kind in PIXEL_KINDS
         }
@@ -82,6 +84,8 @@ class SampleEncoder:
         return encoded
 
     def _check(self, sample: Sample) -> None:
+        if sample.fault:
+            raise Undecodable(sample.fault)
         key = sample.key
         if not key or not key.isprintable() or set(key) & set("./\\"):
             raise Undecodable("its key must be printable, without dots or slashes")
@@ -167,6 +171,11 @@ def _form(schema: FieldSchema, resize: ResizeMode, config: DataConfig) -> ImageF
         config.background,
         is_labels=schema.kind == "labels",
     )
+
+
+def _are_channels_set(config: DataConfig, name: str) -> bool:
+    own = config.fields[name].channels if name in config.fields else None
+    return (own or config.channels) is not None
 
 
 def _stay_aligned(main: tuple[int, int], other: tuple[int, int], resize: str) -> bool:

@@ -4,15 +4,12 @@ Legend: n samples in a batch, T frames, H, W, C. Images are decoded straight int
 [n, H, W, C], which leaves as a [n, C, H, W] tensor in channels-last memory without a copy.
 """
 
-import io
-import struct
 from typing import Any
 
 import numpy as np
 import simplejpeg
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from ganforge.data.shards.clip import check_frame, head_bytes, read_count, read_table
@@ -27,6 +24,7 @@ from ganforge.imaging.codec import (
     Undecodable,
     decode_pixels,
     decode_png16,
+    open_pillow,
     png_header,
 )
 from ganforge.imaging.images import MODES
@@ -174,8 +172,5 @@ def _read_frames(member: Member, offsets: list[int], sizes: list[int]) -> list[B
 
 
 def _decode_png8(data: Bytes, mode: str) -> NDArray[np.uint8]:
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as img:
-            return np.asarray(img if img.mode == mode else img.convert(mode))
-    except (OSError, SyntaxError, ValueError, struct.error) as err:
-        raise Undecodable(f"is a damaged PNG ({err})") from err
+    with open_pillow(data) as img:
+        return np.asarray(img if img.mode == mode else img.convert(mode))

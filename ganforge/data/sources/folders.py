@@ -64,6 +64,14 @@ class TwoFoldersConfig(StrictModel):
     target: UserPath = Field(description="Folder of the images to translate to.")
 
 
+def _refuse_one_folder(config: TwoFoldersConfig) -> None:
+    if Path(config.source).resolve() == Path(config.target).resolve():
+        raise DataError(
+            f"source={config.source!r} and target={config.target!r} are the same folder, so there "
+            f"is nothing to translate. Name two folders."
+        )
+
+
 class UnpairedSource(Source[TwoFoldersConfig]):
     """Two domains without pairs: two streams, each with its own order."""
 
@@ -71,6 +79,7 @@ class UnpairedSource(Source[TwoFoldersConfig]):
 
     @cached_property
     def _files(self) -> dict[str, list[str]]:
+        _refuse_one_folder(self.config)
         return {s: image_files(Path(getattr(self.config, s)), s) for s in self.streams()}
 
     def streams(self) -> Sequence[str]:

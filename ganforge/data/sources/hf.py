@@ -57,12 +57,14 @@ class HfSource(Source[HfConfig]):
         config = self.config
         try:
             data = self._saved() if is_saved_to_disk(Path(config.path)) else self._loaded()
-            # FileNotFoundError and the Hub's errors are OSErrors.
-        except (OSError, ValueError, datasets.exceptions.DatasetsError) as err:
+        except DataError:
+            raise
+        except Exception as err:  # `datasets`, pyarrow and the Hub's client raise almost any type
             is_absent = "/" in config.path and not Path(config.path).exists()
             raise DataError(
                 f"{f'There is no folder {config.path} here. ' if is_absent else ''}"
-                f"Data set path={config.path!r} (split {config.split!r}) cannot be loaded: {err}. "
+                f"Data set path={config.path!r} (split {config.split!r}) cannot be loaded: "
+                f"{str(err) or type(err).__name__}. "
                 f"Check path, subset, split and the connection."
             ) from err
         if data.features is None:
@@ -169,7 +171,13 @@ class HfSource(Source[HfConfig]):
                 f"{where} has no class names, and streaming cannot count them. Set streaming: "
                 f"false."
             )
-        values = self._data.unique(column)
+        try:
+            values = self._data.unique(column)
+        except Exception as err:  # pyarrow cannot compare lists, for example
+            raise DataError(
+                f"{where} holds {self._data.features[column]}, which cannot be class labels "
+                f"({err}). Name another column: label: COLUMN, or label: '' for none."
+            ) from err
         strange = next((v for v in values if not isinstance(v, str | int | None)), None)
         if strange is not None:
             raise DataError(
@@ -190,13 +198,34 @@ class HfSource(Source[HfConfig]):
         if self.config.caption is not None:
             self._given("caption", self.config.caption, self._data)
             others["caption"] = self.config.caption
+        self._say_columns({**images, **others})
         numbers = {name: number for number, name in enumerate(self._classes)}
-        for number, row in enumerate(self._data):
+        for number, row in enumerate(self._rows()):
             fields: dict[str, Any] = {f: _image_of(row[column]) for f, column in images.items()}
             fields |= {field: row[column] for field, column in others.items()}
             if self._label_column:
                 fields["label"] = self._label(row[self._label_column], numbers, number)
             yield Sample(f"{number:08d}", fields)
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        try:
+            yield from self._data
+        except Exception as err:  # reading goes on over the network, and in pyarrow
+            raise DataError(
+                f"The rows of {self.config.path!r} cannot be read ({str(err) or type(err).__name__}"
+                f"). Check the connection and the files, and try again."
+            ) from err
+
+    def _say_columns(self, fields: Mapping[str, str]) -> None:
+        """Log which columns are used, and which are not."""
+        used = {**fields, **({"label": self._label_column} if self._label_column else {})}
+        unused = [column for column in self._data.features if column not in used.values()]
+        logger.info(
+            "Columns of %s: %s.%s",
+            self.config.path,
+            ", ".join(f"{field} from '{column}'" for field, column in used.items()),
+            f" Not used: {', '.join(unused)}." if unused else "",
+        )
 
     def _label(self, value: Any, numbers: Mapping[str, int], row: int) -> int:
         if isinstance(value, str | bool) and class_name(str(value)) in numbers:

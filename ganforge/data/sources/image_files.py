@@ -12,6 +12,7 @@ from ganforge.data.sources.file_labels import LABEL_FILE
 from ganforge.data.sources.left_out import LeftOut, system_part
 from ganforge.data.sources.walk import walk
 from ganforge.errors import DataError
+from ganforge.imaging.codec import HAS_AVIF
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +21,7 @@ EXTENSIONS = frozenset(
         *(".png", ".apng", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp", ".mpo"),
         *(".ppm", ".pgm", ".pbm", ".pnm"),
+        *((".avif", ".avifs") if HAS_AVIF else ()),
     }
 )
 """Of the formats that `imaging.codec` decodes."""
@@ -54,7 +56,7 @@ _REASONS: Mapping[str, str] = {
     ARRAYS: reasons.ARRAY,
     **dict.fromkeys(_SIDECARS, reasons.OTHER),
     **dict.fromkeys(_TABLES, reasons.TABLE),
-    **dict.fromkeys(_FOREIGN, reasons.FORMAT),
+    **dict.fromkeys(_FOREIGN - EXTENSIONS, reasons.FORMAT),
     **dict.fromkeys(_ARCHIVES, reasons.ARCHIVE),
     **dict.fromkeys(_UNFINISHED, reasons.UNFINISHED),
 }
@@ -72,7 +74,11 @@ _SIGNATURES = {
     b"\0\0\0\x0cJXL ": ".jxl",
     b"8BPS": ".psd",
 }
-_BRANDS = {b"avif": ".avif", b"heic": ".heic", b"heix": ".heic", b"mif1": ".heif", b"msf1": ".heif"}
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), ".avif"),
+    **dict.fromkeys((b"heic", b"heix"), ".heic"),
+    **dict.fromkeys((b"mif1", b"msf1"), ".heif"),
+}
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 HEAD_BYTES = 32
 

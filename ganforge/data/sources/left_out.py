@@ -4,7 +4,9 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 logger = logging.getLogger(__name__)
@@ -58,6 +60,46 @@ def system_part(name: str) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class LeftOutFiles:
+    """The files that are left out for one reason."""
+
+    where: str
+    reason: str
+    count: int
+    example: str
+    suffixes: Mapping[str, int]
+    """Counts by extension, where they tell something."""
+    advice: str
+
+    def __str__(self) -> str:
+        listed = f" ({_listed(self.suffixes)})" if self.suffixes else ""
+        advice = f": {self.advice}" if self.advice else ""
+        return f"{self.count} {self.reason}{listed}, e.g. '{self.example}'{advice}"
+
+
+_collector: ContextVar[list["LeftOut"] | None] = ContextVar("left_out", default=None)
+
+
+@contextmanager
+def collected() -> Iterator[list["LeftOut"]]:
+    """The counts of all folders and archives that sources read in the block."""
+    found: list[LeftOut] = []
+    token = _collector.set(found)
+    try:
+        yield found
+    finally:
+        _collector.reset(token)
+
+
+def total(found: Iterable["LeftOut"]) -> dict[str, int]:
+    """The number of files by reason."""
+    counts: Counter[str] = Counter()
+    for each in found:
+        counts += each.counts
+    return dict(counts)
+
+
 @dataclass
 class LeftOut:
     """Counts what is left out, by reason and by file extension, with an example of each reason."""
@@ -68,6 +110,8 @@ class LeftOut:
     suffixes: dict[str, Counter[str]] = field(default_factory=dict)
     folders: dict[str, Counter[str]] = field(default_factory=dict)
     """Extensions of the files that are left out, by the first folder of their names."""
+    useless_folders: str = ""
+    """A warning of the folders without a usable image, once `log` has run; may be empty."""
     _hidden: set[str] = field(default_factory=set)
 
     def add(self, reason: str, name: str) -> None:
@@ -96,30 +140,47 @@ class LeftOut:
         Args:
             used_folders: first folders of the images that are used.
         """
-        empty = [name for name in self.folders if name not in used_folders]
-        if empty and used_folders:
-            shown = ", ".join(map(self._folder, empty[:_MAX_FOLDERS]))
-            more = ", ..." if len(empty) > _MAX_FOLDERS else ""
-            yield logging.WARNING, f"Folders of {self.where} without a usable image: {shown}{more}."
+        if useless := self._useless_folders(used_folders):
+            yield logging.WARNING, useless
         for level, is_harmless in ((logging.WARNING, False), (logging.INFO, True)):
             reasons = [r for r in self.counts if (r in _HARMLESS) == is_harmless]
             if reasons:
-                parts = "; ".join(map(self._part, reasons))
+                parts = "; ".join(str(f) for f in self.files() if f.reason in reasons)
                 yield level, f"Left out of {self.where}: {parts}."
+
+    def _useless_folders(self, used_folders: set[str]) -> str:
+        empty = [name for name in self.folders if name not in used_folders]
+        if not empty or not used_folders:
+            return ""
+        shown = ", ".join(map(self._folder, empty[:_MAX_FOLDERS]))
+        more = ", ..." if len(empty) > _MAX_FOLDERS else ""
+        return f"Folders of {self.where} without a usable image: {shown}{more}."
 
     def _folder(self, name: str) -> str:
         suffixes = self.folders[name]
         held = f"holds only {_listed(suffixes)}" if suffixes else "holds no file"
         return f"'{name}' ({held})"
 
-    def _part(self, reason: str) -> str:
-        suffixes = self.suffixes.get(reason)
-        listed = f" ({_listed(suffixes)})" if suffixes else ""
-        advice = f": {_ADVICE[reason]}" if reason in _ADVICE else ""
-        return f"{self.counts[reason]} {reason}{listed}, e.g. '{self.examples[reason]}'{advice}"
+    def files(self) -> list[LeftOutFiles]:
+        """What is left out, by reason."""
+        return [
+            LeftOutFiles(
+                self.where,
+                reason,
+                count,
+                self.examples[reason],
+                dict(self.suffixes.get(reason, Counter()).most_common()),
+                _ADVICE.get(reason, ""),
+            )
+            for reason, count in self.counts.items()
+        ]
 
     def log(self, used_folders: set[str]) -> None:
-        """Log the messages."""
+        """Log the messages, and hand the counts to `collected`."""
+        found = _collector.get()
+        if found is not None:
+            found.append(self)
+        self.useless_folders = self._useless_folders(used_folders)
         for level, text in self.messages(used_folders):
             logger.log(level, "%s", text)
 

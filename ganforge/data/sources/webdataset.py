@@ -167,16 +167,23 @@ class WebDatasetSource(Source[WebDatasetConfig]):
                 label = self._read_label(sample) if of is None else of.get(self._key(sample))
                 if label is not None:
                     fields["label"] = label
-                caption = self.config.caption
-                if caption is not None and caption in sample.side:
-                    fields["caption"] = self._decoded(sample, caption, "caption")
                 tops.add(_top(sample.name))
                 count += 1
-                yield Sample(self._key(sample), fields, {"image": sample.extension})
+                yield self._sample(sample, fields)
         if of is None:
             if not count:
                 raise choice.nothing("urls", self._where)
             choice.log(tops)
+
+    def _sample(self, sample: TarSample, fields: dict[str, Any]) -> Sample:
+        """The sample, with its caption."""
+        key, caption = self._key(sample), self.config.caption
+        if caption is not None and caption in sample.side:
+            try:
+                fields["caption"] = self._decoded(sample, caption, "caption")
+            except DataError as err:
+                return Sample(key, {}, fault=str(err))
+        return Sample(key, fields, {"image": sample.extension})
 
     def _read_label(self, sample: TarSample) -> int | None:
         """The label of a sample that is read once, so that names must be given."""

@@ -140,7 +140,11 @@ class ZipSource(Source[ZipConfig]):
         """Fields image and, with classes, label."""
         labels = self._labels.of
         for name in self._files:
-            fields: dict[str, Any] = {"image": self._read(name)}
+            try:
+                fields: dict[str, Any] = {"image": self._read(name)}
+            except DataError as err:
+                yield Sample(key_of(name), {}, fault=str(err))
+                continue
             if labels:
                 fields["label"] = labels[name]
             suffix = os.path.splitext(name)[1][1:].lower()

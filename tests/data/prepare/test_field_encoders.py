@@ -219,3 +219,28 @@ def test_vectors_may_be_npy_files(tmp_path):
     (tmp_path / "a.npy").write_bytes(npy_bytes(np.arange(3)))
     assert as_vector(tmp_path / "a.npy").tolist() == [0, 1, 2]
     assert as_vector(5).tolist() == [5]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pixels", "is_refused"),
+    [
+        (1, [[[1, 2, 3]]], True),
+        (1, [[[7, 7, 7]]], False),
+        (3, [[[1, 2, 3, 9]]], True),
+        (3, [[[1, 2, 3, 255]]], False),
+        (1, [[[7, 7, 7, 9]]], True),
+        (3, [[[5]]], False),
+    ],
+)
+def test_colors_or_transparency_that_would_be_lost_are_refused_unless_channels_are_set(
+    wanted, pixels, is_refused
+):
+    schema = FieldSchema(kind="image", height=1, width=1, channels=wanted)
+    form = ImageForm(1, 1, wanted, 8, "crop", (0, 0, 0))
+    img = np.array(pixels, dtype=np.uint8)
+    assert PixelEncoder(schema, form).encode(img)
+    if not is_refused:
+        assert PixelEncoder(schema, form, are_channels_set=False).encode(img)
+        return
+    with pytest.raises(Undecodable, match=f"the images before it have {wanted}; set data.channels"):
+        PixelEncoder(schema, form, are_channels_set=False).encode(img)

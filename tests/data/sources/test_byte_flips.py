@@ -12,7 +12,7 @@ import pytest
 
 from ganforge.data.sources.webdataset import WebDatasetSource
 from ganforge.data.sources.zip import ZipSource
-from ganforge.errors import GanforgeError
+from ganforge.errors import DataError, GanforgeError
 
 FLIPS = 150
 LIMIT_SEC = 20
@@ -32,7 +32,11 @@ def read(path):
         source = ZipSource(ZipSource.Config(path=str(path)))
     else:
         source = WebDatasetSource(WebDatasetSource.Config(urls=str(path)))
-    found = [(s.key, s.fields["label"], s.fields["image"]) for s in source.samples()]
+    samples = list(source.samples())
+    fault = next((s.fault for s in samples if s.fault), None)
+    if fault is not None:
+        raise DataError(fault)
+    found = [(s.key, s.fields["label"], s.fields["image"]) for s in samples]
     return tuple(source.class_names()), found
 
 

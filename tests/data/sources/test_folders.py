@@ -175,3 +175,11 @@ def test_side_by_side_gives_the_halves(tmp_path, paint, source, order, sides):
     names = ("source", "target")
     assert sample.fields == {n: ImageHalf(path, s) for n, s in zip(names, sides, strict=True)}
     assert found.num_samples() == 1
+
+
+def test_unpaired_with_one_folder_twice_is_refused(tmp_path, paint, source):
+    paint(tmp_path / "a" / "1.png", 0)
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    found = source("unpaired", source=str(tmp_path / "a"), target=str(tmp_path / "b"))
+    with pytest.raises(DataError, match="are the same folder"):
+        list(found.samples("source"))

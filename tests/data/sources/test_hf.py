@@ -185,3 +185,38 @@ def test_hf_says_first_that_there_is_no_such_folder(tmp_path, monkeypatch, sourc
 def test_hf_data_set_that_is_missing_names_the_options(tmp_path, source):
     with pytest.raises(DataError, match=r"path='imagefolder' \(split 'train'\) cannot be loaded"):
         list(source("hf", path="imagefolder", data_dir=str(tmp_path / "gone")).samples())
+
+
+def test_hf_labels_that_are_lists_are_named(tmp_path, helpers, source):
+    import datasets
+
+    data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
+    rows = {"image": [{"bytes": data, "path": None}], "label": [[1, 2]]}
+    table = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image())
+    table.to_parquet(str(tmp_path / "t.parquet"))
+    found = source("hf", path="parquet", data_files=str(tmp_path / "t.parquet"))
+    with pytest.raises(DataError, match="Column 'label' .* cannot be class labels"):
+        found.class_names()
+
+
+def test_hf_errors_of_any_type_are_named(tmp_path, monkeypatch, source):
+    import datasets
+
+    def fail(*args, **options):
+        raise RuntimeError("Dataset scripts are no longer supported")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(DataError, match="cannot be loaded: Dataset scripts are no longer"):
+        list(source("hf", path="me/x").samples())
+
+
+def test_hf_says_which_columns_it_uses(tmp_path, helpers, source, caplog):
+    import datasets
+
+    caplog.set_level("INFO")
+    data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
+    rows = {"pic": [{"bytes": data, "path": None}], "label": ["cat"], "words": ["a cat"]}
+    table = datasets.Dataset.from_dict(rows).cast_column("pic", datasets.Image())
+    table.to_parquet(str(tmp_path / "t.parquet"))
+    list(source("hf", path="parquet", data_files=str(tmp_path / "t.parquet")).samples())
+    assert "image from 'pic', label from 'label'. Not used: words." in caplog.text

@@ -54,10 +54,10 @@ def test_extensions_are_all_that_pillow_knows_of_the_formats():
 
 
 def test_image_files_report_formats_that_cannot_be_read_by_extension(tmp_path, caplog):
-    fill(tmp_path, "cat/1.png", "cat/2.avif", "dog/1.AVIF", "dog/2.heic", "dog/3.jp2")
+    fill(tmp_path, "cat/1.png", "cat/2.jxl", "dog/1.JXL", "dog/2.heic", "dog/3.jp2")
     assert image_files(tmp_path, "path") == ["cat/1.png"]
-    assert "without a usable image: 'dog' (holds only .avif 1, .heic 1, .jp2 1)" in caplog.text
-    assert "4 images in formats that cannot be read (.avif 2, .heic 1, .jp2 1)" in caplog.text
+    assert "without a usable image: 'dog' (holds only .jxl 1, .heic 1, .jp2 1)" in caplog.text
+    assert "4 images in formats that cannot be read (.jxl 2, .heic 1, .jp2 1)" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["0001", "photo.jpg_large", "a.b", "1.png@2x", "x.jpg;v=1"])
@@ -147,8 +147,8 @@ def test_image_files_of_a_folder_with_other_data_names_the_source(tmp_path, name
 
 
 def test_folder_without_images_says_what_it_holds(tmp_path):
-    fill(tmp_path, "a/1.avif", "a/notes.txt")
-    with pytest.raises(DataError, match=r"no images \(.*Left out .*1 images .*\.avif.*\.txt 1"):
+    fill(tmp_path, "a/1.jxl", "a/notes.txt")
+    with pytest.raises(DataError, match=r"no images \(.*Left out .*1 images .*\.jxl.*\.txt 1"):
         image_files(tmp_path, "path")
 
 

@@ -14,7 +14,7 @@ FOLDERS = [
 ]
 NAMES = [
     *("1.png", "01.png", "2.PNG", "10.jpg", "a b.jpeg", "é.JFIF", "img_1.png", "img1", "x.dat"),
-    *("._1.png", ".DS_Store", "Thumbs.db", "1.avif", "2.HEIC", "notes.md", "a.csv", "b.zip"),
+    *("._1.png", ".DS_Store", "Thumbs.db", "1.jxl", "2.HEIC", "notes.md", "a.csv", "b.zip"),
     *("1.png.part", "9.png~", "'quoted'.png", "100%.png", "a+b,c.png"),
 ]
 

@@ -270,13 +270,13 @@ def test_first_extension_that_is_found_is_the_image(make_tar, source):
 def test_tar_reports_what_it_leaves_out(tmp_path, make_tar, helpers, caplog, source):
     caplog.set_level(logging.INFO)
     data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
-    files = {"cat/1.png": data, "cat/2": data, "dog/1.avif": b"0", "more.zip": b"0"}
+    files = {"cat/1.png": data, "cat/2": data, "dog/1.jxl": b"0", "more.zip": b"0"}
     files |= {"README.txt": b"0", "LICENSE": b"text", "cat/3.png.part": data}
     path = make_tar(files)
     for urls in (path, f"pipe:cat {path}"):
         caplog.clear()
         assert len(list(source("webdataset", urls=urls).samples())) == 2
-        assert "1 images in formats that cannot be read (.avif 1)" in caplog.text
+        assert "1 images in formats that cannot be read (.jxl 1)" in caplog.text
         assert "1 archives (.zip 1), e.g. 'more.zip'" in caplog.text
         assert "1 backups or unfinished downloads" in caplog.text
         assert "2 other files (" in caplog.text
@@ -284,10 +284,8 @@ def test_tar_reports_what_it_leaves_out(tmp_path, make_tar, helpers, caplog, sou
 
 @pytest.mark.parametrize("prefix", ["", "pipe:cat "])
 def test_tar_without_images_says_what_it_holds(make_tar, prefix, source):
-    path = make_tar({"1.avif": b"0", "2.avif": b"0"})
-    with pytest.raises(
-        DataError, match=r"holds no images .*Left out of .*: 2 images .*\(.avif 2\)"
-    ):
+    path = make_tar({"1.jxl": b"0", "2.jxl": b"0"})
+    with pytest.raises(DataError, match=r"holds no images .*Left out of .*: 2 images .*\(.jxl 2\)"):
         list(source("webdataset", urls=prefix + path).samples())
 
 
@@ -335,3 +333,11 @@ def test_labels_that_are_numbers_and_names_are_refused_unless_all_are_named(make
     with pytest.raises(DataError, match="Sample '2' .* has the label '.', but Sample '1' .* numb"):
         list(source("webdataset", urls=path).samples())
     assert labels(source("webdataset", urls=path, class_names=[".", "1"]).samples()) == [1, 0]
+
+
+def test_webdataset_caption_that_is_not_utf8_is_a_fault_of_its_sample(make_tar, helpers, source):
+    data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
+    path = make_tar({"1.png": data, "1.txt": b"\xff\xfe", "2.png": data, "2.txt": b"a cat"})
+    first, second = source("webdataset", urls=str(path)).samples()
+    assert "'txt' is not a caption" in first.fault
+    assert second.fault == "" and second.fields["caption"] == "a cat"

@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 import zipfile
 from pathlib import Path
 
@@ -59,6 +60,11 @@ def test_zip_takes_labels_of_dataset_json(tmp_path, helpers, top, source):
     assert [s.fields["label"] for s in found.samples()] == [2, 0]
 
 
+def fault_of(path, source):
+    (sample,) = source("zip", path=str(path)).samples()
+    return sample.fault
+
+
 def test_zip_faults_are_named(tmp_path, helpers, monkeypatch, source):
     data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
     (tmp_path / "no.zip").write_bytes(b"nothing")
@@ -81,8 +87,7 @@ def test_zip_faults_are_named(tmp_path, helpers, monkeypatch, source):
         list(source("zip", path=wrong).samples())
     monkeypatch.setattr("ganforge.data.sources.zip.MAX_FILE_BYTES", 10)
     bomb = zip_of(tmp_path / "bomb.zip", {"1.png": data})
-    with pytest.raises(DataError, match="'1.png' in .* unpacks to .*decompression bomb"):
-        list(source("zip", path=bomb).samples())
+    assert re.search("'1.png' in .* unpacks to .*decompression bomb", fault_of(bomb, source))
 
 
 @pytest.mark.parametrize("name", ["../../1.png", "/abs/1.png", "..\\1.png"])
@@ -98,8 +103,7 @@ def test_zip_with_a_damaged_member_names_it(tmp_path, helpers, source):
     content = bytearray(path.read_bytes())
     content[100] ^= 255
     path.write_bytes(content)
-    with pytest.raises(DataError, match="'1.png' in .* cannot be unpacked"):
-        list(source("zip", path=str(path)).samples())
+    assert re.search("'1.png' in .* cannot be unpacked", fault_of(path, source))
 
 
 def test_zip_of_the_stylegan_tools_without_labels_has_no_classes(make_zip, source, caplog):
@@ -150,9 +154,9 @@ def test_zip_members_without_an_extension_are_used_by_their_content(make_zip, he
 
 def test_zip_reports_what_it_leaves_out(make_zip, source, caplog):
     caplog.set_level(logging.INFO)
-    files = {"cat/1.png": b"0", "dog/1.avif": b"0", "cat/more.tar": b"0", "cat/1.txt": b"0"}
+    files = {"cat/1.png": b"0", "dog/1.jxl": b"0", "cat/more.tar": b"0", "cat/1.txt": b"0"}
     assert source("zip", path=make_zip(files)).num_samples() == 1
-    assert "without a usable image: 'dog' (holds only .avif 1)" in caplog.text
+    assert "without a usable image: 'dog' (holds only .jxl 1)" in caplog.text
     assert "1 archives (.tar 1), e.g. 'cat/more.tar': unpack them" in caplog.text
     assert "1 other files (.txt 1)" in caplog.text
 
@@ -184,8 +188,7 @@ def test_zip_with_an_unknown_compression_says_how_to_write_it(make_zip, source):
     data = bytearray(path.read_bytes())
     data[8] = data[data.index(b"PK\1\2") + 10] = 98  # PPMd
     path.write_bytes(data)
-    with pytest.raises(DataError, match="cannot be unpacked .*usual compression"):
-        list(source("zip", path=str(path)).samples())
+    assert re.search("cannot be unpacked .*usual compression", fault_of(path, source))
 
 
 def test_zip_whose_directory_lost_a_file_is_refused(make_zip, source):
