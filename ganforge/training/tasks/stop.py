@@ -75,7 +75,11 @@ class StopTask:
         if number == signal.SIGHUP:
             _leave_terminal()
         if self.received is not None:  # the second signal ends the process at once
-            signal.signal(number, self._before[signal.Signals(number)])
+            before = self._before[signal.Signals(number)]
+            if before is signal.SIG_IGN:  # a job in the background ignores Ctrl-C
+                is_interrupt = number == signal.SIGINT
+                before = signal.default_int_handler if is_interrupt else signal.SIG_DFL
+            signal.signal(number, before)
             signal.raise_signal(number)
         self.received = number
         log.warning(
