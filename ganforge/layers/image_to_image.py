@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.layers.activation import LeakyReLU, ReLU
-from ganforge.layers.resample import Resample2d, upsample_nearest
+from ganforge.layers.resample import Resample2d
 
 LEAKY_SLOPE = 0.2
 Upsampling = Literal["transposed", "resize"]
@@ -74,7 +74,9 @@ class ResizeConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, out_channels, 2 H, 2 W]."""
-        out: Tensor = self.layers(upsample_nearest(x))
+        # Not `upsample_nearest`: compiled for a CPU in bfloat16, its backward pass and that of the
+        # padding together gave gradients that were not finite (torch 2.14).
+        out: Tensor = self.layers(nn.functional.interpolate(x, scale_factor=2.0))
         return out
 
 
