@@ -172,18 +172,9 @@ class SlotLoader:
         by_stream: dict[str, list[str]] = {}
         for name, schema in schemas.items():
             by_stream.setdefault(schema.stream, []).append(name)
-        orders = {}
-        for stream in by_stream:
-            sizes = [shard.num_samples for shard in self.index.streams[stream]]
-            if sum(sizes) < num_slots:
-                raise DataError(
-                    f"The data set at {location} has {sum(sizes)} samples in stream '{stream}', "
-                    f"fewer than the {num_slots} slots of this run. Use at most "
-                    f"train.slots={sum(sizes)}, or more data."
-                )
-            orders[stream] = StreamOrder(sizes, num_slots, config.shuffle_window, seed, stream)
         self._config = config
         self._location = location
+        orders = {stream: self._order(stream, num_slots, seed) for stream in by_stream}
         self._dataset = _SlotDataset(self._reader, by_stream, orders, micro_batch, randomize)
         self._local_slots = local_slots
         self._start_step = start_step
@@ -192,6 +183,16 @@ class SlotLoader:
         self._bad: set[str] = set()
         # Weak, so that workers end with their iterator when the caller drops it.
         self._running: weakref.WeakSet[Generator[list[SlotBatch], None, None]] = weakref.WeakSet()
+
+    def _order(self, stream: str, num_slots: int, seed: int) -> StreamOrder:
+        sizes = [shard.num_samples for shard in self.index.streams[stream]]
+        if sum(sizes) < num_slots:
+            raise DataError(
+                f"The data set at {self._location} has {sum(sizes)} samples in stream '{stream}', "
+                f"fewer than the {num_slots} slots of this run. Use at most "
+                f"train.slots={sum(sizes)}, or more data."
+            )
+        return StreamOrder(sizes, num_slots, self._config.shuffle_window, seed, stream)
 
     def __iter__(self) -> Iterator[list[SlotBatch]]:
         """Endless, from start_step on; element k of each item belongs to local_slots[k]."""

@@ -25,13 +25,13 @@ from ganforge.api import (
     OptimizerConfig,
     PenaltyInput,
     Phase,
-    ShapeError,
     Terms,
     full_precision,
     with_penalties,
 )
 from ganforge.layers import PatchDiscriminator, ReLU, Upsampling, init_xavier
 from ganforge_translation.networks import Translator
+from ganforge_translation.requests import checked_source, no_latent
 
 _INIT_GAIN = 0.02
 
@@ -257,7 +257,9 @@ class Cut(Architecture[CutConfig]):
             ShapeError: there is no source, or its shape does not fit.
         """
         self.check_request(request.truncation, request.options)
-        img: Tensor = nets["generator"](_checked_source(request, self.spec.channels))
+        img: Tensor = nets["generator"](
+            checked_source(self.name, request, self.spec.channels, Cut.stride)
+        )
         return img
 
 
@@ -317,29 +319,6 @@ def _penalty_inputs(objective: Objective, nets: Networks, batch: Batch) -> dict[
         nimg=batch.nimg,
         real_img=batch["target"].detach(),
         gen_img=lambda: _gen_img(nets, batch),
-        synthesize=_no_latent,
+        synthesize=no_latent("cut"),
     )
     return {"": inputs}
-
-
-def _no_latent(num: int) -> tuple[Tensor, Tensor]:
-    raise ConfigError(
-        "loss.regularizers: a penalty asked 'cut' for images from latents, but its generator "
-        "starts from images. Remove that penalty."
-    )
-
-
-def _checked_source(request: GenerateRequest, channels: int) -> Tensor:
-    if request.source is None:
-        raise ShapeError(
-            "'cut' translates images, but the request has no source. Give source [N, C, H, W], "
-            "one image per seed, or use `translate`."
-        )
-    shape = list(request.source.shape)
-    fits = len(shape) == 4 and shape[:2] == [request.size, channels]
-    if not fits or any(side % Cut.stride for side in shape[2:]):
-        raise ShapeError(
-            f"source has shape {shape}; 'cut' wants [{request.size}, {channels}, H, W], one image "
-            f"per seed, with H and W multiples of {Cut.stride}. Convert, crop or resize the images."
-        )
-    return request.source.to(request.device)

@@ -22,13 +22,13 @@ from ganforge.api import (
     OptimizerConfig,
     PenaltyInput,
     Phase,
-    ShapeError,
     Terms,
     with_penalties,
 )
 from ganforge.layers import PatchDiscriminator, Upsampling
 from ganforge_translation.networks import Translator
 from ganforge_translation.pool import exchange
+from ganforge_translation.requests import checked_source, no_latent
 
 OTHER = {"source": "target", "target": "source"}
 """Each domain's counterpart: `generator_<domain>` translates into <domain> from the other."""
@@ -227,7 +227,9 @@ class Cyclegan(Architecture[CycleganConfig]):
         direction = request.options.get("direction", self.directions[0])
         is_forward = direction == self.directions[0]
         channels = self.spec.source_channels if is_forward else self.spec.channels
-        source = _checked_source(request, channels or self.spec.channels, direction)
+        source = checked_source(
+            self.name, request, channels or self.spec.channels, Cyclegan.stride, direction
+        )
         img: Tensor = nets["generator_target" if is_forward else "generator_source"](source)
         return img
 
@@ -270,29 +272,5 @@ def _penalty_input(objective: Objective, nets: Networks, batch: Batch, domain: s
         nimg=batch.nimg,
         real_img=batch[domain].detach(),
         gen_img=lambda: _gen_img(nets, batch, domain),
-        synthesize=_no_latent,
+        synthesize=no_latent("cyclegan"),
     )
-
-
-def _no_latent(num: int) -> tuple[Tensor, Tensor]:
-    raise ConfigError(
-        "loss.regularizers: a penalty asked 'cyclegan' for images from latents, but its "
-        "translators start from images. Remove that penalty."
-    )
-
-
-def _checked_source(request: GenerateRequest, channels: int, direction: str) -> Tensor:
-    if request.source is None:
-        raise ShapeError(
-            "'cyclegan' translates images, but the request has no source. Give source "
-            "[N, C, H, W], one image per seed, or use `translate`."
-        )
-    shape = list(request.source.shape)
-    fits = len(shape) == 4 and shape[:2] == [request.size, channels]
-    if not fits or any(side % Cyclegan.stride for side in shape[2:]):
-        raise ShapeError(
-            f"source has shape {shape}; {direction} of 'cyclegan' wants [{request.size}, "
-            f"{channels}, H, W], one image per seed, with H and W multiples of {Cyclegan.stride}. "
-            f"Convert, crop or resize the images."
-        )
-    return request.source.to(request.device)

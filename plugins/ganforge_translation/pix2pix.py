@@ -25,11 +25,11 @@ from ganforge.api import (
     OptimizerConfig,
     PenaltyInput,
     Phase,
-    ShapeError,
     Terms,
     with_penalties,
 )
 from ganforge.layers import PatchDiscriminator, UNet, Upsampling
+from ganforge_translation.requests import checked_source, no_latent
 
 _MAX_DEPTH = 8
 
@@ -175,7 +175,9 @@ class Pix2pix(Architecture[Pix2pixConfig]):
             ShapeError: there is no source, or its shape does not fit.
         """
         self.check_request(request.truncation, request.options)
-        source = _checked_source(request, self.spec, 2**self.depth)
+        source = checked_source(
+            self.name, request, self.spec.source_channels or self.spec.channels, 2**self.depth
+        )
         generator = cast(UNet, nets["generator"])
 
         def drop(x: Tensor, layer: int) -> Tensor:
@@ -230,31 +232,6 @@ def _penalty_inputs(objective: Objective, nets: Networks, batch: Batch) -> dict[
             nimg=batch.nimg,
             real_img=batch["target"].detach(),
             gen_img=lambda: _gen_img(nets, batch),
-            synthesize=_no_latent,
+            synthesize=no_latent("pix2pix"),
         )
     }
-
-
-def _no_latent(num: int) -> tuple[Tensor, Tensor]:
-    raise ConfigError(
-        "loss.regularizers: a penalty asked 'pix2pix' for images from latents, but its generator "
-        "starts from images. Remove that penalty."
-    )
-
-
-def _checked_source(request: GenerateRequest, spec: ImageSpec, stride: int) -> Tensor:
-    channels = spec.source_channels or spec.channels
-    shape = None if request.source is None else list(request.source.shape)
-    if request.source is None or shape is None:
-        raise ShapeError(
-            "'pix2pix' translates images, but the request has no source. Give source "
-            "[N, C, H, W], one image per seed, or use `translate`."
-        )
-    fits = len(shape) == 4 and shape[:2] == [request.size, channels]
-    if not fits or any(side % stride for side in shape[2:]):
-        raise ShapeError(
-            f"source has shape {shape}; 'pix2pix' wants [{request.size}, {channels}, H, W], one "
-            f"image per seed, with H and W multiples of {stride}. Convert, crop or resize the "
-            f"images."
-        )
-    return request.source.to(request.device)

@@ -40,6 +40,7 @@ from ganforge_translation.matching import (
     instance_edges,
     perceptual_distance,
 )
+from ganforge_translation.requests import no_latent
 
 INSTANCES = "instances"
 _INSTANCE_IDS = FieldSpec("labels", 0)
@@ -309,7 +310,7 @@ class Pix2pixHd(Architecture[Pix2pixHdConfig]):
                 nimg=batch.nimg,
                 real_img=batch["target"].detach(),
                 gen_img=lambda: self._gen_img(nets, batch),
-                synthesize=_no_latent,
+                synthesize=no_latent("pix2pix_hd"),
             )
         }
 
@@ -346,13 +347,6 @@ def _weighted(terms: Terms, weight: float) -> Terms:
 def _pair(objective: Objective, img: Tensor, source: Tensor) -> Tensor:
     img, source = objective.augment(img, along=source)
     return torch.cat([source, img], dim=1)
-
-
-def _no_latent(num: int) -> tuple[Tensor, Tensor]:
-    raise ConfigError(
-        "loss.regularizers: a penalty asked 'pix2pix_hd' for images from latents, but its "
-        "generator starts from images. Remove that penalty."
-    )
 
 
 def _checked_instances(request: GenerateRequest, source: Tensor) -> Tensor:

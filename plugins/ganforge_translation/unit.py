@@ -26,12 +26,12 @@ from ganforge.api import (
     OptimizerConfig,
     PenaltyInput,
     Phase,
-    ShapeError,
     Terms,
     with_penalties,
 )
 from ganforge.layers import MultiScaleDiscriminator, spectral_norm
 from ganforge_translation.cyclegan import OTHER
+from ganforge_translation.requests import checked_source, no_latent
 from ganforge_translation.unit_networks import Decoder, Encoder, ResidualBlocks
 
 DOMAINS = tuple(OTHER)
@@ -244,7 +244,9 @@ class Unit(Architecture[UnitConfig]):
         is_forward = direction == self.directions[0]
         start, end = DOMAINS if is_forward else DOMAINS[::-1]
         channels = self.spec.source_channels if is_forward else self.spec.channels
-        source = _checked_source(request, channels or self.spec.channels, direction)
+        source = checked_source(
+            self.name, request, channels or self.spec.channels, Unit.stride, direction
+        )
         latent = _encode(nets, {start: source})
         img: Tensor = nets[f"decoder_{end}"](_decode_shared(nets, latent))
         return img
@@ -334,29 +336,5 @@ def _penalty_input(objective: Objective, nets: Networks, batch: Batch, domain: s
         nimg=batch.nimg,
         real_img=batch[domain].detach(),
         gen_img=lambda: _gen_img(nets, batch, domain),
-        synthesize=_no_latent,
+        synthesize=no_latent("unit"),
     )
-
-
-def _no_latent(num: int) -> tuple[Tensor, Tensor]:
-    raise ConfigError(
-        "loss.regularizers: a penalty asked 'unit' for images from latents, but its translators "
-        "start from images. Remove that penalty."
-    )
-
-
-def _checked_source(request: GenerateRequest, channels: int, direction: str) -> Tensor:
-    if request.source is None:
-        raise ShapeError(
-            "'unit' translates images, but the request has no source. Give source "
-            "[N, C, H, W], one image per seed, or use `translate`."
-        )
-    shape = list(request.source.shape)
-    fits = len(shape) == 4 and shape[:2] == [request.size, channels]
-    if not fits or any(side % Unit.stride for side in shape[2:]):
-        raise ShapeError(
-            f"source has shape {shape}; {direction} of 'unit' wants [{request.size}, {channels}, "
-            f"H, W], one image per seed, with H and W multiples of {Unit.stride}. Convert, crop or "
-            f"resize the images."
-        )
-    return request.source.to(request.device)
