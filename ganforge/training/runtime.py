@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+
+# Its functions keep, as default arguments, the process group that exists when it is imported:
+# imported later, by whatever compiles, it keeps the group and its threads alive past `close`.
+import torch.distributed.nn.functional
 from accelerate import Accelerator
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import (

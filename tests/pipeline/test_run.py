@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import accelerate
@@ -90,6 +91,37 @@ def test_run_on_two_processes_is_one_run(tmp_path):
     [checkpoint] = (tmp_path / "runs" / "tiny" / "checkpoints").glob("nimg-*")
     state = json.loads((checkpoint / "state.json").read_text())
     assert state["num_slots"] == 2  # by default the number of ranks
+
+
+_NAMES_OF_THREADS = """
+import sys
+from pathlib import Path
+from ganforge.pipeline.run import main
+code = main()
+names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+sys.stderr.write(" ".join(names))
+sys.exit(code)
+"""
+
+
+@pytest.mark.dist
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed by Linux")
+def test_run_on_two_processes_leaves_no_thread_of_their_group(tmp_path):
+    # Such a thread may take the interpreter's lock while that ends, and abort a finished run.
+    write_pipeline(tmp_path, total_kimg=0.04)
+    (tmp_path / "threads.py").write_text(_NAMES_OF_THREADS)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    result = subprocess.run(
+        [sys.executable, *launcher, "threads.py", "tiny.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "GANFORGE_NUM_THREADS": "1"},
+    )
+    assert result.returncode == 0, result.stderr
+    assert "gloo" not in result.stderr.splitlines()[-1]
+    assert "python" in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM, signal.SIGINT])
