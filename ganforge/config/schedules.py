@@ -20,15 +20,33 @@ class Schedule(StrictModel):
     start: float = Field(alias="from", ge=0, description="Value at the start of training.")
     to: float = Field(ge=0, description="Value from `over_kimg` on.")
     over_kimg: float = Field(gt=0, description="Length of the change, in thousands of real images.")
-    shape: Literal["cosine", "linear"] = Field(
-        "cosine", description="Half a cosine wave, or a straight line."
+    shape: Literal["cosine", "linear", "doubling"] = Field(
+        "cosine",
+        description="cosine: half a wave; linear: a straight line; doubling: the value doubles (or "
+        "halves) at equal intervals, until it is `to`.",
     )
 
     def at(self, nimg: int) -> float:
         """The value after `nimg` images. It depends only on progress, so that resuming is exact."""
         done = min(1.0, nimg / (1000 * self.over_kimg))
+        if self.shape == "doubling":
+            return self._doubled(done)
         share = done if self.shape == "linear" else (1 - math.cos(math.pi * done)) / 2
         return self.start + share * (self.to - self.start)
+
+    def _doubled(self, done: float) -> float:
+        if done == 1.0:
+            return self.to
+        # 4 -> 30 takes three doublings, of which the last one ends at 30.
+        count = math.ceil(abs(math.log2(self.to / self.start)))
+        factor = 2.0 ** int(done * count)
+        return self.start * factor if self.to > self.start else self.start / factor
+
+    @model_validator(mode="after")
+    def _doubling_starts_above_zero(self) -> "Schedule":
+        if self.shape == "doubling" and not (self.start and self.to):
+            raise ValueError(f"shape=doubling needs ends above 0, got {self.start:g}, {self.to:g}")
+        return self
 
     def to_power(self, exponent: float) -> "Schedule":
         """The schedule with both ends raised to a power."""

@@ -18,6 +18,7 @@ from ganforge.layers.attention import SelfAttention
 from ganforge.layers.conditional import ConditionalBatchNorm2d
 from ganforge.layers.equalized import EqualizedConv2d, EqualizedLinear
 from ganforge.layers.filtered import FilteredLeakyReLU, kaiser_taps
+from ganforge.layers.flow import estimate_flow, flow_confidence, resize_flow
 from ganforge.layers.grid import base_grid
 from ganforge.layers.image_to_image import (
     Dropping,
@@ -53,6 +54,7 @@ from ganforge.layers.resample import (
 from ganforge.layers.residual import ResidualDownBlock, ResidualUpBlock
 from ganforge.layers.spectral import SpectralNorm, spectral_norm
 from ganforge.layers.sync_batchnorm import SyncBatchNorm, convert_sync_batchnorm, sum_over_ranks
+from ganforge.layers.warp import sample_bilinear, warp
 
 __all__ = [
     "BINOMIAL_TAPS",
@@ -89,7 +91,9 @@ __all__ = [
     "base_grid",
     "convert_sync_batchnorm",
     "demodulation",
+    "estimate_flow",
     "fir_kernel",
+    "flow_confidence",
     "init_normal",
     "init_orthogonal",
     "init_translation",
@@ -100,9 +104,12 @@ __all__ = [
     "pixel_norm",
     "relu",
     "resample2d",
+    "resize_flow",
     "same_padding",
+    "sample_bilinear",
     "scaled_leaky_relu",
     "spectral_norm",
     "sum_over_ranks",
     "upsample_nearest",
+    "warp",
 ]

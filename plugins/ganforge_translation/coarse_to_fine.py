@@ -19,7 +19,7 @@ class GlobalNetwork(nn.Module):
     ) -> None:
         super().__init__()
         widths = [width << level for level in range(num_downs + 1)]
-        layers = _entry(in_channels, width)
+        layers = entry(in_channels, width)
         for level in range(num_downs):
             layers += down(widths[level], widths[level + 1])
         layers += [ResidualBlock(widths[-1]) for _ in range(num_blocks)]
@@ -40,7 +40,7 @@ class LocalEnhancer(nn.Module):
         self, in_channels: int, width: int, num_blocks: int, upsampling: Upsampling
     ) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(*_entry(in_channels, width), *down(width, 2 * width))
+        self.encoder = nn.Sequential(*entry(in_channels, width), *down(width, 2 * width))
         blocks = (ResidualBlock(2 * width) for _ in range(num_blocks))
         self.decoder = nn.Sequential(*blocks, *up(2 * width, width, upsampling))
 
@@ -78,9 +78,9 @@ class CoarseToFine(nn.Module):
         self.enhancer: LocalEnhancer | None = None
         if has_enhancer:
             self.enhancer = LocalEnhancer(in_channels, width // 2, local_blocks, upsampling)
-            self.enhancer_to_image = _exit(width // 2, out_channels)
+            self.enhancer_to_image = to_image(width // 2, out_channels)
         else:
-            self.global_to_image = _exit(width, out_channels)
+            self.global_to_image = to_image(width, out_channels)
         self.apply(init_translation)
 
     def forward(self, source: Tensor) -> Tensor:
@@ -92,9 +92,11 @@ class CoarseToFine(nn.Module):
         return torch.tanh(self.enhancer_to_image(features).float())
 
 
-def _entry(in_channels: int, width: int) -> list[nn.Module]:
+def entry(in_channels: int, width: int) -> list[nn.Module]:
+    """c7s1-64, with 64 as `width`."""
     return [ReflectionPad(3), nn.Conv2d(in_channels, width, 7), InstanceNorm(), ReLU()]
 
 
-def _exit(width: int, out_channels: int) -> nn.Sequential:
+def to_image(width: int, out_channels: int) -> nn.Sequential:
+    """c7s1-3, without norm and activation, with 3 as `out_channels`."""
     return nn.Sequential(ReflectionPad(3), nn.Conv2d(width, out_channels, 7))

@@ -24,6 +24,11 @@ class ClipsConfig(StrictModel):
     target: UserPath | None = Field(
         None, description="Pairs: the clips to translate to, of the same names and lengths."
     )
+    part: tuple[float, float] = Field(
+        (0.0, 1.0),
+        description="Begin and end of what is used of each clip, as shares of its length: [0, 0.8] "
+        "to train, [0.8, 1] to validate.",
+    )
     max_frames: int = Field(
         1000,
         gt=0,
@@ -35,6 +40,13 @@ class ClipsConfig(StrictModel):
         places = (self.path is not None, self.source is not None, self.target is not None)
         if places not in ((True, False, False), (False, True, True)):
             raise ValueError("give path, or source and target for pairs of clips")
+        return self
+
+    @model_validator(mode="after")
+    def _part_is_within(self) -> "ClipsConfig":
+        begin, end = self.part
+        if not 0 <= begin < end <= 1:
+            raise ValueError(f"part must be two shares from 0 to 1, rising, got {list(self.part)}")
         return self
 
 
@@ -53,7 +65,7 @@ class ClipsSource(Source[ClipsConfigT]):
         """The clips by name, each by field."""
         config = self.config
         if config.path is not None:
-            return {name: {"frames": clip} for name, clip in self.find("path").items()}
+            return {name: {"frames": self._part(clip)} for name, clip in self.find("path").items()}
         source, target = self.find("source"), self.find("target")
         sides = {f"source={config.source!r}": source, f"target={config.target!r}": target}
         names = partners(sides, "error", "clips")
@@ -67,7 +79,12 @@ class ClipsSource(Source[ClipsConfigT]):
                 f"{len(unequal)} clips differ in length between source={config.source!r} and "
                 f"target={config.target!r}: {listed(unequal)}. Make each pair equally long."
             )
-        return {name: {"source": source[name], "frames": target[name]} for name in names}
+        sides = {"source": source, "frames": target}
+        return {n: {field: self._part(side[n]) for field, side in sides.items()} for n in names}
+
+    def _part(self, clip: Any) -> Any:
+        begin, end = (round(share * len(clip)) for share in self.config.part)
+        return clip[begin:end]
 
     @cached_property
     def _pieces(self) -> list[tuple[str, int, int]]:
@@ -76,6 +93,7 @@ class ClipsSource(Source[ClipsConfigT]):
             (name, begin, end)
             for name, clip in self._clips.items()
             for begin, end in cut(len(clip["frames"]), self.config.max_frames)
+            if begin < end
         ]
 
     def samples(self, stream: str = "main") -> Iterator[Sample]:

@@ -7,9 +7,6 @@ Feauveau 1992, the filters of JPEG 2000). Like sym6 it reconstructs exactly, so 
 whole-pixel shifts cost no sharpness; unlike sym6 it is symmetric, so flips, quarter turns and
 reflection at the borders are exact too.
 
-`F.grid_sample` is not used: its derivative is not differentiable in every torch version and on
-every device, and R1 and the gradient penalty need that.
-
 Shapes: N images, C channels, H height, W width. Coordinates are in pixels.
 """
 
@@ -18,6 +15,8 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ganforge.layers.warp import sample_bilinear
 
 # Taps at distance 0, 1, 2, ...; both filters are symmetric.
 _UP = (1.1150870524570007, 0.5912717631142503, -0.0575435262285003, -0.0912717631142502)
@@ -62,30 +61,6 @@ def _fine_axis(size: int, like: Tensor) -> Tensor:
     count, block = _blocks(size)
     index = torch.arange(2 * count * block + 2 * _MARGIN - 1, device=like.device)
     return (index.to(like.dtype) - _MARGIN - (size - 1)) / 2
-
-
-def sample_bilinear(img: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Bilinear interpolation of img [N, C, H, W] at columns x and rows y, both [N, *P]: [N, C, *P].
-
-    Positions outside take the nearest edge pixel. The result is differentiable any number of times
-    in `img`, `x` and `y`.
-    """
-    batch, channels, height, width = img.shape
-    x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
-    left, top = x.detach().floor(), y.detach().floor()
-    x_part, y_part = (x - left)[:, None], (y - top)[:, None]
-    column, row = left.long(), top.long() * width
-    next_column = (column + 1).clamp(max=width - 1)
-    next_row = (row + width).clamp(max=(height - 1) * width)
-    flat = img.reshape(batch, channels, height * width)
-
-    def pixels(index: Tensor) -> Tensor:
-        spread = index.reshape(batch, 1, -1).expand(-1, channels, -1)
-        return flat.gather(2, spread).reshape(batch, channels, *index.shape[1:])
-
-    upper = torch.lerp(pixels(row + column), pixels(row + next_column), x_part)
-    lower = torch.lerp(pixels(next_row + column), pixels(next_row + next_column), x_part)
-    return torch.lerp(upper, lower, y_part)
 
 
 def mirror(position: Tensor, size: int) -> Tensor:

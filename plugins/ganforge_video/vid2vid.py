@@ -1,0 +1,364 @@
+"""vid2vid: videos from videos of labels, edges or poses. Wang et al. 2018, arXiv:1808.06601.
+
+The first frame is translated alone. Each other one is made from the past: its pixels, moved by a
+flow, and new ones where a mask says that the past does not show them. One discriminator judges
+frames, others judge their motion at several frame rates.
+"""
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import torch
+from ganforge_translation.coarse_to_fine import CoarseToFine
+from ganforge_translation.matching import feature_distance, perceptual_distance
+from ganforge_translation.pix2pix_hd import Discriminator
+from torch import Tensor, nn
+
+from ganforge.api import (
+    Architecture,
+    Batch,
+    ConfigError,
+    FrozenFeatures,
+    GenerateRequest,
+    ImageSpec,
+    Networks,
+    Objective,
+    OptimizerConfig,
+    Phase,
+    ShapeError,
+    Terms,
+)
+from ganforge.layers import flow_confidence, warp
+from ganforge_video.checks import check
+from ganforge_video.clips import ClipState, Past, joined, unroll, windows
+from ganforge_video.config import Vid2vidConfig
+from ganforge_video.networks import Made, SequentialGenerator, Shape
+from ganforge_video.teacher import Teacher, teacher
+
+_IMAGE = "image_discriminator"
+
+
+class Vid2vid(Architecture[Vid2vidConfig]):
+    """Video-to-video translation, frame after frame."""
+
+    name, Config = "vid2vid", Vid2vidConfig
+    paper = "Wang et al. 2018, arXiv:1808.06601"
+    inputs = ("source", "frames")
+    directions = ("source_to_frames",)
+    ema_roles = ("generator", "first_generator")
+    optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
+    example_options = {
+        "enhancers": 1,
+        "generator_width": 4,
+        "first_width": 4,
+        "num_downs": 1,
+        "num_blocks": 2,
+        "local_blocks": 1,
+        "discriminator_width": 4,
+        "discriminator_layers": 1,
+        "num_scales": 2,
+        "motion_strides": (1, 2),
+        "chunk_frames": 2,
+    }
+
+    def __init__(self, config: Vid2vidConfig, spec: ImageSpec) -> None:
+        super().__init__(config, spec)
+        self.stride: int = 1 << (config.num_downs + config.enhancers)
+        self._features = (
+            FrozenFeatures(config.perceptual, "model.perceptual") if config.perceptual else None
+        )
+
+    @functools.cached_property
+    def teacher(self) -> Teacher:
+        """What the flow is learned from; built when it is first needed."""
+        return teacher(self.config.raft_weights)
+
+    @property
+    def seen_features(self) -> tuple[str, ...]:
+        """The extractor of the perceptual loss."""
+        return () if self._features is None else (self._features.name,)
+
+    def check(self, objective: Objective) -> None:
+        """Refuse data, sizes and objectives that do not fit."""
+        check(self.config, self.spec, objective, self.stride)
+        if self.config.raft_weights is not None:
+            _ = self.teacher
+        if self._features is not None:
+            self._features.map_shapes(self.spec.height, self.spec.width)
+            _ = self._features.extractor
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Two generators, and discriminators of images and of motion."""
+        config, channels = self.config, self.spec.channels
+        sources = self.spec.source_channels or channels
+        shared = Shape(
+            num_downs=config.num_downs,
+            num_blocks=config.num_blocks,
+            has_enhancer=config.enhancers == 1,
+            local_blocks=config.local_blocks,
+            upsampling=config.upsampling,
+        )
+        motion = config.motion_frames * channels + 2 * (config.motion_frames - 1)
+        return {
+            "generator": SequentialGenerator(
+                sources,
+                channels,
+                config.generator_width,
+                num_past=config.past_frames,
+                flow_scale=config.flow_scale,
+                foreground=config.foreground,
+                **shared,
+            ),
+            "first_generator": CoarseToFine(sources, channels, config.first_width, **shared),
+            _IMAGE: self._discriminator(sources + channels),
+            **{_motion(stride): self._discriminator(motion) for stride in config.motion_strides},
+        }
+
+    def _discriminator(self, channels: int) -> Discriminator:
+        config = self.config
+        return Discriminator(
+            channels, config.discriminator_width, config.discriminator_layers, config.num_scales
+        )
+
+    def phases(self, objective: Objective) -> list[Phase]:
+        """The generator of the chunk, then the discriminators that have something to see."""
+        slow, bind = objective.n_critic, functools.partial
+        first = bind(self.first_terms, objective)
+        others = bind(self.generator_terms, objective)
+        image = bind(self.image_terms, objective)
+        return [
+            Phase("first_frame", ("first_generator",), first, slow),
+            Phase("generator", ("generator",), others, slow, due=lambda _, chunk: chunk > 0),
+            Phase(_IMAGE, (_IMAGE,), image),
+            *(
+                Phase(
+                    _motion(stride),
+                    (_motion(stride),),
+                    bind(self.motion_terms, objective, stride),
+                    due=bind(self._sees_motion, stride),
+                )
+                for stride in self.config.motion_strides
+            ),
+        ]
+
+    def _sees_motion(self, stride: int, nimg: int, chunk: int) -> bool:
+        """Whether so many frames have been made at the end of this chunk; see `chunks`."""
+        return 1 + chunk * self.config.chunk_frames >= self.config.span(stride)
+
+    def chunks(self, batch: Batch) -> Iterator[Batch]:
+        """The first frame, then `chunk_frames` at a time; frames that fill no chunk are left out.
+
+        All chunks share one `ClipState`, with the frames before, real and generated.
+        """
+        length, total = self.config.chunk_frames, batch["frames"].shape[1]
+        if total < 1 + length:
+            raise ConfigError(
+                f"data.clip.num_frames: 'vid2vid' trains on a first frame and chunks of "
+                f"model.chunk_frames={length}, but a window has {total} frames. Set num_frames to "
+                f"{1 + length} or more, or lower model.chunk_frames."
+            )
+        for start in (0, *range(1, total - length + 1, length)):
+            end = start + (length if start else 1)
+            fields = {name: value[:, start:end] for name, value in batch.fields.items()}
+            chunk = replace(batch, fields=fields)
+            yield chunk
+            _state(chunk).advance(chunk["source"], chunk["frames"], self.config.reach)
+
+    def first_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """Translate a frame alone, and fool the image discriminator.
+
+        It is the first frame of any chunk: every frame may be the first one of a video.
+        """
+        frames, state = nets["first_generator"](batch["source"][:, 0])[:, None], _state(batch)
+        if state.past is None:
+            state.made = frames.detach()
+        return self._fooling_image(objective, nets, batch, frames)
+
+    def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """Fool all discriminators with the frames of this chunk, and move as the real ones do."""
+        made = self._unrolled(nets, batch)
+        _state(batch).made = made.frame.detach()
+        terms = self._fooling_image(objective, nets, batch, made.frame)
+        for stride in self.config.motion_strides:
+            real, gen = self._motion_pairs(batch, made.frame, stride)
+            if len(gen):
+                part = f"motion{stride}"
+                terms |= self._fooling(objective, nets[_motion(stride)], gen, real, part)
+        return terms | self._flow_terms(batch, made)
+
+    def image_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """Tell real from generated frames, each with its source."""
+        real, gen = self._image_pairs(batch, self._made(nets, batch))
+        return self._telling(objective, batch, nets[_IMAGE], real, gen, "image")
+
+    def motion_terms(
+        self, objective: Objective, stride: int, nets: Networks, batch: Batch
+    ) -> Terms:
+        """Tell real from generated motion, both with the flow of the real frames."""
+        real, gen = self._motion_pairs(batch, self._made(nets, batch), stride)
+        part = f"motion{stride}"
+        return self._telling(objective, batch, nets[_motion(stride)], real, gen, part)
+
+    def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
+        """Translate the next frames, `request.source` [N, T, S, H, W], after those before.
+
+        Raises:
+            ShapeError: there is no source, or its shape does not fit.
+        """
+        self.check_request(request.truncation, request.options)
+        source, state, count = self._checked_source(request), request.state, self.config.past_frames
+        frames: list[Tensor] = []
+        if "frames" in state:
+            past = Past(state["sources"], state["frames"])
+        else:
+            frames.append(nets["first_generator"](source[:, 0])[:, None])
+            past = Past(source[:, :1], frames[0])
+        rest = source[:, len(frames) :]
+        if rest.shape[1]:
+            frames.append(unroll(nets["generator"], rest, past, count).frame)
+            past = past.then(Past(rest, frames[-1])).last(count)
+        state["sources"], state["frames"] = past.sources, past.frames
+        return torch.cat(frames, 1)
+
+    def _unrolled(self, nets: Networks, batch: Batch) -> Made:
+        config, past = self.config, _state(batch).past
+        assert past is not None  # the first frame has a phase and a generator of its own
+        generator = nets["generator"]
+        return unroll(generator, batch["source"], past, config.past_frames, config.backprop_frames)
+
+    def _made(self, nets: Networks, batch: Batch) -> Tensor:
+        """Frames [N, T, C, H, W] from the generator's phase; new ones where it was not due."""
+        state = _state(batch)
+        if state.made is None:
+            with torch.no_grad():
+                if state.past is None:
+                    state.made = nets["first_generator"](batch["source"][:, 0])[:, None]
+                else:
+                    state.made = self._unrolled(nets, batch).frame
+        return state.made
+
+    def _fooling_image(
+        self, objective: Objective, nets: Networks, batch: Batch, gen_frames: Tensor
+    ) -> Terms:
+        """The terms of the first frames of a chunk, as many as `gen_frames` has."""
+        real, gen = self._image_pairs(batch, gen_frames)
+        terms = self._fooling(objective, nets[_IMAGE], gen, real, "image")
+        if self._features is not None:
+            count = gen_frames.shape[1]
+            pair = gen_frames.flatten(0, 1), batch["frames"][:, :count].flatten(0, 1)
+            distance = perceptual_distance(self._features, *pair)
+            terms["perceptual"] = self.config.perceptual_weight * distance
+        return terms
+
+    def _fooling(
+        self, objective: Objective, judge: nn.Module, gen: Tensor, real: Tensor, part: str
+    ) -> Terms:
+        """The generator's terms against one discriminator: adversarial, and its features."""
+        gen_maps = judge(gen)
+        with torch.no_grad():  # discriminators do not train in this phase
+            real_maps = judge(real)
+        terms: Terms = {}
+        for scale, (gen_map, real_map) in enumerate(zip(gen_maps, real_maps, strict=True)):
+            logits = functools.partial(_last_of, real_map)
+            found = objective.generator(gen_map[-1], logits, part=f"{part}_scale{scale}")
+            terms |= _weighted(found, self.config.adversarial_weight)
+        if self.config.feature_weight:
+            distance = feature_distance(gen_maps, real_maps)
+            terms[f"features_{part}"] = self.config.feature_weight * distance
+        return terms
+
+    def _telling(
+        self,
+        objective: Objective,
+        batch: Batch,
+        judge: nn.Module,
+        real: Tensor,
+        gen: Tensor,
+        part: str,
+    ) -> Terms:
+        """A discriminator's terms, scale by scale."""
+        terms: Terms = {}
+        for scale, (*_, logits) in enumerate(judge(torch.cat([real, gen]))):
+            name = f"{part}_scale{scale}"
+            found = objective.discriminator(batch, *logits.chunk(2), part=name)
+            terms |= _weighted(found, self.config.discriminator_weight)
+        return terms
+
+    def _image_pairs(self, batch: Batch, gen_frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Sources with real and with generated frames: [N T, S + C, H, W], both.
+
+        T is the number of generated frames, which are the first ones of the chunk.
+        """
+        count = gen_frames.shape[1]
+        source, frames = batch["source"][:, :count], (batch["frames"][:, :count], gen_frames)
+        real, gen = (torch.cat([source, img], dim=2).flatten(0, 1) for img in frames)
+        return real, gen
+
+    def _motion_pairs(self, batch: Batch, gen_frames: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+        """Windows of real and of generated frames, each with the flow of the real ones.
+
+        [windows, frames C + 2 (frames - 1), H, W], both; none where too few frames have been made.
+        """
+        state, count, ends = _state(batch), self.config.motion_frames, gen_frames.shape[1]
+        clips = joined(state.real, batch["frames"]), joined(_frames(state.past), gen_frames)
+        real, gen = (windows(clip, count, stride, ends).flatten(0, 1) for clip in clips)
+        if not len(real):
+            return real, gen
+        if stride not in state.flows:
+            pairs = real[:, 1:].flatten(0, 1), real[:, :-1].flatten(0, 1)
+            flow = self.teacher(*pairs) / self.config.flow_scale
+            state.flows[stride] = flow.view(len(real), -1, *flow.shape[2:])
+        flow = state.flows[stride]
+        return torch.cat([real.flatten(1, 2), flow], 1), torch.cat([gen.flatten(1, 2), flow], 1)
+
+    def _flow_terms(self, batch: Batch, made: Made) -> Terms:
+        """Flow and mask against the teacher's flow, and the real past frame warped."""
+        config, before = self.config, _state(batch).real
+        assert before is not None
+        real = joined(before[:, -1:], batch["frames"])
+        now, before = real[:, 1:].flatten(0, 1), real[:, :-1].flatten(0, 1)
+        flow, mask = made.flow.flatten(0, 1), made.mask.flatten(0, 1)
+        taught = self.teacher(now, before)
+        is_right = flow_confidence(now, before, taught)
+        batch.report("mask", mask)
+        batch.report("flow_confidence", is_right)
+        return {
+            "flow": config.flow_weight * ((flow - taught).abs() * is_right).mean(),
+            "warp": config.warp_weight * (warp(before, flow) - now).abs().mean(),
+            "mask": config.mask_weight * (mask * is_right).mean(),
+        }
+
+    def _checked_source(self, request: GenerateRequest) -> Tensor:
+        channels = self.spec.source_channels or self.spec.channels
+        shape = [] if request.source is None else list(request.source.shape)
+        fits = len(shape) == 5 and [shape[0], shape[2]] == [request.size, channels] and shape[1]
+        if not fits or any(side % self.stride for side in shape[3:]):
+            raise ShapeError(
+                f"source has shape {shape}; 'vid2vid' wants [{request.size}, T, {channels}, H, W], "
+                f"one clip of frames per seed, with H and W multiples of {self.stride}. Use "
+                f"`translate_video`."
+            )
+        assert request.source is not None
+        return request.source.to(request.device)
+
+
+def _motion(stride: int) -> str:
+    return f"motion_discriminator_{stride}"
+
+
+def _state(batch: Batch) -> ClipState:
+    found: ClipState = batch.memory.setdefault("clip", ClipState())
+    return found
+
+
+def _frames(past: Past | None) -> Tensor | None:
+    return None if past is None else past.frames
+
+
+def _last_of(maps: list[Tensor]) -> Tensor:
+    return maps[-1]
+
+
+def _weighted(terms: Terms, weight: float) -> Terms:
+    return {name: weight * term for name, term in terms.items()}
