@@ -23,7 +23,8 @@ def warp(img: Tensor, flow: Tensor) -> Tensor:
         [N, C, H, W] float32 or float64, differentiable any number of times in both.
     """
     height, width = img.shape[2:]
-    img, flow = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (img, flow))
+    dtype = torch.promote_types(torch.promote_types(img.dtype, flow.dtype), torch.float32)
+    img, flow = img.to(dtype), flow.to(dtype)
     columns = torch.arange(width, device=img.device, dtype=flow.dtype)
     rows = torch.arange(height, device=img.device, dtype=flow.dtype)[:, None]
     return sample_bilinear(img, columns + flow[:, 0], rows + flow[:, 1])

@@ -3,6 +3,7 @@
 Shapes: N clips, T frames, C channels, H height, W width. Clips are in [-1, 1].
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -100,18 +101,12 @@ class FrechetVideoDistance(ClipMetric[FvdConfig]):
 
     def check(self, num_gen: int, num_real: int) -> None:
         """Refuse to measure without a network, or fewer than two clips."""
-        if self.config.network is None:
-            raise MetricError(
-                "The metric 'fvd' needs features of a video network, which ganforge does not "
-                "bring. Give its TorchScript file: {name: fvd, network: i3d.pt}, or leave fvd out "
-                "of evaluate.metrics."
-            )
+        self._load()
         if num_real < 2:
             raise MetricError(
                 f"The metric 'fvd' compares the covariances of features, but there is {num_real} "
                 f"clip. Use 2 or more; published numbers use 2,048."
             )
-        self._load()
 
     def compare(self, source: Tensor, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Features [N, D] of both."""
@@ -143,10 +138,9 @@ class FrechetVideoDistance(ClipMetric[FvdConfig]):
         large = torch.nn.functional.interpolate(clips.flatten(0, 1), sides, mode="bilinear")
         shown = large.expand(-1, 3, -1, -1) if channels == 1 else large[:, :3]
         network = self._load().to(clips.device)
+        films = shown.reshape(count, frames, 3, *sides).transpose(1, 2)
         try:
-            found: Tensor = network(
-                shown.unflatten(0, (count, frames)).transpose(1, 2), **self.config.arguments
-            )
+            found: Tensor = network(films, **self.config.arguments)
         except (RuntimeError, TypeError) as err:
             reason = str(err).strip().splitlines()[-1]
             raise MetricError(
@@ -162,10 +156,20 @@ class FrechetVideoDistance(ClipMetric[FvdConfig]):
         return found.float()
 
     def _load(self) -> Any:
+        if self.config.network is None:
+            raise MetricError(
+                "The metric 'fvd' needs features of a video network, which ganforge does not "
+                "bring. Give its TorchScript file: {name: fvd, network: i3d.pt}, or leave fvd out "
+                "of evaluate.metrics."
+            )
         if self._network is None:
-            path = Path(str(self.config.network))
+            path = Path(self.config.network)
             try:
-                self._network = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+                with warnings.catch_warnings():
+                    # Newer torch prefers torch.export, but the I3D that all use is TorchScript.
+                    warnings.simplefilter("ignore", FutureWarning)
+                    loaded = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+                self._network = loaded.eval()
             except (RuntimeError, ValueError, OSError) as err:
                 reason = str(err).strip().splitlines()[0]
                 raise MetricError(

@@ -7,6 +7,7 @@ import pydantic
 import pytest
 import torch
 import yaml
+from pydantic import ValidationError
 from torch import nn
 from torch.testing import assert_close
 from training.toy import advance, toy_config, toy_run, weights
@@ -47,6 +48,26 @@ SCHEDULED = {
 )
 def test_schedule_moves_from_one_value_to_the_other_and_stays(shape, nimg, expected):
     assert Schedule(**FALL, shape=shape).at(nimg) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("ends", "values"),
+    [
+        ((4, 32), [4, 8, 16, 32, 32]),
+        ((4, 30), [4, 8, 16, 30, 30]),
+        ((3, 3), [3, 3, 3, 3, 3]),
+        ((16, 2), [16, 8, 4, 2, 2]),
+    ],
+)
+def test_doubling_schedule_changes_at_equal_intervals_and_ends_at_its_last_value(ends, values):
+    schedule = Schedule(start=ends[0], to=ends[1], over_kimg=0.3, shape="doubling")
+    assert [schedule.at(nimg) for nimg in (0, 100, 200, 300, 10**6)] == values
+    assert [schedule.at(nimg) for nimg in (99, 199, 299)] == values[:3]
+
+
+def test_doubling_schedule_from_zero_is_refused():
+    with pytest.raises(ValidationError, match="ends above 0, got 0, 4"):
+        Schedule(start=0, to=4, over_kimg=1, shape="doubling")
 
 
 def test_value_at_takes_plain_numbers():
@@ -173,7 +194,7 @@ GAMMA = "loss={name: hinge, regularizers: [{name: r1, gamma: %s}]}"
         ("train.ema_halflife_kimg=-2", r"ema_halflife_kimg.*should be greater than or equal to 0"),
         (
             "train.ema_halflife_kimg={from: 0, to: 5, over_kimg: 5, shape: step}",
-            r"ema_halflife_kimg\.shape.*'cosine' or 'linear'",
+            r"ema_halflife_kimg\.shape.*'cosine', 'linear' or 'doubling'",
         ),
     ],
 )

@@ -63,6 +63,27 @@ MODELS = {
         },
         "model": {"architecture": "video_gan", "width": 4, "chunk_frames": 2},
     },
+    "doubling": {
+        "data": {
+            "shards": "clips",
+            "derive": "kill_noisy",
+            # After the kill: 3 frames to 0.08 kimg, then 6.
+            "clip": {"num_frames": {"from": 3, "to": 6, "over_kimg": 0.08, "shape": "doubling"}},
+        },
+        "model": {
+            "architecture": "vid2vid",
+            "generator_width": 2,
+            "first_width": 2,
+            "num_downs": 1,
+            "num_blocks": 0,
+            "discriminator_width": 2,
+            "discriminator_layers": 1,
+            "num_scales": 1,
+            "chunk_frames": 2,
+            "motion_strides": [1, 2],
+        },
+        "loss": "least_squares",
+    },
 }
 
 
@@ -108,13 +129,14 @@ def folder(tmp_path_factory):
 
 def start(folder, name, model, ranks=1):
     sections = json.loads(json.dumps(MODELS[model]))
-    sections["data"] |= {
+    sections["data"] = {
         "shards": model,
         "resolution": 16,
         "crop": {"from": 20, "scale": [1, 1.5]},
         "flip": True,
         "workers": 2,
         "shuffle_window": 7,
+        **sections["data"],
     }
     train = {
         "batch_size": 4,

@@ -48,6 +48,28 @@ def test_cut_makes_the_fewest_pieces_and_loses_nothing(length, pieces):
     assert list(cut(length, 4)) == pieces
 
 
+def test_parts_of_clips_do_not_overlap_and_are_all_of_them(clips, source):
+    path, found = clips("in", a=11, b=5), []
+    for part in ([0, 0.8], [0.8, 1]):
+        samples = source("frames", path=path, part=part).samples()
+        found.append({s.key: reds(s.fields["frames"]) for s in samples})
+    assert found[0] == {"a": list(range(9)), "b": [0, 1, 2, 3]}
+    assert found[1] == {"a": [9, 10], "b": [4]}
+
+
+def test_part_of_pairs_is_cut_alike_and_one_without_frames_is_no_sample(clips, source):
+    places = {"source": clips("maps", a=5, b=1), "target": clips("photos", a=5, b=1)}
+    (sample,) = source("frames", **places, part=[0, 0.4]).samples()
+    assert [p.name for p in sample.fields["source"]] == ["0.png", "1.png"]
+    assert [p.name for p in sample.fields["frames"]] == ["0.png", "1.png"]
+
+
+@pytest.mark.parametrize("part", [[0.5, 0.5], [-0.1, 1], [0.2, 1.5]])
+def test_part_outside_of_the_clip_is_refused(part):
+    with pytest.raises(ValidationError, match="two shares from 0 to 1, rising"):
+        ClipsConfig(path="in", part=part)
+
+
 def test_frames_of_two_folders_are_pairs(clips, source):
     places = {"source": clips("maps", a=2, b=3), "target": clips("photos", a=2, b=3)}
     samples = list(source("frames", **places).samples())

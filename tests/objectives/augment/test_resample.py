@@ -96,48 +96,6 @@ def test_filters_are_biorthogonal_and_of_unit_gain():
     assert_close(products.abs().sum().item(), 1.0)
 
 
-# The bilinear sampler --------------------------------------------------------------------------
-
-
-def positions(height: int, width: int, batch: int = 2) -> tuple[Tensor, Tensor]:
-    x = torch.rand(batch, 6, 7, dtype=torch.float64) * (width + 1) - 1
-    y = torch.rand(batch, 6, 7, dtype=torch.float64) * (height + 1) - 1
-    return x, y
-
-
-def by_torch(img: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    height, width = img.shape[2:]
-    grid = torch.stack([2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1], dim=-1)
-    return F.grid_sample(img, grid, padding_mode="border", align_corners=True)
-
-
-def test_sample_bilinear_agrees_with_torch_in_value_and_gradient():
-    img = images(5, 8).requires_grad_(True)
-    x, y = (p.requires_grad_(True) for p in positions(5, 8))
-    got, want = resample.sample_bilinear(img, x, y), by_torch(img, x, y)
-    assert_close(got, want)
-    direction = torch.randn_like(got)
-    got_grads = torch.autograd.grad((got * direction).sum(), [img, x, y])
-    want_grads = torch.autograd.grad((want * direction).sum(), [img, x, y])
-    for mine, theirs in zip(got_grads, want_grads, strict=True):
-        assert_close(mine, theirs)
-
-
-def test_sample_bilinear_on_pixels_returns_them():
-    img = images(4, 6)
-    y, x = torch.meshgrid(torch.arange(4.0), torch.arange(6.0), indexing="ij")
-    x, y = (p.double().expand(2, 4, 6) for p in (x, y))
-    assert torch.equal(resample.sample_bilinear(img, x, y), img)
-
-
-def test_sample_bilinear_differentiates_twice_in_image_and_positions():
-    img = images(3, 4, batch=1).requires_grad_(True)
-    x = torch.tensor([[0.3, 1.6, 2.2]], dtype=torch.float64, requires_grad=True)
-    y = torch.tensor([[1.4, 0.2, 0.7]], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(resample.sample_bilinear, (img, x, y))
-    assert torch.autograd.gradgradcheck(resample.sample_bilinear, (img, x, y))
-
-
 @pytest.mark.parametrize("block", [64, 3])
 def test_affine_resample_differentiates_twice(block, monkeypatch):
     monkeypatch.setattr(resample, "_BLOCK", block)  # 3: several blocks, the last one overhanging
