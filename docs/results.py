@@ -206,7 +206,7 @@ def strip_path(model: dict[str, Any]) -> Path:
 def strip(model: dict[str, Any]) -> Image.Image:
     """The first two rows of a picture, 64 pixels high."""
     with Image.open(DOCS / "img" / model["picture"]) as picture:
-        rows = 128 if model["task"] == "translation" else 64
+        rows = 128 if model["task"] in ("translation", "video") else 64
         top = picture.crop((0, 0, picture.width, rows))
     return top.resize((top.width * 64 // rows, 64), Image.Resampling.BOX)
 

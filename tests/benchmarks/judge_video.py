@@ -4,7 +4,7 @@
 warping" is vid2vid's generator with its past, but without the past's pixels: its raw frames. Both
 get the same sources. Lower is better except for PSNR; the real clip has the flicker ratio 1.
 
-    python tests/benchmarks/judge_video.py runs/vid2vid-carphone [--animation out.gif]
+    python tests/benchmarks/judge_video.py runs/vid2vid-carphone --animation a.gif --sheet a.png
 """
 
 import json
@@ -28,8 +28,10 @@ from ganforge.inference.pretrained import PretrainedGan
 from ganforge.metrics.pair_scores import Psnr, Ssim
 from ganforge.training.engine.make_batch import prepare_field
 
-SCALE = 3
+SCALE = 2
 """Enlargement of the animation."""
+COLUMNS = 8
+"""Frames of the sheet."""
 FRAMES_PER_SEC = 12.5
 METRICS = (WarpingError(ComponentOptions()), Flicker(ComponentOptions()))
 
@@ -37,8 +39,9 @@ METRICS = (WarpingError(ComponentOptions()), Flicker(ComponentOptions()))
 @click.command(help=__doc__)
 @click.argument("run", type=click.Path(exists=True, path_type=Path))
 @click.option("--animation", type=click.Path(path_type=Path), help="Write source | output | real.")
+@click.option("--sheet", type=click.Path(path_type=Path), help="The same, some frames in a row.")
 @torch.no_grad()
-def main(run: Path, animation: Path | None) -> None:
+def main(run: Path, animation: Path | None, sheet: Path | None) -> None:
     """Print the numbers of all ways to translate the validation clips of a run."""
     model = ganforge.from_pretrained(str(run))
     source, target = validation_clips(run, model)
@@ -51,8 +54,14 @@ def main(run: Path, animation: Path | None) -> None:
     for name, output in outputs.items():
         click.echo(json.dumps({"clip": name, **numbers(source, output, target)}))
     click.echo(json.dumps({"clip": "real", **numbers(source, target, target)}))
+    clips = [in_color(clip) for clip in (source, outputs["with its past"], target)]
     if animation:
-        write(animation, source, outputs["with its past"], target)
+        frames = torch.cat([torch.cat(row, -1) for row in zip(*clips, strict=True)], -2)
+        write_animation(to_pil(to_uint8(frames)), animation, FRAMES_PER_SEC, SCALE)
+    if sheet:
+        every = torch.linspace(0, source.shape[1] - 1, COLUMNS).round().long()
+        rows = [torch.cat(list(clip[0, every]), -1) for clip in clips]
+        to_pil(torch.cat(rows, -2)[None])[0].save(sheet, optimize=True)
 
 
 def validation_clips(run: Path, model: PretrainedGan) -> tuple[Tensor, Tensor]:
@@ -98,14 +107,9 @@ def numbers(source: Tensor, output: Tensor, target: Tensor) -> dict[str, float]:
     return {name: round(value, 3) for name, value in found.items()}
 
 
-def write(path: Path, *clips: Tensor) -> None:
-    """Write clips [N, T, C, H, W] side by side as an animation, N below each other."""
-    colored = [
-        convert_channels(clip.flatten(0, 1), 3).unflatten(0, clip.shape[:2]) for clip in clips
-    ]
-    wide = torch.cat(colored, dim=-1)
-    frames = torch.cat(list(wide), dim=-2)
-    write_animation(to_pil(to_uint8(frames)), path, FRAMES_PER_SEC, SCALE)
+def in_color(clips: Tensor) -> Tensor:
+    """Clips [N, T, C, H, W] in color."""
+    return torch.stack([convert_channels(clip, 3) for clip in clips])
 
 
 if __name__ == "__main__":
