@@ -16,8 +16,8 @@ from torch import nn
 
 # How far the filters of a layer reach over the border, in pixels of the larger grid.
 _MARGIN = 4
-# Their rectifiers have the gain of sqrt(2) in the weights, ganforge's behind: a bias there is sqrt(2)
-# times the one here, except where there is no weight or no rectifier.
+# Their rectifiers have the gain of sqrt(2) in the weights, ganforge's behind it: a bias there is
+# sqrt(2) times the one here, except where there is no weight or no rectifier.
 _NOT_RECTIFIED = ("StyleMod", "ToRGB", "4x4_Dense1", "4x4_Const")
 
 _GENERATOR: Rules = [
