@@ -15,7 +15,6 @@ from torch.nn.utils import parametrize
 
 from ganforge.config.schedules import ScheduledPositive, value_at
 from ganforge.errors import ConfigError, ShapeError
-from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.objective import PenaltyInput, Regularizer, RegularizerConfig
 from ganforge.layers.batchnorm import BatchNorm
 from ganforge.objectives.losses import full
@@ -308,9 +307,3 @@ def _own_weights(module: nn.Module) -> Iterator[Tensor]:
         # The raw weight, before spectral normalization divides it.
         for tensors in module.parametrizations.children():  # type: ignore[union-attr]
             yield from tensors.parameters(recurse=False)
-
-
-@hookimpl
-def ganforge_regularizers() -> list[type[Regularizer[Any]]]:
-    """The regularizers of this module."""
-    return [R1, R2, GradientPenalty, Dragan, WeightClipping, PathLength, Orthogonal]
