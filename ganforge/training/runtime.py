@@ -4,7 +4,6 @@ import contextlib
 import datetime
 import itertools
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +21,7 @@ from torch.distributed.distributed_c10d import _get_default_store
 from ganforge.errors import ConfigError, GanforgeError, suggest
 from ganforge.training.cpu.kernels import CpuKernels
 from ganforge.training.cpu.small_grids import has_matrix_units
+from ganforge.training.cpu.threads import cpu_threads
 from ganforge.training.launch import SHARDED, check_launch
 from ganforge.training.precision import PrecisionChoice, choose_precision, has_bf16
 
@@ -219,19 +219,6 @@ def _project(folder: Path | None) -> "ProjectConfiguration":
     if folder is None:
         return ProjectConfiguration()
     return ProjectConfiguration(str(folder), logging_dir=str(folder / "tensorboard"))
-
-
-def cpu_threads() -> int:
-    """The number of threads of this process: its share of the available cores.
-
-    `accelerate launch` and torchrun set OMP_NUM_THREADS=1, which would leave cores idle.
-    GANFORGE_NUM_THREADS overrides the number.
-    """
-    chosen = os.environ.get("GANFORGE_NUM_THREADS")
-    if chosen:
-        return max(1, int(chosen))
-    cores = len(os.sched_getaffinity(0))
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def check_trackers(names: Sequence[str]) -> None:
