@@ -1,7 +1,7 @@
 """Start-up: commands against `import torch`, and a resumed run's first step against a fresh run's.
 
-Commands are measured in turns, each from its start to its end. The ratio to `import torch` says
-most on a busy machine: other load falls on both.
+Commands are measured in turns, each from its start to its end. The ratio to `import torch` is one
+of processor time, on which other load has little influence.
 
 The resumed run continues a third of an epoch into a data set of many shards. It and the fresh run
 have one step to do; the difference is what resuming costs.
@@ -60,7 +60,7 @@ def run_steps(folder: Path, name: str, shards: Path, nimg: int) -> float:
 
 
 def command_seconds(images: Path, shards: Path, repeats: int) -> dict[str, float]:
-    """Median seconds of commands that do next to nothing, and of `import torch`."""
+    """What commands take that do next to nothing: medians, and ratios to `import torch`."""
     commands = {
         "torch": ["-c", "import torch"],
         "help": ["-m", "ganforge", "--help"],
@@ -68,26 +68,24 @@ def command_seconds(images: Path, shards: Path, repeats: int) -> dict[str, float
         "verify": ["-m", "ganforge", "data", "verify", str(shards)],
         "schema": ["-m", "ganforge", "schema"],
         "plugins_list": ["-m", "ganforge", "plugins", "list"],
-        "dry_run": ["-m", "ganforge.run", "quickstart", "--dry-run"],
+        "doctor": ["-m", "ganforge", "doctor"],
     }
-    taken: dict[str, list[float]] = {name: [] for name in commands}
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    processor: dict[str, list[float]] = {name: [] for name in commands}
     for turn in range(repeats + 1):
         for name, arguments in commands.items():
-            start = time.perf_counter()
-            subprocess.run(
-                [sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, env=COMPILED
-            )
+            before = os.times()
+            subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, env=COMPILED)
+            after = os.times()
             if turn:  # the first one compiles the modules
-                taken[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in taken.items()}
-
-
-def report(median: dict[str, float]) -> dict[str, float]:
-    """The seconds of each command, and what it takes beyond `import torch`, as a ratio."""
-    seconds = {f"{name}_sec": value for name, value in median.items()}
-    ratios = {f"{name}_over_torch": value / median["torch"] for name, value in median.items()}
-    del ratios["torch_over_torch"]
-    return seconds | ratios
+                seconds[name].append(after.elapsed - before.elapsed)
+                spent = after.children_user + after.children_system
+                processor[name].append(spent - before.children_user - before.children_system)
+    median = {name: statistics.median(times) for name, times in processor.items()}
+    taken = {f"{name}_sec": statistics.median(times) for name, times in seconds.items()}
+    spent = {f"{name}_processor_sec": time for name, time in median.items()}
+    ratios = {f"{name}_over_torch": time / median["torch"] for name, time in median.items()}
+    return taken | spent | ratios
 
 
 def run_seconds(folder: Path, shards: Path, at: int, repeats: int) -> dict[str, float]:
@@ -117,14 +115,14 @@ def main(repeats: int, images: int, runs: bool, as_json: bool) -> None:
         write_images(folder / "images", images)
         prepare(DataConfig(source={"name": "folder", "path": str(folder / "images")}), shards)
         result = {"load": os.getloadavg()[0]}
-        result |= report(command_seconds(folder / "images", shards, repeats))
+        result |= command_seconds(folder / "images", shards, repeats)
         if runs:
             result |= run_seconds(folder, shards, images // 3 // 16 * 16, repeats)
     if as_json:
         click.echo(json.dumps(result))
         return
     for key, value in result.items():
-        click.echo(f"{key:24} {value:.3f}")
+        click.echo(f"{key:28} {value:.3f}")
 
 
 if __name__ == "__main__":
