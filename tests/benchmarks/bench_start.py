@@ -68,19 +68,19 @@ def command_seconds(images: Path, shards: Path, repeats: int) -> dict[str, float
         "verify": ["-m", "ganforge", "data", "verify", str(shards)],
         "schema": ["-m", "ganforge", "schema"],
         "plugins_list": ["-m", "ganforge", "plugins", "list"],
-        "doctor": ["-m", "ganforge", "doctor"],
     }
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     processor: dict[str, list[float]] = {name: [] for name in commands}
     for turn in range(repeats + 1):
         for name, arguments in commands.items():
             before = os.times()
-            subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, env=COMPILED)
+            command = [sys.executable, *arguments]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=COMPILED)
             after = os.times()
             if turn:  # the first one compiles the modules
                 seconds[name].append(after.elapsed - before.elapsed)
-                spent = after.children_user + after.children_system
-                processor[name].append(spent - before.children_user - before.children_system)
+                user = after.children_user - before.children_user
+                processor[name].append(user + after.children_system - before.children_system)
     median = {name: statistics.median(times) for name, times in processor.items()}
     taken = {f"{name}_sec": statistics.median(times) for name, times in seconds.items()}
     spent = {f"{name}_processor_sec": time for name, time in median.items()}
