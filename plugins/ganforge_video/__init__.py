@@ -1,21 +1,26 @@
 """Video-to-video translation: vid2vid, and metrics of clips."""
 
-from typing import Any
+from __future__ import annotations
 
-from ganforge.api import Architecture, Metric, hookimpl
-from ganforge_video.metrics import Flicker, FrechetVideoDistance, WarpingError
-from ganforge_video.vid2vid import Vid2vid
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Flicker", "FrechetVideoDistance", "Vid2vid", "WarpingError"]
+from ganforge.api import hookimpl
+
+if TYPE_CHECKING:
+    from ganforge.api import Architecture, Metric
 
 
 @hookimpl
 def ganforge_architectures() -> list[type[Architecture[Any]]]:
     """The architectures of this package."""
+    from ganforge_video.vid2vid import Vid2vid
+
     return [Vid2vid]
 
 
 @hookimpl
 def ganforge_metrics() -> list[type[Metric[Any]]]:
     """Metrics of clips."""
+    from ganforge_video.metrics import Flicker, FrechetVideoDistance, WarpingError
+
     return [WarpingError, Flicker, FrechetVideoDistance]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import click
 import torch
-from ganforge_video import Flicker, WarpingError
 from ganforge_video.clips import Past, unroll
+from ganforge_video.metrics import Flicker, WarpingError
 from torch import Tensor
 
 import ganforge
