@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from ganforge.api import Batch, ConfigError, GenerateRequest, ImageSpec, Networks, Objective
 from ganforge.errors import ShapeError
 from ganforge.layers import estimate_flow, flow_confidence, warp
-from ganforge.objectives.augment import DiffAugment
+from ganforge.objectives.augment.diffaugment import DiffAugment
 from ganforge.objectives.losses import LeastSquares
 from ganforge.objectives.regularizers import R1
 from ganforge.plugin_tools.cases import cases_of, make_fields, start
