@@ -93,7 +93,6 @@ class ClipsSource(Source[ClipsConfigT]):
             (name, begin, end)
             for name, clip in self._clips.items()
             for begin, end in cut(len(clip["frames"]), self.config.max_frames)
-            if begin < end
         ]
 
     def samples(self, stream: str = "main") -> Iterator[Sample]:

@@ -38,6 +38,8 @@ class VideoFrames(Frames):
 
     def __iter__(self) -> Iterator[Pixels]:
         """The frames as arrays [H, W, C], turned upright."""
+        if not self.times:
+            return
         number = 0
         for time, frame in self._decoded():
             while number < len(self) and self.times[number] == time:

@@ -57,11 +57,12 @@ def test_parts_of_clips_do_not_overlap_and_are_all_of_them(clips, source):
     assert found[1] == {"a": [9, 10], "b": [4]}
 
 
-def test_part_of_pairs_is_cut_alike_and_one_without_frames_is_no_sample(clips, source):
+def test_part_of_pairs_is_cut_alike_and_one_without_frames_stays_to_be_listed(clips, source):
     places = {"source": clips("maps", a=5, b=1), "target": clips("photos", a=5, b=1)}
-    (sample,) = source("frames", **places, part=[0, 0.4]).samples()
-    assert [p.name for p in sample.fields["source"]] == ["0.png", "1.png"]
-    assert [p.name for p in sample.fields["frames"]] == ["0.png", "1.png"]
+    whole, empty = source("frames", **places, part=[0, 0.4]).samples()
+    for field in ("source", "frames"):
+        assert [p.name for p in whole.fields[field]] == ["0.png", "1.png"]
+        assert len(empty.fields[field]) == 0
 
 
 @pytest.mark.parametrize("part", [[0.5, 0.5], [-0.1, 1], [0.2, 1.5]])

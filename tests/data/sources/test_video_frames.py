@@ -28,6 +28,10 @@ def test_part_of_a_video_holds_exactly_its_frames(tmp_path, write_video, values,
     assert values(piece) == values(video)[slice(*part)]
 
 
+def test_part_of_a_video_without_frames_is_empty(tmp_path, write_video):
+    assert list(scan_video(write_video(tmp_path / "a.mkv", 2, "ffv1"), None, 1)[1:1]) == []
+
+
 @pytest.mark.parametrize(
     ("fps", "every", "expected"),
     [
