@@ -29,6 +29,11 @@ ABLATION_COLUMNS = {
     "distance": "Fréchet distance",
     "class": "Class recognized, %",
     "worst": "Worst class, %",
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "difference": "Difference",
+    "style": "Style, %",
+    "kept": "Same emoji, %",
 }
 _BLOCK = re.compile(r"(<!-- data: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -127,9 +127,9 @@ def test_grain_is_the_checkerboard_alone():
 
 def test_the_classifier_tells_domains_apart_and_counts_the_wanted_one():
     torch.manual_seed(0)
-    dark, light = (torch.randn(20, 2) + torch.tensor([3.0 * x, 0]) for x in (-1, 1))
-    model = judge_translation.linear_classifier({"source": dark, "target": light})
-    mixed = torch.tensor([[-3.0, 0]] * 5 + [[3.0, 0]] * 15)
+    dark, light = (x + 0.3 * torch.randn(64, 3, 16, 16) for x in (-0.5, 0.5))
+    model = judge_translation.train_classifier({"source": dark, "target": light})
+    mixed = torch.cat([dark[:5], light[:15]])
 
     assert judge_translation.recognized(mixed, "target", model) == 75
     assert judge_translation.recognized(mixed, "source", model) == 25

@@ -1,7 +1,10 @@
+import importlib.util
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ganforge_emoji.captions import EmojiCaptions, EmojiCaptionsConfig
@@ -135,6 +138,43 @@ def test_get_emoji_script_without_npm_says_what_to_install(tmp_path):
     )
     assert result.returncode == 2
     assert "npm is missing. Install Node.js" in result.stderr
+
+
+@pytest.fixture
+def render(monkeypatch):
+    """The script that draws OpenMoji, with a renderer that returns the name of the file."""
+    fake = SimpleNamespace(svg_to_bytes=lambda svg_path, **options: Path(svg_path).stem.encode())
+    monkeypatch.setitem(sys.modules, "resvg_py", fake)
+    spec = importlib.util.spec_from_file_location("render", SCRIPT.with_name("render_openmoji.py"))
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script.main
+
+
+def test_render_openmoji_draws_pairs_and_splits_them_by_drawing(tmp_path, render):
+    names = ["1F600", "1F436", "1F468-1F3FB", "1F468", "1F431"]
+    for style, extra in (("black", []), ("color", ["1F600-A"])):
+        folder = tmp_path / "node_modules" / "openmoji" / style / "svg"
+        folder.mkdir(parents=True)
+        for name in names + extra:
+            (folder / f"{name}.svg").touch()
+
+    render(tmp_path)
+
+    for style in ("outline", "color"):
+        drawn = {
+            part: {file.stem for file in (tmp_path / "openmoji" / part / style).iterdir()}
+            for part in ("train", "test")
+        }
+        assert drawn["test"] == {"1F600", "1F468", "1F468-1F3FB"}
+        assert drawn["train"] == {"1F436", "1F431"}
+    file = tmp_path / "openmoji" / "train" / "color" / "1F436.png"
+    assert file.read_bytes() == b"1F436"
+
+
+def test_render_openmoji_without_the_package_names_the_script(tmp_path, render):
+    with pytest.raises(SystemExit, match="no drawings. Get them: .*get_emoji.sh"):
+        render(tmp_path)
 
 
 def test_get_words_script_without_npm_says_what_to_install(tmp_path):
