@@ -173,7 +173,7 @@ def test_render_openmoji_draws_pairs_and_splits_them_by_drawing(tmp_path, render
 
 
 def test_render_openmoji_without_the_package_names_the_script(tmp_path, render):
-    with pytest.raises(SystemExit, match="no drawings. Get them: .*get_emoji.sh"):
+    with pytest.raises(SystemExit, match="holds no drawings. Get them with .*get_emoji.sh"):
         render(tmp_path)
 
 
