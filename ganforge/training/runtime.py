@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import _get_default_store
 
 from ganforge.errors import ConfigError, GanforgeError, suggest
+from ganforge.interfaces.numerics import set_tf32
 from ganforge.training.cpu.kernels import CpuKernels
 from ganforge.training.cpu.small_grids import has_matrix_units
 from ganforge.training.cpu.threads import cpu_threads
@@ -78,6 +79,7 @@ class Runtime:
 
         check_launch()
         check_trackers(trackers)
+        set_tf32(False)  # training may allow it
         use_cpu = not torch.cuda.is_available()
         if precision == "fp16" and use_cpu:
             raise ConfigError(
