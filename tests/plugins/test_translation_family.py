@@ -1,0 +1,102 @@
+"""What all translators do alike: they train with any loss, penalty, augmentation and norm."""
+
+import dataclasses
+
+import pytest
+import torch
+from ganforge_translation import Cut, Cyclegan, Pix2pix, Pix2pixHd, Unit
+from torch.testing import assert_close
+
+from ganforge.api import Batch, Networks, Objective
+from ganforge.config.choices import ComponentChoice
+from ganforge.config.models import LossConfig, ModelConfig
+from ganforge.layers import InstanceNorm, SpectralNorm
+from ganforge.objectives.augment import Ada
+from ganforge.objectives.losses import NonSaturating
+from ganforge.plugin_tools.cases import cases_of, start, train_case
+
+FAMILY = (Pix2pix, Pix2pixHd, Cyclegan, Cut, Unit)
+R1_R2 = (ComponentChoice(name="r1", gamma=1.0), ComponentChoice(name="r2", gamma=1.0))
+LOSSES = {
+    "hinge": LossConfig(name="hinge", regularizers=({"name": "r1", "every": 2},)),
+    "r3gan": LossConfig(name="relativistic", regularizers=R1_R2),
+}
+
+
+@pytest.fixture(scope="module")
+def plain_cases():
+    return {architecture: cases_of(architecture.name)[0] for architecture in FAMILY}
+
+
+def with_objective(case, loss, augment, norm):
+    model = ModelConfig(
+        architecture=case.config.model.architecture,
+        **(case.architecture.example_options | {"discriminator_norm": norm}),
+    )
+    update = {"loss": LOSSES[loss], "augment": ComponentChoice(name=augment, p=0.5), "model": model}
+    if augment == "diffaugment":
+        update["augment"] = ComponentChoice(name=augment)
+    return dataclasses.replace(case, config=case.config.model_copy(update=update))
+
+
+def parameters(run):
+    modules = run.nets.modules().items()
+    return {f"{role}.{n}": p for role, net in modules for n, p in net.named_parameters()}
+
+
+@pytest.mark.parametrize("architecture", FAMILY)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("augment", ["ada", "diffaugment"])
+@pytest.mark.parametrize("norm", ["instance", "spectral"])
+def test_translator_trains_two_steps_with_any_objective(
+    architecture, loss, augment, norm, plain_cases
+):
+    run = start(with_objective(plain_cases[architecture], loss, augment, norm), 2)
+    before = {name: p.detach().clone() for name, p in parameters(run).items()}
+    terms = set()
+    run.phases = [noting(phase, terms) for phase in run.phases]
+    train_case(plain_cases[architecture], run)
+    assert all(p.isfinite().all() for p in parameters(run).values())
+    changed = {name for name, p in parameters(run).items() if not torch.equal(p, before[name])}
+    assert {name.partition(".")[0] for name in changed} == set(run.nets)
+    assert {"r1", "r2"} & terms == ({"r1", "r2"} if loss == "r3gan" else {"r1"})
+
+
+def noting(phase, names):
+    """The phase, which adds the first words of its terms to `names`."""
+
+    def loss(nets, batch):
+        terms = phase.loss(nets, batch)
+        names.update(name.partition("_")[0] for name in terms)
+        return terms
+
+    return dataclasses.replace(phase, loss=loss)
+
+
+@pytest.mark.parametrize("architecture", FAMILY)
+def test_discriminator_norm_is_that_of_the_option(architecture, plain_cases):
+    case = plain_cases[architecture]
+    kinds = {"none": set(), "instance": {InstanceNorm}, "spectral": {SpectralNorm}}
+    for norm, wanted in kinds.items():
+        options = case.architecture.example_options | {"discriminator_norm": norm}
+        built = architecture(architecture.Config(**options), case.spec)
+        networks = built.networks()
+        modules = [m for role in built.discriminator_roles for m in networks[role].modules()]
+        assert {type(m) for m in modules} & {InstanceNorm, SpectralNorm} == wanted
+
+
+@pytest.mark.parametrize("architecture", [Pix2pix, Pix2pixHd])
+def test_augmentation_moves_the_source_with_the_image(architecture, plain_cases):
+    case = plain_cases[architecture]
+    built = architecture(architecture.Config(**case.architecture.example_options), case.spec)
+    nets, seen = Networks(built.networks()), []
+    nets["discriminator"].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    img = torch.rand(2, 3, case.spec.height, case.spec.width)
+    objective = Objective(
+        NonSaturating(NonSaturating.Config()), augmentation=Ada(Ada.Config(pipe="blit", p=1.0))
+    )
+    torch.manual_seed(3)
+    built.discriminator_terms(objective, nets, Batch({"source": img, "target": img.clone()}))
+    real = seen[0][:2]
+    assert_close(real[:, :3], real[:, 3:])
+    assert not torch.equal(real[:, 3:], img)
