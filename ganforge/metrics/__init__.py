@@ -8,7 +8,9 @@ from typing import Any
 from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.metric import FeatureExtractor, Metric
 from ganforge.metrics.clip_scores import DtSsd
+from ganforge.metrics.cycles import CycleError
 from ganforge.metrics.extractors import InceptionV3
+from ganforge.metrics.lpips import Lpips
 from ganforge.metrics.pair_scores import Psnr, Ssim
 from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.scores import FrechetDistance, InceptionScore, KernelDistance, PrecisionRecall
@@ -18,14 +20,14 @@ __all__ = ["MetricRecord", "ganforge_feature_extractors", "ganforge_metrics"]
 
 @hookimpl
 def ganforge_metrics() -> list[type[Metric[Any]]]:
-    """Metrics of features, which torch-fidelity computes, of image pairs and of clips."""
+    """Metrics of features, which torch-fidelity computes, of image pairs, clips and cycles."""
     of_features: list[type[Metric[Any]]] = [
         FrechetDistance,
         InceptionScore,
         KernelDistance,
         PrecisionRecall,
     ]
-    return [*of_features, Psnr, Ssim, DtSsd]
+    return [*of_features, Psnr, Ssim, Lpips, DtSsd, CycleError]
 
 
 @hookimpl

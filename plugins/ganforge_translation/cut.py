@@ -17,6 +17,7 @@ from ganforge.api import (
     ConfigError,
     Field,
     GenerateRequest,
+    ImageSpec,
     Networks,
     Objective,
     PenaltyInput,
@@ -25,7 +26,7 @@ from ganforge.api import (
 )
 from ganforge.layers import ReLU, Upsampling, init_xavier
 from ganforge_translation.family import ImageTranslator, TranslatorOptions, remembered, weighted
-from ganforge_translation.networks import Translator
+from ganforge_translation.networks import UP_KERNELS, Translator, receptive_field
 
 _INIT_GAIN = 0.02
 
@@ -106,6 +107,13 @@ class Cut(ImageTranslator[CutConfig]):
         "num_patches": 8,
         "projector_width": 8,
     }
+
+    def __init__(self, config: CutConfig, spec: ImageSpec) -> None:
+        super().__init__(config, spec)
+        # A low-pass filter of three taps follows each halving convolution; a bilinear one
+        # precedes each doubling convolution.
+        down, up = (5, 5) if config.antialias else (3, UP_KERNELS[config.upsampling])
+        self.receptive_field = receptive_field(2, config.num_blocks, down_kernel=down, up_kernel=up)
 
     def check(self, objective: Objective) -> None:
         """As for every translator; also refuse sources that are not like the targets."""

@@ -15,6 +15,7 @@ from ganforge.api import (
     ConfigError,
     Field,
     GenerateRequest,
+    ImageSpec,
     Networks,
     Objective,
     PenaltyInput,
@@ -29,7 +30,7 @@ from ganforge_translation.family import (
     remembered,
     weighted,
 )
-from ganforge_translation.networks import Translator
+from ganforge_translation.networks import UP_KERNELS, Translator, receptive_field
 from ganforge_translation.pool import exchange
 
 GENERATORS = ("generator_target", "generator_source")
@@ -85,6 +86,15 @@ class Cyclegan(ImageTranslator[CycleganConfig]):
     }
     directions = ("source_to_target", "target_to_source")
 
+    def __init__(self, config: CycleganConfig, spec: ImageSpec) -> None:
+        super().__init__(config, spec)
+        blocks = config.num_blocks
+        if blocks is None:
+            blocks = 6 if max(spec.height, spec.width) <= 128 else 9
+        self.num_blocks = blocks
+        up_kernel = UP_KERNELS[config.upsampling]
+        self.receptive_field = receptive_field(2, blocks, up_kernel=up_kernel)
+
     def check(self, objective: Objective) -> None:
         """As for every translator; also refuse an identity loss between different channels."""
         super().check(objective)
@@ -100,16 +110,13 @@ class Cyclegan(ImageTranslator[CycleganConfig]):
         """Two translators and two discriminators, named after the domain they make or judge."""
         config, spec = self.config, self.spec
         channels = {"source": spec.source_channels or spec.channels, "target": spec.channels}
-        blocks = config.num_blocks
-        if blocks is None:
-            blocks = 6 if max(spec.height, spec.width) <= 128 else 9
         networks: dict[str, nn.Module] = {}
         for domain in ("target", "source"):
             networks[f"generator_{domain}"] = Translator(
                 channels[OTHER[domain]],
                 channels[domain],
                 config.generator_width,
-                blocks,
+                self.num_blocks,
                 config.upsampling,
             )
             networks[f"discriminator_{domain}"] = self.patch_discriminator(channels[domain])

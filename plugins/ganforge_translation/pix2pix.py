@@ -23,6 +23,7 @@ from ganforge.api import (
 )
 from ganforge.layers import UNet, Upsampling
 from ganforge_translation.family import ImageTranslator, TranslatorOptions, l1, remembered, weighted
+from ganforge_translation.networks import receptive_field
 
 _MAX_DEPTH = 8
 
@@ -69,6 +70,7 @@ class Pix2pix(ImageTranslator[Pix2pixConfig]):
         super().__init__(config, spec)
         self.depth = config.depth or max(2, _deepest(spec.height, spec.width, config.upsampling))
         self.stride = 2**self.depth
+        self.receptive_field = receptive_field(self.depth, 0, ends=1, down_kernel=4, up_kernel=3)
 
     def networks(self) -> dict[str, nn.Module]:
         """The U-Net and the discriminator of pairs."""

@@ -36,6 +36,7 @@ from ganforge_translation.matching import (
     instance_edges,
     perceptual_distance,
 )
+from ganforge_translation.networks import UP_KERNELS, receptive_field
 
 INSTANCES = "instances"
 _INSTANCE_IDS = FieldSpec("labels", 0)
@@ -121,6 +122,11 @@ class Pix2pixHd(ImageTranslator[Pix2pixHdConfig]):
         super().__init__(config, spec)
         self.num_scales = config.num_scales
         self.stride = 1 << (config.num_downs + config.enhancers)
+        up_kernel = UP_KERNELS[config.upsampling]
+        field = receptive_field(config.num_downs, config.num_blocks, up_kernel=up_kernel)
+        if config.enhancers:  # its layers, and the global network at half the size
+            field = 2 * field + receptive_field(1, config.local_blocks, up_kernel=up_kernel)
+        self.receptive_field = field
         self.has_instances = INSTANCES in spec.fields
         self._features = (
             FrozenFeatures(config.perceptual, "model.perceptual") if config.perceptual else None

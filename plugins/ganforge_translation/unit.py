@@ -33,6 +33,7 @@ from ganforge_translation.family import (
     remembered,
     weighted,
 )
+from ganforge_translation.networks import receptive_field
 from ganforge_translation.unit_networks import Decoder, Encoder, ResidualBlocks
 
 DOMAINS = tuple(OTHER)
@@ -103,6 +104,8 @@ class Unit(ImageTranslator[UnitConfig]):
         super().__init__(config, spec)
         own = [f"{part}_{domain}" for part in ("encoder", "decoder") for domain in DOMAINS]
         self.ema_roles = (*own, *(SHARED if config.shared_blocks else ()))
+        blocks = 2 * (config.num_blocks + config.shared_blocks)
+        self.receptive_field = receptive_field(2, blocks, down_kernel=4, up_kernel=5)
         self.generator_roles, self.num_scales = self.ema_roles, config.discriminator_scales
 
     def check(self, objective: Objective) -> None:

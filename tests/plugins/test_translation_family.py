@@ -5,9 +5,10 @@ import dataclasses
 import pytest
 import torch
 from ganforge_translation import Cut, Cyclegan, Pix2pix, Pix2pixHd, Unit
+from ganforge_translation.unit_networks import ImageNorm
 from torch.testing import assert_close
 
-from ganforge.api import Batch, Networks, Objective
+from ganforge.api import Batch, GenerateRequest, ImageSpec, Networks, Objective
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import LossConfig, ModelConfig
 from ganforge.layers import InstanceNorm, SpectralNorm
@@ -100,3 +101,47 @@ def test_augmentation_moves_the_source_with_the_image(architecture, plain_cases)
     real = seen[0][:2]
     assert_close(real[:, :3], real[:, 3:])
     assert not torch.equal(real[:, 3:], img)
+
+
+def seen_side(architecture, spec, **options):
+    """Side of the square of source pixels on which the middle pixel depends, without norms."""
+    config = architecture.Config(**(dict(architecture.example_options) | options))
+    built = architecture(config, spec)
+    torch.manual_seed(0)
+    networks = built.networks()
+    for network in networks.values():
+        for parameter in network.parameters():
+            parameter.data.abs_()  # so that no path is cut by a ReLU
+    source = torch.rand(1, 3, spec.height, spec.width, requires_grad=True)
+    img = built.generate(networks, GenerateRequest([0], source=source))
+    img[..., spec.height // 2, spec.width // 2].sum().backward()
+    rows, columns = source.grad[0].abs().sum(0).nonzero().T
+    return max(int(x.max() - x.min()) + 1 for x in (rows, columns)), built.receptive_field
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [
+        (Cyclegan, {"num_blocks": 2}),
+        (Cut, {"num_blocks": 2}),
+        (Cut, {"num_blocks": 1, "antialias": False, "upsampling": "resize"}),
+        (Unit, {}),
+        (Pix2pix, {"depth": 3, "dropout": 0}),
+        (Pix2pixHd, {"enhancers": 0, "num_downs": 2}),
+    ],
+)
+def test_receptive_field_is_what_a_pixel_sees_without_normalization(
+    architecture, options, monkeypatch
+):
+    monkeypatch.setattr(InstanceNorm, "forward", lambda self, x: x / 4)
+    monkeypatch.setattr(ImageNorm, "forward", lambda self, x: x / 4)
+    monkeypatch.setattr(torch, "tanh", lambda x: x)
+    spec = ImageSpec(128, 128, 3, source_channels=3)
+    seen, stated = seen_side(architecture, spec, **options)
+    # A pixel in the middle of its cell sees less than others by up to the coarsest cell.
+    assert stated - built_stride(architecture, spec, options) <= seen <= stated
+
+
+def built_stride(architecture, spec, options):
+    config = architecture.Config(**(dict(architecture.example_options) | options))
+    return architecture(config, spec).stride
