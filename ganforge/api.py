@@ -24,6 +24,7 @@ from ganforge.interfaces.derivation import Derivation
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.metric import (
     ClipMetric,
+    CycleMetric,
     FeatureExtractor,
     FeatureMetric,
     Metric,
@@ -59,6 +60,7 @@ __all__ = [
     "ComponentChoice",
     "ComponentOptions",
     "ConfigError",
+    "CycleMetric",
     "DataError",
     "Derivation",
     "FeatureExtractor",

@@ -24,6 +24,14 @@ def test_display_without_a_terminal_logs_a_line_with_the_time_left(caplog):
     assert line.startswith("1.5/26 kimg  ETA 2:02  200 img/s")
 
 
+@pytest.mark.parametrize(
+    ("kimg", "total", "shown"),
+    [(1.5, 26.0, "1.5/26 kimg"), (0.032, 0.064, "0.032/0.064 kimg"), (0, 2.0, "0.000/2 kimg")],
+)
+def test_progress_of_a_tiny_run_is_shown_to_the_image(kimg, total, shown):
+    assert module.shown_kimg(kimg, total) == shown
+
+
 def test_display_of_other_ranks_shows_nothing(caplog):
     caplog.set_level("INFO")
     with Display(26.0, enabled=False) as display:
