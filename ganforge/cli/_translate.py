@@ -2,46 +2,19 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ganforge.cli._files import IMAGE_SUFFIXES, Job, is_video, list_inputs, plan_jobs
+from ganforge.cli._files import Job, is_video, list_inputs, plan_jobs
 from ganforge.cli._load import Arguments
-from ganforge.cli._shared import count
+from ganforge.cli._translate_images import SHEET_FORMATS, Written, setup_of, translate_images
 from ganforge.errors import ConfigError, DataError
 from ganforge.imaging.save import check_folder
 from ganforge.imaging.video import VIDEO_SUFFIXES
-from ganforge.inference.clips import Progress, VideoSummary
+from ganforge.inference.clips import Progress
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.inference.translation import check_translates
-
-SETUP = ("direction", "size", "resize", "tile", "overlap", "derive")
-"""Arguments of the command that are those of `PretrainedGan.translate`."""
-
-
-@dataclass
-class Written:
-    """The files that a command wrote, and those that it skipped."""
-
-    files: list[dict[str, Any]] = field(default_factory=list)
-    clips: list[VideoSummary] = field(default_factory=list)
-    skipped: list[Path] = field(default_factory=list)
-
-    def lines(self, arguments: Arguments) -> list[str]:
-        """What was written, in words."""
-        num_images = len(self.files) - len(self.clips)
-        lines = [f"Wrote {count(num_images, 'image')} to {arguments['out']}."] if num_images else []
-        if num_images and arguments["compare"]:
-            lines.append(f"Wrote {arguments['compare']}.")
-        return lines + [f"Wrote {clip}." for clip in self.clips]
-
-    def skip(self, path: Path, message: str) -> None:
-        """Note a file that cannot be translated, and say why."""
-        click.echo(f"Skipped: {message}", err=True)
-        self.skipped.append(path)
 
 
 def translate_files(model: PretrainedGan, inputs: Sequence[Path], arguments: Arguments) -> Written:
@@ -51,11 +24,9 @@ def translate_files(model: PretrainedGan, inputs: Sequence[Path], arguments: Arg
         ConfigError: the model cannot do it, or a result would replace another file.
         DataError: files cannot be read, unless `skip_bad`.
     """
-    from ganforge.cli._translate_images import translate_images
-
     check_translates(model.architecture)
     model.architecture.check_request(None, arguments["options"])
-    model.translator(**_setup(arguments))
+    model.translator(**setup_of(arguments))
     listed = list_inputs(inputs, arguments["is_null"])
     clips, images = _plan(model, listed, arguments)
     _check_compare(arguments, images)
@@ -65,10 +36,6 @@ def translate_files(model: PretrainedGan, inputs: Sequence[Path], arguments: Arg
     for job in clips:
         _translate_clip(model, job, arguments, written)
     return written
-
-
-def _setup(arguments: Arguments) -> dict[str, Any]:
-    return {name: arguments[name] for name in SETUP}
 
 
 def _plan(
@@ -122,8 +89,8 @@ def _check_compare(arguments: Arguments, images: Sequence[Job]) -> None:
                 f"--targets {targets} is shown by --compare. Pass --compare sheet.png too."
             )
         return
-    if sheet.suffix.lower() not in IMAGE_SUFFIXES:
-        raise ConfigError(f"--compare {sheet} is a picture. Give it a name such as sheet.png.")
+    if sheet.suffix.lower() not in SHEET_FORMATS:
+        raise ConfigError(f"--compare {sheet} is a PNG or JPEG. Give it a name such as sheet.png.")
     check_folder(sheet.parent)
     taken = {path.resolve() for job in images for path in (job.source, job.target)}
     if sheet.resolve() in taken:
@@ -145,7 +112,7 @@ def _translate_clip(model: PretrainedGan, job: Job, arguments: Arguments, writte
             chunk_frames=arguments["batch_size"],
             progress=_progress(job.source),
             **{name: arguments[name] for name in same},
-            **_setup(arguments),
+            **setup_of(arguments),
             **arguments["options"],
         )
     except DataError as err:

@@ -3,26 +3,58 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import click
 from torch import Tensor
 
 from ganforge.cli._files import Job, find_beside
 from ganforge.cli._load import Arguments
 from ganforge.cli._shared import count
-from ganforge.cli._translate import SETUP, Written
 from ganforge.errors import DataError
 from ganforge.imaging.codec import Undecodable, decode_image
 from ganforge.imaging.images import from_pixels, to_pixels
 from ganforge.imaging.save import write_image, write_pixels
+from ganforge.inference.clips import VideoSummary
 from ganforge.inference.comparison import ComparisonSheet
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.inference.source_fields import check_field, read_field_file
 from ganforge.inference.translator import Translator
 
+SHEET_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+"""Of the picture of --compare, by ending."""
+_SETUP = ("direction", "size", "resize", "tile", "overlap", "derive")
 _LISTED = 10
 _MAX_THREADS = 8
+
+
+def setup_of(arguments: Arguments) -> dict[str, Any]:
+    """The arguments that the command and `PretrainedGan.translate` share."""
+    return {name: arguments[name] for name in _SETUP}
+
+
+@dataclass
+class Written:
+    """The files that a command wrote, and those that it skipped."""
+
+    files: list[dict[str, Any]] = field(default_factory=list)
+    clips: list[VideoSummary] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
+
+    def lines(self, arguments: Arguments) -> list[str]:
+        """What was written, in words."""
+        num_images = len(self.files) - len(self.clips)
+        lines = [f"Wrote {count(num_images, 'image')} to {arguments['out']}."] if num_images else []
+        if num_images and arguments["compare"]:
+            lines.append(f"Wrote {arguments['compare']}.")
+        return lines + [f"Wrote {clip}." for clip in self.clips]
+
+    def skip(self, path: Path, message: str) -> None:
+        """Note a file that cannot be translated, and say why."""
+        click.echo(f"Skipped: {message}", err=True)
+        self.skipped.append(path)
 
 
 @dataclass(frozen=True)
@@ -69,7 +101,7 @@ class _Images:
         self, model: PretrainedGan, arguments: Arguments, written: Written, pool: ThreadPoolExecutor
     ) -> None:
         self.model, self.arguments, self.written, self.pool = model, arguments, written, pool
-        self.translator: Translator = model.translator(**{name: arguments[name] for name in SETUP})
+        self.translator: Translator = model.translator(**setup_of(arguments))
         self.reader = self.translator.reader
         self.depth = int(arguments["bit_depth"] or model.spec.bit_depth)
         self.sheet: ComparisonSheet | None = None
@@ -174,7 +206,7 @@ class _Images:
             fields=fields,
             batch_size=self.arguments["batch_size"],
             output_type="pt",
-            **{name: self.arguments[name] for name in SETUP},
+            **setup_of(self.arguments),
             **self.arguments["options"],
         )
         self._finish_writing()
@@ -217,8 +249,7 @@ class _Images:
         """Write the sheet of --compare."""
         path = self.arguments["compare"]
         if self.sheet is not None and self.written.files:
-            is_jpeg = path.suffix.lower() in (".jpg", ".jpeg")
-            write_image(path, self.sheet.draw(), "JPEG" if is_jpeg else "PNG")
+            write_image(path, self.sheet.draw(), SHEET_FORMATS[path.suffix.lower()])
 
 
 def _listed(lines: Iterable[object]) -> str:

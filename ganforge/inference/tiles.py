@@ -1,5 +1,6 @@
 """Translates images larger than memory in overlapping tiles, blended where they meet."""
 
+import functools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -115,17 +116,18 @@ def resolve_tiling(
             f"overlap={overlap} is out of range: neighbors of tile={tile} share 0 to {tile // 2} "
             f"pixels."
         )
-    _warn(architecture, tile)
+    field = architecture.receptive_field
+    if field is not None and tile < field:
+        _warn(architecture.name, tile, field)
     return Tiling(tile, overlap, stride)
 
 
-def _warn(architecture: Architecture[Any], tile: int) -> None:
-    field = architecture.receptive_field
-    if field is not None and tile < field:
-        log.warning(
-            "tile=%d is smaller than the %d pixels around a pixel that '%s' looks at: tiles may "
-            "differ from the whole image. Use larger tiles if memory allows.",
-            tile,
-            field,
-            architecture.name,
-        )
+@functools.cache  # once, although images are translated in many batches
+def _warn(name: str, tile: int, field: int) -> None:
+    log.warning(
+        "tile=%d is smaller than the %d pixels around a pixel that '%s' looks at: tiles may differ "
+        "from the whole image. Use larger tiles if memory allows.",
+        tile,
+        field,
+        name,
+    )

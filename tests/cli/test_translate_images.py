@@ -79,7 +79,7 @@ def test_translate_compare_draws_a_sheet_with_targets(ganforge, cyclegan, photos
     ("arguments", "message"),
     [
         (["--targets", "."], "--targets . is shown by --compare"),
-        (["--compare", "sheet.txt"], "--compare sheet.txt is a picture"),
+        (["--compare", "sheet.txt"], "--compare sheet.txt is a PNG or JPEG"),
         (["--compare", "translated/3.png"], "is also an image to read or to write"),
         (["--field", "depth=."], "reads no field 'depth'"),
         (["--field", "depth"], "--field 'depth' is not NAME=FOLDER"),
