@@ -83,6 +83,9 @@ class Lpips(PairMetric[LpipsConfig]):
 class _Network(nn.Module):
     """Layers of a torchvision network, and a weight for each channel of those that are compared."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: LpipsConfig) -> None:
         super().__init__()
         import torchvision.models  # slow to load, and the registry loads this module
