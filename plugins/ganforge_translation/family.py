@@ -146,7 +146,7 @@ class ImageTranslator(Architecture[OptionsT]):
             normalize=config.discriminator_norm == "instance",
             antialias=antialias,
         )
-        return self._normalized(network)
+        return self.normalized(network)
 
     def multi_scale_discriminator(self, channels: int) -> MultiScaleDiscriminator:
         """Discriminators of `num_scales` sizes of an image, with the options of the file."""
@@ -158,9 +158,10 @@ class ImageTranslator(Architecture[OptionsT]):
             self.num_scales,
             normalize=config.discriminator_norm == "instance",
         )
-        return self._normalized(network)
+        return self.normalized(network)
 
-    def _normalized(self, network: NetworkT) -> NetworkT:
+    def normalized(self, network: NetworkT) -> NetworkT:
+        """The discriminator, with spectral normalization if `discriminator_norm` says so."""
         if self.config.discriminator_norm == "spectral":
             for layer in [m for m in network.modules() if isinstance(m, nn.Conv2d)]:
                 spectral_norm(layer)

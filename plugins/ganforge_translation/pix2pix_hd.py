@@ -88,9 +88,20 @@ class Pix2pixHdConfig(TranslatorOptions):
 class Discriminator(nn.Module):
     """The discriminators of all scales, with the features that feature matching compares."""
 
-    def __init__(self, judges: MultiScaleDiscriminator) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        num_layers: int,
+        num_scales: int,
+        *,
+        normalize: bool = True,
+    ) -> None:
+        """Build it; the arguments are those of `MultiScaleDiscriminator`."""
         super().__init__()
-        self.judges = judges
+        self.judges = MultiScaleDiscriminator(
+            channels, width, num_layers, num_scales, normalize=normalize
+        )
 
     def forward(self, pair: Tensor) -> list[list[Tensor]]:
         """[N, channels, H, W] -> for each scale the maps of its layers, the logits last."""
@@ -174,7 +185,15 @@ class Pix2pixHd(ImageTranslator[Pix2pixHdConfig]):
                 local_blocks=config.local_blocks,
                 upsampling=config.upsampling,
             ),
-            "discriminator": Discriminator(self.multi_scale_discriminator(sources + spec.channels)),
+            "discriminator": self.normalized(
+                Discriminator(
+                    sources + spec.channels,
+                    config.discriminator_width,
+                    config.discriminator_layers,
+                    config.num_scales,
+                    normalize=config.discriminator_norm == "instance",
+                )
+            ),
         }
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
