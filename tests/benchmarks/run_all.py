@@ -25,6 +25,7 @@ COMMANDS = (
     ["bench_convolutions.py", "pix2pix", "--json"],
     ["bench_small_grids.py"],
     ["bench_heap.py", "--json"],
+    ["bench_busy.py", "--json"],
     ["bench_loader.py", "--json"],
     ["bench_features.py"],
     ["bench_translate.py", "--json"],

@@ -16,9 +16,9 @@ from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.metric import FeatureMetric, Metric
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.stage import RunContext, Stage
-from ganforge.metrics import MetricRecord
 from ganforge.metrics.checks import PlannedModel, check_evaluation
 from ganforge.metrics.evaluation import evaluate
+from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.requests import MeasuredModel
 from ganforge.pipeline.completed import ran_with, remember
 from ganforge.pipeline.session import runtime_of, shards_location, validation_location

@@ -3,9 +3,9 @@
 import io
 
 import pytest
+from rich.console import Console
 
-from ganforge.training.tasks import display as module
-from ganforge.training.tasks.display import Display, describe
+from ganforge.training.tasks.display import Display, describe, shown_kimg
 
 RECORD = {"img_per_sec": 200.4, "loss/generator/adversarial": 0.7, "loss/generator/r1": 0.05}
 
@@ -29,7 +29,7 @@ def test_display_without_a_terminal_logs_a_line_with_the_time_left(caplog):
     [(1.5, 26.0, "1.5/26 kimg"), (0.032, 0.064, "0.032/0.064 kimg"), (0, 2.0, "0.000/2 kimg")],
 )
 def test_progress_of_a_tiny_run_is_shown_to_the_image(kimg, total, shown):
-    assert module.shown_kimg(kimg, total) == shown
+    assert shown_kimg(kimg, total) == shown
 
 
 def test_display_of_other_ranks_shows_nothing(caplog):
@@ -41,9 +41,9 @@ def test_display_of_other_ranks_shows_nothing(caplog):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    screen, console = io.StringIO(), module.Console
+    screen, console = io.StringIO(), Console
     monkeypatch.setattr(
-        module, "Console", lambda stderr: console(file=screen, force_terminal=True, width=120)
+        "rich.console.Console", lambda stderr: console(file=screen, force_terminal=True, width=120)
     )
     return screen
 
