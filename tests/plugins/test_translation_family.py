@@ -4,7 +4,11 @@ import dataclasses
 
 import pytest
 import torch
-from ganforge_translation import Cut, Cyclegan, Pix2pix, Pix2pixHd, Unit
+from ganforge_translation.cut import Cut
+from ganforge_translation.cyclegan import Cyclegan
+from ganforge_translation.pix2pix import Pix2pix
+from ganforge_translation.pix2pix_hd import Pix2pixHd
+from ganforge_translation.unit import Unit
 from ganforge_translation.unit_networks import ImageNorm
 from torch.testing import assert_close
 
