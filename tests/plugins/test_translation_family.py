@@ -16,7 +16,7 @@ from ganforge.api import Batch, GenerateRequest, ImageSpec, Networks, Objective
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import LossConfig, ModelConfig
 from ganforge.layers import InstanceNorm, SpectralNorm
-from ganforge.objectives.augment import Ada
+from ganforge.objectives.augment.ada import Ada
 from ganforge.objectives.losses import NonSaturating
 from ganforge.plugin_tools.cases import cases_of, start, train_case
 
