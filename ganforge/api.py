@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ganforge.interfaces.derivation import Derivation as Derivation
     from ganforge.interfaces.generation import GenerateRequest as GenerateRequest
     from ganforge.interfaces.metric import ClipMetric as ClipMetric
+    from ganforge.interfaces.metric import CycleMetric as CycleMetric
     from ganforge.interfaces.metric import FeatureExtractor as FeatureExtractor
     from ganforge.interfaces.metric import FeatureMetric as FeatureMetric
     from ganforge.interfaces.metric import Metric as Metric
@@ -78,6 +79,7 @@ _HOMES = {
     "ganforge.interfaces.generation": ["GenerateRequest"],
     "ganforge.interfaces.metric": [
         "ClipMetric",
+        "CycleMetric",
         "FeatureExtractor",
         "FeatureMetric",
         "Metric",

@@ -11,6 +11,7 @@ from ganforge.imaging.video import VIDEO_SUFFIXES
 from ganforge.imaging.video_writer import WRITTEN_SUFFIXES
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+FIELD_SUFFIXES = IMAGE_SUFFIXES | {".npy"}
 STDIN = Path("-")
 
 
@@ -116,6 +117,13 @@ def files_in(folder: Path, out: Path) -> list[Path]:
         suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
         raise DataError(f"{folder} holds no image files ({suffixes}) and no video. Check the path.")
     return found
+
+
+def find_beside(folder: Path, place: Path) -> Path | None:
+    """The file of a folder at the same place as another, with any ending; None if there is none."""
+    stem = folder / place.with_suffix("")
+    candidates = (stem.with_name(stem.name + suffix) for suffix in sorted(FIELD_SUFFIXES))
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _below_shared_folder(files: Sequence[Path]) -> Iterator[Path]:

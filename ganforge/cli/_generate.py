@@ -9,7 +9,7 @@ from torch import Tensor
 from ganforge.cli._load import Arguments, conditions
 from ganforge.cli._options import parse_options
 from ganforge.config.choices import ComponentChoice
-from ganforge.config.data import CropConfig, DataConfig
+from ganforge.config.data import ClipConfig, CropConfig, DataConfig
 from ganforge.config.models import EvaluateConfig, MetricChoice
 from ganforge.data.shards.index import load_index
 from ganforge.errors import ConfigError
@@ -101,11 +101,16 @@ def measure(model: PretrainedGan, arguments: Mapping[str, Any]) -> list[dict[str
 
 
 def _reading(model: PretrainedGan, reference: str, crop: bool) -> DataConfig:
-    """How to read the images of the reference: whole, or their middle in the size of the model."""
+    """How to read the reference: whole images or their middle in the size of the model.
+
+    Of clips, as many frames as the model was trained on.
+    """
     stored, size = load_index(reference).image_spec, (model.spec.height, model.spec.width)
     found = (stored.height, stored.width)
+    frames = model.spec.num_frames  # of the window that the model was trained on
+    clip = ClipConfig(num_frames=frames) if frames > 1 else None
     if found == size:
-        return DataConfig()
+        return DataConfig(clip=clip)
     where = f"The images at {reference} are {found[0]}x{found[1]}, those of the model {size[0]}x"
     where += f"{size[1]} (height x width)."
     if found[0] < size[0] or found[1] < size[1]:
@@ -115,4 +120,4 @@ def _reading(model: PretrainedGan, reference: str, crop: bool) -> DataConfig:
             f"{where} Pass --crop to measure the middle of each, for a model that was trained on "
             f"crops, or prepare the reference in the size of the model."
         )
-    return DataConfig(resolution=size, crop=CropConfig.model_validate({"from": found}))
+    return DataConfig(resolution=size, crop=CropConfig.model_validate({"from": found}), clip=clip)

@@ -1,6 +1,7 @@
 """Values on the command line: seeds, ranges of layers, sizes, and KEY=VALUE options."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -58,7 +59,24 @@ class SizeType(click.ParamType):  # type: ignore[type-arg]
         return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
-SEEDS, LAYERS, SIZE = SeedsType(), LayersType(), SizeType()
+class FieldType(click.ParamType):  # type: ignore[type-arg]
+    """A field and the folder of its files: instances=maps."""
+
+    name = "field"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Path]:
+        """Read the name and the folder, which must exist."""
+        name, separator, folder = value.partition("=")
+        if not (separator and name and folder):
+            raise ConfigError(f"--field {value!r} is not NAME=FOLDER, e.g. instances=maps.")
+        if not Path(folder).is_dir():
+            raise ConfigError(f"--field {value}: there is no folder {folder}. Check the path.")
+        return name, Path(folder)
+
+
+SEEDS, LAYERS, SIZE, FIELD = SeedsType(), LayersType(), SizeType(), FieldType()
 
 
 def read_options(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) -> Any:

@@ -41,6 +41,11 @@ text_encoder = click.option(
 truncation = click.option("--truncation", type=float, help="Truncation psi or threshold.")
 
 
+def count(number: int, noun: str) -> str:
+    """1 image, 2 images."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 class _StandardError(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(self.format(record), err=True)

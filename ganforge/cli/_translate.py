@@ -1,37 +1,20 @@
-"""`ganforge translate`: images a batch at a time, and videos a few frames at a time."""
+"""`ganforge translate`: plans which file becomes which, then images, then videos."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
-from torch import Tensor
 
 from ganforge.cli._files import Job, is_video, list_inputs, plan_jobs
 from ganforge.cli._load import Arguments
+from ganforge.cli._translate_images import SHEET_FORMATS, Written, setup_of, translate_images
 from ganforge.errors import ConfigError, DataError
-from ganforge.imaging.codec import Undecodable, image_size
-from ganforge.imaging.images import to_pixels
-from ganforge.imaging.save import check_folder, write_pixels
+from ganforge.imaging.save import check_folder
 from ganforge.imaging.video import VIDEO_SUFFIXES
-from ganforge.inference.clips import Progress, VideoSummary
+from ganforge.inference.clips import Progress
 from ganforge.inference.pretrained import PretrainedGan
-from ganforge.inference.sizes import resolve_sizing
-from ganforge.inference.source_images import SourceReader, source_reader
 from ganforge.inference.translation import check_translates
-
-_LISTED = 10
-
-
-@dataclass
-class Written:
-    """The files that a command wrote, and those that it skipped."""
-
-    files: list[dict[str, Any]] = field(default_factory=list)
-    clips: list[VideoSummary] = field(default_factory=list)
-    skipped: list[Path] = field(default_factory=list)
 
 
 def translate_files(model: PretrainedGan, inputs: Sequence[Path], arguments: Arguments) -> Written:
@@ -43,12 +26,13 @@ def translate_files(model: PretrainedGan, inputs: Sequence[Path], arguments: Arg
     """
     check_translates(model.architecture)
     model.architecture.check_request(None, arguments["options"])
+    model.translator(**setup_of(arguments))
     listed = list_inputs(inputs, arguments["is_null"])
     clips, images = _plan(model, listed, arguments)
-    written, batch_size = Written(), arguments["batch_size"]
-    readable = _readable(model, images, arguments, written)
-    for start in range(0, len(readable), batch_size):
-        _translate_part(model, dict(readable[start : start + batch_size]), arguments, written)
+    _check_compare(arguments, images)
+    written = Written()
+    if images:
+        translate_images(model, images, arguments, written)
     for job in clips:
         _translate_clip(model, job, arguments, written)
     return written
@@ -81,15 +65,38 @@ def _plan(
             f"'{model.info.architecture}' translates video, but {images[0].source} is an image. "
             f"Give a video, or the folder of the frames."
         )
-    for option, kind, there in (
-        ("fps", "videos", clips),
-        ("frames", "videos", clips),
-        ("bit_depth", "images", images),
+    _check_options(arguments, clips, images)
+    return clips, images
+
+
+def _check_options(arguments: Arguments, clips: Sequence[Job], images: Sequence[Job]) -> None:
+    for option, flag, kind, there in (
+        ("fps", "--fps", "videos", clips),
+        ("frames", "--frames", "videos", clips),
+        ("bit_depth", "--bit-depth", "images", images),
+        ("fields", "--field", "images", images),
+        ("compare", "--compare", "images", images),
     ):
         if arguments[option] and not there:
-            name = option.replace("_", "-")
-            raise ConfigError(f"--{name} is for {kind}, but there are none. Leave it out.")
-    return clips, images
+            raise ConfigError(f"{flag} is for {kind}, but there are none. Leave it out.")
+
+
+def _check_compare(arguments: Arguments, images: Sequence[Job]) -> None:
+    sheet, targets = arguments["compare"], arguments["targets"]
+    if sheet is None:
+        if targets is not None:
+            raise ConfigError(
+                f"--targets {targets} is shown by --compare. Pass --compare sheet.png too."
+            )
+        return
+    if sheet.suffix.lower() not in SHEET_FORMATS:
+        raise ConfigError(f"--compare {sheet} is a PNG or JPEG. Give it a name such as sheet.png.")
+    check_folder(sheet.parent)
+    taken = {path.resolve() for job in images for path in (job.source, job.target)}
+    if sheet.resolve() in taken:
+        raise ConfigError(
+            f"--compare {sheet} is also an image to read or to write. Give it another name."
+        )
 
 
 def _is_clip(job: Job) -> bool:
@@ -97,7 +104,7 @@ def _is_clip(job: Job) -> bool:
 
 
 def _translate_clip(model: PretrainedGan, job: Job, arguments: Arguments, written: Written) -> None:
-    same = ("direction", "size", "resize", "seed", "fps", "audio", "skip_bad", "derive")
+    same = ("seed", "fps", "audio", "skip_bad")
     try:
         made = model.translate_video(
             job.source,
@@ -105,13 +112,13 @@ def _translate_clip(model: PretrainedGan, job: Job, arguments: Arguments, writte
             chunk_frames=arguments["batch_size"],
             progress=_progress(job.source),
             **{name: arguments[name] for name in same},
+            **setup_of(arguments),
             **arguments["options"],
         )
     except DataError as err:
         if not arguments["skip_bad"]:
             raise
-        click.echo(f"Skipped: {err}", err=True)
-        written.skipped.append(job.source)
+        written.skip(job.source, str(err))
         return
     written.clips.append(made)
     fields = {"frames": made.num_frames, "size": [made.height, made.width], "fps": str(made.fps)}
@@ -131,85 +138,3 @@ def _progress(source: Path) -> Progress:
 def is_terminal() -> bool:
     """Whether standard error is a terminal."""
     return sys.stderr.isatty()
-
-
-def _readable(
-    model: PretrainedGan, jobs: Sequence[Job], arguments: Arguments, written: Written
-) -> list[tuple[int, Job]]:
-    """The jobs, numbered, whose files have the header of an image that can be translated."""
-    sizing = resolve_sizing(model.architecture, arguments["size"], arguments["resize"])
-    is_derived = _reader(model, arguments).kind == "derived"
-    faults: dict[Path, str] = {}
-    for job in jobs:
-        try:
-            height, width = image_size(job.source)
-        except Undecodable as err:
-            faults[job.source] = str(err)
-            continue
-        if not is_derived:  # a derived source may have another size
-            sizing.check(height, width, str(job.source))
-    if faults and not arguments["skip_bad"]:
-        raise DataError(_list_faults(faults, len(jobs)))
-    for path, fault in faults.items():
-        _skip(path, fault, written)
-    return [(number, job) for number, job in enumerate(jobs) if job.source not in faults]
-
-
-def _reader(model: PretrainedGan, arguments: Arguments) -> SourceReader:
-    direction = arguments["direction"] or model.architecture.directions[0]
-    return source_reader(model.architecture, direction, arguments["derive"])
-
-
-def _list_faults(faults: dict[Path, str], num_files: int) -> str:
-    shown = [f"  {path} {fault}" for path, fault in list(faults.items())[:_LISTED]]
-    more = len(faults) - len(shown)
-    shown += [f"  and {more} more"] if more else []
-    lines = "\n".join(shown)
-    return (
-        f"{len(faults)} of {num_files} files cannot be read, so nothing was translated:\n{lines}\n"
-        f"Leave them out, or pass --skip-bad to translate the others."
-    )
-
-
-def _translate_part(
-    model: PretrainedGan, jobs: dict[int, Job], arguments: Arguments, written: Written
-) -> None:
-    images = dict(_read(_reader(model, arguments), jobs, arguments["skip_bad"], written))
-    if not images:
-        return
-    results = model.translate(
-        list(images.values()),
-        direction=arguments["direction"],
-        seeds=[arguments["seed"] + number for number in images],
-        size=arguments["size"],
-        resize=arguments["resize"],
-        batch_size=arguments["batch_size"],
-        output_type="pt",
-        derive=arguments["derive"],
-        **arguments["options"],
-    )
-    depth = int(arguments["bit_depth"] or model.spec.bit_depth)
-    for number, img in zip(images, results, strict=True):
-        job = jobs[number]
-        write_pixels(job.target, to_pixels(img[None], depth)[0])
-        written.files.append({"path": str(job.target), "source": str(job.source)})
-
-
-def _read(
-    reader: SourceReader, jobs: dict[int, Job], skip_bad: bool, written: Written
-) -> Iterator[tuple[int, Tensor]]:
-    for number, job in jobs.items():
-        try:
-            yield number, reader.read_file(job.source)
-        except Undecodable as err:
-            if not skip_bad:
-                raise DataError(
-                    f"{job.source} {err}. {len(written.files)} images were written before it. "
-                    f"Leave it out, or pass --skip-bad to translate the others."
-                ) from err
-            _skip(job.source, str(err), written)
-
-
-def _skip(path: Path, fault: str, written: Written) -> None:
-    click.echo(f"Skipped: {path} {fault}.", err=True)
-    written.skipped.append(path)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ganforge.cli import _shared
+from ganforge.cli._options import FIELD
 
 
 @click.command(
@@ -35,7 +36,7 @@ def generate(model: str, **arguments: Any) -> None:
     from ganforge.cli._load import load_model
 
     files = generate_files(load_model(model, arguments), arguments)
-    text = f"Wrote {len(files)} images to {arguments['out']}."
+    text = f"Wrote {_shared.count(len(files), 'image')} to {arguments['out']}."
     click.echo(json.dumps(files, indent=2) if arguments["as_json"] else text)
 
 
@@ -47,6 +48,26 @@ def generate(model: str, **arguments: Any) -> None:
 )  # fmt: skip
 @click.option("--direction", help="Direction, if the model has several. Default: the first.")
 @_shared.sizing
+@click.option(
+    "--tile", type=click.IntRange(min=1),
+    help="Translate larger images in tiles of this side, which bounds the memory.",
+)  # fmt: skip
+@click.option(
+    "--overlap", type=click.IntRange(min=0),
+    help="Pixels in which neighboring tiles are blended. Default: 32.",
+)  # fmt: skip
+@click.option(
+    "--field", "fields", multiple=True, metavar="NAME=FOLDER", type=FIELD,
+    help="Further input of the model, e.g. instances=maps/: files named as the images; repeatable.",
+)  # fmt: skip
+@click.option(
+    "--compare", type=click.Path(path_type=Path, dir_okay=False),
+    help="Also draw the first 16 sources and outputs side by side, as this picture.",
+)  # fmt: skip
+@click.option(
+    "--targets", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the true images, named as the inputs, for --compare.",
+)  # fmt: skip
 @click.option(
     "--derive/--no-derive", default=True, show_default=True,
     help="Make the sources of a model of derived sources, e.g. edges, from the images.",
@@ -78,20 +99,21 @@ def translate(
     keep their size unless --size is given; videos also keep their frame times and audio. --out is a
     folder. For a single video or folder of frames it may be a .mp4, .mov or .mkv file.
 
-    With --skip-bad, the exit code is 1 if a file was skipped.
+    Files of --field and --targets lie at the same place below their folder as the result below
+    --out. With --skip-bad, the exit code is 1 if a file was skipped.
     """
     from ganforge.cli._load import load_model
     from ganforge.cli._translate import translate_files
 
-    written = translate_files(load_model(model, arguments), inputs, arguments)
-    num_images = len(written.files) - len(written.clips)
-    lines = [f"Wrote {num_images} images to {arguments['out']}."] if num_images else []
-    lines += [f"Wrote {clip}." for clip in written.clips]
+    with _shared.shown_log():
+        written = translate_files(load_model(model, arguments), inputs, arguments)
     if arguments["as_json"]:
-        lines = [json.dumps(written.files, indent=2)]
-    click.echo("\n".join(lines), nl=bool(lines))
+        click.echo(json.dumps(written.files, indent=2))
+    else:
+        click.echo("\n".join(written.lines(arguments)), nl=bool(written.files))
     if written.skipped:
-        click.echo(f"Skipped {len(written.skipped)} files that cannot be read.", err=True)
+        skipped = _shared.count(len(written.skipped), "file")
+        click.echo(f"Skipped {skipped} that cannot be read.", err=True)
         ctx.exit(1)
 
 

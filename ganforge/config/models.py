@@ -186,7 +186,11 @@ class TrainConfig(StrictModel):
     )
     log_every_kimg: Kimg = Field(1.0, description="Log every N kimg.")
     sample_every_kimg: Kimg = Field(20.0, description="Save a sample picture every N kimg.")
-    sample_grid: tuple[int, int] = Field((8, 8), description="Rows, columns of the sample grid.")
+    sample_grid: tuple[int, int] = Field(
+        (8, 8),
+        description="Rows, columns of images in the sample grid; a translation takes two or three "
+        "of the columns.",
+    )
     checkpoint_every_kimg: Kimg = Field(50.0, description="Save a checkpoint every N kimg.")
     keep_checkpoints: int = Field(2, gt=0, description="Delete all but the newest N checkpoints.")
     trackers: tuple[str, ...] = Field(("tensorboard",), description="Accelerate trackers.")

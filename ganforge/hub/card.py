@@ -66,7 +66,7 @@ def _metadata(info: ModelInfo, card: CardInfo) -> "huggingface_hub.ModelCardData
         license_name=None if is_license_id else card.license,
         datasets=card.dataset if is_hub_dataset else None,
         model_name=card.name,
-        eval_results=[_eval_result(record, card) for record in info.metrics] or None,
+        eval_results=[_eval_result(record, info, card) for record in info.metrics] or None,
     )
 
 
@@ -79,10 +79,13 @@ def _pipeline_tag(info: ModelInfo) -> str | None:
     return None if info.conditioning else "unconditional-image-generation"
 
 
-def _eval_result(record: dict[str, Any], card: CardInfo) -> "huggingface_hub.EvalResult":
-    dataset = card.dataset or "training data"
+def _eval_result(
+    record: dict[str, Any], info: ModelInfo, card: CardInfo
+) -> "huggingface_hub.EvalResult":
+    # A translator is measured on images that it was not trained on, if there are any.
+    dataset = card.dataset or ("reference images" if info.directions else "training data")
     return huggingface_hub.EvalResult(
-        task_type="image-generation",
+        task_type="image-to-image" if info.directions else "image-generation",
         dataset_type=dataset if _HUB_ID.fullmatch(dataset) else repo_slug(dataset),
         dataset_name=dataset,
         metric_type=repo_slug(str(record.get("metric", record["name"]))),

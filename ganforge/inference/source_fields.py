@@ -3,12 +3,14 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ganforge.errors import ConfigError, ShapeError
+from ganforge.imaging.codec import read_image_file, read_npy
 from ganforge.inference.sizes import Sizing
 from ganforge.inference.source_images import SourceReader
 from ganforge.interfaces.spec import FieldSpec, ImageSpec
@@ -56,11 +58,7 @@ def read_fields(
     """
     values = {}
     for name, value in (given or {}).items():
-        if name not in spec.fields:
-            near = difflib.get_close_matches(name, spec.fields, 1)
-            hint = f"Did you mean {near[0]!r}?" if near else "Leave it out."
-            known = ", ".join(sorted(spec.fields)) or "none"
-            raise ConfigError(f"fields: the model reads no field {name!r} (known: {known}). {hint}")
+        check_field(spec, name)
         values[name] = _read(name, spec, value)
         if len(values[name]) != len(images):
             raise ConfigError(
@@ -70,6 +68,27 @@ def read_fields(
         if spec.fields[name].kind != "vector":
             _check_sizes(name, values[name], images)
     return SourceFields(spec, values)
+
+
+def check_field(spec: ImageSpec, name: str) -> None:
+    """Refuse a field that the model does not read; near names are listed."""
+    if name not in spec.fields:
+        near = difflib.get_close_matches(name, spec.fields, 1)
+        hint = f"Did you mean {near[0]!r}?" if near else "Leave it out."
+        known = ", ".join(sorted(spec.fields)) or "none"
+        raise ConfigError(f"fields: the model reads no field {name!r} (known: {known}). {hint}")
+
+
+def read_field_file(spec: ImageSpec, name: str, path: Path) -> Tensor:
+    """One value of a field from an image file, or of a vector from a .npy file.
+
+    Raises:
+        Undecodable: the file cannot be read.
+    """
+    field = spec.fields[name]
+    if field.kind != "vector":
+        return SourceReader(spec, field.size, field.kind).read_file(path)
+    return torch.from_numpy(read_npy(read_image_file(path))).float()
 
 
 def _read(name: str, spec: ImageSpec, value: Any) -> list[Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganforge.errors import ConfigError, ShapeError
 from ganforge.imaging.channels import MODES
-from ganforge.imaging.codec import Pixels, Undecodable, decode_image
+from ganforge.imaging.codec import Pixels, Undecodable, decode_image, image_size
 from ganforge.imaging.images import convert_channels, from_pixels, from_uint8
 from ganforge.imaging.label_maps import decode_labels
 from ganforge.inference.derive import derivation_of, derive_sources
@@ -32,11 +32,13 @@ class SourceReader:
         spec: of the model.
         channels: of the sources.
         kind: whether the images are sources, label maps, or images to derive sources from.
+        value_range: the values that -1 and 1 stand for in images of floats.
     """
 
     spec: ImageSpec
     channels: int
     kind: Literal["image", "labels", "derived"]
+    value_range: tuple[float, float] | None = None
 
     def read(self, images: Images) -> list[Tensor]:
         """Images of any size and mode as float32 tensors [C, H, W]; label maps one-hot.
@@ -50,6 +52,17 @@ class SourceReader:
         if not found:
             raise ConfigError("There are no images to translate; give at least one.")
         return found
+
+    def file_size(self, path: Path) -> tuple[int, int]:
+        """Height and width of an image file; a label map is read whole, an image's header only.
+
+        Raises:
+            Undecodable: the file cannot be read.
+        """
+        if self.kind != "labels":
+            return image_size(path)
+        height, width, _ = decode_labels(path).shape
+        return height, width
 
     def read_file(self, path: Path) -> Tensor:
         """An image file, as `read`; its 16 bits are kept.
@@ -115,7 +128,7 @@ class SourceReader:
 
     def _decoded(self, image: Path | Image.Image) -> Tensor:
         if self.kind != "labels":
-            return self.read_pixels(decode_image(image))
+            return self.read_pixels(decode_image(image, self.value_range))
         ids = torch.from_numpy(decode_labels(image).astype(np.int64))
         return _one_hot(ids.movedim(-1, -3), self.channels)
 
@@ -129,12 +142,12 @@ def source_reader(architecture: Architecture[Any], direction: str, derive: bool)
     """
     spec = architecture.spec
     if direction != architecture.directions[0]:
-        return SourceReader(spec, spec.channels, "image")
+        return SourceReader(spec, spec.channels, "image", spec.value_range)
     channels = spec.source_channels or spec.channels
     if spec.derived and derive:
         derivation_of(spec)
-        return SourceReader(spec, channels, "derived")
-    return SourceReader(spec, channels, spec.source_kind)
+        return SourceReader(spec, channels, "derived", spec.value_range)
+    return SourceReader(spec, channels, spec.source_kind, spec.source_value_range)
 
 
 def _one_hot(ids: Tensor, num: int) -> Tensor:

@@ -95,6 +95,10 @@ class Architecture(Component[ConfigT]):
     stride: int | None = None
     """Translates images of any height and width that are multiples of it; None: only of the size
     of `spec`. Images of other sizes are padded to it and cut back."""
+    receptive_field: int | None = None
+    """Side, in pixels, of the square that the layers see around a pixel of a translation; None: not
+    known. Smaller tiles log a warning. Normalization, which looks at the whole tile, does not
+    count."""
     generate_options: ClassVar[Mapping[str, str]] = {}
     """Further `request.options` that `generate` understands: name -> what it does, with unit."""
     latent_spaces: tuple[str, ...] = ("z",)

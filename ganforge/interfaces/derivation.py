@@ -29,6 +29,9 @@ class Derivation(Component[ConfigT]):
         """Channels c of the source of an image with `channels` channels; by default equal."""
         return channels
 
+    def check(self, height: int, width: int) -> None:
+        """Raise a ConfigError for images of a size whose sources would show nothing of them."""
+
     @abstractmethod
     def derive(self, img: Floats, seed: int, frame: int = 0) -> Floats:
         """Make the source [H, W, c] of a training image [H, W, C].

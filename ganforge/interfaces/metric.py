@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -58,7 +58,10 @@ class FeatureExtractor(Component[ConfigT], nn.Module):
 
 
 class Metric(Component[ConfigT]):
-    """A quality of a generator: subclass `FeatureMetric`, `PairMetric` or `ClipMetric`."""
+    """A quality of a generator.
+
+    Subclass `FeatureMetric`, `PairMetric`, `ClipMetric` or `CycleMetric`.
+    """
 
     kind = "metric"
     needs: ClassVar[str]
@@ -67,6 +70,10 @@ class Metric(Component[ConfigT]):
 
     def check(self, num_gen: int, num_real: int) -> None:
         """Raise a MetricError for too few images, before any is generated."""
+
+    def recorded_options(self) -> dict[str, Any]:
+        """What decides its numbers, for the record: its options; of weights the hash, no path."""
+        return self.config.model_dump(mode="json")
 
 
 class FeatureMetric(Metric[ConfigT]):
@@ -129,3 +136,21 @@ class ClipMetric(PairMetric[ConfigT]):
     """
 
     needs = "clips"
+
+
+class CycleMetric(Metric[ConfigT]):
+    """A number computed from sources that a translator with two directions translated and back.
+
+    It needs no targets, so that unpaired data can be measured.
+    """
+
+    needs = "cycles"
+
+    @abstractmethod
+    def compare(self, source: Tensor, back: Tensor) -> dict[str, Tensor]:
+        """Values of each image by name, [N] each.
+
+        Args:
+            source: [N, C, H, W] images in [-1, 1], on the device.
+            back: their translations, rounded to 8 bits and translated back.
+        """

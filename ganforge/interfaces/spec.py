@@ -78,6 +78,8 @@ class ImageSpec:
     """Bits per channel of the images to generate."""
     value_range: tuple[float, float] | None = None
     """The values that -1 and 1 stand for in images of floats; None for integers."""
+    source_value_range: tuple[float, float] | None = None
+    """As `value_range`, of the sources."""
     derived: DerivedSource | None = None
     """How sources were derived from the images; None where the data hold them."""
     fields: Mapping[StrictStr, FieldSpec] = field(default_factory=dict, hash=False)
@@ -113,6 +115,7 @@ _RARE: Mapping[str, Any] = {
     "source_kind": "image",
     "bit_depth": 8,
     "value_range": None,
+    "source_value_range": None,
     "derived": None,
     "fields": {},
 }

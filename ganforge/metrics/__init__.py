@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 @hookimpl
 def ganforge_metrics() -> list[type[Metric[Any]]]:
-    """Metrics of features, which torch-fidelity computes, of image pairs and of clips."""
+    """Metrics of features, which torch-fidelity computes, of image pairs, clips and cycles."""
     from ganforge.metrics.clip_scores import DtSsd
+    from ganforge.metrics.cycles import CycleError
+    from ganforge.metrics.lpips import Lpips
     from ganforge.metrics.pair_scores import Psnr, Ssim
     from ganforge.metrics.scores import (
         FrechetDistance,
@@ -22,7 +24,13 @@ def ganforge_metrics() -> list[type[Metric[Any]]]:
         PrecisionRecall,
     )
 
-    return [FrechetDistance, InceptionScore, KernelDistance, PrecisionRecall, Psnr, Ssim, DtSsd]
+    of_features: list[type[Metric[Any]]] = [
+        FrechetDistance,
+        InceptionScore,
+        KernelDistance,
+        PrecisionRecall,
+    ]
+    return [*of_features, Psnr, Ssim, Lpips, DtSsd, CycleError]
 
 
 @hookimpl

@@ -10,7 +10,13 @@ import torch
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import EvaluateConfig
 from ganforge.errors import MetricError, PluginContractError
-from ganforge.interfaces.metric import FeatureExtractor, FeatureMetric, Metric, PairMetric
+from ganforge.interfaces.metric import (
+    CycleMetric,
+    FeatureExtractor,
+    FeatureMetric,
+    Metric,
+    PairMetric,
+)
 from ganforge.metrics.features import Extractor, Output
 from ganforge.registry.plugins import get_registry
 from ganforge.training.runtime import Runtime
@@ -28,7 +34,7 @@ def build_metrics(config: EvaluateConfig, directions: Sequence[str]) -> list[Met
         MetricError: a metric needs what its extractor or the model does not have.
         PluginNotFound: there is no such metric or extractor.
         ConfigError: an option is wrong.
-        PluginContractError: a metric is neither a FeatureMetric nor a PairMetric nor a ClipMetric.
+        PluginContractError: a metric is of none of the kinds in `interfaces.metric`.
     """
     metrics = []
     for number, chosen in enumerate(config.metrics):
@@ -64,10 +70,10 @@ def _check_needs(
 ) -> None:
     if isinstance(metric, FeatureMetric):
         _check_output(metric, (own or default).name, where)
-    elif not isinstance(metric, PairMetric):
+    elif not isinstance(metric, PairMetric | CycleMetric):
         raise PluginContractError(
             f"{where}: the metric '{metric.name}' is a subclass of Metric alone. Derive it from "
-            f"FeatureMetric, PairMetric or ClipMetric."
+            f"FeatureMetric, PairMetric, ClipMetric or CycleMetric."
         )
     elif own is not None:
         raise MetricError(
@@ -76,9 +82,13 @@ def _check_needs(
         )
     elif not directions:
         raise MetricError(
-            f"{where}: the metric '{metric.name}' compares translations with their targets, but "
-            f"the model generates from noise. Leave it out, or choose an architecture that "
-            f"translates."
+            f"{where}: the metric '{metric.name}' measures translations, but the model generates "
+            f"from noise. Leave it out, or choose an architecture that translates."
+        )
+    elif isinstance(metric, CycleMetric) and len(directions) < 2:
+        raise MetricError(
+            f"{where}: the metric '{metric.name}' translates there and back, but the model has the "
+            f"direction {directions[0]} only. Leave it out, or choose an architecture with two."
         )
 
 

@@ -7,18 +7,19 @@ from typing import Any
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.data.shards.index import load_index
-from ganforge.interfaces.metric import FeatureMetric, PairMetric
+from ganforge.interfaces.metric import CycleMetric, FeatureMetric, PairMetric
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.io.cache import default_cache_dir
 from ganforge.metrics.cache import FeatureCache
 from ganforge.metrics.checks import check_counts, check_reference
 from ganforge.metrics.choices import build_metrics, join_outputs
+from ganforge.metrics.cycles import measure_cycles
 from ganforge.metrics.features import Output, extract_features
 from ganforge.metrics.pairs import measure_pairs
 from ganforge.metrics.real import real_features
 from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.requests import MeasuredModel
-from ganforge.metrics.scoring import score_features, score_pairs
+from ganforge.metrics.scoring import score_cycles, score_features, score_pairs
 from ganforge.metrics.view import View
 from ganforge.training.runtime import Runtime
 
@@ -54,10 +55,12 @@ def evaluate(
         check_counts(metrics, view.num_gen, len(view.real), view.real.num_frames)
     features = join_outputs(metrics, config, runtime)
     pairs = [metric for metric in metrics if isinstance(metric, PairMetric)]
+    cycles = [metric for metric in metrics if isinstance(metric, CycleMetric)]
     records = []
     for view in views:
         records += _measure_features(view, features, runtime)
         records += _measure_pairs(view, pairs, runtime)
+        records += _measure_cycles(view, cycles, runtime)
     return records
 
 
@@ -105,5 +108,21 @@ def _measure_pairs(
             record
             for metric, one in zip(metrics, values, strict=True)
             for record in score_pairs(metric, one, view)
+        ]
+    )
+
+
+def _measure_cycles(
+    view: View, metrics: Sequence[CycleMetric[Any]], runtime: Runtime
+) -> list[MetricRecord]:
+    """The records of the metrics of images that were translated and back."""
+    if not metrics:
+        return []
+    values = measure_cycles(metrics, view, runtime)
+    return runtime.on_main(
+        lambda: [
+            record
+            for metric, one in zip(metrics, values, strict=True)
+            for record in score_cycles(metric, one, view)
         ]
     )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ganforge import __version__
 from ganforge.errors import MetricError
-from ganforge.interfaces.metric import FeatureMetric, Metric, PairMetric
+from ganforge.interfaces.metric import CycleMetric, FeatureMetric, Metric, PairMetric
 from ganforge.metrics.features import Output
 from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.view import View
@@ -66,6 +66,18 @@ def score_pairs(
     return _records(metric, metric.compute(values), view, caveats, n_gen=count, n_real=count)
 
 
+def score_cycles(
+    metric: CycleMetric[Any], values: Mapping[str, Tensor], view: View
+) -> list[MetricRecord]:
+    """The records of a metric of images that came back, from its values over all of them.
+
+    Raises:
+        MetricError: a value is NaN or infinite.
+    """
+    means = {name: value.double().mean().item() for name, value in values.items()}
+    return _records(metric, means, view, n_gen=view.num_gen, n_real=view.num_gen)
+
+
 def _check_finite(features: Tensor, what: str, output: Output, view: View) -> None:
     if not features.isfinite().all():
         raise MetricError(
@@ -99,7 +111,7 @@ def _records(
             name=name,
             value=value,
             lower_is_better=metric.lower_is_better,
-            options=metric.config.model_dump(mode="json"),
+            options=metric.recorded_options(),
             n_real=n_real,
             num_frames=view.real.num_frames,
             reference=view.real.digest if n_real else "",

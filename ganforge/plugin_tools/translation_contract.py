@@ -104,12 +104,24 @@ def _long_clips(case: Case) -> Iterator[tuple[TrainingRun, GenerateRequest]]:
         return
     for request, _ in requests(case, _SEEDS):
         assert request.source is not None
-        yield run, replace(request, source=torch.cat([request.source, -request.source], 1))
+        source = torch.cat([request.source, request.source.flip(1)], 1)
+        fields = {
+            name: torch.cat([value, value.flip(1)], 1) if case.spec.fields[name].is_clip else value
+            for name, value in request.fields.items()
+        }
+        yield run, replace(request, source=source, fields=fields)
 
 
 def _in_chunks(run: TrainingRun, request: GenerateRequest, length: int) -> Iterator[Tensor]:
+    """The frames of a clip, `length` at a time, with the values of these frames."""
     assert request.source is not None
     state: dict[str, Tensor] = {}
+    specs = run.architecture.spec.fields
     for start_frame in range(0, request.source.shape[1], length):
-        source = request.source[:, start_frame : start_frame + length]
-        yield generate(run, replace(request, source=source, frame_index=start_frame, state=state))
+        frames = slice(start_frame, start_frame + length)
+        fields = {
+            name: value[:, frames] if specs[name].is_clip else value
+            for name, value in request.fields.items()
+        }
+        part = replace(request, source=request.source[:, frames], fields=fields)
+        yield generate(run, replace(part, frame_index=start_frame, state=state))

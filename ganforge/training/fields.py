@@ -143,10 +143,13 @@ def _source(spec: ImageSpec, data: ReadableFields, fields: tuple[str, ...]) -> d
     """What the spec says of sources."""
     if "source" not in fields:
         return {"source_channels": None, "source_kind": "image"}
-    return {} if data.derivation is None else _derived(data.derivation, spec.channels)
+    if data.derivation is None:
+        return {}
+    return _derived(data.derivation, spec.channels, (spec.height, spec.width))
 
 
-def _derived(derivation: Derivation[Any], channels: int) -> dict[str, Any]:
+def _derived(derivation: Derivation[Any], channels: int, size: tuple[int, int]) -> dict[str, Any]:
+    derivation.check(*size)
     made = derivation.channels(channels)
     return {"source_channels": made, "source_kind": "image", "derived": derivation.derived}
 
@@ -195,13 +198,13 @@ def expected_spec(config: PipelineConfig, reads: Reads) -> ImageSpec | None:
             for name in needs
             if name not in (*IMAGES, *CONDITIONS, "source", "caption")
         },
-        **(_expected_source(data, channels) if "source" in needs else {}),
+        **(_expected_source(data, channels, size) if "source" in needs else {}),
     )
 
 
-def _expected_source(data: DataConfig, channels: int) -> dict[str, Any]:
+def _expected_source(data: DataConfig, channels: int, size: tuple[int, int]) -> dict[str, Any]:
     if data.derive is not None:
-        return _derived(build_derivation(data.derive), channels)
+        return _derived(build_derivation(data.derive), channels, size)
     field = _expected_field(data, "source")
     return {"source_channels": field.size or 1, "source_kind": field.kind}
 

@@ -6,7 +6,6 @@ place: in the features of the translator's own first half it must be nearer to i
 patches of the same image.
 """
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -14,29 +13,25 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.api import (
-    Architecture,
     Batch,
-    ComponentOptions,
     ConfigError,
     Field,
     GenerateRequest,
+    ImageSpec,
     Networks,
     Objective,
-    OptimizerConfig,
     PenaltyInput,
-    Phase,
     Terms,
     full_precision,
-    with_penalties,
 )
-from ganforge.layers import PatchDiscriminator, ReLU, Upsampling, init_xavier
-from ganforge_translation.networks import Translator
-from ganforge_translation.requests import checked_source, no_latent
+from ganforge.layers import ReLU, Upsampling, init_xavier
+from ganforge_translation.family import ImageTranslator, TranslatorOptions, remembered, weighted
+from ganforge_translation.networks import UP_KERNELS, Translator, receptive_field
 
 _INIT_GAIN = 0.02
 
 
-class CutConfig(ComponentOptions):
+class CutConfig(TranslatorOptions):
     """Options of CUT; the defaults are the paper's CUT."""
 
     generator_width: int = Field(64, gt=0, description="Channels at full resolution.")
@@ -51,8 +46,6 @@ class CutConfig(ComponentOptions):
         description="With antialias: false. transposed: as in CycleGAN; resize: nearest neighbor "
         "and a convolution, which leaves no checkerboard.",
     )
-    discriminator_width: int = Field(64, gt=0, description="Channels of the first layer.")
-    discriminator_layers: int = Field(3, ge=1, le=6, description="Layers after the first.")
     nce_weight: float = Field(
         1.0, gt=0, description="PatchNCE, mean over the layers; 10 for FastCUT."
     )
@@ -100,13 +93,12 @@ class Projector(nn.Module):
         return [v * torch.rsqrt(v.square().sum(2, keepdim=True) + 1e-14) for v in vectors]
 
 
-class Cut(Architecture[CutConfig]):
+class Cut(ImageTranslator[CutConfig]):
     """One-sided unpaired image-to-image translation by patchwise contrastive learning."""
 
     name, Config = "cut", CutConfig
     paper = "Park et al. 2020, arXiv:2007.15651"
-    inputs = ("source", "target")
-    optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
+    generator_roles = ("generator", "projector")
     example_options = {
         "generator_width": 4,
         "num_blocks": 1,
@@ -115,48 +107,24 @@ class Cut(Architecture[CutConfig]):
         "num_patches": 8,
         "projector_width": 8,
     }
-    directions = ("source_to_target",)
-    stride = 4  # the encoder halves each side of the image twice
+
+    def __init__(self, config: CutConfig, spec: ImageSpec) -> None:
+        super().__init__(config, spec)
+        # A low-pass filter of three taps follows each halving convolution; a bilinear one
+        # precedes each doubling convolution.
+        down, up = (5, 5) if config.antialias else (3, UP_KERNELS[config.upsampling])
+        self.receptive_field = receptive_field(2, config.num_blocks, down_kernel=down, up_kernel=up)
 
     def check(self, objective: Objective) -> None:
-        """Refuse data of one domain, sizes that do not fit, and penalties without a meaning."""
+        """As for every translator; also refuse sources that are not like the targets."""
+        super().check(objective)
         spec = self.spec
-        if spec.source_channels is None:
-            raise ConfigError(
-                "model.architecture: 'cut' translates between two domains, but the data has one. "
-                "Prepare both with data.source: {name: unpaired, source: ..., target: ...}."
-            )
         if spec.source_kind == "labels" or spec.source_channels != spec.channels:
             raise ConfigError(
                 f"model.architecture: 'cut' compares sources and translations by one encoder, but "
                 f"the source is {spec.source_kind} with {spec.source_channels} channels and the "
                 f"target has {spec.channels}. Use images of equal channels, e.g. data.channels: "
                 f"3, or pix2pix for label maps."
-            )
-        self._check_size()
-        for regularizer in objective.for_target("generator"):
-            raise ConfigError(
-                f"loss.regularizers: '{regularizer.name}' is made for a generator that starts from "
-                f"a latent; that of 'cut' starts from an image. Remove it; penalties on the "
-                f"discriminator (r1, r2, gradient_penalty, ...) work."
-            )
-
-    def _check_size(self) -> None:
-        spec = self.spec
-        least = PatchDiscriminator.smallest_size(self.config.discriminator_layers)
-        sides = (spec.height, spec.width)
-        if min(sides) < least:
-            raise ConfigError(
-                f"data.resolution: {spec.height}x{spec.width} is too small for a discriminator "
-                f"with model.discriminator_layers={self.config.discriminator_layers}, which wants "
-                f"{least} pixels or more a side. Use larger images or fewer layers."
-            )
-        if any(side % self.stride for side in sides):
-            near = [max(least, round(side / self.stride) * self.stride) for side in sides]
-            raise ConfigError(
-                f"data.resolution: 'cut' halves each side twice, so that {spec.height}x"
-                f"{spec.width} would not come back; both must be multiples of {self.stride}. "
-                f"Use [{near[0]}, {near[1]}]."
             )
 
     def networks(self) -> dict[str, nn.Module]:
@@ -173,29 +141,11 @@ class Cut(Architecture[CutConfig]):
         networks: dict[str, nn.Module] = {
             "generator": generator,
             "projector": Projector(generator.tap_channels, config.projector_width),
-            "discriminator": PatchDiscriminator(
-                channels,
-                config.discriminator_width,
-                config.discriminator_layers,
-                antialias=config.antialias,
-            ),
+            "discriminator": self.patch_discriminator(channels, antialias=config.antialias),
         }
         for network in networks.values():
             init_xavier(network, _INIT_GAIN)
         return networks
-
-    def phases(self, objective: Objective) -> list[Phase]:
-        """The generator with the projector, the discriminator, and its lazy penalties."""
-        generator = functools.partial(self.generator_terms, objective)
-        discriminator = functools.partial(self.discriminator_terms, objective)
-        return [
-            Phase("generator", ("generator", "projector"), generator, every=objective.n_critic),
-            *with_penalties(
-                Phase("discriminator", ("discriminator",), discriminator),
-                objective.for_target("discriminator"),
-                functools.partial(_penalty_inputs, objective),
-            ),
-        ]
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Fool the discriminator, and keep what each patch shows."""
@@ -212,7 +162,7 @@ class Cut(Architecture[CutConfig]):
             nets["discriminator"](objective.augment(gen_img)),
             lambda: nets["discriminator"](objective.augment(batch["target"])),
         )
-        terms = {name: config.adversarial_weight * term for name, term in adversarial.items()}
+        terms = weighted(adversarial, config.adversarial_weight)
         nce = config.nce_weight * self._nce(nets, img, out, mirrored)
         if not config.nce_identity:
             return {**terms, "nce": nce.mean()}
@@ -248,7 +198,18 @@ class Cut(Architecture[CutConfig]):
         img = objective.augment(torch.cat([batch["target"], _gen_img(nets, batch)]))
         real_logits, gen_logits = nets["discriminator"](img).chunk(2)
         terms = objective.discriminator(batch, real_logits, gen_logits)
-        return {name: self.config.discriminator_weight * term for name, term in terms.items()}
+        return weighted(terms, self.config.discriminator_weight)
+
+    def penalty_inputs(
+        self, objective: Objective, nets: Networks, batch: Batch
+    ) -> dict[str, PenaltyInput]:
+        """The discriminator of the target domain."""
+
+        def critic(discriminator: nn.Module, img: Tensor) -> Tensor:
+            logits: Tensor = discriminator(objective.augment(img))
+            return logits
+
+        return {"": self.penalized(nets, batch, critic, lambda: _gen_img(nets, batch))}
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
         """Translate `request.source`.
@@ -256,10 +217,7 @@ class Cut(Architecture[CutConfig]):
         Raises:
             ShapeError: there is no source, or its shape does not fit.
         """
-        self.check_request(request.truncation, request.options)
-        img: Tensor = nets["generator"](
-            checked_source(self.name, request, self.spec.channels, Cut.stride)
-        )
+        img: Tensor = nets["generator"](self.checked_source(request))
         return img
 
 
@@ -296,29 +254,4 @@ def patch_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:
 
 
 def _gen_img(nets: Networks, batch: Batch) -> Tensor:
-    """Translations from the generator's phase; new ones where it was not due."""
-    if "gen_img" not in batch.memory:
-        with torch.no_grad():
-            batch.memory["gen_img"] = nets["generator"](batch["source"])
-    img: Tensor = batch.memory["gen_img"]
-    return img
-
-
-def _penalty_inputs(objective: Objective, nets: Networks, batch: Batch) -> dict[str, PenaltyInput]:
-    discriminator = nets.eager("discriminator")
-
-    def critic(img: Tensor) -> Tensor:
-        # The penalty sees the discriminator through the augmentation, as its loss does.
-        logits: Tensor = discriminator(objective.augment(img))
-        return logits
-
-    inputs = PenaltyInput(
-        discriminator=discriminator,
-        generator=nets.eager("generator"),
-        critic=critic,
-        nimg=batch.nimg,
-        real_img=batch["target"].detach(),
-        gen_img=lambda: _gen_img(nets, batch),
-        synthesize=no_latent("cut"),
-    )
-    return {"": inputs}
+    return remembered(batch, "gen_img", lambda: nets["generator"](batch["source"]))

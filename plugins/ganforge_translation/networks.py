@@ -3,7 +3,7 @@
 Source: Zhu et al. 2017, arXiv:1703.10593, section 4 and appendix 7.2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -130,3 +130,28 @@ class Translator(nn.Module):
             if number in taps:
                 found.append(x)
         return found
+
+
+UP_KERNELS: Mapping[Upsampling, int] = {"transposed": 2, "resize": 3}
+"""`up_kernel` of `receptive_field` for 3x3 convolutions."""
+
+
+def receptive_field(
+    num_downs: int, num_blocks: int, *, ends: int = 7, down_kernel: int = 3, up_kernel: int = 2
+) -> int:
+    """Side of the square that the layers of a translator see around a pixel, at most.
+
+    Args:
+        num_downs: how often it halves the size, and doubles it again.
+        num_blocks: residual blocks at the smallest size.
+        ends: side of the first and the last kernel.
+        down_kernel: side of the kernels, filters included, that halve the size.
+        up_kernel: pixels, at double the size, of which one doubled pixel is a mixture.
+    """
+    side = ends
+    for _ in range(num_downs):
+        side = (side + up_kernel - 1) // 2 + 1
+    side += 4 * num_blocks
+    for _ in range(num_downs):
+        side = 2 * side - 2 + down_kernel
+    return side + ends - 1

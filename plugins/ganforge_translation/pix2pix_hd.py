@@ -13,10 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.api import (
-    Architecture,
     Batch,
     ComponentChoice,
-    ComponentOptions,
     ConfigError,
     Field,
     FieldSpec,
@@ -25,28 +23,26 @@ from ganforge.api import (
     ImageSpec,
     Networks,
     Objective,
-    OptimizerConfig,
     PenaltyInput,
-    Phase,
     ShapeError,
     Terms,
-    with_penalties,
 )
 from ganforge.layers import MultiScaleDiscriminator, Upsampling
 from ganforge_translation.coarse_to_fine import CoarseToFine
+from ganforge_translation.family import ImageTranslator, TranslatorOptions, remembered, weighted
 from ganforge_translation.matching import (
     aligned_pairs,
     feature_distance,
     instance_edges,
     perceptual_distance,
 )
-from ganforge_translation.requests import no_latent
+from ganforge_translation.networks import UP_KERNELS, receptive_field
 
 INSTANCES = "instances"
 _INSTANCE_IDS = FieldSpec("labels", 0)
 
 
-class Pix2pixHdConfig(ComponentOptions):
+class Pix2pixHdConfig(TranslatorOptions):
     """Options of pix2pixHD."""
 
     enhancers: Literal[0, 1] = Field(
@@ -63,8 +59,6 @@ class Pix2pixHdConfig(ComponentOptions):
         description="transposed: as in the paper; resize: nearest neighbor and a convolution, "
         "which leaves no checkerboard.",
     )
-    discriminator_width: int = Field(64, gt=0, description="Channels of the first layer.")
-    discriminator_layers: int = Field(3, ge=1, le=6, description="Layers after the first.")
     num_scales: int = Field(
         3, ge=1, le=5, description="Discriminators, each of half the resolution of the one before."
     )
@@ -94,23 +88,35 @@ class Pix2pixHdConfig(ComponentOptions):
 class Discriminator(nn.Module):
     """The discriminators of all scales, with the features that feature matching compares."""
 
-    def __init__(self, channels: int, width: int, num_layers: int, num_scales: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        num_layers: int,
+        num_scales: int,
+        *,
+        normalize: bool = True,
+    ) -> None:
+        """Build it; the arguments are those of `MultiScaleDiscriminator`."""
         super().__init__()
-        self.judges = MultiScaleDiscriminator(channels, width, num_layers, num_scales)
+        self.judges = MultiScaleDiscriminator(
+            channels, width, num_layers, num_scales, normalize=normalize
+        )
 
     def forward(self, pair: Tensor) -> list[list[Tensor]]:
         """[N, channels, H, W] -> for each scale the maps of its layers, the logits last."""
         return self.judges.features(pair)
 
 
-class Pix2pixHd(Architecture[Pix2pixHdConfig]):
+class Pix2pixHd(ImageTranslator[Pix2pixHdConfig]):
     """Paired translation at high resolution, from label maps or images."""
 
     name, Config = "pix2pix_hd", Pix2pixHdConfig
     paper = "Wang et al. 2018, arXiv:1711.11585"
-    inputs = ("source", "target")
     optional_inputs = (INSTANCES,)
-    optimizer = OptimizerConfig(name="adam", lr=2e-4, betas=(0.5, 0.999))
+    is_paired = True
+    size_options = ("discriminator_layers", "num_scales")
+    stride_options = ("num_downs", "enhancers")
     example_options = {
         "enhancers": 1,
         "generator_width": 4,
@@ -122,11 +128,16 @@ class Pix2pixHd(Architecture[Pix2pixHdConfig]):
         "num_scales": 2,
     }
     example_fields = {INSTANCES: _INSTANCE_IDS}
-    directions = ("source_to_target",)
 
     def __init__(self, config: Pix2pixHdConfig, spec: ImageSpec) -> None:
         super().__init__(config, spec)
-        self.stride: int = 1 << (config.num_downs + config.enhancers)
+        self.num_scales = config.num_scales
+        self.stride = 1 << (config.num_downs + config.enhancers)
+        up_kernel = UP_KERNELS[config.upsampling]
+        field = receptive_field(config.num_downs, config.num_blocks, up_kernel=up_kernel)
+        if config.enhancers:  # its layers, and the global network at half the size
+            field = 2 * field + receptive_field(1, config.local_blocks, up_kernel=up_kernel)
+        self.receptive_field = field
         self.has_instances = INSTANCES in spec.fields
         self._features = (
             FrozenFeatures(config.perceptual, "model.perceptual") if config.perceptual else None
@@ -138,49 +149,17 @@ class Pix2pixHd(Architecture[Pix2pixHdConfig]):
         return () if self._features is None else (self._features.name,)
 
     def check(self, objective: Objective) -> None:
-        """Refuse data without pairs, sizes that do not fit, and features that cannot be had."""
-        spec = self.spec
-        if spec.source_channels is None:
-            raise ConfigError(
-                "model.architecture: 'pix2pix_hd' learns from pairs, but the data has one image "
-                "per sample. Prepare pairs with data.source: {name: pairs, source: ..., "
-                "target: ...}; for label maps add data.fields: {source: {kind: labels}}."
-            )
-        if self.has_instances and spec.fields[INSTANCES] != _INSTANCE_IDS:
+        """As for every translator; also refuse instances and features that cannot be had."""
+        super().check(objective)
+        found = self.spec.fields.get(INSTANCES, _INSTANCE_IDS)
+        if found != _INSTANCE_IDS:
             raise ConfigError(
                 f"data.fields.{INSTANCES}: 'pix2pix_hd' reads the ids of instances, one a pixel, "
-                f"but the data has {spec.fields[INSTANCES]}. Set data.fields.{INSTANCES}: "
-                f"{{kind: labels, num_labels: 0}} and prepare again."
+                f"but the data has {found}. Set data.fields.{INSTANCES}: {{kind: labels, "
+                f"num_labels: 0}} and prepare again."
             )
-        self._check_size()
         if self._features is not None:
             self._check_perceptual(self._features)
-        for regularizer in objective.for_target("generator"):
-            raise ConfigError(
-                f"loss.regularizers: '{regularizer.name}' is made for a generator that starts from "
-                f"a latent; that of 'pix2pix_hd' starts from an image. Remove it; penalties on the "
-                f"discriminator (r1, r2, gradient_penalty, ...) work."
-            )
-
-    def _check_size(self) -> None:
-        config, sides = self.config, (self.spec.height, self.spec.width)
-        least = MultiScaleDiscriminator.smallest_size(
-            config.discriminator_layers, config.num_scales
-        )
-        if min(sides) < least:
-            raise ConfigError(
-                f"data.resolution: {sides[0]}x{sides[1]} is too small for {config.num_scales} "
-                f"discriminators (model.num_scales) with model.discriminator_layers="
-                f"{config.discriminator_layers}, which want {least} pixels or more a side. Use "
-                f"larger images, or fewer scales or layers."
-            )
-        if any(side % self.stride for side in sides):
-            near = [max(1, round(side / self.stride)) * self.stride for side in sides]
-            raise ConfigError(
-                f"data.resolution: 'pix2pix_hd' with model.num_downs={config.num_downs} and "
-                f"model.enhancers={config.enhancers} takes sides that are multiples of "
-                f"{self.stride}, but the images have {sides[0]}x{sides[1]}. Use {near}."
-            )
 
     def _check_perceptual(self, features: FrozenFeatures) -> None:
         if self.spec.channels not in (1, 3):
@@ -206,26 +185,16 @@ class Pix2pixHd(Architecture[Pix2pixHdConfig]):
                 local_blocks=config.local_blocks,
                 upsampling=config.upsampling,
             ),
-            "discriminator": Discriminator(
-                sources + spec.channels,
-                config.discriminator_width,
-                config.discriminator_layers,
-                config.num_scales,
+            "discriminator": self.normalized(
+                Discriminator(
+                    sources + spec.channels,
+                    config.discriminator_width,
+                    config.discriminator_layers,
+                    config.num_scales,
+                    normalize=config.discriminator_norm == "instance",
+                )
             ),
         }
-
-    def phases(self, objective: Objective) -> list[Phase]:
-        """The generator, the discriminators, and their lazy penalties."""
-        generator = functools.partial(self.generator_terms, objective)
-        discriminator = functools.partial(self.discriminator_terms, objective)
-        return [
-            Phase("generator", ("generator",), generator, every=objective.n_critic),
-            *with_penalties(
-                Phase("discriminator", ("discriminator",), discriminator),
-                objective.for_target("discriminator"),
-                functools.partial(self._penalty_inputs, objective),
-            ),
-        ]
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Fool the discriminators, and have the features of the real photo."""
@@ -239,7 +208,7 @@ class Pix2pixHd(Architecture[Pix2pixHdConfig]):
         terms: Terms = {}
         for scale, (gen, real) in enumerate(zip(gen_maps, real_maps, strict=True)):
             found = objective.generator(gen[-1], functools.partial(_last, real), part=_part(scale))
-            terms |= _weighted(found, self.config.adversarial_weight)
+            terms |= weighted(found, self.config.adversarial_weight)
         if self.config.feature_weight:
             terms["features"] = self.config.feature_weight * feature_distance(gen_maps, real_maps)
         if self._features is not None:
@@ -256,8 +225,20 @@ class Pix2pixHd(Architecture[Pix2pixHdConfig]):
         for scale, (*_, logits) in enumerate(maps):
             real_logits, gen_logits = logits.chunk(2)
             found = objective.discriminator(batch, real_logits, gen_logits, part=_part(scale))
-            terms |= _weighted(found, self.config.discriminator_weight)
+            terms |= weighted(found, self.config.discriminator_weight)
         return terms
+
+    def penalty_inputs(
+        self, objective: Objective, nets: Networks, batch: Batch
+    ) -> dict[str, PenaltyInput]:
+        """The discriminators of pairs, under the sources of the batch."""
+        source = self._source(batch)
+
+        def critic(discriminator: nn.Module, img: Tensor) -> Tensor:
+            maps = discriminator(_pair(objective, img, source))
+            return torch.cat([logits.flatten(1) for *_, logits in maps], dim=1)
+
+        return {"": self.penalized(nets, batch, critic, lambda: self._gen_img(nets, batch))}
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
         """Translate `request.source`, with the ids in `request.fields["instances"]` if trained so.
@@ -265,8 +246,7 @@ class Pix2pixHd(Architecture[Pix2pixHdConfig]):
         Raises:
             ShapeError: there is no source, or no instances, or a shape does not fit.
         """
-        self.check_request(request.truncation, request.options)
-        source = self._checked_source(request)
+        source = self.checked_source(request)
         if self.has_instances:
             ids = _checked_instances(request, source)
             source = torch.cat([source, instance_edges(ids).to(source)], dim=1)
@@ -285,51 +265,7 @@ class Pix2pixHd(Architecture[Pix2pixHdConfig]):
         return with_edges
 
     def _gen_img(self, nets: Networks, batch: Batch) -> Tensor:
-        """Translations from the generator's phase; new ones where it was not due."""
-        if "gen_img" not in batch.memory:
-            with torch.no_grad():
-                batch.memory["gen_img"] = nets["generator"](self._source(batch))
-        img: Tensor = batch.memory["gen_img"]
-        return img
-
-    def _penalty_inputs(
-        self, objective: Objective, nets: Networks, batch: Batch
-    ) -> dict[str, PenaltyInput]:
-        discriminator, source = nets.eager("discriminator"), self._source(batch)
-
-        def critic(img: Tensor) -> Tensor:
-            # The penalty sees the discriminators through the augmentation, as their loss does.
-            maps = discriminator(_pair(objective, img, source))
-            return torch.cat([logits.flatten(1) for *_, logits in maps], dim=1)
-
-        return {
-            "": PenaltyInput(
-                discriminator=discriminator,
-                generator=nets.eager("generator"),
-                critic=critic,
-                nimg=batch.nimg,
-                real_img=batch["target"].detach(),
-                gen_img=lambda: self._gen_img(nets, batch),
-                synthesize=no_latent("pix2pix_hd"),
-            )
-        }
-
-    def _checked_source(self, request: GenerateRequest) -> Tensor:
-        channels = self.spec.source_channels or self.spec.channels
-        if request.source is None:
-            raise ShapeError(
-                "'pix2pix_hd' translates images, but the request has no source. Give source "
-                "[N, C, H, W], one image or one-hot label map per seed, or use `translate`."
-            )
-        shape = list(request.source.shape)
-        fits = len(shape) == 4 and shape[:2] == [request.size, channels]
-        if not fits or any(side % self.stride for side in shape[2:]):
-            raise ShapeError(
-                f"source has shape {shape}; 'pix2pix_hd' wants [{request.size}, {channels}, H, W], "
-                f"one image or one-hot label map per seed, with H and W multiples of "
-                f"{self.stride}. Convert, crop or resize the images."
-            )
-        return request.source.to(request.device)
+        return remembered(batch, "gen_img", lambda: nets["generator"](self._source(batch)))
 
 
 def _part(scale: int) -> str:
@@ -338,10 +274,6 @@ def _part(scale: int) -> str:
 
 def _last(maps: Sequence[Tensor]) -> Tensor:
     return maps[-1]
-
-
-def _weighted(terms: Terms, weight: float) -> Terms:
-    return {name: weight * term for name, term in terms.items()}
 
 
 def _pair(objective: Objective, img: Tensor, source: Tensor) -> Tensor:

@@ -8,15 +8,12 @@ discriminator of that domain, and translated there and back it must give the ima
 
 import functools
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ganforge.api import (
-    Architecture,
     Batch,
-    ComponentOptions,
     ConfigError,
     Field,
     GenerateRequest,
@@ -25,13 +22,18 @@ from ganforge.api import (
     Objective,
     OptimizerConfig,
     PenaltyInput,
-    Phase,
     Terms,
-    with_penalties,
 )
-from ganforge.layers import MultiScaleDiscriminator, spectral_norm
-from ganforge_translation.cyclegan import OTHER
-from ganforge_translation.requests import checked_source, no_latent
+from ganforge_translation.family import (
+    OTHER,
+    DiscriminatorNorm,
+    ImageTranslator,
+    TranslatorOptions,
+    l1,
+    remembered,
+    weighted,
+)
+from ganforge_translation.networks import receptive_field
 from ganforge_translation.unit_networks import Decoder, Encoder, ResidualBlocks
 
 DOMAINS = tuple(OTHER)
@@ -40,7 +42,7 @@ SHARED = ("encoder_shared", "decoder_shared")
 DISCRIMINATORS = tuple(f"discriminator_{domain}" for domain in DOMAINS)
 
 
-class UnitConfig(ComponentOptions):
+class UnitConfig(TranslatorOptions):
     """Options of UNIT."""
 
     generator_width: int = Field(64, gt=0, description="Channels at full resolution.")
@@ -53,19 +55,12 @@ class UnitConfig(ComponentOptions):
         description="Residual blocks at the end of the encoders, and as many at the start of the "
         "decoders, that both domains share. 0: only the losses tie the domains together.",
     )
-    discriminator_width: int = Field(64, gt=0, description="Channels of the first layer.")
-    discriminator_layers: int = Field(
-        3,
-        ge=1,
-        le=6,
-        description="Layers after the first. A logit sees 16, 34, 70, 142 ... pixels with "
-        "1, 2, 3, 4 ...",
-    )
     discriminator_scales: int = Field(
         3, ge=1, le=4, description="Discriminators per domain: of the image, of its half, ..."
     )
-    discriminator_norm: Literal["none", "instance", "spectral"] = Field(
-        "none", description="spectral normalizes the weights instead of the maps."
+    discriminator_norm: DiscriminatorNorm = Field(
+        "none",
+        description="instance: normalize the maps; spectral: the weights instead; none: neither.",
     )
     reconstruction_weight: float = Field(
         10.0, ge=0, description="Encoded and decoded in the same domain, mean L1."
@@ -88,12 +83,13 @@ class UnitConfig(ComponentOptions):
     )
 
 
-class Unit(Architecture[UnitConfig]):
+class Unit(ImageTranslator[UnitConfig]):
     """Unpaired image-to-image translation by a variational autoencoder shared by two domains."""
 
     name, Config = "unit", UnitConfig
     paper = "Liu et al. 2017, arXiv:1703.00848"
-    inputs = ("source", "target")
+    discriminator_roles = DISCRIMINATORS
+    size_options = ("discriminator_layers", "discriminator_scales")
     optimizer = OptimizerConfig(name="adam", lr=1e-4, betas=(0.5, 0.999), weight_decay=1e-4)
     example_options = {
         "generator_width": 4,
@@ -103,51 +99,22 @@ class Unit(Architecture[UnitConfig]):
         "discriminator_scales": 2,
     }
     directions = ("source_to_target", "target_to_source")
-    stride = 4  # two stride-2 layers halve each side of the image twice
 
     def __init__(self, config: UnitConfig, spec: ImageSpec) -> None:
         super().__init__(config, spec)
         own = [f"{part}_{domain}" for part in ("encoder", "decoder") for domain in DOMAINS]
         self.ema_roles = (*own, *(SHARED if config.shared_blocks else ()))
+        blocks = 2 * (config.num_blocks + config.shared_blocks)
+        self.receptive_field = receptive_field(2, blocks, down_kernel=4, up_kernel=5)
+        self.generator_roles, self.num_scales = self.ema_roles, config.discriminator_scales
 
     def check(self, objective: Objective) -> None:
-        """Refuse data of one domain, sizes that do not fit, and penalties without a meaning."""
-        if self.spec.source_channels is None:
-            raise ConfigError(
-                "model.architecture: 'unit' translates between two domains, but the data has one. "
-                "Prepare both with data.source: {name: unpaired, source: ..., target: ...}."
-            )
+        """As for every translator; also refuse label maps, which cannot be translated into."""
+        super().check(objective)
         if self.spec.source_kind == "labels":
             raise ConfigError(
                 "data.source: 'unit' makes images of both domains, but the source has label maps. "
                 "Train pix2pix on pairs, or prepare the label maps as color images."
-            )
-        self._check_size()
-        for regularizer in objective.for_target("generator"):
-            raise ConfigError(
-                f"loss.regularizers: '{regularizer.name}' is made for a generator that starts from "
-                f"a latent; the translators of 'unit' start from images. Remove it; penalties on "
-                f"the discriminator (r1, gradient_penalty, ...) work."
-            )
-
-    def _check_size(self) -> None:
-        config, sides = self.config, (self.spec.height, self.spec.width)
-        least = MultiScaleDiscriminator.smallest_size(
-            config.discriminator_layers, config.discriminator_scales
-        )
-        if min(sides) < least:
-            raise ConfigError(
-                f"data.resolution: {sides[0]}x{sides[1]} is too small for discriminators with "
-                f"model.discriminator_layers={config.discriminator_layers} and "
-                f"model.discriminator_scales={config.discriminator_scales}, which want {least} "
-                f"pixels or more a side. Use larger images, fewer layers or fewer scales."
-            )
-        if any(side % self.stride for side in sides):
-            near = [max(least, round(side / self.stride) * self.stride) for side in sides]
-            raise ConfigError(
-                f"data.resolution: 'unit' halves each side twice, so that {sides[0]}x{sides[1]} "
-                f"would not come back; both must be multiples of {self.stride}. Use "
-                f"[{near[0]}, {near[1]}]."
             )
 
     def networks(self) -> dict[str, nn.Module]:
@@ -159,38 +126,11 @@ class Unit(Architecture[UnitConfig]):
         for domain in DOMAINS:
             networks[f"encoder_{domain}"] = Encoder(channels[domain], width, blocks)
             networks[f"decoder_{domain}"] = Decoder(channels[domain], width, blocks)
-            networks[f"discriminator_{domain}"] = self._discriminator(channels[domain])
+            networks[f"discriminator_{domain}"] = self.multi_scale_discriminator(channels[domain])
         if config.shared_blocks:
             for role in SHARED:
                 networks[role] = ResidualBlocks(4 * width, config.shared_blocks)
         return networks
-
-    def _discriminator(self, channels: int) -> nn.Module:
-        config = self.config
-        network = MultiScaleDiscriminator(
-            channels,
-            config.discriminator_width,
-            config.discriminator_layers,
-            config.discriminator_scales,
-            normalize=config.discriminator_norm == "instance",
-        )
-        if config.discriminator_norm == "spectral":
-            for layer in [m for m in network.modules() if isinstance(m, nn.Conv2d)]:
-                spectral_norm(layer)
-        return network
-
-    def phases(self, objective: Objective) -> list[Phase]:
-        """The autoencoders, then both discriminators, then the discriminators' lazy penalties."""
-        generators = functools.partial(self.generator_terms, objective)
-        discriminators = functools.partial(self.discriminator_terms, objective)
-        return [
-            Phase("generators", self.ema_roles, generators, every=objective.n_critic),
-            *with_penalties(
-                Phase("discriminators", DISCRIMINATORS, discriminators),
-                objective.for_target("discriminator"),
-                functools.partial(_penalty_inputs, objective),
-            ),
-        ]
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Reconstruct, fool the discriminators, come back, and keep the latents near N(0, 1)."""
@@ -211,11 +151,11 @@ class Unit(Architecture[UnitConfig]):
         for i, domain in enumerate(DOMAINS):
             batch.memory[f"gen_{domain}"] = gen[domain].detach()
             adversarial = _adversarial(objective, nets, batch, domain, gen[domain])
-            terms |= _weighted(adversarial, config.adversarial_weight)
-            reconstruction = _l1(same[domain], img[domain])
+            terms |= weighted(adversarial, config.adversarial_weight)
+            reconstruction = l1(same[domain], img[domain])
             terms[f"reconstruction_{domain}"] = config.reconstruction_weight * reconstruction
             terms[f"kl_{domain}"] = config.kl_weight * _kl(latent.chunk(2)[i])
-            terms[f"cycle_{domain}"] = config.cycle_weight * _l1(back[domain], img[domain])
+            terms[f"cycle_{domain}"] = config.cycle_weight * l1(back[domain], img[domain])
             terms[f"cycle_kl_{domain}"] = config.cycle_kl_weight * _kl(gen_latent.chunk(2)[i])
         return terms
 
@@ -228,8 +168,30 @@ class Unit(Architecture[UnitConfig]):
                 real_logits, gen_logits = logits.chunk(2)
                 part = f"{domain}_{scale}"
                 found = objective.discriminator(batch, real_logits, gen_logits, part=part)
-                terms |= _weighted(found, self.config.discriminator_weight)
+                terms |= weighted(found, self.config.discriminator_weight)
         return terms
+
+    def penalty_inputs(
+        self, objective: Objective, nets: Networks, batch: Batch
+    ) -> dict[str, PenaltyInput]:
+        """The same penalties on the discriminators of each domain."""
+
+        def critic(discriminator: nn.Module, img: Tensor) -> Tensor:
+            # All scales count alike, although the finest one has most of the logits.
+            scales = discriminator(objective.augment(img))
+            return torch.stack([logits.flatten(1).mean(1) for logits in scales], dim=1)
+
+        return {
+            f"_{domain}": self.penalized(
+                nets,
+                batch,
+                critic,
+                functools.partial(_gen_img, nets, batch, domain),
+                generator=f"decoder_{domain}",
+                domain=domain,
+            )
+            for domain in DOMAINS
+        }
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
         """Translate `request.source`, by default from the source domain to the target.
@@ -239,14 +201,8 @@ class Unit(Architecture[UnitConfig]):
         Raises:
             ShapeError: there is no source, or its shape does not fit.
         """
-        self.check_request(request.truncation, request.options)
-        direction = request.options.get("direction", self.directions[0])
-        is_forward = direction == self.directions[0]
-        start, end = DOMAINS if is_forward else DOMAINS[::-1]
-        channels = self.spec.source_channels if is_forward else self.spec.channels
-        source = checked_source(
-            self.name, request, channels or self.spec.channels, Unit.stride, direction
-        )
+        start, end = DOMAINS if self.is_forward(request) else DOMAINS[::-1]
+        source = self.checked_source(request)
         latent = _encode(nets, {start: source})
         img: Tensor = nets[f"decoder_{end}"](_decode_shared(nets, latent))
         return img
@@ -273,14 +229,6 @@ def _by_domain(source: Tensor, target: Tensor) -> dict[str, Tensor]:
     return {"source": source, "target": target}
 
 
-def _weighted(terms: Terms, weight: float) -> Terms:
-    return {name: weight * term for name, term in terms.items()}
-
-
-def _l1(img: Tensor, wanted: Tensor) -> Tensor:
-    return (img.float() - wanted.float()).abs().mean()
-
-
 def _kl(latent: Tensor) -> Tensor:
     """Twice the KL divergence of N(latent, 1) from N(0, 1), per value, as the authors weigh it."""
     return latent.float().square().mean()
@@ -304,37 +252,9 @@ def _adversarial(
 
 
 def _gen_img(nets: Networks, batch: Batch, domain: str) -> Tensor:
-    """Translations into `domain` from the generators' phase; new ones where it was not due."""
-    name = f"gen_{domain}"
-    if name not in batch.memory:
-        with torch.no_grad():
-            latent = _encode(nets, {OTHER[domain]: batch[OTHER[domain]]})
-            shared = _decode_shared(nets, _sample(latent))
-            batch.memory[name] = nets[f"decoder_{domain}"](shared)
-    img: Tensor = batch.memory[name]
-    return img
+    def translate() -> Tensor:
+        latent = _encode(nets, {OTHER[domain]: batch[OTHER[domain]]})
+        img: Tensor = nets[f"decoder_{domain}"](_decode_shared(nets, _sample(latent)))
+        return img
 
-
-def _penalty_inputs(objective: Objective, nets: Networks, batch: Batch) -> dict[str, PenaltyInput]:
-    """The same penalties on each domain's discriminators."""
-    return {f"_{domain}": _penalty_input(objective, nets, batch, domain) for domain in DOMAINS}
-
-
-def _penalty_input(objective: Objective, nets: Networks, batch: Batch, domain: str) -> PenaltyInput:
-    discriminator = nets.eager(f"discriminator_{domain}")
-
-    def critic(img: Tensor) -> Tensor:
-        # The penalty sees the discriminator through the augmentation, as its loss does, and all
-        # scales alike, although the finest one has most of the logits.
-        scales = discriminator(objective.augment(img))
-        return torch.stack([logits.flatten(1).mean(1) for logits in scales], dim=1)
-
-    return PenaltyInput(
-        discriminator=discriminator,
-        generator=nets.eager(f"decoder_{domain}"),
-        critic=critic,
-        nimg=batch.nimg,
-        real_img=batch[domain].detach(),
-        gen_img=lambda: _gen_img(nets, batch, domain),
-        synthesize=no_latent("unit"),
-    )
+    return remembered(batch, f"gen_{domain}", translate)

@@ -5,7 +5,7 @@ takes one step uncompiled while its convolutions are recorded: sizes, layouts, w
 Each distinct one is then timed alone on warm caches, the best of many rounds; a weight gradient
 also as one matrix product over unfolded patches, and the faster form counts.
 
-    python tests/benchmarks/bench_convolutions.py dcgan|cyclegan [--rounds 30] [--json]
+    python tests/benchmarks/bench_convolutions.py dcgan|cyclegan|pix2pix [--rounds 30] [--json]
 """
 
 import itertools
@@ -17,6 +17,7 @@ from typing import Any
 
 import bench_cyclegan
 import bench_dcgan
+import bench_pix2pix
 import click
 import torch
 from loops import random_images
@@ -77,10 +78,15 @@ def recorded(which: str) -> Counter[tuple[Any, ...]]:
         config = bench_dcgan.pipeline(64, 64, TRAIN)
         spec, fields = ImageSpec(64, 64, 3), {"image": random_images(64, 64)}
     else:
-        config = bench_cyclegan.pipeline(1, None, TRAIN)
-        spec = ImageSpec(128, 128, 3, source_channels=3)
-        both = random_images(128, 2)
-        fields = dict(zip(("source", "target"), both.chunk(2), strict=True))
+        is_paired = which == "pix2pix"
+        side = 256 if is_paired else 128
+        config = (
+            bench_pix2pix.pipeline(1, TRAIN)
+            if is_paired
+            else bench_cyclegan.pipeline(1, None, TRAIN)
+        )
+        spec = ImageSpec(side, side, 3, source_channels=3)
+        fields = dict(zip(("source", "target"), random_images(side, 2).chunk(2), strict=True))
     run = build_run(resolve(config), spec, Runtime("bf16"))
     stepper = Stepper(run)
     with Record() as record:
@@ -134,7 +140,7 @@ def _product(args: list[Any]) -> Callable[[], Tensor]:
 
 
 @click.command()
-@click.argument("which", type=click.Choice(["dcgan", "cyclegan"]))
+@click.argument("which", type=click.Choice(["dcgan", "cyclegan", "pix2pix"]))
 @click.option("--rounds", default=30, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
 def main(which: str, rounds: int, as_json: bool) -> None:

@@ -11,36 +11,15 @@ import itertools
 
 import click
 import torch
-from loops import PLAIN_TRAIN, plain_run, random_images, serve_engine
+from loops import PLAIN_TRAIN, plain_run, random_images, serve_engine, with_torch_layers
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 from turns import Kind, common_arguments, compete, options, serve, show
 
 from ganforge.config.models import PipelineConfig
 from ganforge.interfaces.spec import ImageSpec
-from ganforge.layers import InstanceNorm, ReflectionPad
 
 KINDS = (Kind("step", 1.0, 0),)
-
-
-class TorchInstanceNorm(nn.Module):
-    """What nn.InstanceNorm2d calls, without its check of the number of channels."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalize [N, C, H, W]."""
-        return nn.functional.instance_norm(x)
-
-
-def with_torch_layers(network: nn.Module) -> nn.Module:
-    """Replace the plugin's own layers by torch's, in place."""
-    for name, child in network.named_children():
-        if isinstance(child, InstanceNorm):
-            setattr(network, name, TorchInstanceNorm())
-        elif isinstance(child, ReflectionPad):
-            setattr(network, name, nn.ReflectionPad2d(child.pad))
-        else:
-            with_torch_layers(child)
-    return network
 
 
 class UsualLoop:

@@ -8,7 +8,7 @@ from turns import Kind, serve
 
 from ganforge.config.models import PipelineConfig
 from ganforge.interfaces.spec import ImageSpec
-from ganforge.layers import resample
+from ganforge.layers import InstanceNorm, ReflectionPad, resample
 from ganforge.registry.components import resolve
 from ganforge.training.build import build_run
 from ganforge.training.cpu.heap import keep_heap
@@ -20,6 +20,31 @@ from ganforge.training.state.run_state import TrainingRun
 
 PLAIN_TRAIN = {"precision": "fp32", "channels_last": False, "compile": False}
 """The `train` section of the usual loop's networks."""
+
+
+class TorchInstanceNorm(nn.Module):
+    """What nn.InstanceNorm2d calls, without its check of the number of channels."""
+
+    def __init__(self, norm: InstanceNorm) -> None:
+        super().__init__()
+        self.scale, self.bias = norm.scale, norm.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize [N, C, H, W]."""
+        affine = [None if p is None else p.flatten() for p in (self.scale, self.bias)]
+        return nn.functional.instance_norm(x, weight=affine[0], bias=affine[1])
+
+
+def with_torch_layers(network: nn.Module) -> nn.Module:
+    """Replace ganforge's layers by torch's, in place."""
+    for name, child in network.named_children():
+        if isinstance(child, InstanceNorm):
+            setattr(network, name, TorchInstanceNorm(child))
+        elif isinstance(child, ReflectionPad):
+            setattr(network, name, nn.ReflectionPad2d(child.pad))
+        else:
+            with_torch_layers(child)
+    return network
 
 
 def random_images(size: int, batch: int) -> Tensor:

@@ -17,15 +17,18 @@ COMMANDS = (
     ["bench_peak.py"],
     ["bench_dcgan.py", "--json"],
     ["bench_cyclegan.py", "--json"],
+    ["bench_pix2pix.py", "--json"],
     ["bench_stylegan2.py", "--json"],
     ["bench_biggan.py", "--json"],
     ["bench_convolutions.py", "dcgan", "--json"],
     ["bench_convolutions.py", "cyclegan", "--json"],
+    ["bench_convolutions.py", "pix2pix", "--json"],
     ["bench_small_grids.py"],
     ["bench_heap.py", "--json"],
     ["bench_busy.py", "--json"],
     ["bench_loader.py", "--json"],
     ["bench_features.py"],
+    ["bench_translate.py", "--json"],
     ["bench_start.py", "--json"],
 )
 

@@ -1,7 +1,11 @@
-import pytest
+from types import SimpleNamespace
 
-from ganforge.cli._generate import chosen_seeds
+import pytest
+from metrics.tiny import write_clips, write_pairs
+
+from ganforge.cli._generate import _reading, chosen_seeds
 from ganforge.errors import ConfigError
+from ganforge.interfaces.spec import ImageSpec
 
 
 def arguments(**given):
@@ -33,3 +37,10 @@ def test_chosen_seeds_follow_the_options(given, expected):
 def test_chosen_seeds_of_another_number_are_refused():
     with pytest.raises(ConfigError, match="num_images=4, but 2 seeds were given"):
         chosen_seeds(arguments(num=4, seeds=[1, 2]))
+
+
+def test_evaluate_reads_as_many_frames_as_the_model_was_trained_on(tmp_path):
+    clips, images = write_clips(tmp_path / "clips"), write_pairs(tmp_path / "pairs")
+    video = SimpleNamespace(spec=ImageSpec(8, 8, 1, num_frames=2))
+    assert _reading(video, clips, crop=False).clip.num_frames == 2
+    assert _reading(SimpleNamespace(spec=ImageSpec(8, 8, 1)), images, crop=False).clip is None

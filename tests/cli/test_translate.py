@@ -154,7 +154,7 @@ def test_translate_names_every_bad_file_before_it_writes(ganforge, cyclegan, spo
 def test_translate_skip_bad_writes_the_others_and_exits_with_1(ganforge, cyclegan, spoilt):
     (spoilt / "1.png").write_bytes((spoilt / "3.png").read_bytes()[:-400])
     result = ganforge("translate", cyclegan, spoilt, "--skip-bad", code=1)
-    assert "Wrote 1 images to translated." in result.stdout
+    assert "Wrote 1 image to translated." in result.stdout
     assert "1.png cannot be decoded" in result.stderr and "2.png cannot" in result.stderr
     assert "Skipped 2 files that cannot be read" in result.stderr
 
@@ -166,7 +166,7 @@ def test_translate_file_cut_short_says_what_was_written(ganforge, cyclegan, spoi
     (spoilt / "3.png").unlink()
     (spoilt / "3.jpg").write_bytes((spoilt / "3.jpg").read_bytes()[:-60])
     found = ganforge("translate", cyclegan, spoilt, "--batch-size", 1, code=2).stderr
-    assert "3.jpg cannot be decoded" in found and "1 images were written before it" in found
+    assert "3.jpg cannot be decoded" in found and "1 image was written before it" in found
     assert (tmp_path / "translated" / "1.png").exists()
 
 

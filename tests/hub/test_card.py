@@ -2,8 +2,11 @@ import re
 
 import yaml
 from huggingface_hub import ModelCard
+from published import FID, TinyConfig, TinyTranslator, seeded_networks
 
 from ganforge.hub.card import CardInfo
+from ganforge.hub.export import export_model
+from ganforge.interfaces.spec import ImageSpec
 
 
 def test_card_metadata_is_what_the_hub_indexes(exported):
@@ -86,3 +89,18 @@ def test_card_says_how_to_train_on_where_the_discriminator_is_exported(export, o
     assert "holds the networks that do not generate (discriminator), with" in text
     assert "\n\n\n" not in text
     assert "discriminator" not in (export(others={}) / "README.md").read_text()
+
+
+def test_card_of_a_measured_translator_names_its_task_and_no_training_data(tmp_path):
+    architecture = TinyTranslator(TinyConfig(), ImageSpec(6, 8, 3, source_channels=1))
+    folder = export_model(
+        tmp_path / "measured",
+        architecture=architecture,
+        networks=seeded_networks(architecture),
+        nimg=1000,
+        metrics=[FID],
+        card=CardInfo(name="Tiny"),
+    )
+    (result,) = ModelCard.load(folder / "README.md").data.eval_results
+    assert result.task_type == "image-to-image"
+    assert result.dataset_name == "reference images"

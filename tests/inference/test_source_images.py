@@ -176,3 +176,27 @@ def test_source_images_of_maps_without_labels_are_the_ids():
     assert torch.equal(found, ids)
     (found,) = reader(0, "labels").read(Image.fromarray(np.array([[3, 200]], dtype=np.uint8)))
     assert found.tolist() == [[[3, 200]]]
+
+
+def test_source_files_of_floats_are_scaled_as_in_training(tmp_path):
+    np.save(tmp_path / "depth.npy", np.array([[0.0, 2.0], [4.0, 9.0]], dtype=np.float32))
+    ranges = {"value_range": (4.0, 0.0), "source_value_range": (0.0, 4.0)}
+    both = ("source_to_target", "target_to_source")
+    model = pretrained(Translator, source_channels=1, **ranges)
+    model.architecture.__class__ = type("Both", (Translator,), {"directions": both})
+    found = [
+        source_reader(model.architecture, direction, derive=True).read_file(tmp_path / "depth.npy")
+        for direction in both
+    ]
+    assert_close(found[0][0], torch.tensor([[-1.0, 0.0], [1.0, 1.0]]), atol=1e-4, rtol=0)
+    assert_close(found[1][0], torch.tensor([[1.0, 0.0], [-1.0, -1.0]]), atol=1e-4, rtol=0)
+
+
+def test_file_size_of_a_label_map_needs_a_whole_map_of_ids(tmp_path):
+    (tmp_path / "ids.png").write_bytes(encode_png(np.zeros((5, 7, 1), np.uint8)))
+    Image.new("RGB", (7, 5)).save(tmp_path / "colors.png")
+    maps, images = reader(3, "labels"), reader(3)
+    assert maps.file_size(tmp_path / "ids.png") == images.file_size(tmp_path / "ids.png") == (5, 7)
+    assert images.file_size(tmp_path / "colors.png") == (5, 7)
+    with pytest.raises(Undecodable, match="not a map of ids"):
+        maps.file_size(tmp_path / "colors.png")

@@ -132,7 +132,7 @@ def test_clip_metric_of_a_translator_needs_no_extractor(runtime, add):
 def test_metric_of_no_kind_is_refused(add):
     add(Shapeless)
     with pytest.raises(
-        PluginContractError, match="'shapeless'.*FeatureMetric, PairMetric or ClipMetric"
+        PluginContractError, match="'shapeless'.*FeatureMetric, .*ClipMetric or CycleMetric"
     ):
         build_metrics(config("shapeless"), ())
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from docs.test_examples import load
 
+from ganforge.api import FieldSpec
 from ganforge.errors import PluginContractError
 from ganforge.plugin_tools.translation_contract import (
     check_chunks_equal_the_whole,
@@ -80,11 +81,35 @@ class FixedSize(OneSize):
     name, stride = "fixed_size", None
 
 
+class WithPoses(VideoGan):
+    """Adds to each frame a number that the data give for it."""
+
+    name = "with_poses"
+    inputs = (*VideoGan.inputs, "poses")
+    example_fields = {"poses": FieldSpec("vector", 2, is_clip=True)}
+
+    def generate(self, nets, request):
+        poses = self.poses(request)
+        assert poses.shape[1] == request.source.shape[1]
+        return super().generate(nets, request) + poses[..., :1, None, None] / 9
+
+    def poses(self, request):
+        return request.fields["poses"]
+
+
+class OnlyTheFirstPose(WithPoses):
+    name = "only_the_first_pose"
+
+    def poses(self, request):
+        return request.fields["poses"][:, :1].expand(-1, request.source.shape[1], -1)
+
+
 @pytest.mark.parametrize(
     ("architecture", "check", "expected"),
     [
         (ForgetsThePast, check_chunks_equal_the_whole, r"frame 1 .* chunks of 1\. Keep .*state"),
         (CountsFromTheChunk, check_chunks_equal_the_whole, "frame 1 .* request.frame_noise"),
+        (OnlyTheFirstPose, check_chunks_equal_the_whole, r"frame 1 .* chunks of 1"),
         (DropsFrames, check_chunks_equal_the_whole, "9 frames at once, but 10 in chunks of 1"),
         (RepeatsNoise, check_noise_of_frames, r"stream \d 3 times .*request.frame_noise\(n, ...\)"),
         (OneSize, check_other_sizes, r"`stride` is 1, but generate\(\) fails at 17 x 18: the size"),
@@ -96,7 +121,7 @@ def test_check_names_the_fault(case_of, architecture, check, expected):
         check(case_of(architecture))
 
 
-@pytest.mark.parametrize("architecture", [Noisy, FixedSize])
+@pytest.mark.parametrize("architecture", [Noisy, FixedSize, WithPoses])
 def test_check_of_what_is_sound_passes(case_of, architecture):
     case = case_of(architecture)
     assert case.spec.num_frames == 5

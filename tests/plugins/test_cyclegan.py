@@ -442,7 +442,7 @@ class Latent(Regularizer):
     ("spec", "options", "match"),
     [
         (ImageSpec(24, 24), {}, "model.architecture: .*two domains.*data.source: .*unpaired"),
-        (ImageSpec(20, 24, 3, 3), {}, "data.resolution: 20x24.*24 pixels.*fewer layers"),
+        (ImageSpec(20, 24, 3, 3), {}, "data.resolution: 20x24.*24 pixels.*lower one"),
         (ImageSpec(30, 24, 3, 3), {}, r"data.resolution: .*30x24.*multiples of 4.*\[32, 24\]"),
         (ImageSpec(24, 24, 3, 1), {}, "model.identity_weight=5.0.*1 channels.*identity_weight: 0"),
     ],

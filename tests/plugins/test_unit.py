@@ -383,7 +383,7 @@ class Latent(Regularizer):
         (
             ImageSpec(32, 64, 3, 3),
             {"discriminator_scales": 4},
-            "32x64.*discriminator_scales=4.*64 pixels.*fewer scales",
+            "32x64.*discriminator_scales=4.*64 pixels.*lower one of these",
         ),
         (ImageSpec(18, 16, 3, 3), {}, r"18x16.*multiples of 4.*\[16, 16\]"),
         (ImageSpec(16, 16, 3, 5, source_kind="labels"), {}, "label maps.*pix2pix on pairs"),

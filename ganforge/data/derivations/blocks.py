@@ -4,6 +4,7 @@ import numpy as np
 from pydantic import Field
 
 from ganforge.config.base import StrictModel
+from ganforge.errors import ConfigError
 from ganforge.interfaces.derivation import Derivation, Floats
 
 
@@ -17,6 +18,14 @@ class Blocks(Derivation[BlocksConfig]):
     """A mosaic of square blocks of one color."""
 
     name, Config = "blocks", BlocksConfig
+
+    def check(self, height: int, width: int) -> None:
+        """Refuse blocks that cover the image: its source would be one color."""
+        if self.config.size >= max(height, width):
+            raise ConfigError(
+                f"data.derive: 'blocks' with size={self.config.size} makes one color of an image "
+                f"of {height}x{width}, so that nothing is left to translate. Use smaller blocks."
+            )
 
     def derive(self, img: Floats, seed: int, frame: int = 0) -> Floats:
         """Average over blocks from the top left; those at the other borders may be smaller."""

@@ -9,6 +9,7 @@ from PIL import Image
 from pydantic import Field
 
 from ganforge.config.base import StrictModel
+from ganforge.errors import ConfigError
 from ganforge.interfaces.derivation import Derivation, Floats
 
 
@@ -22,6 +23,15 @@ class LowResolution(Derivation[LowResolutionConfig]):
     """The image reduced and enlarged again: for adding detail to small images."""
 
     name, Config = "low_resolution", LowResolutionConfig
+
+    def check(self, height: int, width: int) -> None:
+        """Refuse a factor that leaves a single pixel: the source would be one color."""
+        if max(height, width) < 1.5 * self.config.factor:
+            raise ConfigError(
+                f"data.derive: 'low_resolution' with factor={self.config.factor:g} makes one pixel "
+                f"of an image of {height}x{width}, so that nothing is left to translate. Use a "
+                f"smaller factor."
+            )
 
     def derive(self, img: Floats, seed: int, frame: int = 0) -> Floats:
         """Reduce, then enlarge to the same size; bicubic both times."""

@@ -47,6 +47,7 @@ def image_spec(
         source_kind="labels" if is_map else "image",
         bit_depth=main.bit_depth,
         value_range=main.value_range,
+        source_value_range=None if source is None else source.value_range,
         fields={n: _field_spec(f) for n, f in sorted(fields.items()) if _is_other(n, f, name)},
     )
 

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+def shown_kimg(kimg: float, total_kimg: float) -> str:
+    """Progress in thousands of images, to the image in runs of less than 10 kimg."""
+    return f"{kimg:.{1 if total_kimg >= 10 else 3}f}/{total_kimg:g} kimg"
+
+
 def describe(record: Mapping[str, float]) -> str:
     """Speed and losses of a log record, in one line."""
     losses = [
@@ -36,7 +41,7 @@ class Display:
         console = Console(stderr=True)
         if self._enabled and console.is_terminal:
             self._progress = Progress(
-                TextColumn("{task.completed:.1f}/{task.total:g} kimg"),
+                TextColumn("{task.fields[shown]}"),
                 BarColumn(),
                 TextColumn("ETA"),
                 TimeRemainingColumn(),
@@ -44,7 +49,9 @@ class Display:
                 console=console,
             )
             self._progress.start()
-            self._task = self._progress.add_task("starting", total=self._total)
+            self._task = self._progress.add_task(
+                "starting", total=self._total, shown=shown_kimg(0, self._total)
+            )
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -54,15 +61,15 @@ class Display:
     def update(self, kimg: float, record: Mapping[str, float] | None = None) -> None:
         """Show the progress, and the latest record where there is a new one."""
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=kimg)
+            shown = shown_kimg(kimg, self._total)
+            self._progress.update(self._task, completed=kimg, shown=shown)
             if record is not None:
                 self._progress.update(self._task, description=describe(record))
         elif self._enabled and record is not None:
             left = max(0.0, self._total - kimg) * 1000 / max(record["img_per_sec"], 1e-9)
             log.info(
-                "%.1f/%g kimg  ETA %d:%02d  %s",
-                kimg,
-                self._total,
+                "%s  ETA %d:%02d  %s",
+                shown_kimg(kimg, self._total),
                 left // 60,
                 left % 60,
                 describe(record),

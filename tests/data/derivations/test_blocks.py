@@ -3,6 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ganforge.data.derivations.blocks import Blocks
+from ganforge.errors import ConfigError
 
 
 def mosaic(img, size):
@@ -40,3 +41,10 @@ def test_blocks_of_a_flat_image_stay_in_range(value):
 def test_blocks_take_the_image_of_a_user_as_it_is():
     img = np.zeros((4, 4, 3), dtype=np.float32)
     assert_array_equal(Blocks(Blocks.Config()).from_input(img, None, 0), img)
+
+
+def test_blocks_that_cover_the_image_are_refused():
+    blocks = Blocks(Blocks.Config(size=8))
+    blocks.check(4, 9)
+    with pytest.raises(ConfigError, match="size=8 makes one color of an image of 8x8"):
+        blocks.check(8, 8)

@@ -4,6 +4,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from ganforge.data.derivations.low_resolution import LowResolution, bicubic
+from ganforge.errors import ConfigError
 
 
 def low(factor=4.0):
@@ -55,3 +56,10 @@ def test_bicubic_does_not_overshoot():
     img[:, 4:] = 1
     large = bicubic(img, 64, 64)
     assert large.min() == 0 and large.max() == 1
+
+
+def test_low_resolution_of_a_single_pixel_is_refused():
+    derivation = low(8)
+    derivation.check(4, 12)
+    with pytest.raises(ConfigError, match="factor=8 makes one pixel of an image of 8x11"):
+        derivation.check(8, 11)

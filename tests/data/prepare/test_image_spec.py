@@ -14,9 +14,10 @@ def pixels(kind="image", channels=3, **options):
 def test_spec_describes_the_image_to_generate():
     fields = {
         "target": pixels(bit_depth=16, value_range=(0, 4), channels=5),
-        "source": pixels(channels=1),
+        "source": pixels(channels=1, value_range=(-1, 9)),
     }
     spec = image_spec(fields, (), ())
+    assert spec.source_value_range == (-1, 9)
     assert (spec.height, spec.width, spec.channels, spec.source_channels) == (8, 6, 5, 1)
     assert (spec.bit_depth, spec.value_range, spec.source_kind) == (16, (0, 4), "image")
     assert spec.fields == {}

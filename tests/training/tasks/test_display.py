@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from ganforge.training.tasks.display import Display, describe
+from ganforge.training.tasks.display import Display, describe, shown_kimg
 
 RECORD = {"img_per_sec": 200.4, "loss/generator/adversarial": 0.7, "loss/generator/r1": 0.05}
 
@@ -22,6 +22,14 @@ def test_display_without_a_terminal_logs_a_line_with_the_time_left(caplog):
         display.update(1.5, RECORD)
     (line,) = caplog.messages
     assert line.startswith("1.5/26 kimg  ETA 2:02  200 img/s")
+
+
+@pytest.mark.parametrize(
+    ("kimg", "total", "shown"),
+    [(1.5, 26.0, "1.5/26 kimg"), (0.032, 0.064, "0.032/0.064 kimg"), (0, 2.0, "0.000/2 kimg")],
+)
+def test_progress_of_a_tiny_run_is_shown_to_the_image(kimg, total, shown):
+    assert shown_kimg(kimg, total) == shown
 
 
 def test_display_of_other_ranks_shows_nothing(caplog):

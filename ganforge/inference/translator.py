@@ -1,0 +1,141 @@
+"""One direction of a published translator, as the arguments of a translation set it up."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.imaging.images import Resize
+from ganforge.inference.clips import OpenClip, chunks
+from ganforge.inference.generate import run_batch
+from ganforge.inference.sizes import Size, Sizing, resolve_sizing
+from ganforge.inference.source_fields import SourceFields
+from ganforge.inference.source_images import SourceReader, source_reader
+from ganforge.inference.tiles import Tiling, Window, resolve_tiling
+from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.generation import GenerateRequest
+
+
+@dataclass(frozen=True)
+class Translator:
+    """Translates images, or the frames of clips, in one direction.
+
+    Attributes:
+        architecture: of the model.
+        networks: by role, on `device`.
+        device: where they run.
+        direction: one of those of the architecture.
+        reader: makes sources of what is given.
+        sizing: brings images to a size that the networks take, and back.
+        tiling: how larger images are cut; None translates them whole.
+    """
+
+    architecture: Architecture[Any]
+    networks: Mapping[str, nn.Module]
+    device: torch.device
+    direction: str
+    reader: SourceReader
+    sizing: Sizing
+    tiling: Tiling | None = None
+
+    def images(
+        self,
+        sources: Sequence[Tensor],
+        request: GenerateRequest,
+        fields: SourceFields,
+        batch_size: int,
+    ) -> list[Tensor]:
+        """The translations of sources [C, H, W] of any sizes, in their order.
+
+        `request` has a seed for each; `fields` are its further fields.
+        """
+        sizes = [(img.shape[-2], img.shape[-1]) for img in sources]
+        results: list[Tensor] = list(sources)
+        for rows in _batches([self.sizing.padded(*found) for found in sizes], batch_size):
+            part = request.take(rows)
+            part.fields = fields.take(rows, self.sizing, self.device)
+            made = self._translate([sources[row] for row in rows], part)
+            for row, img in zip(rows, made, strict=True):
+                results[row] = img
+        return results
+
+    def frames(
+        self, clip: OpenClip, request: GenerateRequest, chunk_frames: int
+    ) -> Iterator[tuple[Tensor, int]]:
+        """The translated frames of a clip, and their times; read as they are consumed."""
+        frame_index = 0
+        for chunk in chunks(clip, chunk_frames):
+            given = [img for img, _ in chunk]
+            images = self.reader.derive_frames(given, request.seeds[0], frame_index)
+            self.check_size(images[0], clip.name)
+            request.frame_index = frame_index
+            part = request if self.architecture.is_video else request.take([0] * len(images))
+            made = self._translate(images, part)
+            yield from zip(made, (time for _, time in chunk), strict=True)
+            frame_index += len(chunk)
+
+    def check_size(self, source: Tensor, what: str) -> None:
+        """Refuse a source [C, H, W], named `what` in the message, that cannot keep its size."""
+        self.sizing.check(source.shape[-2], source.shape[-1], what)
+
+    def _translate(self, images: Sequence[Tensor], request: GenerateRequest) -> list[Tensor]:
+        """The translations of images that have the same size once they are padded."""
+        source = torch.cat([self.sizing.fit(img[None]) for img in images])
+        if self.architecture.is_video:
+            # One clip, whose frames are the images.
+            (made,) = self._run(source[None], request)
+        elif self.tiling is None:
+            made = self._run(source, request)
+        else:
+            made = self.tiling.translate(source, lambda window: self._tile(source, request, window))
+        return [
+            self.sizing.cut(img, image.shape[-2], image.shape[-1])
+            for img, image in zip(made, images, strict=True)
+        ]
+
+    def _tile(self, source: Tensor, request: GenerateRequest, window: Window) -> Tensor:
+        fields = {
+            name: value if value.ndim < 4 else value[(..., *window)]
+            for name, value in request.fields.items()
+        }
+        return self._run(source[(..., *window)], replace(request, fields=fields))
+
+    def _run(self, source: Tensor, request: GenerateRequest) -> Tensor:
+        part = replace(request, source=source.to(self.device))
+        return run_batch(self.architecture, self.networks, part)
+
+
+def resolve_translator(
+    architecture: Architecture[Any],
+    networks: Mapping[str, nn.Module],
+    device: torch.device,
+    *,
+    direction: str | None = None,
+    size: Size = "keep",
+    resize: Resize | None = None,
+    tile: int | None = None,
+    overlap: int | None = None,
+    derive: bool = True,
+) -> Translator:
+    """Check the arguments of a translation, which are those of `PretrainedGan.translate`.
+
+    Raises:
+        ConfigError: the model cannot do it; nothing has been read.
+    """
+    architecture.check_request(None, {"direction": direction} if direction else {})
+    direction = direction or architecture.directions[0]
+    reader = source_reader(architecture, direction, derive)
+    sizing = resolve_sizing(architecture, size, resize, reader.kind == "labels")
+    tiling = resolve_tiling(architecture, tile, overlap)
+    return Translator(architecture, networks, device, direction, reader, sizing, tiling)
+
+
+def _batches(sizes: Sequence[tuple[int, int]], batch_size: int) -> Iterator[list[int]]:
+    """Rows of equal size, at most `batch_size` at a time."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for row, size in enumerate(sizes):
+        groups.setdefault(size, []).append(row)
+    for rows in groups.values():
+        yield from (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
