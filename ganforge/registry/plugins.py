@@ -80,6 +80,12 @@ class Registry:
         self.plugins[plugin.name] = plugin
         self._found.clear()
 
+    def unregister(self, name: str) -> None:
+        """Forget the plugin of this name and its components: the inverse of `register`."""
+        self.manager.unregister(name=name)
+        del self.plugins[name]
+        self._found.clear()
+
     def _of_kind(self, words: str) -> dict[str, tuple[Class, Plugin]]:
         """The components of a kind with their plugins, by name."""
         if words not in self._found:

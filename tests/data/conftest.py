@@ -101,8 +101,8 @@ class SeedShown(Derivation[StrictModel]):
 def seed_shown(monkeypatch):
     """The derivation `seed_shown`, known to the registry."""
     plugin = Plugin("seed_shown", "tests", "tests", "1")
-    key = Derivation, SeedShown.name
-    monkeypatch.setitem(get_registry()._components, key, (SeedShown, plugin))
+    known = get_registry()._of_kind(Derivation.kind)
+    monkeypatch.setitem(known, SeedShown.name, (SeedShown, plugin))
     return SeedShown
 
 

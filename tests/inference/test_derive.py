@@ -46,8 +46,7 @@ def stamp():
     module.ganforge_derivations = hookimpl(lambda: [Stamp])
     registry.register(module, Plugin("stamp", "stamp", "stamp", "1"))
     yield
-    registry.manager.unregister(module)
-    del registry.plugins["stamp"], registry._components[Derivation, "stamp"]
+    registry.unregister("stamp")
 
 
 def spec_of(name, channels=3, source_channels=3, **options):

@@ -69,13 +69,9 @@ class Lite0Shapes(SmallFeatures):
 def registered() -> Iterator[None]:
     """Within it, `features: small_features` and `lite0_shapes` can be chosen."""
     registry, module = get_registry(), types.ModuleType("parity_features")
-    extractors = [SmallFeatures, Lite0Shapes]
-    module.ganforge_feature_extractors = hookimpl(lambda: extractors)
+    module.ganforge_feature_extractors = hookimpl(lambda: [SmallFeatures, Lite0Shapes])
     registry.register(module, Plugin("parity-features", "parity_features", "parity-features", "1"))
     try:
         yield
     finally:
-        registry.manager.unregister(module)
-        del registry.plugins["parity-features"]
-        for extractor in extractors:
-            del registry._components[FeatureExtractor, extractor.name]
+        registry.unregister("parity-features")

@@ -108,10 +108,7 @@ def toy():
     module.ganforge_feature_extractors = hookimpl(lambda: [Toy, Lite0Shapes, Pooled])
     registry.register(module, Plugin("made-up", "made_up", "made-up", "1"))
     yield
-    registry.manager.unregister(module)
-    del registry.plugins["made-up"]
-    for component in (Toy, Lite0Shapes, Pooled):
-        del registry._components[FeatureExtractor, component.name]
+    registry.unregister("made-up")
 
 
 def test_projected_plugin_is_registered():

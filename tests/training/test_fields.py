@@ -31,7 +31,7 @@ class Halved(Derivation[HalvedConfig]):
 @pytest.fixture(autouse=True)
 def _halved(monkeypatch):
     plugin = Plugin("halved", "tests", "tests", "1")
-    monkeypatch.setitem(get_registry()._components, (Derivation, "halved"), (Halved, plugin))
+    monkeypatch.setitem(get_registry()._of_kind(Derivation.kind), "halved", (Halved, plugin))
 
 
 IMAGE = FieldSchema(kind="image", height=8, width=8, channels=3)
