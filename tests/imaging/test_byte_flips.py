@@ -64,6 +64,7 @@ FILES = {
     "bmp": lambda: save(COLORS, "BMP"),
     "gif": lambda: save(GRAY, "GIF"),
     "ppm": lambda: save(COLORS, "PPM"),
+    "ppm16": lambda: b"P6 17 13 65535 " + (COLORS.astype(">u2") * 257).tobytes(),
     "npy": lambda: npy(COLORS),
     **({"avif": lambda: save(COLORS, "AVIF")} if HAS_AVIF else {}),
 }
