@@ -21,6 +21,7 @@ from ganforge.data.shards.index import INDEX_NAME, PIXEL_KINDS, DatasetIndex, lo
 from ganforge.data.shards.locations import is_remote
 from ganforge.data.shards.reader import SampleReader, check_shards_present
 from ganforge.data.sources.left_out import LeftOutFiles, collected
+from ganforge.data.sources.shard_urls import names_tar
 from ganforge.errors import DataError, ShardError
 from ganforge.imaging.codec import Pixels, Undecodable
 from ganforge.imaging.grids import named_grid
@@ -100,8 +101,8 @@ def inspect(
     """Decode a data set and report on it. Damage is reported, not raised.
 
     Args:
-        location: shards (folder or URL with index.json), a raw folder, zip or manifest, or the
-            data section of a pipeline file, whose source is read.
+        location: shards (folder or URL with index.json); what `guess_source` takes, such as a
+            folder or a tar; or the data section of a pipeline file, whose source is read.
         contact_sheet: PNG to write with the first images.
         max_samples: samples to read of each stream; all when omitted.
 
@@ -129,7 +130,12 @@ def inspect(
 
 
 def _holds_shards(location: str) -> bool:
-    return is_remote(location) or (Path(location) / INDEX_NAME).is_file()
+    """Whether there is an index; of an address as far as its form tells, unread."""
+    if location.startswith("pipe:"):
+        return "{}" in location
+    if is_remote(location):
+        return not names_tar(location)
+    return (Path(location) / INDEX_NAME).is_file()
 
 
 def _see_source(

@@ -16,6 +16,11 @@ _MAX_SHARDS = 10**6
 _SUFFIXES = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 
+def names_tar(url: str) -> bool:
+    """Whether a URL is that of a tar file, by its extension."""
+    return url.partition("?")[0].lower().endswith(_SUFFIXES)
+
+
 def expand_shards(urls: str | Sequence[str]) -> list[str]:
     """The tars that some URLs or paths stand for.
 
