@@ -35,7 +35,9 @@ LINK = "folders that are read under another name"
 BROKEN = "broken links"
 SPECIAL = "pipes, devices, or links in an archive"
 TWICE = "members that a later one of the same name replaces"
+BESIDE = "further images of a sample"
 _ADVICE = {
+    BESIDE: "name the extension that is wanted (source.image=EXTENSION)",
     FORMAT: "convert them to PNG or JPEG",
     ARCHIVE: "unpack them, or use them as a source",
     TABLE: "if they hold labels or captions, use the source manifest with the table as its path",

@@ -41,7 +41,11 @@ class WebDatasetConfig(StrictModel):
         description="Tars, also gzipped: photos-{000000..000099}.tar, photos/*.tar, a folder of "
         "them, a URL or pipe:COMMAND."
     )
-    image: str = Field(_IMAGES, description="Extensions of the image; the first found is used.")
+    image: str = Field(
+        _IMAGES,
+        description="Extensions of the image; the first found is used. Default: every image is a "
+        "sample, whatever its extension.",
+    )
     label: str | None = Field(
         "cls;json:label",
         description="Extensions of the label, or json:KEY for a value in a JSON member; the first "
@@ -104,7 +108,8 @@ class WebDatasetSource(Source[WebDatasetConfig]):
         side = ["json"] * any(name.startswith(_JSON) for name in self._label_from)
         side += [self.config.caption] if self.config.caption else []
         image = [name.strip().lower() for name in self.config.image.split(";")]
-        return TarReader(image, label, side, choice, read_images)
+        every_image = self.config.image == _IMAGES
+        return TarReader(image, label, side, choice, read_images, every_image)
 
     def _key(self, sample: TarSample) -> str:
         # With the shard's name, because shards may use the same keys again.

@@ -269,6 +269,27 @@ def test_first_extension_that_is_found_is_the_image(make_tar, source):
     assert sample.fields["image"] == b"p"
 
 
+def test_images_of_one_name_are_a_sample_each_as_in_a_folder(make_tar, source, caplog):
+    files = {"a/1.jpg": b"j", "a/1.png": b"p", "a/1.txt": b"both", "a/2.png": b"q", "b/1.png": b"r"}
+    path = make_tar(files)
+    for urls in (path, f"pipe:cat {path}"):
+        found = list(source("webdataset", urls=urls).samples())
+        assert [s.fields["image"] for s in found] == [b"j", b"p", b"q", b"r"]
+        assert [s.fields.get("caption") for s in found] == ["both", "both", None, None]
+        assert [s.key for s in found] == [
+            f"a,tar+{k}" for k in ("a+1,jpg", "a+1,png", "a+2", "b+1")
+        ]
+    assert labels(source("webdataset", urls=path).samples()) == [0, 0, 0, 1]
+    assert "further images" not in caplog.text
+
+
+def test_images_beside_the_one_that_is_named_are_counted(make_tar, source, caplog):
+    path = make_tar({"1.png": b"p", "1.jpg": b"j", "1.seg.png": b"s"})
+    (sample,) = source("webdataset", urls=path, image="jpg;png").samples()
+    assert sample.fields["image"] == b"j"
+    assert "2 further images of a sample, e.g. '1.seg.png': name the extension" in caplog.text
+
+
 def test_tar_reports_what_it_leaves_out(tmp_path, make_tar, helpers, caplog, source):
     caplog.set_level(logging.INFO)
     data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
