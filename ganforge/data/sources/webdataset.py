@@ -139,6 +139,7 @@ class WebDatasetSource(Source[WebDatasetConfig]):
                 if text is not None:
                     texts[key] = text
                     places.setdefault(text, sample.where)
+        choice.leave_out_arrays()
         if not files:
             raise choice.nothing("urls", self._where)
         choice.log({_top(name) for name in files.values()})
@@ -189,6 +190,7 @@ class WebDatasetSource(Source[WebDatasetConfig]):
                 count += 1
                 yield self._sample(sample, first)
         if first is None:
+            choice.leave_out_arrays()
             if not count:
                 raise choice.nothing("urls", self._where)
             choice.log(tops)
