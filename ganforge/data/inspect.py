@@ -29,6 +29,7 @@ from ganforge.imaging.images import MODES
 from ganforge.imaging.resize import flatten_alpha, scale
 from ganforge.imaging.save import write_png
 from ganforge.interfaces.source import Sample, Source
+from ganforge.redaction import redacted
 
 _SHEET_SIDE = 8
 _THUMBNAIL = 64
@@ -111,7 +112,7 @@ def inspect(
     """
     if isinstance(location, str) and _holds_shards(location):
         index = load_index(location)
-        report = DatasetReport(location, digest=index.digest)
+        report = DatasetReport(redacted(location), digest=index.digest)
         names: tuple[str, ...] = index.image_spec.class_names
         seen = _see_shards(location, index, max_samples)
         _collect(report, seen, lambda: names, contact_sheet)
@@ -120,7 +121,8 @@ def inspect(
         guessed = ComponentChoice.model_validate(guess_source(location))
         location = DataConfig(source=guessed)
     source = build_source(location)
-    report = DatasetReport(f"{source.name} {source.config.model_dump(exclude_defaults=True)}")
+    options = redacted(source.config.model_dump(exclude_defaults=True))
+    report = DatasetReport(f"{source.name} {options}")
     with collected() as found:
         seen = _see_source(source, location.fields, max_samples)
         _collect(report, seen, source.class_names, contact_sheet)

@@ -109,6 +109,19 @@ def test_inspect_guesses_zip_and_manifest(tmp_path, helpers):
         assert inspect(str(tmp_path / name)).num_samples == {"main": 1}
 
 
+def test_inspect_shows_no_token_of_a_command(tmp_path, helpers):
+    data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        info = tarfile.TarInfo("1.png")
+        info.size = len(data) - 30
+        tar.addfile(info, io.BytesIO(data))
+    token = "hf_" + "a" * 34
+    command = f"pipe:cat {tmp_path / 'a.tar'} # Authorization: Bearer {token}"
+    report = inspect(command)
+    assert report.num_bad == 1
+    assert token not in json.dumps(report.to_dict())
+
+
 def test_inspect_takes_a_tar_from_a_pipe_as_prepare_does(tmp_path, helpers):
     data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
     with tarfile.open(tmp_path / "a.tar", "w") as tar:

@@ -11,6 +11,7 @@ import random
 
 import numpy as np
 import pytest
+import torchvision.io  # noqa: F401  # before the fork, for loading it takes long
 from PIL import Image
 
 from ganforge.data.prepare.field_encoders import PixelEncoder

@@ -11,6 +11,7 @@ from webdataset.shardlists import expand_urls
 
 from ganforge.data.sources.class_names import natural_order
 from ganforge.errors import DataError
+from ganforge.redaction import redacted
 
 _MAX_SHARDS = 10**6
 _SUFFIXES = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
@@ -69,6 +70,6 @@ def _matches(pattern: str) -> list[str]:
 
 def shard_names(shards: Sequence[str]) -> dict[str, str]:
     """A short name for each shard, different for all of them: its file name, else its URL."""
-    names = {shard: PurePosixPath(shard).name for shard in shards}
+    names = {shard: redacted(PurePosixPath(shard).name) for shard in shards}
     count = Counter(names.values())
-    return {shard: name if count[name] == 1 else shard for shard, name in names.items()}
+    return {shard: name if count[name] == 1 else redacted(shard) for shard, name in names.items()}

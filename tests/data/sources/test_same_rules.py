@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
 KNOWN_FOLDERS = (
     *("cat", "Cat", "dog 1", "dog2", "dog10", "caf\u00e9", "cafe\u0301", "2024", "#1", "\u65e5"),
-    *("00000", "00001", ".git", "@eaDir", "__MACOSX", "$RECYCLE.BIN", ".ipynb_checkpoints", "train"),
+    *(
+        "00000",
+        "00001",
+        ".git",
+        "@eaDir",
+        "__MACOSX",
+        "$RECYCLE.BIN",
+        ".ipynb_checkpoints",
+        "train",
+    ),
 )
 KNOWN_FILES = (
     *("1.png", "01.png", "1.jpg", "2.PNG", "10.jpg", "a b.jpeg", "\u00e9.JFIF", "img1", "x.dat"),
@@ -24,7 +33,9 @@ KNOWN_FILES = (
 CHARACTERS = st.characters(codec="utf-8", exclude_characters="\0/\\.")
 STEM = st.text(CHARACTERS, min_size=1, max_size=8)
 FOLDER = st.sampled_from(KNOWN_FOLDERS) | STEM
-FILE = st.sampled_from(KNOWN_FILES) | st.builds(str.__add__, STEM, st.sampled_from((".png", ".JPG")))
+FILE = st.sampled_from(KNOWN_FILES) | st.builds(
+    str.__add__, STEM, st.sampled_from((".png", ".JPG"))
+)
 PLACE = st.one_of(
     st.tuples(FOLDER, FILE).map("/".join), st.tuples(FOLDER, FOLDER, FILE).map("/".join), FILE
 )
