@@ -149,3 +149,17 @@ def shards(tmp_path_factory):
         )
     prepare(config(str(folder / "in")), folder / "out")
     return folder / "out"
+
+
+@pytest.mark.parametrize("nest", ["[", '{"a":'])
+def test_absurdly_nested_file_is_refused(tmp_path, nest):
+    readers = {
+        "p.yaml": load_pipeline,
+        "index.json": lambda path: load_index(str(tmp_path)),
+        "config.json": lambda path: read_info(tmp_path, "m"),
+        "m.jsonl": inspect,
+    }
+    for name, read in readers.items():
+        (tmp_path / name).write_text(nest * 5_000)
+        with pytest.raises(GanforgeError):
+            read(str(tmp_path / name))

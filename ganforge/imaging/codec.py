@@ -34,6 +34,7 @@ MAX_CHANNELS = 16
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8"
 NPY_SIGNATURE = b"\x93NUMPY"
+_ZIP_SIGNATURE = b"PK\3\4"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 HAS_AVIF = bool(features.check("avif"))
 """Whether the installed Pillow decodes AVIF."""
@@ -128,6 +129,8 @@ def read_array(data: Bytes) -> NDArray[Any] | None:
 
 def read_npy(data: Bytes) -> NDArray[Any]:
     """The array in a .npy file."""
+    if data[:4] == _ZIP_SIGNATURE:  # which NumPy opens as several arrays
+        raise Undecodable("is an archive of arrays (.npz), not one array; save it with np.save")
     try:
         values: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
     except Exception as err:  # NumPy parses the header as Python: damage raises any type

@@ -286,6 +286,13 @@ def test_decode_of_16_bit_color_ppm_keeps_all_bits():
         decode_image(data[:-1])
 
 
+def test_archive_of_arrays_is_no_array():
+    buffer = io.BytesIO()
+    np.savez(buffer, np.zeros((4, 6)))
+    with pytest.raises(Undecodable, match=r"is an archive of arrays \(.npz\)"):
+        codec.read_npy(buffer.getvalue())
+
+
 @pytest.mark.skipif(not codec.HAS_AVIF, reason="this Pillow does not decode AVIF")
 def test_decode_of_avif_of_more_than_8_bits_is_refused(helpers):
     data = helpers.file_bytes(Image.new("RGB", (8, 8)), "avif")
