@@ -14,7 +14,7 @@ from ganforge.config.models import StrictModel
 from ganforge.hub.format import CARD_FILE, SAMPLES_FILE, ModelInfo, repo_slug
 from ganforge.redaction import redacted
 
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 _LICENSE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 _PROVENANCE = (
     *("direction", "split", "reference", "extractor", "extractor_sha256", "resize"),

@@ -1,6 +1,7 @@
 import dataclasses
 import re
 
+import pytest
 import yaml
 from huggingface_hub import ModelCard
 
@@ -89,6 +90,12 @@ def test_card_shows_names_from_the_data_as_plain_text(export, architecture):
     assert "0 &lt;script&gt;alert(1)&lt;/script&gt;, 1 \\!\\[x\\](http" in text
     assert "2 a\\|b # c." in text
     assert "<script" not in text
+
+
+@pytest.mark.parametrize("dataset", ["./images", "/data/images", "../x/y", "~/photos"])
+def test_card_does_not_take_a_path_for_a_data_set_of_the_hub(export, dataset):
+    folder = export(card=CardInfo(name="Tiny", dataset=dataset))
+    assert ModelCard.load(folder / "README.md").data.datasets is None
 
 
 def test_card_holds_no_token(export):

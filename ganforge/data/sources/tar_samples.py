@@ -21,6 +21,8 @@ MAX_FILE_BYTES = 2**29
 """Larger members are refused before they are read."""
 # The extension begins at the first dot; numbers between dots belong to the name (img.1.png).
 _NAME = re.compile(r"((?:.*/)?[^./][^./]*(?:\.[0-9]+(?=\.))*)\.([^/]+)")
+# What is no extension belongs to the name (Mr. Smith (2).png).
+_PARTS = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 _FIRST_DOT = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)")
 
 
@@ -156,12 +158,18 @@ class TarReader:
         if system_part(name) is None:
             for pattern in (_FIRST_DOT, _NAME):
                 found = pattern.fullmatch(name)
-                if found and found[2].lower() in (*self.image, *self.label, *self.side):
+                if found and self._is_known(found[2].lower()):
                     return found[1], found[2].lower()
+            stem, _, last = name.rpartition(".")
+            if found and not _PARTS.fullmatch(found[2]) and self._is_known(last.lower()):
+                return stem, last.lower()
             if found and PurePosixPath(name).suffix.lower() in EXTENSIONS:
                 return found[1], found[2].lower()
         suffix = self.choice.add(name, content.head)
         return (name, suffix[1:]) if suffix else None
+
+    def _is_known(self, extension: str) -> bool:
+        return extension in (*self.image, *self.label, *self.side)
 
     def _add(self, sample: TarSample, name: str, extension: str, content: _Content) -> None:
         if extension in self.label or extension in self.side:

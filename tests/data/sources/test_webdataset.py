@@ -253,6 +253,16 @@ def test_numbers_between_dots_belong_to_the_name(make_tar, source):
     assert len({s.key for s in found}) == 3
 
 
+def test_dots_in_a_sentence_belong_to_the_name(make_tar, source):
+    names = ("Track 2.0 (Clean Version)", "Mr. Smith", "a.b c")
+    files = {f"{name}.{end}": b"1" for name in names for end in ("cls", "png")}
+    found = list(source("webdataset", urls=make_tar(files)).samples())
+    assert [s.key for s in found] == [
+        f"a,tar+{key}" for key in ("Track 2,0 (Clean Version)", "Mr, Smith", "a,b c")
+    ]
+    assert labels(found) == [1, 1, 1]
+
+
 def test_image_with_two_extensions_must_be_named(make_tar, source):
     path = make_tar({"1.input.png": b"i", "1.target.png": b"t"})
     with pytest.raises(DataError, match="Sample '1' .* no image .*input.png, target.png.*`image`"):
