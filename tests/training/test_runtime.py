@@ -75,3 +75,12 @@ def test_cpu_threads_are_the_share_of_this_rank_unless_they_are_set(monkeypatch)
     assert cpu_threads() == 1
     monkeypatch.setenv("GANFORGE_NUM_THREADS", "5")
     assert cpu_threads() == 5
+
+
+def test_runtime_names_an_address_that_is_in_use(monkeypatch):
+    def refuse(**options):
+        raise torch.distributed.DistNetworkError("port: 29500, address already in use\n#0 trace")
+
+    monkeypatch.setattr("ganforge.training.runtime.Accelerator", refuse)
+    with pytest.raises(ConfigError, match=r"address already in use\).*main_process_port 29501"):
+        Runtime()
