@@ -61,7 +61,7 @@ def run(function):
     return True
 
 
-@examples(40)
+@examples(15)
 @given(data=PIPELINES | damaged(yaml.safe_dump(PIPELINE)))
 def test_fuzzed_pipeline_file_is_read_or_refused(tmp_path, data):
     path = tmp_path / "p.yaml"
@@ -75,7 +75,7 @@ def test_fuzzed_pipeline_file_is_read_or_refused(tmp_path, data):
     run(read)
 
 
-@examples(30)
+@examples(10)
 @given(
     key=st.sampled_from(("name", "data.source.path", "train.total_kimg", "x", "stages")),
     text=st.text(max_size=20),

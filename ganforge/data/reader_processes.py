@@ -22,7 +22,7 @@ CHECK_EVERY_SEC = 5
 """How often a wait looks whether the run is to stop: the DataLoader's `timeout`."""
 _WARN_EVERY_SEC = 60
 _STOP_AFTER_SEC = 30
-# The name of a socket has 107 bytes, of which multiprocessing adds /pymp-xxxxxxxx/listener-xxxxxxxx.
+# A socket's name has at most 107 bytes; multiprocessing adds /pymp-xxxxxxxx/listener-xxxxxxxx.
 _MAX_TEMPORARY = 107 - 33
 _TIMED_OUT = "DataLoader timed out"
 

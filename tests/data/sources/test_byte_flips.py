@@ -19,7 +19,7 @@ from ganforge.imaging.codec import Undecodable
 from ganforge.interfaces.source import Frames, Source
 from ganforge.registry.plugins import get_registry
 
-FLIPS = int(os.environ.get("GANFORGE_TEST_FLIPS", "100"))
+FLIPS = int(os.environ.get("GANFORGE_TEST_FLIPS", "60"))
 LIMIT_SEC = 20
 FILES = {
     "cat/000.png": b"0" * 600,
