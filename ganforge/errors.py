@@ -9,9 +9,17 @@ import errno
 from collections.abc import Iterable
 from typing import ClassVar
 
+from ganforge.redaction import redacted
+
 
 class GanforgeError(Exception):
-    """Base of all errors that the CLI reports as one message with exit code 2."""
+    """Base of all errors that the CLI reports as one message with exit code 2.
+
+    Secrets in the message are hidden.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*redacted(args))
 
 
 class ConfigError(GanforgeError):

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ganforge.cli._options import SEEDS, SIZE, read_options, read_own_options
+from ganforge.redaction import hide_secrets
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -55,6 +56,7 @@ class _StandardError(logging.Handler):
 def shown_log() -> Iterator[None]:
     """Shows what ganforge logs while a command runs, on standard error."""
     logger, handler = logging.getLogger("ganforge"), _StandardError()
+    handler.addFilter(hide_secrets)
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -133,8 +133,8 @@ def embed(
 def inspect(location: str, as_json: bool, **options: Any) -> None:
     """Report image sizes, classes and damaged files of LOCATION.
 
-    LOCATION is a folder or URL of shards; a folder, zip or manifest of images; or a pipeline file
-    whose source is inspected.
+    LOCATION is a folder or URL of shards; a pipeline file whose source is inspected; or what
+    `data prepare` takes: a folder, zip, tar or manifest of images, ...
     """
     from ganforge.config.load import load_pipeline
     from ganforge.data.inspect import inspect as inspect_data

@@ -6,17 +6,22 @@ from typing import Any
 import yaml
 
 from ganforge.config.models import PipelineConfig
+from ganforge.redaction import redacted
 
 
 def dump_config(config: PipelineConfig) -> str:
-    """The whole configuration as YAML, including defaults; `load_pipeline` can read it."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """The whole configuration as YAML, including defaults; `load_pipeline` can read it.
+
+    Secrets are hidden: what was read with a token in its address needs the token again.
+    """
+    values = redacted(config.model_dump(mode="json"))
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
 def config_diff(old: PipelineConfig, new: PipelineConfig) -> list[str]:
     """One line "path: old -> new" for each value that differs."""
-    before = dict(_leaves(old.model_dump(mode="json"), ""))
-    after = dict(_leaves(new.model_dump(mode="json"), ""))
+    before = dict(_leaves(redacted(old.model_dump(mode="json")), ""))
+    after = dict(_leaves(redacted(new.model_dump(mode="json")), ""))
     return [
         f"{path}: {before.get(path, '(absent)')} -> {after.get(path, '(absent)')}"
         for path in dict.fromkeys([*before, *after])

@@ -110,7 +110,7 @@ def _parse(path: Path) -> Document:
         raise ConfigError(
             f"{file}{line} is not valid YAML: {fault}. Check indentation, quotes and colons there."
         ) from err
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError) as err:
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as err:
         raise ConfigError(f"{file} cannot be read: {err}. Correct the value there.") from err
     return Document(values, locations)
 

@@ -7,6 +7,9 @@ import yaml
 from ganforge.config.choices import KeyPath
 from ganforge.errors import ConfigError
 
+_MAX_VALUES = 100_000
+"""Far more than any pipeline has; nested aliases can stand for billions."""
+
 
 class SourceLocations:
     """The place of each key.
@@ -23,6 +26,9 @@ class SourceLocations:
 
     def __hash__(self) -> int:
         return 0
+
+    def __len__(self) -> int:
+        return len(self._places)
 
     def put(self, path: KeyPath, place: str) -> None:
         """Record that `path` was written at `place`."""
@@ -70,6 +76,10 @@ def _collect(
         raise ConfigError(
             f"An anchor contains itself ({file}:{node.start_mark.line + 1}). "
             f"Write the value out in place of the alias."
+        )
+    if len(locations) > _MAX_VALUES:
+        raise ConfigError(
+            f"{file} holds more than {_MAX_VALUES} values (aliases may repeat them). Shorten it."
         )
     for key, mark, value in _children(node):
         locations.put((*path, key), f"{file}:{mark.line + 1}")

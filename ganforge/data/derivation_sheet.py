@@ -10,10 +10,11 @@ from torch import Tensor
 
 from ganforge.config.choices import ComponentChoice
 from ganforge.data.sources.image_files import image_files
-from ganforge.errors import DataError, ShapeError
+from ganforge.errors import DataError
 from ganforge.imaging.arrays import from_array, to_array
+from ganforge.imaging.codec import Undecodable, decode_image
 from ganforge.imaging.grids import Names, named_grid
-from ganforge.imaging.images import from_pil, resize, to_pil
+from ganforge.imaging.images import MODES, convert_channels, from_pixels, resize, to_pil
 from ganforge.interfaces.derivation import Derivation
 from ganforge.registry.plugins import get_registry
 
@@ -49,11 +50,13 @@ def derivation_sheet(
 def _read(path: Path, side: int) -> Tensor:
     """An RGB image [3, side, side] in [-1, 1]."""
     try:
-        with Image.open(path) as image:
-            img = from_pil(image)
-    except (OSError, ShapeError) as err:
-        raise DataError(f"The image {path} cannot be read ({err}). Remove or replace it.") from err
-    return resize(img[None], side, side, "crop")[0]
+        pixels = decode_image(path)
+        if pixels.shape[2] not in MODES:
+            raise Undecodable(f"has {pixels.shape[2]} channels, not 1, 3 or 4")
+    except Undecodable as err:
+        raise DataError(f"The image {path} {err}. Remove or replace it.") from err
+    img = convert_channels(from_pixels(pixels)[None], 3)
+    return resize(img, side, side, "crop")[0]
 
 
 def _drawable(img: Tensor) -> Image.Image:

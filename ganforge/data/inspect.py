@@ -20,6 +20,7 @@ from ganforge.data.prepare.source_to_shards import build_source
 from ganforge.data.shards.index import INDEX_NAME, PIXEL_KINDS, DatasetIndex, load_index
 from ganforge.data.shards.locations import is_remote
 from ganforge.data.sources.left_out import LeftOutFiles, collected
+from ganforge.data.sources.shard_urls import names_tar
 from ganforge.errors import DataError, ShardError
 from ganforge.imaging.channels import MODES
 from ganforge.imaging.codec import Pixels, Undecodable
@@ -27,6 +28,7 @@ from ganforge.imaging.grids import named_grid
 from ganforge.imaging.resize import flatten_alpha, scale
 from ganforge.imaging.save import write_png
 from ganforge.interfaces.source import Sample, Source
+from ganforge.redaction import redacted
 
 if TYPE_CHECKING:
     from ganforge.data.shards.reader import SampleReader
@@ -102,8 +104,8 @@ def inspect(
     """Decode a data set and report on it. Damage is reported, not raised.
 
     Args:
-        location: shards (folder or URL with index.json), a raw folder, zip or manifest, or the
-            data section of a pipeline file, whose source is read.
+        location: shards (folder or URL with index.json); what `guess_source` takes, such as a
+            folder or a tar; or the data section of a pipeline file, whose source is read.
         contact_sheet: PNG to write with the first images.
         max_samples: samples to read of each stream; all when omitted.
 
@@ -112,7 +114,7 @@ def inspect(
     """
     if isinstance(location, str) and _holds_shards(location):
         index = load_index(location)
-        report = DatasetReport(location, digest=index.digest)
+        report = DatasetReport(redacted(location), digest=index.digest)
         names: tuple[str, ...] = index.image_spec.class_names
         seen = _see_shards(location, index, max_samples)
         _collect(report, seen, lambda: names, contact_sheet)
@@ -121,7 +123,8 @@ def inspect(
         guessed = ComponentChoice.model_validate(guess_source(location))
         location = DataConfig(source=guessed)
     source = build_source(location)
-    report = DatasetReport(f"{source.name} {source.config.model_dump(exclude_defaults=True)}")
+    options = redacted(source.config.model_dump(exclude_defaults=True))
+    report = DatasetReport(f"{source.name} {options}")
     with collected() as found:
         seen = _see_source(source, location.fields, max_samples)
         _collect(report, seen, source.class_names, contact_sheet)
@@ -131,7 +134,12 @@ def inspect(
 
 
 def _holds_shards(location: str) -> bool:
-    return is_remote(location) or (Path(location) / INDEX_NAME).is_file()
+    """Whether there is an index; of an address as far as its form tells, unread."""
+    if location.startswith("pipe:"):
+        return "{}" in location
+    if is_remote(location):
+        return not names_tar(location)
+    return (Path(location) / INDEX_NAME).is_file()
 
 
 def _see_source(

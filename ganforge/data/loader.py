@@ -18,6 +18,7 @@ from ganforge.data.order import StreamOrder
 from ganforge.data.reader_processes import (
     CHECK_EVERY_SEC,
     as_data_error,
+    check_temporary_folder,
     ignore_signals,
     share,
     wait_for,
@@ -203,6 +204,8 @@ class SlotLoader:
 
     def _steps(self) -> Generator[list[SlotBatch], None, None]:
         workers = self._config.workers
+        if workers:
+            check_temporary_folder()
         loader = DataLoader(
             self._dataset,
             batch_size=None,

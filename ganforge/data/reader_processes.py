@@ -5,7 +5,9 @@ torch reports what goes wrong there in a traceback of a thread, or not at all an
 
 import errno
 import logging
+import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -20,7 +22,24 @@ CHECK_EVERY_SEC = 5
 """How often a wait looks whether the run is to stop: the DataLoader's `timeout`."""
 _WARN_EVERY_SEC = 60
 _STOP_AFTER_SEC = 30
+# A socket's name has at most 107 bytes; multiprocessing adds /pymp-xxxxxxxx/listener-xxxxxxxx.
+_MAX_TEMPORARY = 107 - 33
 _TIMED_OUT = "DataLoader timed out"
+
+
+def check_temporary_folder() -> None:
+    """Refuse a folder in which reader processes cannot hand over memory: they would wait for ever.
+
+    Raises:
+        DataError: its path is too long for the name of a socket below it.
+    """
+    folder = tempfile.gettempdir()
+    if len(os.fsencode(folder)) > _MAX_TEMPORARY:
+        raise DataError(
+            f"The temporary folder {folder} has a path of {len(folder)} characters; reader "
+            f"processes can use at most {_MAX_TEMPORARY}. Set TMPDIR to a shorter one, or set "
+            f"data.workers: 0."
+        )
 
 
 def ignore_signals(worker: int) -> None:

@@ -1,5 +1,6 @@
 """The model card: `README.md`, with metadata for the Hub."""
 
+import html
 import importlib.resources
 import re
 from pathlib import Path
@@ -11,8 +12,9 @@ from pydantic import Field
 
 from ganforge.config.models import StrictModel
 from ganforge.hub.format import CARD_FILE, SAMPLES_FILE, ModelInfo, repo_slug
+from ganforge.redaction import redacted
 
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 _LICENSE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 _PROVENANCE = (
     *("direction", "split", "reference", "extractor", "extractor_sha256", "resize"),
@@ -50,8 +52,9 @@ def write_card(folder: Path, info: ModelInfo, card: CardInfo, *, has_samples: bo
         samples=SAMPLES_FILE if has_samples else None,
         location=card.repo_id or "path/to/this/folder",
         cell=_cell,
+        plain=_plain,
     )
-    content = str(huggingface_hub.ModelCard(rendered)).strip() + "\n"
+    content = redacted(str(huggingface_hub.ModelCard(rendered)).strip()) + "\n"
     (folder / CARD_FILE).write_text(content, encoding="utf-8")
 
 
@@ -111,4 +114,9 @@ def _short(value: Any) -> str:
 def _cell(value: Any) -> str:
     """A value as the text of a Markdown table cell."""
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return html.escape(text.replace("|", "\\|").replace("\n", " "), quote=False)
+
+
+def _plain(name: str) -> str:
+    """A name out of the data as plain text, whatever Markdown or HTML it holds."""
+    return re.sub(r"([\\`*\[\]!|~])", r"\\\1", html.escape(" ".join(name.split()), quote=False))

@@ -99,7 +99,7 @@ def read_info(folder: Path, source: str) -> ModelInfo:
     """
     try:
         values = json.loads(require_file(folder, CONFIG_FILE, source).read_text(encoding="utf-8"))
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise PublishError(
             f"{CONFIG_FILE} of {source} is not JSON ({err}). Export or download the model again."
         ) from err

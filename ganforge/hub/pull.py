@@ -6,7 +6,7 @@ from pathlib import Path
 import huggingface_hub  # which imports its parts when they are used
 
 from ganforge import __version__
-from ganforge.errors import PublishError
+from ganforge.errors import PublishError, suggest
 from ganforge.hub.errors import explain_hub_errors
 from ganforge.hub.format import (
     ALL_FILES,
@@ -52,6 +52,10 @@ def fetch_info(location: Location) -> tuple[Path, ModelInfo]:
         folder = _folder_on_disk(location)
     elif source.startswith((".", "/", "~")):
         raise PublishError(f"There is no folder {source}. Check the path, or give owner/name.")
+    elif runs := _runs_beside(Path(source)):
+        raise PublishError(
+            f"There is no {source}: {suggest(Path(source).name, runs)} (looked in {Path.cwd()})"
+        )
     else:
         folder = _download(location, [CONFIG_FILE], location.revision)
     return folder, read_info(folder, source)
@@ -89,6 +93,19 @@ def pull(
     folder, info = fetch_info(location)
     fetch_weights(location, folder, info, discriminator=True)
     return folder if location.is_folder else _download(location, ALL_FILES, folder.name)
+
+
+def _runs_beside(path: Path) -> list[str]:
+    """The runs and exports in the parent folder of a path, which is then no name on the Hub."""
+    folder = path.parent
+    if folder == Path() or not folder.is_dir():
+        return []
+    signs = (CONFIG_FILE, "config.yaml", "log.jsonl", "checkpoints", "export")
+    return [
+        each.name
+        for each in folder.iterdir()
+        if each.is_dir() and any((each / sign).exists() for sign in signs)
+    ]
 
 
 def _download(location: Location, names: list[str], revision: str | None) -> Path:

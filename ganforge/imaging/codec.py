@@ -6,6 +6,7 @@ channels up to 16.
 
 import contextlib
 import io
+import re
 import stat
 import struct
 import warnings
@@ -19,6 +20,8 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, features
 
+from ganforge.imaging.deep import avif_bits, read_ppm
+from ganforge.imaging.orientation import UPRIGHT, orientation_of, upright, upright_array
 from ganforge.imaging.png import checked_png, without_texts
 
 Bytes = bytes | memoryview
@@ -30,6 +33,7 @@ MAX_CHANNELS = 16
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8"
 NPY_SIGNATURE = b"\x93NUMPY"
+_ZIP_SIGNATURE = b"PK\3\4"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 HAS_AVIF = bool(features.check("avif"))
 """Whether the installed Pillow decodes AVIF."""
@@ -39,17 +43,6 @@ _PNG_COLORS = {1: 0, 3: 2, 4: 6}
 _PALETTE = 3
 # PIL can run external programs for some formats (EPS), so the list is closed.
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM") + ("AVIF",) * HAS_AVIF
-_EXIF_ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What turns an image of each EXIF orientation upright."""
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -83,7 +76,15 @@ def decode_png16(data: Bytes) -> NDArray[np.uint16]:
         raise Undecodable(str(err)) from err
     except RuntimeError as err:
         raise Undecodable(f"is a damaged PNG ({err})") from err
-    return img.permute(1, 2, 0).numpy()
+    return upright_array(img.permute(1, 2, 0).numpy(), _png_orientation(data))
+
+
+def _png_orientation(data: Bytes) -> int:
+    """Of a 16-bit PNG, whose pixels Pillow need not unpack unless there are EXIF data."""
+    if not re.search(b"eXIf|Raw profile type exif", data):
+        return UPRIGHT
+    with open_pillow(data) as img:
+        return orientation_of(img)
 
 
 def decode_image(
@@ -114,18 +115,23 @@ def decode_image(
 
 
 def read_array(data: Bytes) -> NDArray[Any] | None:
-    """The array in a .npy file, or in a TIFF that PIL cannot read; None for other image files."""
+    """The array in a .npy file, or in a TIFF or PPM that PIL cannot read; None for others."""
     if data[:6] == NPY_SIGNATURE:
         return read_npy(data)
     if data[:4] in TIFF_SIGNATURES:
         from ganforge.imaging.tiff import read_tiff  # which needs this module
 
         return read_tiff(data)
-    return None
+    try:
+        return read_ppm(data, MAX_PIXELS)
+    except ValueError as err:
+        raise Undecodable(str(err)) from err
 
 
 def read_npy(data: Bytes) -> NDArray[Any]:
     """The array in a .npy file."""
+    if data[:4] == _ZIP_SIGNATURE:  # which NumPy opens as several arrays
+        raise Undecodable("is an archive of arrays (.npz), not one array; save it with np.save")
     try:
         values: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
     except Exception as err:  # NumPy parses the header as Python: damage raises any type
@@ -138,8 +144,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """Height and width of an image file, upright, as its header says.
 
     The pixels are decoded only where the header cannot say it: of an array, of a PNG, whose
-    orientation may stand at its end, and of a TIFF that is not upright, which Pillow turns in some
-    versions.
+    orientation may stand at its end, and of a TIFF, which some versions of Pillow turn.
 
     Raises:
         Undecodable: the file cannot be read, or begins like no image.
@@ -149,10 +154,10 @@ def image_size(path: Path) -> tuple[int, int]:
     if values is not None:
         return values.shape[0], values.shape[1]
     with open_pillow(data) as img:
-        is_turned = _orientation(img) >= 5
-        if is_turned and img.format == "TIFF":
+        if img.format == "TIFF":
             img = upright(img)
             return img.height, img.width
+        is_turned = orientation_of(img) >= 5
         return (img.width, img.height) if is_turned else (img.height, img.width)
 
 
@@ -165,6 +170,11 @@ def open_pillow(data: Bytes) -> Iterator[Image.Image]:
     if data[:8] == PNG_SIGNATURE:
         _check_size(*png_header(data)[:2])
         data = without_texts(data)
+    if (bits := avif_bits(data)) > 8:
+        raise Undecodable(
+            f"is an AVIF of {bits} bits per channel, of which Pillow reads 8; convert it to PNG, "
+            f"e.g. avifdec --depth 16 in.avif out.png (or --depth 8)"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -206,24 +216,6 @@ def _check_size(height: int, width: int) -> None:
         )
 
 
-def upright(img: Image.Image) -> Image.Image:
-    """The image, turned as its EXIF orientation says.
-
-    Not by `PIL.ImageOps.exif_transpose`, which writes the EXIF data again and fails on odd ones.
-    """
-    turn = _TURNS.get(_orientation(img))
-    return img if turn is None else img.transpose(turn)
-
-
-def _orientation(img: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1, which is upright, where none can be read."""
-    try:
-        value = int(img.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001  # damaged EXIF data do not spoil the pixels
-        return 1
-    return value if value in _TURNS else 1
-
-
 def _from_pillow(img: Image.Image, value_range: tuple[float, float] | None) -> Pixels:
     _check_size(img.height, img.width)
     img = upright(img)
@@ -234,7 +226,9 @@ def _from_pillow(img: Image.Image, value_range: tuple[float, float] | None) -> P
         if value_range is None and 0 <= values.min() and values.max() <= 65535:
             values = values.astype(np.uint16)
         return _from_array(values, value_range)
-    if img.mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in img.info:
+    if img.mode == "La":  # which Pillow converts to nothing else
+        img = img.convert("LA")
+    if img.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in img.info:
         mode = "RGBA"
     else:
         mode = "L" if img.mode in ("1", "L") else "RGB"

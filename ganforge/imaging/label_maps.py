@@ -18,8 +18,8 @@ from ganforge.imaging.codec import (
     png_header,
     read_array,
     read_image_file,
-    upright,
 )
+from ganforge.imaging.orientation import upright
 
 MAX_ID = 65535
 _ID_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")

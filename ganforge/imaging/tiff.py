@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
 from ganforge.imaging.codec import MAX_CHANNELS, MAX_PIXELS, Bytes, Undecodable
+from ganforge.imaging.orientation import TAG, upright_array
 
 _BITS, _SAMPLES, _EXTRA_SAMPLES, _FORMAT = 258, 277, 338, 339
+_PHOTOMETRIC = 262
+_WHITE_IS_ZERO, _GRAY_OR_RGB = 0, (1, 2)
 _UNSPECIFIED = 0
 _FLOAT = 3
 
@@ -40,13 +43,27 @@ def read_tiff(data: Bytes) -> NDArray[Any] | None:
             # tifffile fills the strips that are missing with zeros.
             if len(page.dataoffsets) != math.prod(page.chunked):
                 raise Undecodable("is a damaged TIFF (strips or tiles of pixels are missing)")
+            _refuse_other_colors(page)
             values: NDArray[Any] = page.asarray()
+            if page.photometric == _WHITE_IS_ZERO:
+                values = np.invert(values)
             # Channels may be stored one after the other: their axis, S, comes first.
-            return np.moveaxis(values, 0, -1) if page.axes == "SYX" else values
+            values = np.moveaxis(values, 0, -1) if page.axes == "SYX" else values
+            return upright_array(values, page.tags.valueof(TAG))
     except Undecodable:
         raise
     except Exception as err:  # damage raises almost any type
         raise Undecodable(f"cannot be decoded ({str(err) or type(err).__name__})") from err
+
+
+def _refuse_other_colors(page: Any) -> None:
+    """Refuse what would be taken for gray or RGB: inks, Lab, palettes of 16 bits, white floats."""
+    is_inverted = page.photometric == _WHITE_IS_ZERO and page.dtype.kind in "biu"
+    if page.photometric not in _GRAY_OR_RGB and not is_inverted:
+        colors = getattr(page.photometric, "name", page.photometric)
+        raise Undecodable(
+            f"is a TIFF of {colors} colors with {page.bitspersample} bits; convert it to RGB"
+        )
 
 
 def _is_for_pillow(data: Bytes) -> bool:
@@ -61,7 +78,9 @@ def _is_for_pillow(data: Bytes) -> bool:
         bits, samples = max(tags.get(_BITS, (1,))), tags.get(_SAMPLES, 1)
         if samples == 1:
             is_float = _FLOAT in tags.get(_FORMAT, ())
-            return bool(bits <= 8 or bits == 32 or (bits == 16 and not is_float))
+            # PIL does not invert 16 bits.
+            is_inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+            return bool(bits <= 8 or bits == 32 or (bits == 16 and not is_float | is_inverted))
         return bool(bits <= 8 and _UNSPECIFIED not in tags.get(_EXTRA_SAMPLES, ()))
     except Exception:  # noqa: BLE001  # damage raises almost any type
         return True

@@ -131,6 +131,10 @@ class VideoFile:
         return round(since_first / self.timing.time_base) + round(delay / self.timing.time_base)
 
 
+_NO_VIDEOS = ("image2", "tty", "concat", "hls", "dash", "sdp", "webm_dash_manifest")
+"""Formats of FFmpeg that are pictures, texts, or lists of other files."""
+
+
 @contextlib.contextmanager
 def open_video(path: Path) -> Iterator[Any]:
     """PyAV's container of a file.
@@ -141,13 +145,15 @@ def open_video(path: Path) -> Iterator[Any]:
     """
     av = pyav()
     try:
-        container = av.open(str(path))
-    except (av.error.FFmpegError, OSError) as err:
-        reason = err.strerror or err
+        # Titles need not be UTF-8. A playlist must not make FFmpeg open addresses.
+        options = {"protocol_whitelist": "file"}
+        container = av.open(str(path), options=options, metadata_errors="replace")
+    except (av.error.FFmpegError, OSError, ValueError) as err:
+        reason = getattr(err, "strerror", None) or err
         raise DataError(f"{path} cannot be read as a video ({reason}). Check the file.") from err
     with container:
         name = container.format.name
-        if name.endswith("_pipe") or name in ("image2", "tty"):
+        if name.endswith("_pipe") or name in _NO_VIDEOS:
             raise DataError(f"{path} is not a video ({container.format.long_name}). Give a video.")
         yield container
 
@@ -165,6 +171,8 @@ def open_stream(path: Path) -> Iterator[tuple[Any, Any]]:
         streams = [s for s in container.streams.video if not s.disposition & covers]
         if not streams:
             raise DataError(f"{path} has no video stream. Give a video.")
+        if streams[0].codec_context is None:
+            raise DataError(f"{path} is damaged, or of a codec that PyAV lacks. Re-encode it.")
         yield container, streams[0]
 
 

@@ -21,6 +21,7 @@ from ganforge.errors import ConfigError, GanforgeError, RunStopped, explain
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.io.atomic import write_text
 from ganforge.pipeline.session import end_session, runtime_of, shards_location
+from ganforge.redaction import hide_secrets
 from ganforge.registry.components import resolve
 from ganforge.registry.plugins import get_registry
 from ganforge.training.launch import check_launch
@@ -141,11 +142,13 @@ def set_up_logging() -> None:
     # time-out for the process, and that is `Runtime`.
     # A RANK that is no number is refused later.
     is_main = os.environ.get("RANK", "0") in ("", "0")
+    handler = RichHandler(console=Console(stderr=True), show_path=False)
+    handler.addFilter(hide_secrets)
     logging.basicConfig(
         level=logging.INFO if is_main else logging.WARNING,
         format="%(message)s",
         datefmt="[%X]",
-        handlers=[RichHandler(console=Console(stderr=True), show_path=False)],
+        handlers=[handler],
         force=True,
     )
     for noisy in ("httpx", "urllib3", "torch.distributed", "datasets"):

@@ -78,6 +78,12 @@ def _wrong_numbers(environ: Mapping[str, str]) -> Iterator[str]:
 def _incomplete_group(environ: Mapping[str, str]) -> Iterator[str]:
     missing = [name for name in _GROUP if not environ.get(name)]
     if not missing:
+        if int(environ["RANK"]) >= int(environ["WORLD_SIZE"]):
+            yield (
+                f"The environment has RANK={environ['RANK']} and WORLD_SIZE="
+                f"{environ['WORLD_SIZE']}, but ranks count from 0, so that this process would wait "
+                f"for ever. {_LAUNCH}."
+            )
         return
     ranks = [name for name in ("WORLD_SIZE", *_MPI_SIZES) if int(environ.get(name, "1")) > 1] + [
         name for name in ("RANK", "LOCAL_RANK") if name in environ

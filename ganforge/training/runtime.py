@@ -86,13 +86,20 @@ class Runtime:
                 "train.precision=fp16 needs a CUDA device; on this CPU it would silently run in "
                 "fp32. Use auto, bf16 or fp32."
             )
-        self.accelerator = Accelerator(
-            mixed_precision="no",  # autocast is ours: Accelerate's is process-wide state
-            cpu=use_cpu,
-            log_with=list(trackers) or None,
-            project_config=_project(project_dir),
-            kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)],
-        )
+        try:
+            self.accelerator = Accelerator(
+                mixed_precision="no",  # autocast is ours: Accelerate's is process-wide state
+                cpu=use_cpu,
+                log_with=list(trackers) or None,
+                project_config=_project(project_dir),
+                kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)],
+            )
+        except torch.distributed.DistNetworkError as err:
+            raise ConfigError(
+                f"The processes of this run cannot reach each other ({str(err).splitlines()[0]}). "
+                f"If the address is in use by another run, choose another port: accelerate launch "
+                f"--main_process_port 29501, or torchrun --master-port 29501."
+            ) from err
         if self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
             backend = self.accelerator.distributed_type.value
             raise ConfigError(f"train: {SHARDED.format(backend)}")

@@ -6,6 +6,19 @@ from ganforge.config.dump import config_diff, dump_config
 from ganforge.config.load import load_pipeline
 
 
+def test_dump_hides_tokens_and_a_new_token_is_no_difference(tmp_path):
+    def load(token):
+        command = f"pipe:curl -H 'Authorization: Bearer {token}' http://localhost/a.tar"
+        source = {"name": "webdataset", "urls": command}
+        values = {"name": "x", "data": {"source": source}, "model": {"architecture": "dcgan"}}
+        (tmp_path / "p.yaml").write_text(yaml.safe_dump(values))
+        return load_pipeline(str(tmp_path / "p.yaml"))
+
+    old, new = load("hf_" + "a" * 34), load("hf_" + "b" * 34)
+    assert "aaaa" not in dump_config(old) and "Bearer hf_***" in dump_config(old)
+    assert config_diff(old, new) == []
+
+
 def test_dump_then_load_gives_the_same_configuration(write):
     config = load_pipeline("base.yaml", ["augment=ada", "train.optimizers={generator: {lr: 1e-4}}"])
     write("dumped.yaml", dump_config(config))

@@ -95,3 +95,10 @@ def test_locations_are_equal_and_hashable_so_that_equal_configurations_are():
     assert placed(a="1") == placed(b="2")
     assert hash(placed(a="1")) == hash(placed(b="2"))
     assert placed(a="1") != "1"
+
+
+def test_yaml_locations_of_aliases_that_stand_for_billions_are_refused():
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]" for n in range(1, 10)]
+    with pytest.raises(ConfigError, match="more than 100000 values .aliases may repeat them"):
+        located("\n".join(lines))

@@ -69,7 +69,7 @@ def test_sheet_of_an_unknown_derivation_or_option_names_near_ones(photos, option
 
 def test_sheet_of_a_damaged_image_names_it(photos):
     (photos / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    with pytest.raises(DataError, match=r"image .*1\.png cannot be read.*Remove or replace"):
+    with pytest.raises(DataError, match=r"image .*1\.png is a PNG cut short.*Remove or replace"):
         derivation_sheet(photos, choices({"name": "gray"}))
 
 

@@ -1,4 +1,6 @@
+import io
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -105,6 +107,49 @@ def test_inspect_guesses_zip_and_manifest(tmp_path, helpers):
     (tmp_path / "m.csv").write_text("image\n1.png\n")
     for name in ("a.zip", "m.csv"):
         assert inspect(str(tmp_path / name)).num_samples == {"main": 1}
+
+
+def test_inspect_shows_no_token_of_a_command(tmp_path, helpers):
+    data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        info = tarfile.TarInfo("1.png")
+        info.size = len(data) - 30
+        tar.addfile(info, io.BytesIO(data))
+    token = "hf_" + "a" * 34
+    command = f"pipe:cat {tmp_path / 'a.tar'} # Authorization: Bearer {token}"
+    report = inspect(command)
+    assert report.num_bad == 1
+    assert token not in json.dumps(report.to_dict())
+
+
+def test_inspect_takes_a_tar_from_a_pipe_as_prepare_does(tmp_path, helpers):
+    data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name in ("1.png", "2.png"):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    report = inspect(f"pipe:cat {tmp_path / 'a.tar'}")
+    assert report.num_samples == {"main": 2}
+
+
+@pytest.mark.parametrize(
+    ("location", "is_tar"),
+    [
+        ("http://localhost:9/a-{000..009}.tar", True),
+        ("http://localhost:9/a.tar.gz?download=true", True),
+        ("http://localhost:9/shards", False),
+        ("pipe:cat {}", False),
+    ],
+)
+def test_inspect_tells_tars_from_shards_by_the_address(monkeypatch, location, is_tar):
+    def read(place):
+        raise DataError(f"index of {place}")
+
+    monkeypatch.setattr("ganforge.data.inspect.load_index", read)
+    monkeypatch.setattr("ganforge.data.inspect.build_source", lambda config: read("a source"))
+    with pytest.raises(DataError, match="index of a source" if is_tar else "index of (http|pipe)"):
+        inspect(location)
 
 
 def test_inspect_of_16_bit_shards_and_frames(tmp_path):

@@ -9,7 +9,12 @@ import pytest
 import torch
 
 from ganforge.data import reader_processes
-from ganforge.data.reader_processes import CHECK_EVERY_SEC, share, wait_for
+from ganforge.data.reader_processes import (
+    CHECK_EVERY_SEC,
+    check_temporary_folder,
+    share,
+    wait_for,
+)
 from ganforge.errors import DataError
 
 TIMED_OUT = RuntimeError("DataLoader timed out after 5 seconds")
@@ -112,3 +117,10 @@ def test_loader_with_few_file_descriptors_says_so(tmp_path, helpers, workers):
     )
     assert "damaged" not in done.stderr and "Restore" not in done.stdout
     assert "Too many open files" in done.stdout, done.stdout + done.stderr
+
+
+def test_temporary_folder_with_a_path_too_long_for_sockets_is_refused(monkeypatch):
+    check_temporary_folder()
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/" + "x" * 100)
+    with pytest.raises(DataError, match="a path of 101 characters.*Set TMPDIR .*data.workers: 0"):
+        check_temporary_folder()

@@ -1,5 +1,7 @@
+import dataclasses
 import re
 
+import pytest
 import yaml
 from huggingface_hub import ModelCard
 from published import FID, TinyConfig, TinyTranslator, seeded_networks
@@ -81,6 +83,29 @@ def test_card_free_text_license_and_dataset_stay_valid_metadata(export):
     assert "datasets" not in metadata
     result = metadata["model-index"][0]["results"][0]
     assert result["dataset"] == {"name": "10k photos | mine", "type": "10k-photos-mine"}
+
+
+def test_card_shows_names_from_the_data_as_plain_text(export, architecture):
+    names = ("<script>alert(1)</script>", "![x](http://localhost/x.png)", "a|b\n# c")
+    spec = dataclasses.replace(architecture.spec, class_names=names)
+    folder = export(architecture=type(architecture)(architecture.config, spec))
+    text = (folder / "README.md").read_text().partition("## Data")[2]
+    assert "0 &lt;script&gt;alert(1)&lt;/script&gt;, 1 \\!\\[x\\](http" in text
+    assert "2 a\\|b # c." in text
+    assert "<script" not in text
+
+
+@pytest.mark.parametrize("dataset", ["./images", "/data/images", "../x/y", "~/photos"])
+def test_card_does_not_take_a_path_for_a_data_set_of_the_hub(export, dataset):
+    folder = export(card=CardInfo(name="Tiny", dataset=dataset))
+    assert ModelCard.load(folder / "README.md").data.datasets is None
+
+
+def test_card_holds_no_token(export):
+    token = "hf_" + "a" * 34
+    card = CardInfo(name="Tiny", dataset=f"https://me:pw12345@localhost/x.tar?token={token}")
+    text = (export(card=card) / "README.md").read_text()
+    assert token not in text and "pw12345" not in text
 
 
 def test_card_says_how_to_train_on_where_the_discriminator_is_exported(export, others):

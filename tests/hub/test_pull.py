@@ -123,6 +123,14 @@ def test_pull_missing_folder_says_so(tmp_path):
         pull(tmp_path / "nowhere")
 
 
+def test_pull_missing_run_beside_others_is_not_looked_up_on_the_hub(tmp_path, monkeypatch):
+    (tmp_path / "runs" / "faces-1").mkdir(parents=True)
+    (tmp_path / "runs" / "faces-1" / "config.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PublishError, match=r"no runs/faces-2: Did you mean 'faces-1'\?.*looked in"):
+        pull("runs/faces-2")
+
+
 def test_pull_revision_of_a_folder_is_refused(exported):
     with pytest.raises(PublishError, match="revision='v1'.*is a folder on disk"):
         pull(exported, revision="v1")

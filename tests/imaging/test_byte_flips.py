@@ -11,6 +11,7 @@ import random
 
 import numpy as np
 import pytest
+import torchvision.io  # noqa: F401  # before the fork, for loading it takes long
 from PIL import Image
 
 from ganforge.data.prepare.field_encoders import PixelEncoder
@@ -64,6 +65,7 @@ FILES = {
     "bmp": lambda: save(COLORS, "BMP"),
     "gif": lambda: save(GRAY, "GIF"),
     "ppm": lambda: save(COLORS, "PPM"),
+    "ppm16": lambda: b"P6 17 13 65535 " + (COLORS.astype(">u2") * 257).tobytes(),
     "npy": lambda: npy(COLORS),
     **({"avif": lambda: save(COLORS, "AVIF")} if HAS_AVIF else {}),
 }

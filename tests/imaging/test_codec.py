@@ -19,6 +19,7 @@ from ganforge.imaging.codec import (
     image_size,
     storable_as_is,
 )
+from ganforge.imaging.orientation import upright_array
 
 RNG = np.random.default_rng(0)
 
@@ -262,6 +263,50 @@ def test_image_size_is_that_of_the_upright_pixels(tmp_path, extension, orientati
     assert image_size(path) == decode_image(path).shape[:2]
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_16_bit_png_is_turned_as_its_exif_data_say(tmp_path, helpers, orientation):
+    pixels = noise(5, 9, 3).astype(np.uint16) * 257
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = helpers.file_bytes(Image.new("L", (9, 5)), "png", exif=exif)
+    begin = turned.index(b"eXIf") - 4
+    plain = encode_png(pixels)
+    size = 12 + int.from_bytes(turned[begin : begin + 4])
+    path = tmp_path / "photo.png"
+    path.write_bytes(plain[:33] + turned[begin : begin + size] + plain[33:])
+    np.testing.assert_array_equal(decode_image(path), upright_array(pixels, orientation))
+    assert image_size(path) == decode_image(path).shape[:2]
+
+
+def test_decode_of_16_bit_color_ppm_keeps_all_bits():
+    pixels = noise(4, 6, 3).astype(np.uint16) * 257
+    data = b"P6\n6 4\n65535\n" + pixels.astype(">u2").tobytes()
+    np.testing.assert_array_equal(decode_image(data), pixels)
+    with pytest.raises(Undecodable, match="is a damaged PPM"):
+        decode_image(data[:-1])
+
+
+def test_archive_of_arrays_is_no_array():
+    buffer = io.BytesIO()
+    np.savez(buffer, np.zeros((4, 6)))
+    with pytest.raises(Undecodable, match=r"is an archive of arrays \(.npz\)"):
+        codec.read_npy(buffer.getvalue())
+
+
+@pytest.mark.skipif(not codec.HAS_AVIF, reason="this Pillow does not decode AVIF")
+def test_decode_of_avif_of_more_than_8_bits_is_refused(helpers):
+    data = helpers.file_bytes(Image.new("RGB", (8, 8)), "avif")
+    place = data.index(b"av1C") + 6
+    data = data[:place] + bytes([data[place] | 0x40]) + data[place + 1 :]
+    with pytest.raises(Undecodable, match="is an AVIF of 10 bits .* avifdec --depth 16"):
+        decode_image(data)
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa", "LAB", "HSV", "YCbCr", "CMYK", "PA", "RGBX"])
+def test_decode_takes_every_mode_of_pillow(mode):
+    assert decode_image(Image.new(mode, (6, 4))).shape[:2] == (4, 6)
+
+
 def test_image_size_of_what_is_no_image_says_why(tmp_path):
     (tmp_path / "text.png").write_text("no image")
     for path, fault in (
@@ -279,12 +324,13 @@ def test_image_size_of_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
         image_size(tmp_path / "photo.png")
 
 
+@pytest.mark.parametrize("extension", ["png", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_decode_turns_by_the_orientation_as_pillow_does(helpers, orientation):
+def test_decode_turns_by_the_orientation_as_pillow_does(helpers, orientation, extension):
     img = Image.fromarray(noise(4, 6, 3))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = helpers.file_bytes(img, "png", exif=exif)
+    data = helpers.file_bytes(img, extension, exif=exif)
     turned = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     np.testing.assert_array_equal(decode_image(data), np.asarray(turned))
 

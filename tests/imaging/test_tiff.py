@@ -82,3 +82,25 @@ def test_tiff_whose_strips_are_missing_is_refused():
         data = data.replace(old, old[:-2] + b"\x0d\x01")
     with pytest.raises(Undecodable, match="strips or tiles of pixels are missing"):
         decode_image(data, value_range=(0, 1))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_tiff_is_turned_once_as_its_orientation_says(channels, dtype):
+    pixels = RNG.integers(0, 255, (4, 6, channels), dtype=dtype)
+    data = tiff(pixels, extratags=[(274, 3, 1, 6, True)])
+    np.testing.assert_array_equal(decode_image(data), np.rot90(pixels, -1))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tiff_whose_white_is_zero_is_inverted(dtype):
+    values = RNG.integers(0, 255, (4, 6), dtype=dtype)
+    decoded = decode_image(tiff(values, photometric="miniswhite"))
+    np.testing.assert_array_equal(decoded[..., 0], np.iinfo(dtype).max - values)
+
+
+@pytest.mark.parametrize(("photometric", "channels"), [("separated", 4), ("cielab", 3)])
+def test_16_bit_tiff_of_other_colors_is_refused(photometric, channels):
+    data = tiff(np.zeros((4, 6, channels), np.uint16), photometric=photometric)
+    with pytest.raises(Undecodable, match=f"is a TIFF of {photometric.upper()} colors .*RGB"):
+        decode_image(data)

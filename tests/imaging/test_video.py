@@ -130,3 +130,28 @@ def test_video_file_without_pyav_names_the_extra(tmp_path, monkeypatch):
 def test_read_video_of_the_tests_agrees_with_the_writer(tmp_path):
     images, seconds, rate, audio = read_video(make_video(tmp_path / "clip.mp4", audio="aac"))
     assert (len(images), rate, seconds[-1]) == (6, 25, Fraction(1, 5)) and len(audio) > 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile '{secret}'\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n",
+    ],
+)
+def test_list_of_other_files_is_no_video(tmp_path, text):
+    (tmp_path / "secret.mp4").write_bytes(b"secret")
+    path = tmp_path / "1.mp4"
+    path.write_text(text.format(secret="secret.mp4"))
+    with pytest.raises(DataError, match="1.mp4 (is not a video|cannot be read as a video)"):
+        VideoFile(path)
+
+
+def test_video_whose_title_is_not_utf8_is_read(tmp_path):
+    path = make_video(tmp_path / "1.mkv")
+    whole, name = path.read_bytes(), b"Lavf"
+    assert name in whole
+    path.write_bytes(whole.replace(name, b"caf\xe9"))
+    with pytest.raises(UnicodeDecodeError):
+        av.open(str(path))
+    assert VideoFile(path).num_frames == 6

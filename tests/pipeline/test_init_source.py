@@ -134,7 +134,8 @@ def test_changed_init_is_refused_on_resume(here, first):
 @pytest.mark.parametrize(
     ("init", "message"),
     [
-        ({"from": "runs/nothing"}, "init.from is 'runs/nothing': .*no folder has this name"),
+        ({"from": "runs/nothing"}, "init.from is 'runs/nothing': There is no runs/nothing"),
+        ({"from": "org/nothing"}, "init.from is 'org/nothing': .*no folder has this name"),
         ({"from": "./nothing"}, "init.from is './nothing': There is no folder ./nothing"),
         ({"from": "images"}, "images has no config.json, so it is not a complete ganforge model"),
         ({"from": "runs/first", "revision": "main"}, "a checkpoint on disk has no revisions"),

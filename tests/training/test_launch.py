@@ -26,6 +26,11 @@ def test_launch_that_can_start_has_no_fault(environ):
     check_launch(environ)
 
 
+def test_launch_of_a_rank_beyond_the_number_of_processes_is_refused():
+    with pytest.raises(ConfigError, match="RANK=2 and WORLD_SIZE=2, but ranks count from 0"):
+        check_launch(GROUP | {"RANK": "2"})
+
+
 @pytest.mark.parametrize(
     "name", ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"]
 )

@@ -64,3 +64,12 @@ def test_trackers_whose_package_is_missing_are_refused(monkeypatch):
     monkeypatch.setattr("accelerate.tracking.get_available_trackers", lambda: [])
     with pytest.raises(ConfigError, match="package of 'wandb' is not installed. Install it"):
         check_trackers(["wandb"])
+
+
+def test_runtime_names_an_address_that_is_in_use(monkeypatch):
+    def refuse(**options):
+        raise torch.distributed.DistNetworkError("port: 29500, address already in use\n#0 trace")
+
+    monkeypatch.setattr("accelerate.Accelerator", refuse)
+    with pytest.raises(ConfigError, match=r"address already in use\).*main_process_port 29501"):
+        Runtime()

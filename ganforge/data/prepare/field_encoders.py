@@ -170,7 +170,7 @@ def as_vector(value: Any) -> Vector:
         value = read_npy(read_image_file(value))
     try:
         vector = np.atleast_1d(np.asarray(value, dtype=np.float32))
-    except (TypeError, ValueError) as err:
+    except (TypeError, ValueError, OverflowError) as err:
         raise Undecodable(f"is not a list of numbers ({err})") from err
     if not np.isfinite(vector).all():
         raise Undecodable("holds numbers that are not finite")

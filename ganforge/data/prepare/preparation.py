@@ -206,6 +206,11 @@ class Preparation:
 
     def _check_fields(self, schema: Mapping[str, FieldSchema], where: str) -> None:
         """Refuse samples that lack a needed field, before all of them are read."""
+        if self.config.derive is not None and "source" in schema:
+            raise DataError(
+                f"data.derive ({self.config.derive.name}) makes a source from each image, but the "
+                f"samples of {where} have a source. Remove data.derive, or use images only."
+            )
         for name, why in self.needs.items():
             if name not in schema:
                 raise DataError(

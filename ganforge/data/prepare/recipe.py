@@ -5,6 +5,7 @@ from typing import Any
 
 from ganforge.config.data import DataConfig
 from ganforge.data.views import longest_span
+from ganforge.redaction import redacted
 
 _FIELDS = (
     "source",
@@ -22,7 +23,8 @@ def recipe(config: DataConfig, seed: int) -> dict[str, Any]:
     """The settings that decide the content of the shards.
 
     Crops are cut when shards are read, so only the size of the stored images matters. Of
-    `data.clip` only the length of the longest window matters: shorter clips are left out.
+    `data.clip` only the length of the longest window matters: shorter clips are left out. Secrets
+    are hidden, so that shards need not be prepared again for a new token.
     """
     values = config.model_dump(mode="json", include=set(_FIELDS))
     values[_SIZE] = None if config.stored_size is None else list(config.stored_size)
@@ -31,7 +33,7 @@ def recipe(config: DataConfig, seed: int) -> dict[str, Any]:
     values["validation.num_samples"] = held_out
     if config.text_encoder is not None:
         values["text_encoder"] = config.text_encoder.model_dump(mode="json")
-    return {**values, "seed": seed}
+    return {**redacted(values), "seed": seed}
 
 
 def changes(made: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

@@ -169,7 +169,7 @@ def _parse_index(text: bytes, where: str) -> DatasetIndex:
             raise ValueError(
                 f"its digest is {index.digest[:12]}..., its content gives {digest[:12]}..."
             )
-    except (ValueError, TypeError) as err:
+    except (ValueError, TypeError, RecursionError) as err:
         fault = str(err)
         if isinstance(err, pydantic.ValidationError):
             first = err.errors()[0]

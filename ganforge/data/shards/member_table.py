@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ganforge.data.shards.index import ShardInfo
 from ganforge.errors import ShardError
+from ganforge.imaging.codec import Undecodable, read_npy
 from ganforge.io.atomic import atomic_file
 
 logger = logging.getLogger(__name__)
@@ -120,13 +121,13 @@ def load_members(
     """
     path = sidecar_path(shard)
     try:
-        table: MemberTable = np.load(path, allow_pickle=False)
+        table: MemberTable = read_npy(path.read_bytes())
         if table.dtype == MEMBER_DTYPE and table.shape == (info.num_samples, len(fields)):
             return table
         logger.warning("%s does not fit the index; it is rebuilt from the shard.", path)
     except FileNotFoundError:
         pass
-    except (ValueError, OSError, EOFError) as err:
+    except (Undecodable, OSError) as err:
         if isinstance(err, OSError) and err.errno in (errno.EMFILE, errno.ENFILE):
             raise  # the table is sound
         logger.warning("%s is damaged (%s); it is rebuilt from the shard.", path, err)

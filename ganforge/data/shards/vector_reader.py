@@ -1,6 +1,5 @@
 """Vectors: attributes, embeddings of captions, and numbers such as boxes and keypoints."""
 
-import io
 import json
 from typing import Any
 
@@ -12,7 +11,7 @@ from ganforge.data.shards.field_reader import FieldReader
 from ganforge.data.shards.index import FieldSchema
 from ganforge.data.shards.member import Member
 from ganforge.data.views import Size, Views
-from ganforge.imaging.codec import Bytes, Undecodable
+from ganforge.imaging.codec import Bytes, Undecodable, read_npy
 
 
 class VectorReader(FieldReader):
@@ -52,8 +51,8 @@ class VectorReader(FieldReader):
         try:
             if self.schema.kind == "attributes":
                 return np.asarray(json.loads(bytes(data)), dtype=np.float32)
-            return np.asarray(np.load(io.BytesIO(data), allow_pickle=False), dtype=np.float32)
-        except (ValueError, TypeError, EOFError) as err:
+            return np.asarray(read_npy(data), dtype=np.float32)
+        except (ValueError, TypeError, OverflowError, RecursionError) as err:
             raise Undecodable(f"is not a vector ({err})") from err
 
     def _seen(self, points: NDArray[Any], place: int) -> NDArray[Any]:

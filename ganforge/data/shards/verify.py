@@ -18,6 +18,7 @@ from ganforge.data.shards.member_table import (
 )
 from ganforge.data.shards.shard_cache import copy_checked
 from ganforge.errors import DataError, ShardError
+from ganforge.imaging.codec import Undecodable, read_npy
 
 
 @dataclass
@@ -109,8 +110,8 @@ def _verify_local(
     table, found = scan_shard(path, fields)
     check_shard(path, info, found)
     try:
-        kept = np.load(sidecar_path(path), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        kept = read_npy(sidecar_path(path).read_bytes())
+    except (OSError, Undecodable):
         kept = None
     if kept is None or not np.array_equal(kept, table):
         try:

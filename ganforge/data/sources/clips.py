@@ -56,17 +56,28 @@ ClipsConfigT = TypeVar("ClipsConfigT", bound=ClipsConfig)
 class ClipsSource(Source[ClipsConfigT]):
     """Clips, whole or in pieces: the field frames, and source of pairs."""
 
+    def __init__(self, config: ClipsConfigT) -> None:
+        super().__init__(config)
+        self.faults: dict[str, str] = {}
+        """Names of clips that cannot be read, and why. `find` adds them."""
+
     @abstractmethod
     def find(self, option: str) -> Mapping[str, Any]:
         """The clips in the place that an option names; each has a length and can be sliced."""
+
+    def _found(self, *options: str) -> list[dict[str, Any]]:
+        """The clips in some places, without those that cannot be read in one of them."""
+        found = [self.find(option) for option in options]
+        return [{n: clip for n, clip in each.items() if n not in self.faults} for each in found]
 
     @cached_property
     def _clips(self) -> dict[str, dict[str, Any]]:
         """The clips by name, each by field."""
         config = self.config
         if config.path is not None:
-            return {name: {"frames": self._part(clip)} for name, clip in self.find("path").items()}
-        source, target = self.find("source"), self.find("target")
+            found = self._found("path")[0]
+            return {name: {"frames": self._part(clip)} for name, clip in found.items()}
+        source, target = self._found("source", "target")
         sides = {f"source={config.source!r}": source, f"target={config.target!r}": target}
         names = partners(sides, "error", "clips")
         unequal = [
@@ -102,10 +113,12 @@ class ClipsSource(Source[ClipsConfigT]):
             is_whole = end - begin == len(clip["frames"])
             key = key_of(name if is_whole else f"{name}_{begin:06d}")
             yield Sample(key, {field: v[begin:end] for field, v in clip.items()}, group=name)
+        for name, fault in self.faults.items():
+            yield Sample(key_of(name), {}, fault=fault)
 
     def num_samples(self) -> int:
         """Clips, or pieces of them."""
-        return len(self._pieces)
+        return len(self._pieces) + len(self.faults)
 
 
 def cut(length: int, most: int) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,7 @@ from ganforge.data.sources.class_names import class_name, occurring_classes
 from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source
+from ganforge.io.network import network_faults
 
 logger = logging.getLogger(__name__)
 _PAIR = ("source", "target")
@@ -64,8 +65,7 @@ class HfSource(Source[HfConfig]):
             raise DataError(
                 f"{f'There is no folder {config.path} here. ' if is_absent else ''}"
                 f"Data set path={config.path!r} (split {config.split!r}) cannot be loaded: "
-                f"{str(err) or type(err).__name__}. "
-                f"Check path, subset, split and the connection."
+                f"{_cause(err, 'Check path, subset, split and the connection.')}"
             ) from err
         if data.features is None:
             fault = f"Data set {config.path!r} has no declared columns"
@@ -212,8 +212,8 @@ class HfSource(Source[HfConfig]):
             yield from self._data
         except Exception as err:  # reading goes on over the network, and in pyarrow
             raise DataError(
-                f"The rows of {self.config.path!r} cannot be read ({str(err) or type(err).__name__}"
-                f"). Check the connection and the files, and try again."
+                f"The rows of {self.config.path!r} cannot be read: "
+                f"{_cause(err, 'Check the connection and the files, and try again.')}"
             ) from err
 
     def _say_columns(self, fields: Mapping[str, str]) -> None:
@@ -241,6 +241,12 @@ class HfSource(Source[HfConfig]):
     def num_samples(self) -> int | None:
         """Rows of the data set; None when streaming."""
         return None if self.config.streaming else len(self._data)
+
+
+def _cause(err: Exception, advice: str) -> str:
+    """The error, and what in the environment stops all connections, which it may not name."""
+    text = str(err) or type(err).__name__
+    return f"{text.rstrip('.')}. {next(network_faults(), advice)}"
 
 
 def is_saved_to_disk(path: Path) -> bool:

@@ -19,6 +19,8 @@ from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample, Source
 
+MAX_BYTES = 2**32
+"""Larger files are refused, packed ones before they are unpacked."""
 _GZIP = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08
 _MAX_DIMENSIONS = 4
@@ -33,14 +35,18 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     Source: LeCun et al., "The MNIST database", file format section.
     """
     try:
-        data = path.read_bytes()
-        data = gzip.decompress(data) if data[:2] == _GZIP else data
+        data = _unpacked(path)
     except FileNotFoundError as err:
         raise DataError(
             f"IDX file {path} cannot be read: it does not exist{looked_in(path)}. Correct the path."
         ) from err
     except (OSError, EOFError, zlib.error, MemoryError) as err:
         raise DataError(f"IDX file {path} cannot be read ({err}). Fetch it again.") from err
+    if len(data) > MAX_BYTES:
+        raise DataError(
+            f"IDX file {path} holds more than the limit of {MAX_BYTES} bytes (it may be a "
+            f"decompression bomb). Use files like train-images-idx3-ubyte.gz."
+        )
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _UNSIGNED_BYTE:
         raise DataError(
             f"{path} is not an IDX file of unsigned bytes (it begins {data[:4]!r}). Use files like "
@@ -62,6 +68,14 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             f"({' x '.join(map(str, shape[:8]))}). Use files like train-images-idx3-ubyte.gz."
         )
     return np.frombuffer(data, dtype=np.uint8, offset=begin).reshape(shape)
+
+
+def _unpacked(path: Path) -> bytes:
+    """The content of a file, gzipped or not; of a decompression bomb as much as is too much."""
+    with path.open("rb") as file:
+        is_packed = file.read(2) == _GZIP
+    with gzip.open(path) if is_packed else path.open("rb") as stream:
+        return stream.read(MAX_BYTES + 1)
 
 
 class IdxConfig(StrictModel):

@@ -160,12 +160,17 @@ class ImageChoice:
             DataError: there are none.
         """
         images = self.images or self.arrays
-        for name in self.arrays if self.images else ():
-            self.left_out.add(reasons.ARRAY, name)
+        if self.images:
+            self.leave_out_arrays()
         if not images:
             raise self.nothing(option, path)
         self.log({name.partition("/")[0] for name in images if "/" in name})
         return sorted(images, key=natural_order)
+
+    def leave_out_arrays(self) -> None:
+        """Count the arrays as left out."""
+        for name in self.arrays:
+            self.left_out.add(reasons.ARRAY, name)
 
     def log(self, used_folders: set[str]) -> None:
         """Log what is left out, and which images have no extension."""

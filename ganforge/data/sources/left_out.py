@@ -35,7 +35,9 @@ LINK = "folders that are read under another name"
 BROKEN = "broken links"
 SPECIAL = "pipes, devices, or links in an archive"
 TWICE = "members that a later one of the same name replaces"
+BESIDE = "further images of a sample"
 _ADVICE = {
+    BESIDE: "name the extension that is wanted (source.image=EXTENSION)",
     FORMAT: "convert them to PNG or JPEG",
     ARCHIVE: "unpack them, or use them as a source",
     TABLE: "if they hold labels or captions, use the source manifest with the table as its path",
@@ -123,12 +125,12 @@ class LeftOut:
             self._hidden.add(name)
         self.counts[reason] += 1
         self.examples.setdefault(reason, name)
+        suffix = os.path.splitext(name)[1].lower() or "no extension"
         if reason in (FORMAT, OTHER, ARCHIVE):
-            suffix = os.path.splitext(name)[1].lower() or "no extension"
             self.suffixes.setdefault(reason, Counter())[suffix] += 1
-            top, _, rest = name.partition("/")
-            if rest:
-                self.folders.setdefault(top, Counter())[suffix] += 1
+        top, _, rest = name.partition("/")
+        if rest and reason not in (HIDDEN, LINK):
+            self.folders.setdefault(top, Counter())[suffix] += 1
 
     def add_folder(self, name: str) -> None:
         """Note a folder at the first level, which may turn out to hold no image."""

@@ -1,5 +1,6 @@
 """CSV and JSON-lines manifests: an image and its annotations in each row."""
 
+import contextlib
 import csv
 import json
 import logging
@@ -7,9 +8,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
@@ -17,6 +19,7 @@ from ganforge.data.sources.class_names import class_name, occurring_classes
 from ganforge.data.sources.image_files import ARRAYS, EXTENSIONS, key_of
 from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError, suggest
+from ganforge.imaging.codec import Undecodable, read_image_file, read_npy
 from ganforge.interfaces.source import Sample, Source
 
 logger = logging.getLogger(__name__)
@@ -59,7 +62,7 @@ class ManifestSource(Source[ManifestConfig]):
         try:
             with path.open(encoding="utf-8-sig", newline="") as stream:
                 if path.suffix.lower() == ".csv":
-                    rows: list[Row] = list(csv.DictReader(stream, skipinitialspace=True))
+                    rows: list[Row] = _csv_rows(stream)
                 elif path.suffix.lower() in (".jsonl", ".ndjson"):
                     lines = (line for line in stream if line.strip())
                     rows = [_parse(line, n, path) for n, line in enumerate(lines, 1)]
@@ -67,6 +70,8 @@ class ManifestSource(Source[ManifestConfig]):
                     raise DataError(
                         f"path={str(path)!r} is not .csv, .jsonl or .ndjson. Rename it."
                     )
+        except UnicodeDecodeError as err:
+            raise DataError(f"Manifest {path} is not UTF-8 ({err}). Save it as UTF-8.") from err
         except (OSError, ValueError, csv.Error) as err:
             raise DataError(f"Manifest {path} cannot be read ({err}). Correct it.") from err
         if not rows:
@@ -100,16 +105,18 @@ class ManifestSource(Source[ManifestConfig]):
             return ()
         if self.config.class_names:
             return self.config.class_names
-        path, labels = self.config.path, enumerate(self._rows, 1)
-        places = {self._label_text(row[column], n): f"Row {n} of {path}" for n, row in labels}
-        return occurring_classes(places, len(self._rows))
+        places: dict[str, str] = {}
+        for line, row in enumerate(self._rows, 1):
+            with contextlib.suppress(DataError):  # which is the fault of that sample
+                places[self._label_text(row[column], line)] = f"Row {line} of {self.config.path}"
+        return occurring_classes(places, len(self._rows)) if places else ()
 
     def _label_text(self, value: Any, line: int) -> str:
         if isinstance(value, str | int | float) and str(value).strip():
             return class_name(str(value).strip())
         raise DataError(
             f"Row {line} of {self.config.path} has no label ({json.dumps(value)}). Give it one, a "
-            f"number or a name, or leave the row out."
+            f"number or a name"
         )
 
     def class_names(self) -> Sequence[str]:
@@ -138,6 +145,23 @@ class ManifestSource(Source[ManifestConfig]):
 
     def samples(self, stream: str = "main") -> Iterator[Sample]:
         """The fields that the manifest has columns for."""
+        columns = self._columns_of_fields()
+        root = Path(self.config.root or Path(self.config.path).parent)
+        image = next(columns[field] for field in _FILE_FIELDS if field in columns)
+        keys: set[str] = set()
+        for lines in self._groups:
+            name = self._rows[lines[0] - 1][image]
+            key = key_of(str(name[0] if isinstance(name, list) and name else name))
+            # No file name has a key with `%` before another letter than A to F.
+            key = f"{key}%row{lines[0]}" if key in keys else key
+            keys.add(key)
+            try:
+                yield Sample(key, self._fields(columns, lines, root))
+            except DataError as err:
+                yield Sample(key, {}, fault=str(err))
+
+    def _columns_of_fields(self) -> dict[str, str]:
+        """The column of each field that the manifest has."""
         columns = {
             field: column
             for field in dict.fromkeys((*_FILE_FIELDS, *_OTHER_FIELDS, *self.config.columns))
@@ -158,22 +182,16 @@ class ManifestSource(Source[ManifestConfig]):
             )
         if self.config.attributes:
             columns["attributes"] = ""
-        root = Path(self.config.root or Path(self.config.path).parent)
-        image = next(columns[field] for field in _FILE_FIELDS if field in columns)
-        keys: set[str] = set()
-        for lines in self._groups:
-            line, row = lines[0], self._rows[lines[0] - 1]
-            fields = {name: self._value(name, row, columns[name], root, line) for name in columns}
-            if len(lines) > 1:
-                column = columns["caption"]
-                cells = ((n, self._rows[n - 1][column]) for n in lines)
-                fields["caption"] = [self._read("caption", _captions, cell, n) for n, cell in cells]
-            first = row[image][0] if isinstance(row[image], list) and row[image] else row[image]
-            key = key_of(str(first))
-            # No file name has a key with `%` before another letter than A to F.
-            key = f"{key}%row{line}" if key in keys else key
-            keys.add(key)
-            yield Sample(key, fields)
+        return columns
+
+    def _fields(self, columns: Mapping[str, str], lines: list[int], root: Path) -> dict[str, Any]:
+        """The values of the rows of one sample."""
+        line, row = lines[0], self._rows[lines[0] - 1]
+        fields = {name: self._value(name, row, columns[name], root, line) for name in columns}
+        if len(lines) > 1:
+            cells = ((n, self._rows[n - 1][columns["caption"]]) for n in lines)
+            fields["caption"] = [self._read("caption", _captions, cell, n) for n, cell in cells]
+        return fields
 
     @cached_property
     def _groups(self) -> list[list[int]]:
@@ -192,7 +210,7 @@ class ManifestSource(Source[ManifestConfig]):
             return self._label(self._label_text(value, line), line)
         parse = {
             "caption": _captions,
-            "text": lambda name: np.asarray(np.load(root / _text(name)), dtype=np.float32),
+            "text": lambda name: _embedding(root / _text(name)),
             "attributes": self._numbers,
             "frames": lambda names: _files(root, _several(names)),
             **dict.fromkeys(("image", "source", "target"), lambda name: _files(root, name)),
@@ -202,10 +220,12 @@ class ManifestSource(Source[ManifestConfig]):
     def _read(self, field: str, parse: Callable[[Any], Any], value: Any, line: int) -> Any:
         try:
             return parse(value)
-        except (ValueError, TypeError, KeyError, OSError) as err:
+        except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as err:
             raise DataError(
-                f"Row {line} of {self.config.path}: '{field}' cannot be read ({err!r}). Correct it."
+                f"Row {line} of {self.config.path}: '{field}' cannot be read ({err!r})"
             ) from err
+        except Undecodable as err:
+            raise DataError(f"Row {line} of {self.config.path}: '{field}' {err}") from err
 
     def _numbers(self, value: Any) -> list[float]:
         values = _several(value)
@@ -228,12 +248,21 @@ class ManifestSource(Source[ManifestConfig]):
         return len(self._groups)
 
 
+def _csv_rows(stream: IO[str]) -> list[Row]:
+    """Rows of a CSV, between commas; between semicolons or tabs if its header has no comma."""
+    header = stream.readline()
+    stream.seek(0)
+    commas = (delimiter for delimiter in ",;\t" if delimiter in header)
+    rows = csv.DictReader(stream, skipinitialspace=True, delimiter=next(commas, ","))
+    return list(rows)
+
+
 def _parse(line: str, number: int, path: Path) -> Row:
     try:
         row: Row = json.loads(line)
         if not isinstance(row, dict):
             raise ValueError(f"it is {line[:40].strip()}, not {{...}}")
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise DataError(
             f"Row {number} of {path} cannot be read as a JSON object ({err}). Correct it; each row "
             f"is one object on a line of its own."
@@ -245,6 +274,11 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{json.dumps(value)} is not text")
     return value
+
+
+def _embedding(path: Path) -> NDArray[np.float32]:
+    """The numbers of an .npy file."""
+    return np.asarray(read_npy(read_image_file(path)), dtype=np.float32)
 
 
 def _files(root: Path, value: Any) -> Path | list[Path]:

@@ -9,9 +9,15 @@ from pathlib import Path, PurePosixPath
 
 from ganforge.data.sources.class_names import natural_order
 from ganforge.errors import DataError
+from ganforge.redaction import redacted
 
 _MAX_SHARDS = 10**6
 _SUFFIXES = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+
+
+def names_tar(url: str) -> bool:
+    """Whether a URL is that of a tar file, by its extension."""
+    return url.partition("?")[0].lower().endswith(_SUFFIXES)
 
 
 def expand_shards(urls: str | Sequence[str]) -> list[str]:
@@ -64,6 +70,6 @@ def _matches(pattern: str) -> list[str]:
 
 def shard_names(shards: Sequence[str]) -> dict[str, str]:
     """A short name for each shard, different for all of them: its file name, else its URL."""
-    names = {shard: PurePosixPath(shard).name for shard in shards}
+    names = {shard: redacted(PurePosixPath(shard).name) for shard in shards}
     count = Counter(names.values())
-    return {shard: name if count[name] == 1 else shard for shard, name in names.items()}
+    return {shard: name if count[name] == 1 else redacted(shard) for shard, name in names.items()}

@@ -19,6 +19,8 @@ MAX_FILE_BYTES = 2**29
 """Larger members are refused before they are read."""
 # The extension begins at the first dot; numbers between dots belong to the name (img.1.png).
 _NAME = re.compile(r"((?:.*/)?[^./][^./]*(?:\.[0-9]+(?=\.))*)\.([^/]+)")
+# What is no extension belongs to the name (Mr. Smith (2).png).
+_PARTS = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 _FIRST_DOT = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)")
 
 
@@ -33,7 +35,8 @@ class TarSample:
         extension: of the image, lower case, without a dot.
         image: empty where images are not read.
         side: other members that are needed, by extension.
-        strange: extensions of other images.
+        strange: names of images with other extensions.
+        more: name, extension and content of the images after the first.
     """
 
     url: str
@@ -43,6 +46,7 @@ class TarSample:
     image: bytes = b""
     side: dict[str, bytes] = field(default_factory=dict)
     strange: list[str] = field(default_factory=list)
+    more: list[tuple[str, str, bytes]] = field(default_factory=list)
 
     @property
     def where(self) -> str:
@@ -84,6 +88,8 @@ class TarReader:
 
     Attributes:
         image: extensions of the image, the preferred one first.
+        every_image: several images of one name are a sample each, with all that is beside them.
+            Otherwise the preferred one is used, and the others are left out.
         label: extensions whose members are labels; without an image they are an error.
         side: extensions of all other members to read.
         choice: counts what is left out.
@@ -96,6 +102,7 @@ class TarReader:
     side: Sequence[str]
     choice: ImageChoice
     read_images: bool = True
+    every_image: bool = False
     label_file: tuple[str, bytes] | None = None
 
     def samples(self, url: str) -> Iterator[TarSample]:
@@ -133,15 +140,13 @@ class TarReader:
                 continue
             key, extension = split
             if key != sample.key:
-                if self._is_whole(sample):
-                    yield sample
+                yield from self._whole(sample)
                 if hash(key) in seen:
                     raise _apart(url, key, name)
                 seen.add(hash(key))
                 sample = TarSample(url, key)
             self._add(sample, name, extension, content)
-        if self._is_whole(sample):
-            yield sample
+        yield from self._whole(sample)
 
     def _split(self, name: str, content: _Content) -> tuple[str, str] | None:
         """Key and extension of a member; None if it is left out."""
@@ -151,12 +156,18 @@ class TarReader:
         if system_part(name) is None:
             for pattern in (_FIRST_DOT, _NAME):
                 found = pattern.fullmatch(name)
-                if found and found[2].lower() in (*self.image, *self.label, *self.side):
+                if found and self._is_known(found[2].lower()):
                     return found[1], found[2].lower()
+            stem, _, last = name.rpartition(".")
+            if found and not _PARTS.fullmatch(found[2]) and self._is_known(last.lower()):
+                return stem, last.lower()
             if found and PurePosixPath(name).suffix.lower() in EXTENSIONS:
                 return found[1], found[2].lower()
         suffix = self.choice.add(name, content.head)
         return (name, suffix[1:]) if suffix else None
+
+    def _is_known(self, extension: str) -> bool:
+        return extension in (*self.image, *self.label, *self.side)
 
     def _add(self, sample: TarSample, name: str, extension: str, content: _Content) -> None:
         if extension in self.label or extension in self.side:
@@ -164,14 +175,29 @@ class TarReader:
                 raise _apart(sample.url, sample.key, name)
             sample.side[extension] = content.read()
         elif extension in self.image or sample.key == name:
-            if sample.extension == extension:
+            if extension in (sample.extension, *(other for _, other, _ in sample.more)):
                 raise _apart(sample.url, sample.key, name)
-            if sample.extension and self._rank(sample.extension) < self._rank(extension):
-                return
-            sample.name, sample.extension = name, extension
-            sample.image = content.read() if self.read_images else b""
+            image = content.read() if self.read_images else b""
+            if not sample.name:
+                sample.name, sample.extension, sample.image = name, extension, image
+            else:
+                sample.more.append((name, extension, image))
         else:
-            sample.strange.append(extension)
+            sample.strange.append(name)
+
+    def _whole(self, sample: TarSample) -> Iterator[TarSample]:
+        """The sample, or one for each of its images; nothing if it has no image."""
+        if not self._is_whole(sample):
+            return
+        for name in sample.strange:
+            self.choice.left_out.add(reasons.BESIDE, name)
+        images = [(sample.name, sample.extension, sample.image), *sample.more]
+        images.sort(key=lambda image: self._rank(image[1]))
+        for name, extension, image in images[: None if self.every_image else 1]:
+            key = name if self.every_image and sample.more else sample.key
+            yield TarSample(sample.url, key, name, extension, image, sample.side)
+        for name, *_ in () if self.every_image else images[1:]:
+            self.choice.left_out.add(reasons.BESIDE, name)
 
     def _rank(self, extension: str) -> int:
         return self.image.index(extension) if extension in self.image else len(self.image)
@@ -180,7 +206,7 @@ class TarReader:
         """Whether a sample has an image. Texts alone are left out, e.g. README.txt."""
         if sample.name or not sample.key:
             return bool(sample.name)
-        there = [*sample.strange, *sample.side]
+        there = [*(name.removeprefix(f"{sample.key}.") for name in sample.strange), *sample.side]
         if sample.strange or set(sample.side) & set(self.label):
             image = ";".join(self.image)
             raise DataError(

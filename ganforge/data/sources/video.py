@@ -35,7 +35,13 @@ class VideoSource(ClipsSource[VideoConfig]):
             # Two files are a pair, whatever their names are.
             name = place.stem if option == "path" else "video"
             return {name: self._scan(place)}
-        return {name: self._scan(path) for name, path in _files(place, option).items()}
+        found: dict[str, VideoFrames] = {}
+        for name, path in _files(place, option).items():
+            try:
+                found[name] = self._scan(path)
+            except DataError as err:
+                self.faults[name] = str(err).rstrip(".")
+        return found
 
     def _scan(self, path: Path) -> VideoFrames:
         return scan_video(path, self.config.fps, self.config.every)

@@ -1,6 +1,7 @@
 """The frames of a video file: listed without decoding them, then decoded one by one."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,6 +15,8 @@ from ganforge.errors import DataError
 from ganforge.imaging.codec import Pixels
 from ganforge.imaging.video import open_stream, pyav
 from ganforge.interfaces.source import Frames
+
+logger = logging.getLogger(__name__)
 
 _REENCODE = "re-encode it, e.g. with ffmpeg -i in.avi out.mp4"
 
@@ -86,6 +89,7 @@ def scan_video(path: Path, fps: float | None, every: int) -> VideoFrames:
         # Not the packets themselves, which together are the whole file.
         found = [p.pts for p in container.demux(stream) if p.size and not p.is_discard]
         base = stream.time_base
+        _warn_of_depth(path, stream)
     if None in found:
         # Packets of old formats have no times, but their decoded frames have.
         with _opened(path) as (container, stream):
@@ -106,6 +110,14 @@ def _resampled(times: list[int], base: Fraction, fps: float) -> list[int]:
     wanted = np.array([float(times[0] + number * step) for number in range(count)])
     places = np.searchsorted((np.array(times[1:]) + np.array(times[:-1])) / 2, wanted)
     return [times[place] for place in places]
+
+
+def _warn_of_depth(path: Path, stream: Any) -> None:
+    """Say that colors of 10 and 12 bits, of which many are HDR, are read with 8."""
+    pixels = stream.codec_context.format
+    bits = max((part.bits for part in pixels.components), default=8) if pixels else 8
+    if bits > 8 and not pixels.name.startswith("gray"):
+        logger.warning("%s has %d bits per channel; its frames are read with 8.", path, bits)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
@@ -40,7 +41,11 @@ class WebDatasetConfig(StrictModel):
         description="Tars, also gzipped: photos-{000000..000099}.tar, photos/*.tar, a folder of "
         "them, a URL or pipe:COMMAND."
     )
-    image: str = Field(_IMAGES, description="Extensions of the image; the first found is used.")
+    image: str = Field(
+        _IMAGES,
+        description="Extensions of the image; the first found is used. Default: every image is a "
+        "sample, whatever its extension.",
+    )
     label: str | None = Field(
         "cls;json:label",
         description="Extensions of the label, or json:KEY for a value in a JSON member; the first "
@@ -55,6 +60,15 @@ class WebDatasetConfig(StrictModel):
     class_names: tuple[str, ...] = Field(
         (), description="In label order. Default: the labels that occur, sorted."
     )
+
+
+@dataclass(frozen=True)
+class _FirstPass:
+    """Labels by key, and the samples whose label cannot be read, with the reason."""
+
+    num_samples: int
+    labels: FileLabels
+    faults: Mapping[str, str]
 
 
 class WebDatasetSource(Source[WebDatasetConfig]):
@@ -94,15 +108,16 @@ class WebDatasetSource(Source[WebDatasetConfig]):
         side = ["json"] * any(name.startswith(_JSON) for name in self._label_from)
         side += [self.config.caption] if self.config.caption else []
         image = [name.strip().lower() for name in self.config.image.split(";")]
-        return TarReader(image, label, side, choice, read_images)
+        every_image = self.config.image == _IMAGES
+        return TarReader(image, label, side, choice, read_images, every_image)
 
     def _key(self, sample: TarSample) -> str:
         # With the shard's name, because shards may use the same keys again.
         return key_of(f"{self._names[sample.url]}/{sample.key}")
 
     @cached_property
-    def _first_pass(self) -> tuple[int, FileLabels]:
-        """Number of samples of local shards, and their labels by key.
+    def _first_pass(self) -> _FirstPass:
+        """What the samples of local shards are labelled.
 
         Names must be known to be numbered in a fixed order, and what is found is logged first.
         """
@@ -111,20 +126,28 @@ class WebDatasetSource(Source[WebDatasetConfig]):
         texts: dict[str, str] = {}
         places: dict[str, str] = {}
         files: dict[str, str] = {}
+        faults: dict[str, str] = {}
         for shard in self._shards:
             for sample in reader.samples(shard):
                 key = self._key(sample)
                 files[key] = sample.name
-                text = self._label_text(sample)
+                try:
+                    text = self._label_text(sample)
+                except DataError as err:
+                    faults[key] = str(err)
+                    continue
                 if text is not None:
                     texts[key] = text
                     places.setdefault(text, sample.where)
+        choice.leave_out_arrays()
         if not files:
             raise choice.nothing("urls", self._where)
         choice.log({_top(name) for name in files.values()})
-        if texts:
-            return len(files), self._numbered(texts, places)
-        return len(files), self._from_folders(files, reader)
+        if texts or faults:
+            labels = self._numbered(texts, places) if texts else FileLabels()
+        else:
+            labels = self._from_folders(files, reader)
+        return _FirstPass(len(files), labels, faults)
 
     def _numbered(self, texts: Mapping[str, str], places: Mapping[str, str]) -> FileLabels:
         if not self._given:
@@ -149,45 +172,48 @@ class WebDatasetSource(Source[WebDatasetConfig]):
     def class_names(self) -> Sequence[str]:
         """The names given, else those that occur; of remote shards the numbers read so far."""
         if self._is_local:
-            return self._first_pass[1].names
+            return self._first_pass.labels.names
         return self._given or self._numbers
 
     def num_samples(self) -> int | None:
         """Samples in local shards; None for others."""
-        return self._first_pass[0] if self._is_local else None
+        return self._first_pass.num_samples if self._is_local else None
 
     def samples(self, stream: str = "main") -> Iterator[Sample]:
         """Fields image and, where there, label and caption."""
-        of = self._first_pass[1].of if self._is_local else None
+        first = self._first_pass if self._is_local else None
         choice, tops, count = ImageChoice(self._where), set[str](), 0
         reader = self._reader(choice, read_images=True)
         for shard in self._shards:
             for sample in reader.samples(shard):
-                fields: dict[str, Any] = {"image": sample.image}
-                label = self._read_label(sample) if of is None else of.get(self._key(sample))
-                if label is not None:
-                    fields["label"] = label
                 tops.add(_top(sample.name))
                 count += 1
-                yield self._sample(sample, fields)
-        if of is None:
+                yield self._sample(sample, first)
+        if first is None:
+            choice.leave_out_arrays()
             if not count:
                 raise choice.nothing("urls", self._where)
             choice.log(tops)
 
-    def _sample(self, sample: TarSample, fields: dict[str, Any]) -> Sample:
-        """The sample, with its caption."""
+    def _sample(self, sample: TarSample, first: _FirstPass | None) -> Sample:
+        """The sample, with its label and caption."""
         key, caption = self._key(sample), self.config.caption
-        if caption is not None and caption in sample.side:
-            try:
+        fields: dict[str, Any] = {"image": sample.image}
+        if first is not None and key in first.faults:
+            return Sample(key, {}, fault=first.faults[key])
+        try:
+            text = None if first is not None else self._label_text(sample)
+            if caption is not None and caption in sample.side:
                 fields["caption"] = self._decoded(sample, caption, "caption")
-            except DataError as err:
-                return Sample(key, {}, fault=str(err))
+        except DataError as err:
+            return Sample(key, {}, fault=str(err))
+        label = first.labels.of.get(key) if first else self._read_label(sample, text)
+        if label is not None:
+            fields["label"] = label
         return Sample(key, fields, {"image": sample.extension})
 
-    def _read_label(self, sample: TarSample) -> int | None:
+    def _read_label(self, sample: TarSample, text: str | None) -> int | None:
         """The label of a sample that is read once, so that names must be given."""
-        text = self._label_text(sample)
         if text is None:
             return None
         index = self._index(text, self._given, sample.where)

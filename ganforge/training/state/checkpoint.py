@@ -92,7 +92,7 @@ def verify(folder: Path) -> None:
                     f"Checkpoint {folder} is damaged: {name} does not match its manifest. Restore "
                     f"it from a backup, or delete it."
                 )
-    except (OSError, ValueError, AttributeError) as err:
+    except (OSError, ValueError, AttributeError, RecursionError) as err:
         raise CheckpointError(
             f"Checkpoint {folder} is damaged or incomplete: {type(err).__name__}: {err}. Restore "
             f"it from a backup, or delete it."

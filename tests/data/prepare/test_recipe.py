@@ -41,3 +41,9 @@ def test_settings_of_the_reader_make_none(more):
 def test_what_was_added_to_the_shards_later_is_no_difference():
     made = {**recipe(DataConfig(**BASE), 0), "text_encoder": {"name": "x"}, "ganforge": "1"}
     assert changes(made, recipe(DataConfig(**BASE), 0)) == ""
+
+
+def test_recipe_holds_no_token():
+    source = {"name": "webdataset", "urls": ["http://me:secret99@localhost/a.tar"]}
+    found = recipe(DataConfig(**{**BASE, "source": source}), 0)
+    assert found["source"]["urls"] == ["http://***@localhost/a.tar"]

@@ -140,6 +140,14 @@ def test_prepare_of_pairs_keeps_them_together(tmp_path, helpers):
     assert torch.equal(sources[:, 0], targets[:, 0])
 
 
+def test_prepare_of_pairs_whose_source_is_to_be_derived_is_refused_at_once(photos, tmp_path):
+    source = {"name": "pairs", "source": f"{photos}/a", "target": f"{photos}/a"}
+    config = DataConfig(source=source, derive={"name": "gray"})
+    with pytest.raises(DataError, match=r"data.derive \(gray\) makes .* the samples of .*have a s"):
+        prepare(config, tmp_path / "out", workers=0, progress=False)
+    assert not (tmp_path / "out").exists()
+
+
 def test_prepare_of_pairs_of_two_sizes_asks_for_a_resolution(tmp_path):
     save(tmp_path / "x" / "1.png", noise(8, 8, 3))
     save(tmp_path / "y" / "1.png", noise(16, 16, 3))

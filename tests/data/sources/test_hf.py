@@ -23,6 +23,18 @@ def test_hf_loads_an_image_folder_with_classes(tmp_path, monkeypatch, paint, sou
     assert found.num_samples() == 4
 
 
+def test_hf_names_the_variable_that_stops_all_connections(monkeypatch, source):
+    from ganforge.data.sources.hf import HfSource
+
+    def refuse(self):
+        raise ValueError("Unknown scheme for proxy URL")
+
+    monkeypatch.setattr(HfSource, "_loaded", refuse)
+    monkeypatch.setenv("ALL_PROXY", "socks://localhost:9")
+    with pytest.raises(DataError, match="Unknown scheme for proxy URL. The environ.* ALL_PROXY"):
+        list(source("hf", path="org/name").samples())
+
+
 def test_hf_loads_parquet_with_a_caption_and_keeps_bytes(tmp_path, helpers, source):
     import datasets
 

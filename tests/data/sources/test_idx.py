@@ -31,6 +31,14 @@ def test_idx_gives_images_and_labels(tmp_path, pack, source):
     assert "label" not in next(plain.samples()).fields
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_idx_that_is_too_large_is_refused(tmp_path, monkeypatch, source, pack):
+    (tmp_path / "images").write_bytes(pack(idx_bytes(np.zeros((5, 28, 28), np.uint8))))
+    monkeypatch.setattr("ganforge.data.sources.idx.MAX_BYTES", 1000)
+    with pytest.raises(DataError, match="more than the limit of 1000 bytes .*bomb"):
+        list(source("idx", images=str(tmp_path / "images")).samples())
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [

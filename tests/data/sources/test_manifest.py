@@ -12,6 +12,13 @@ def reds(samples, field="image"):
     return [int(decode_image(s.fields[field])[0, 0, 0]) for s in samples]
 
 
+def raise_faults(samples):
+    """What `prepare` does: the fault of a sample is an error."""
+    for sample in samples:
+        if sample.fault:
+            raise DataError(sample.fault)
+
+
 def test_manifest_csv_with_renamed_columns_and_attribute_columns(tmp_path, paint, source):
     paint(tmp_path / "img" / "a.png", 1)
     paint(tmp_path / "img" / "b.png", 2)
@@ -191,7 +198,52 @@ def test_manifest_faults_are_named(tmp_path, name, text, options, message, sourc
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
-        list(source("manifest", path=str(tmp_path / name), **options).samples())
+        raise_faults(source("manifest", path=str(tmp_path / name), **options).samples())
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["image,label", "a.png,cat", "b.png,", "c.png,dog"],
+        ["image,attributes", "a.png,1 2", "b.png,1 x", "c.png,3 4"],
+        ["image,text", "a.png,good.npy", "b.png,damaged.npy", "c.png,good.npy"],
+        ["image,text", "a.png,good.npy", "b.png,empty.npy", "c.png,good.npy"],
+        ["image,text", "a.png,good.npy", "b.png,words.npy", "c.png,good.npy"],
+        ["image,text", "a.png,good.npy", "b.png,gone.npy", "c.png,good.npy"],
+        ['{"image": "a.png", "x": 1}', '{"image": "b.png", "x": {}}', '{"image": "c.png", "x": 1}'],
+        [
+            f'{{"image": "{n}.png", "x": {x}}}'
+            for n, x in zip("abc", ["[1]", f"[{'9' * 400}]", "[1]"], strict=True)
+        ],
+    ],
+)
+def test_manifest_row_that_cannot_be_read_is_a_bad_sample(tmp_path, rows, source):
+    np.save(tmp_path / "good.npy", np.zeros(4))
+    np.save(tmp_path / "words.npy", np.array(["a", "b"]))
+    (tmp_path / "damaged.npy").write_bytes((tmp_path / "good.npy").read_bytes()[:40])
+    (tmp_path / "empty.npy").touch()
+    name = "m.jsonl" if rows[0].startswith("{") else "m.csv"
+    (tmp_path / name).write_text("\n".join(rows))
+    options = {"columns": {"x": "x"}} if name == "m.jsonl" else {}
+    found = list(source("manifest", path=str(tmp_path / name), **options).samples())
+    assert [bool(sample.fault) for sample in found] == [False, True, False]
+    assert found[1].fault.startswith("Row 2 of ")
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_manifest_csv_may_be_separated_by_semicolons_or_tabs(tmp_path, delimiter, source):
+    rows = ["image,label", "a.png,cat", "b.png,dog"]
+    text = "\ufeff" + "\n".join(rows).replace(",", delimiter)
+    (tmp_path / "m.csv").write_text(text, encoding="utf-8")
+    found = source("manifest", path=str(tmp_path / "m.csv"))
+    assert [sample.fields["label"] for sample in found.samples()] == [0, 1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_manifest_in_another_encoding_says_so(tmp_path, encoding, source):
+    (tmp_path / "m.csv").write_text("image,label\na.png,caf\u00e9\n", encoding=encoding)
+    with pytest.raises(DataError, match="is not UTF-8 .*Save it as UTF-8"):
+        list(source("manifest", path=str(tmp_path / "m.csv")).samples())
 
 
 def test_manifest_rows_of_one_image_are_one_sample_with_all_captions(tmp_path, source):

@@ -1,60 +1,91 @@
 """A folder, a zip and a tar of the same files give the same samples, classes and left-out files."""
 
+import io
 import logging
-import random
+import tarfile
+import tempfile
+import zipfile
 from collections import Counter
 from pathlib import Path
 
-import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
-FOLDERS = [
-    *("cat", "Cat", "dog 1", "dog2", "dog10", "café", "cafe\u0301", "2024", "#1", "日本", "x.y"),
-    *("00000", "00001", ".git", "@eaDir", "__MACOSX", "$RECYCLE.BIN", ".ipynb_checkpoints"),
-]
-NAMES = [
-    *("1.png", "01.png", "2.PNG", "10.jpg", "a b.jpeg", "é.JFIF", "img_1.png", "img1", "x.dat"),
+KNOWN_FOLDERS = (
+    *("cat", "Cat", "dog 1", "dog2", "dog10", "caf\u00e9", "cafe\u0301", "2024", "#1", "\u65e5"),
+    *(
+        "00000",
+        "00001",
+        ".git",
+        "@eaDir",
+        "__MACOSX",
+        "$RECYCLE.BIN",
+        ".ipynb_checkpoints",
+        "train",
+    ),
+)
+KNOWN_FILES = (
+    *("1.png", "01.png", "1.jpg", "2.PNG", "10.jpg", "a b.jpeg", "\u00e9.JFIF", "img1", "x.dat"),
     *("._1.png", ".DS_Store", "Thumbs.db", "1.jxl", "2.HEIC", "notes.md", "a.csv", "b.zip"),
-    *("1.png.part", "9.png~", "'quoted'.png", "100%.png", "a+b,c.png"),
-]
+    *("1.png.part", "9.png~", "'quoted'.png", "100%.png", "a+b,c.png", "1.npy"),
+)
+CHARACTERS = st.characters(codec="utf-8", exclude_characters="\0/\\.")
+STEM = st.text(CHARACTERS, min_size=1, max_size=8)
+FOLDER = st.sampled_from(KNOWN_FOLDERS) | STEM
+FILE = st.sampled_from(KNOWN_FILES) | st.builds(
+    str.__add__, STEM, st.sampled_from((".png", ".JPG"))
+)
+PLACE = st.one_of(
+    st.tuples(FOLDER, FILE).map("/".join), st.tuples(FOLDER, FOLDER, FILE).map("/".join), FILE
+)
+TREES = st.sets(PLACE, max_size=15).map(lambda names: sorted({*names, "a/1.png", "z/1.png"}))
 
 
-def random_files(seed):
-    """Relative names, most of them in class folders, with the content of an image."""
-    rng = random.Random(seed)
-    folders = rng.sample(FOLDERS, rng.randint(1, 5))
-    files = set()
-    for _ in range(rng.randint(3, 25)):
-        parts = [rng.choice(folders), rng.choice(NAMES)]
-        if rng.random() < 0.2:
-            parts.insert(1, rng.choice(FOLDERS))
-        files.add("/".join(parts if rng.random() < 0.97 else parts[-1:]))
-    files.add(f"{folders[0]}/always.png" if folders[0][0] not in ".@_$" else "always.png")
-    return dict.fromkeys(sorted(files), PNG)
+def write_everywhere(folder, names):
+    """The files as a folder, a zip and a tar."""
+    with (
+        zipfile.ZipFile(folder / "a.zip", "w") as archive,
+        tarfile.open(folder / "a.tar.gz", "w:gz") as tar,
+    ):
+        for name in names:
+            path = folder / "in" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(PNG)
+            archive.writestr(name, PNG)
+            info = tarfile.TarInfo(name)
+            info.size = len(PNG)
+            tar.addfile(info, io.BytesIO(PNG))
 
 
-def samples_of(source, caplog):
-    """Classes, image names with labels (up to the form of keys), and counts of what is left out."""
+def without_conflicts(names):
+    """The names, but for those below a name that is a file."""
+    files = set(names)
+    return [n for n in names if not {str(parent) for parent in Path(n).parents} & files]
+
+
+def summary(source, caplog):
+    """Classes, the number of samples of each, and the counts of what is left out."""
     caplog.clear()
-    classes = tuple(source.class_names())
-    found = Counter(s.fields.get("label") for s in source.samples())
-    left = sorted(text.partition("Left out of")[2].partition(": ")[2] for text in caplog.messages)
-    counts = sorted(part.split(", e.g.")[0] for text in left for part in text.split("; ") if part)
-    return classes, found, counts
+    classes, samples = tuple(source.class_names()), list(source.samples())
+    assert len({sample.key for sample in samples}) == len(samples)
+    texts = [m.partition(": ")[2] for m in caplog.messages if m.startswith("Left out of")]
+    counts = sorted(part.split(", e.g.")[0] for text in texts for part in text[:-1].split("; "))
+    return classes, Counter(sample.fields.get("label") for sample in samples), counts
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_folder_zip_and_tar_follow_the_same_rules(
-    tmp_path, make_zip, make_tar, source, caplog, seed
-):
+@settings(
+    max_examples=25,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(names=TREES)
+def test_folder_zip_and_tar_follow_the_same_rules(source, caplog, names):
     caplog.set_level(logging.INFO)
-    files = random_files(seed)
-    for name, data in files.items():
-        path = Path(tmp_path, "in", name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    folder = samples_of(source("folder", path=str(tmp_path / "in")), caplog)
-    zipped = samples_of(source("zip", path=make_zip(files)), caplog)
-    tarred = samples_of(source("webdataset", urls=make_tar(files, "a.tar.gz", "w:gz")), caplog)
-    assert zipped == folder
-    assert tarred == folder
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
+        folder = Path(made)
+        write_everywhere(folder, without_conflicts(names))
+        expected = summary(source("folder", path=str(folder / "in")), caplog)
+        assert summary(source("zip", path=str(folder / "a.zip")), caplog) == expected
+        assert summary(source("webdataset", urls=str(folder / "a.tar.gz")), caplog) == expected

@@ -1,5 +1,6 @@
 import sys
 
+import numpy as np
 import pytest
 
 from ganforge.errors import ConfigError, DataError
@@ -84,7 +85,28 @@ def test_video_that_is_missing_or_damaged_is_named(tmp_path, source):
         list(source("video", path=str(tmp_path / "gone")).samples())
     (tmp_path / "a.mp4").write_bytes(b"no video")
     with pytest.raises(DataError, match="a.mp4 cannot be read as a video .*Check the file"):
-        list(source("video", path=str(tmp_path)).samples())
+        list(source("video", path=str(tmp_path / "a.mp4")).samples())
+
+
+def test_damaged_video_among_others_is_a_bad_sample(tmp_path, write_video, source):
+    for side in ("x", "y"):
+        write_video(tmp_path / side / "1.mp4", 3)
+        write_video(tmp_path / side / "2.mp4", 3)
+    (tmp_path / "y" / "2.mp4").write_bytes(b"no video")
+    alone = source("video", path=str(tmp_path / "y"))
+    pairs = source("video", source=str(tmp_path / "x"), target=str(tmp_path / "y"))
+    for found in (alone, pairs):
+        good, bad = found.samples()
+        assert (good.key, good.fault, bad.key) == ("1", "", "2")
+        assert "2.mp4 cannot be read as a video" in bad.fault
+        assert found.num_samples() == 2
+
+
+def test_video_of_10_bits_is_read_with_8_and_says_so(tmp_path, write_video, source, caplog):
+    path = write_video(tmp_path / "a.mp4", 3, pixels="yuv420p10le")
+    (sample,) = source("video", path=str(path)).samples()
+    assert next(iter(sample.fields["frames"])).dtype == np.uint8
+    assert f"{path} has 10 bits per channel; its frames are read with 8" in caplog.text
 
 
 def test_video_without_pyav_says_what_to_install(tmp_path, source, monkeypatch):

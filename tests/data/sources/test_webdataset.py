@@ -2,6 +2,7 @@ import gzip
 import http.server
 import io
 import logging
+import re
 import shutil
 import tarfile
 import threading
@@ -49,9 +50,6 @@ def test_webdataset_faults_are_named(tmp_path, source):
     wds_tar(tmp_path / "a.tar", [("1.cls", b"0")])
     with pytest.raises(DataError, match="Sample '1' of .*a.tar has no image"):
         list(source("webdataset", urls=str(tmp_path / "a.tar")).samples())
-    wds_tar(tmp_path / "b.tar", [("1.png", b"0"), ("1.cls", b"\xff")])
-    with pytest.raises(DataError, match="'cls' is not a label .*to null"):
-        list(source("webdataset", urls=str(tmp_path / "b.tar")).samples())
     wds_tar(tmp_path / "c.tar", [("1.png", b"0"), ("1.cls", b"2000000000")])
     with pytest.raises(DataError, match="Sample '1' of .*c.tar has the label 2000000000, but"):
         list(source("webdataset", urls=str(tmp_path / "c.tar")).samples())
@@ -200,9 +198,13 @@ def test_labels_are_read_from_json_members(make_tar, source):
 
 @pytest.mark.parametrize("content", [b"{", b'{"label": [1]}', b'{"label": 0.5}', b"\xff"])
 def test_json_that_holds_no_label_is_named(make_tar, content, source):
-    path = make_tar({"1.png": b"0", "1.json": content})
-    with pytest.raises(DataError, match="Sample '1' of .*a.tar: 'json' is not a label .*to null"):
-        list(source("webdataset", urls=path).samples())
+    files = {"1.png": b"0", "1.json": content, "2.png": b"0", "2.json": b'{"label": "cat"}'}
+    path = make_tar(files)
+    for urls in (path, f"pipe:cat {path}"):
+        names = {"class_names": ["cat"]} if urls != path else {}
+        first, second = source("webdataset", urls=urls, **names).samples()
+        assert re.search("Sample '1' of .*a.tar: 'json' is not a label .*to null", first.fault)
+        assert second.fields["label"] == 0
 
 
 def test_json_without_a_label_is_no_label(make_tar, source):
@@ -251,6 +253,16 @@ def test_numbers_between_dots_belong_to_the_name(make_tar, source):
     assert len({s.key for s in found}) == 3
 
 
+def test_dots_in_a_sentence_belong_to_the_name(make_tar, source):
+    names = ("Track 2.0 (Clean Version)", "Mr. Smith", "a.b c")
+    files = {f"{name}.{end}": b"1" for name in names for end in ("cls", "png")}
+    found = list(source("webdataset", urls=make_tar(files)).samples())
+    assert [s.key for s in found] == [
+        f"a,tar+{key}" for key in ("Track 2,0 (Clean Version)", "Mr, Smith", "a,b c")
+    ]
+    assert labels(found) == [1, 1, 1]
+
+
 def test_image_with_two_extensions_must_be_named(make_tar, source):
     path = make_tar({"1.input.png": b"i", "1.target.png": b"t"})
     with pytest.raises(DataError, match="Sample '1' .* no image .*input.png, target.png.*`image`"):
@@ -265,6 +277,27 @@ def test_first_extension_that_is_found_is_the_image(make_tar, source):
     assert sample.fields["image"] == b"j"
     (sample,) = source("webdataset", urls=path, image="png;jpg").samples()
     assert sample.fields["image"] == b"p"
+
+
+def test_images_of_one_name_are_a_sample_each_as_in_a_folder(make_tar, source, caplog):
+    files = {"a/1.jpg": b"j", "a/1.png": b"p", "a/1.txt": b"both", "a/2.png": b"q", "b/1.png": b"r"}
+    path = make_tar(files)
+    for urls in (path, f"pipe:cat {path}"):
+        found = list(source("webdataset", urls=urls).samples())
+        assert [s.fields["image"] for s in found] == [b"j", b"p", b"q", b"r"]
+        assert [s.fields.get("caption") for s in found] == ["both", "both", None, None]
+        assert [s.key for s in found] == [
+            f"a,tar+{k}" for k in ("a+1,jpg", "a+1,png", "a+2", "b+1")
+        ]
+    assert labels(source("webdataset", urls=path).samples()) == [0, 0, 0, 1]
+    assert "further images" not in caplog.text
+
+
+def test_images_beside_the_one_that_is_named_are_counted(make_tar, source, caplog):
+    path = make_tar({"1.png": b"p", "1.jpg": b"j", "1.seg.png": b"s"})
+    (sample,) = source("webdataset", urls=path, image="jpg;png").samples()
+    assert sample.fields["image"] == b"j"
+    assert "2 further images of a sample, e.g. '1.seg.png': name the extension" in caplog.text
 
 
 def test_tar_reports_what_it_leaves_out(tmp_path, make_tar, helpers, caplog, source):
@@ -333,6 +366,23 @@ def test_labels_that_are_numbers_and_names_are_refused_unless_all_are_named(make
     with pytest.raises(DataError, match="Sample '2' .* has the label '.', but Sample '1' .* numb"):
         list(source("webdataset", urls=path).samples())
     assert labels(source("webdataset", urls=path, class_names=[".", "1"]).samples()) == [1, 0]
+
+
+def test_label_that_is_not_utf8_is_a_fault_of_its_sample(make_tar, source):
+    path = make_tar({"1.png": b"0", "1.cls": b"\xff\xfe", "2.png": b"0", "2.cls": b"1"})
+    for urls in (path, f"pipe:cat {path}"):
+        first, second = source("webdataset", urls=urls).samples()
+        assert "Sample '1' of" in first.fault and "'cls' is not a label" in first.fault
+        assert second.fault == "" and second.fields["label"] == 1
+
+
+def test_tar_whose_labels_cannot_be_read_has_only_bad_samples(make_tar, source):
+    path = make_tar(
+        {f"{top}/{n}.{end}": b"\xff" for top in "ab" for n in "12" for end in ("cls", "png")}
+    )
+    found = source("webdataset", urls=path)
+    assert [bool(sample.fault) for sample in found.samples()] == [True] * 4
+    assert found.class_names() == ()
 
 
 def test_webdataset_caption_that_is_not_utf8_is_a_fault_of_its_sample(make_tar, helpers, source):

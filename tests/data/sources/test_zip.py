@@ -231,3 +231,15 @@ def test_zip_with_bytes_before_and_after_it_is_read(make_zip, source):
     path = Path(make_zip({"a/1.png": b"0", "b/2.png": b"0"}))
     path.write_bytes(b"#!/bin/sh\n" * 9 + path.read_bytes() + bytes(100))
     assert source("zip", path=str(path)).class_names() == ("a", "b")
+
+
+def test_zip_of_a_mac_with_more_files_than_its_count_can_hold_is_read(
+    make_zip, source, monkeypatch
+):
+    path = make_zip({f"{number}.png": b"" for number in range(3)})
+    counted = "ganforge.data.sources.zip._num_entries"
+    monkeypatch.setattr(counted, lambda archive: 3 + 0x10000)
+    assert source("zip", path=path).num_samples() == 3
+    monkeypatch.setattr(counted, lambda archive: 4)
+    with pytest.raises(DataError, match="lists 4 files, but only 3"):
+        list(source("zip", path=path).samples())
