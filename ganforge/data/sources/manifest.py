@@ -80,6 +80,11 @@ class ManifestSource(Source[ManifestConfig]):
                 )
         return rows
 
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of all columns of the table."""
+        return tuple(map(str, self._rows[0]))
+
     def _column(self, field: str) -> str | None:
         """The column of a field, or None when the manifest does not have it."""
         given = self.config.columns.get(field)
