@@ -11,7 +11,13 @@ from ganforge.metrics.clip_scores import DtSsd
 from ganforge.metrics.extractors import InceptionV3
 from ganforge.metrics.pair_scores import Psnr, Ssim
 from ganforge.metrics.records import MetricRecord
-from ganforge.metrics.scores import FrechetDistance, InceptionScore, KernelDistance, PrecisionRecall
+from ganforge.metrics.scores import (
+    FrechetDistance,
+    FrechetDistanceOfHalves,
+    InceptionScore,
+    KernelDistance,
+    PrecisionRecall,
+)
 
 __all__ = ["MetricRecord", "ganforge_feature_extractors", "ganforge_metrics"]
 
@@ -21,6 +27,7 @@ def ganforge_metrics() -> list[type[Metric[Any]]]:
     """Metrics of features, which torch-fidelity computes, of image pairs and of clips."""
     of_features: list[type[Metric[Any]]] = [
         FrechetDistance,
+        FrechetDistanceOfHalves,
         InceptionScore,
         KernelDistance,
         PrecisionRecall,

@@ -1,5 +1,6 @@
 """The machine on which `ganforge new` runs."""
 
+import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,16 @@ class Machine:
         if self.is_gpu:
             return self.name
         return f"{self.cores} CPU core{'s' * (self.cores != 1)} ({self.name})"
+
+    @property
+    def load(self) -> float:
+        """Programs that wanted a core in the last minute, for each core; 0 where that is unknown.
+
+        Above 1, a measured speed is lower than it would be without other programs.
+        """
+        if self.is_gpu or not hasattr(os, "getloadavg"):
+            return 0.0
+        return os.getloadavg()[0] / self.cores
 
 
 def this_machine() -> Machine:

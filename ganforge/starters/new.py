@@ -23,6 +23,8 @@ from ganforge.starters.recipes import (
 from ganforge.starters.survey import describe, survey
 
 Say = Callable[[str], None]
+_BUSY = 1.5
+"""Load of each core from which the user is told that the speed is not that of an idle machine."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def new_pipeline(places: Sequence[str], wishes: Wishes, say: Say) -> Path:
     from ganforge.starters.measure import measure
 
     machine = this_machine()
+    load = machine.load
     starter = choose_starter(found, machine.is_gpu, wishes.architecture)
     resolution = choose_resolution(found, machine.is_gpu, wishes.resolution)
     chosen = list(settings(found, starter, name, resolution))
@@ -82,6 +85,8 @@ def new_pipeline(places: Sequence[str], wishes: Wishes, say: Say) -> Path:
     chosen += length(found, starter, wishes.minutes, speed.img_per_sec, str(machine))
     write_text(out, pipeline_text(header, starter.file, chosen))
     say(f"{speed.img_per_sec:.0f} images/s on {machine}, measured over {speed.seconds:.0f} s.")
+    if load > _BUSY:
+        say("Other programs use this machine: without them it is faster, so measure again then.")
     for line in expectations(starter, chosen, speed.img_per_sec, wishes.minutes):
         say(line)
     return out

@@ -84,7 +84,8 @@ STARTERS = (
     ),
     Starter(
         "starters/classes", "dcgan", ("classes",), "the fastest here to recognizable images",
-        32, penalties=_PAIR, recognizable_kimg=30, good_kimg=120, measured=f"{_EMOJI} without classes",
+        32, penalties=_PAIR, recognizable_kimg=30, good_kimg=120,
+        measured=f"{_EMOJI} without classes",
     ),
     Starter(
         "starters/stylegan2", "stylegan2", ("images", "classes"),
