@@ -8,7 +8,7 @@ import yaml
 
 from ganforge.starters.recipes import Setting
 
-_COMMENT_COLUMN = 28
+_COMMENT_COLUMN = 30
 
 
 def pipeline_text(header: Sequence[str], extends: str, settings: Iterable[Setting]) -> str:
@@ -28,7 +28,7 @@ def pipeline_text(header: Sequence[str], extends: str, settings: Iterable[Settin
         if section:
             lines.append(f"{section}:")
         indent = "  " if section else ""
-        lines += [f"{indent}{_line(m.key.rpartition('.')[2], m.value, m.why)}" for m in members]
+        lines += [_line(indent + m.key.rpartition(".")[2], m.value, m.why) for m in members]
     return "\n".join(lines) + "\n"
 
 
@@ -37,7 +37,7 @@ def _line(key: str, value: Any, why: str) -> str:
     if not why:
         return text
     comment = " ".join(why.split())
-    return f"{text:{_COMMENT_COLUMN}}  # {comment}"
+    return f"{text + '  ':{_COMMENT_COLUMN}}# {comment}"
 
 
 def _flow(value: Any) -> str:

