@@ -111,7 +111,8 @@ class _Seen:
     def add(self, frames: Iterable[Pixels]) -> None:
         """Count the image of a field, or the frames of a clip."""
         for number, img in enumerate(frames):
-            self.forms[ImageForm(*img.shape, 8 * img.dtype.itemsize)] += 1
+            height, width, channels = img.shape
+            self.forms[ImageForm(height, width, channels, 8 * img.dtype.itemsize)] += 1
             if number == 0:
                 self.images.append(img)
 

@@ -126,11 +126,7 @@ def choose_starter(found: Survey, is_gpu: bool, architecture: str | None) -> Sta
     """
     fitting = [starter for starter in STARTERS if found.kind in starter.kinds]
     if not fitting:
-        raise DataError(
-            f"{' and '.join(found.places)}: {found.count:,} clips of video, but no recipe of "
-            f"`ganforge new` trains on video yet. To train on the frames as images, extract them "
-            f"to a folder and name that; docs/data.md describes the sources of clips."
-        )
+        raise _no_recipe_for_video(found)
     if architecture is None:
         return next((one for one in fitting if one.for_gpu == is_gpu), fitting[0])
     named = [starter for starter in fitting if starter.architecture == architecture]
@@ -143,6 +139,38 @@ def choose_starter(found: Survey, is_gpu: bool, architecture: str | None) -> Sta
             f"of pipelines/."
         )
     return named[0]
+
+
+def _no_recipe_for_video(found: Survey) -> DataError:
+    names = _video_architectures()
+    trained_by = (
+        f"{', '.join(names)} can: begin with a recipe of pipelines/ that uses it"
+        if names
+        else "no installed architecture does: `ganforge plugins list` shows all"
+    )
+    return DataError(
+        f"{' and '.join(found.places)} holds video ({found.count:,} clips). `ganforge new` has no "
+        f"recipe that trains on video; {trained_by}. To train on single frames, extract them to "
+        f"a folder of images and name that."
+    )
+
+
+def _video_architectures() -> list[str]:
+    """Registered architectures that read clips with their default options."""
+    from ganforge.interfaces.architecture import Architecture
+    from ganforge.registry.plugins import get_registry
+
+    registry = get_registry()
+    found = []
+    for name in registry.names(Architecture):
+        component = registry.find(Architecture, name)
+        try:
+            reads = component.reads(component.Config())
+        except ValueError:  # an option has no default
+            continue
+        if "frames" in reads.required:
+            found.append(name)
+    return found
 
 
 def choose_resolution(found: Survey, is_gpu: bool, wanted: int | None) -> tuple[int, str]:

@@ -58,7 +58,9 @@ class Survey:
     @property
     def side(self) -> int:
         """Median of the shorter sides, in pixels."""
-        return _median(self.report.forms, lambda form: min(form.height, form.width))
+        forms = self.report.forms.items()
+        sides = [min(form.height, form.width) for form, count in forms for _ in range(count)]
+        return math.floor(statistics.median(sides))
 
     @property
     def is_gray(self) -> bool:
@@ -206,11 +208,6 @@ def _is_usable(form: ImageForm) -> bool:
     return short >= _MIN_SIDE and long <= _MAX_ASPECT * short
 
 
-def _median(forms: Mapping[ImageForm, int], measure: Any) -> int:
-    values = [measure(form) for form, count in forms.items() for _ in range(count)]
-    return math.floor(statistics.median(values))
-
-
 def describe(found: Survey) -> list[str]:
     """What was found, in lines for the user."""
     report = found.report
@@ -241,8 +238,12 @@ def _sizes(forms: Mapping[ImageForm, int]) -> str:
     if len(sizes) == 1:
         (width, height), _ = sizes.most_common(1)[0]
         return f"{width}x{height}"
-    small, large = (end(sizes, key=math.prod) for end in (min, max))
+    small, large = min(sizes, key=_area), max(sizes, key=_area)
     return f"{small[0]}x{small[1]} to {large[0]}x{large[1]}"
+
+
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
 
 
 def _doubts(found: Survey) -> list[str]:

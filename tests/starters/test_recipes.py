@@ -4,6 +4,7 @@ import pytest
 
 from ganforge.data.inspect import DatasetReport, ImageForm
 from ganforge.errors import ConfigError, DataError
+from ganforge.starters import recipes
 from ganforge.starters.recipes import (
     STARTERS,
     choose_resolution,
@@ -68,9 +69,17 @@ def test_starter_follows_the_machine_and_the_wish():
         choose_starter(IMAGES, False, "cyclegan")
 
 
-def test_video_without_a_recipe_is_said_clearly():
-    with pytest.raises(DataError, match="no recipe of `ganforge new` trains on video yet"):
+@pytest.mark.parametrize(
+    ("names", "expected"), [([], "no installed architecture does"), (["vid"], "vid can: begin")]
+)
+def test_video_without_a_recipe_says_what_trains_on_it(names, expected, monkeypatch):
+    monkeypatch.setattr(recipes, "_video_architectures", lambda: names)
+    with pytest.raises(DataError, match=f"has no recipe that trains on video; {expected}"):
         choose_starter(replace(IMAGES, kind="video"), False, None)
+
+
+def test_video_architectures_are_those_that_read_frames():
+    assert "dcgan" not in recipes._video_architectures()
 
 
 def test_transparent_images_get_a_background_that_shows_them():
