@@ -18,7 +18,8 @@ _MANY_PASSES = 100
 """Passes over the data from which augmentation keeps the discriminator from memorizing them. Small
 data sets overfit after some hundred passes: Karras et al. 2020, arXiv:2006.06676, figure 1."""
 _DECAY_FROM = 0.5
-_PICTURES_PER_MINUTE = 1
+_FEWEST_PICTURES, _MOST_PICTURES = 4, 100
+"""Of a run; within these, one a minute."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,8 @@ def length(
         start, end = two_digits(kimg * _DECAY_FROM), kimg
         yield Setting("train.schedule", {"decay_start_kimg": start, "decay_end_kimg": end},
                       "smaller steps in the second half sharpen the images")  # fmt: skip
-    every = two_digits(max(img_per_sec * 60 / 1000 / _PICTURES_PER_MINUTE, kimg / 100))
+    kimg_per_minute = img_per_sec * 60 / 1000
+    every = two_digits(min(max(kimg_per_minute, kimg / _MOST_PICTURES), kimg / _FEWEST_PICTURES))
     yield Setting("train.sample_every_kimg", every, "about one picture a minute")
     yield Setting("train.checkpoint_every_kimg", two_digits(every * 5), "the same command resumes")
     yield Setting("train.log_every_kimg", two_digits(max(every / 6, kimg / 1000)))

@@ -44,7 +44,7 @@ class Survey:
         places: what the user named.
         source: the `data.source` section.
         report: the findings about the samples that were looked at.
-        count: samples in all: images, pairs, clips.
+        count: samples in all: images, pairs, clips; of two domains those of the smaller one.
         reason: why it is of this kind, for the user; empty where that is plain.
     """
 
@@ -54,6 +54,8 @@ class Survey:
     report: DatasetReport
     count: int
     reason: str = ""
+    per_domain: tuple[int, ...] = ()
+    """Images of each of two domains."""
 
     @property
     def side(self) -> int:
@@ -139,7 +141,9 @@ def _two_folders(source: str, target: str) -> Survey:
         section = {"name": "unpaired", **section}
         reason = f"{common} names occur in both folders, so these are two domains without pairs"
         report = _look(section)
-        return Survey("domains", (source, target), section, report, min(map(len, names)), reason)
+        counts = (len(names[0]), len(names[1]))
+        places = (source, target)
+        return Survey("domains", places, section, report, min(counts), reason, counts)
     section = {"name": "pairs", **section}
     reason = f"{common:,} names occur in both folders, so these are pairs"
     alone = len(names[0] ^ names[1])
@@ -214,9 +218,7 @@ def describe(found: Survey) -> list[str]:
     noun = {"pairs": "pairs", "video": "clips", "text": "images with captions"}.get(
         found.kind, "images"
     )
-    per_stream = found.kind == "domains"
-    counts = report.num_samples.items()
-    total = " and ".join(f"{n:,}" for _, n in counts) if per_stream else f"{found.count:,}"
+    total = " and ".join(f"{count:,}" for count in found.per_domain or (found.count,))
     parts = [f"{total} {noun}", _sizes(report.forms)]
     if found.is_gray:
         parts.append("gray")

@@ -42,7 +42,7 @@ class EfficientNetConfig(ComponentOptions):
 class EfficientNetLite0(FeatureExtractor[EfficientNetConfig]):
     """1280 features and 1000 logits of EfficientNet-Lite0, trained on ImageNet.
 
-    A small judge for color images, without a download: 17 MB, a fiftieth of Inception's work.
+    A small judge for color images, whose weights (17 MB) come as a package.
     """
 
     name = "efficientnet_lite0"

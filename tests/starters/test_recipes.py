@@ -109,6 +109,12 @@ def test_length_fills_the_minutes_at_the_measured_speed():
     assert 4 < found["train.sample_every_kimg"] <= 6
 
 
+def test_length_of_a_short_run_still_shows_pictures():
+    found = lengths(minutes=0.4)
+    assert found["train.sample_every_kimg"] <= found["train.total_kimg"] / 4
+    assert lengths(minutes=600)["train.sample_every_kimg"] == 32  # of 3,200: a hundred pictures
+
+
 def test_length_of_many_passes_augments():
     assert lengths(minutes=600)["augment"] == "diffaugment"
 
