@@ -12,6 +12,7 @@ from ganforge.errors import ConfigError
 from ganforge.io.atomic import write_text
 from ganforge.starters.pipeline_file import pipeline_text
 from ganforge.starters.recipes import (
+    SAVED_SHARE,
     Setting,
     Starter,
     choose_resolution,
@@ -100,18 +101,21 @@ def expectations(
     kimg_per_minute = img_per_sec * 60 / 1000
     total, first = values["train.total_kimg"], values["train.sample_every_kimg"]
     yield f"First picture after about {_minutes(first / kimg_per_minute)}."
-    if starter.recognizable_kimg is None or starter.good_kimg is None:
-        yield "Nobody has measured yet how long this recipe takes; look at the pictures."
+    known = {"recognizable": starter.recognizable_kimg, "good": starter.good_kimg}
+    parts = [
+        f"{what} at about {kimg:g} kimg ({_minutes(kimg / kimg_per_minute)})"
+        for what, kimg in known.items()
+        if kimg is not None
+    ]
+    if not parts:
+        yield "How long this recipe takes to good images has not been measured yet."
         return
-    seen, good = (
-        f"about {kimg:g} kimg ({_minutes(kimg / kimg_per_minute)})"
-        for kimg in (starter.recognizable_kimg, starter.good_kimg)
-    )
-    yield f"Estimate from {starter.measured}: recognizable at {seen}, good at {good}."
-    if total < starter.recognizable_kimg:
-        needed = two_digits(starter.recognizable_kimg / kimg_per_minute / 0.9)
+    yield f"Estimate from {starter.measured}: {', '.join(parts)}."
+    least = starter.recognizable_kimg or starter.good_kimg or 0
+    if total < least:
+        needed = two_digits(least / kimg_per_minute / SAVED_SHARE)
         yield (
-            f"{minutes:g} minutes are {total:g} kimg, too few on this machine: give it --minutes "
+            f"{minutes:g} minutes are {total:g} kimg, too few for that here: give it --minutes "
             f"{needed:g} or more, or a smaller --resolution."
         )
 
