@@ -75,7 +75,7 @@ def new_pipeline(places: Sequence[str], wishes: Wishes, say: Say) -> Path:
     machine = this_machine()
     load = machine.load
     starter = choose_starter(found, machine.is_gpu, wishes.architecture)
-    resolution = choose_resolution(found, machine.is_gpu, wishes.resolution)
+    resolution = choose_resolution(found, starter, machine.is_gpu, wishes.resolution)
     chosen = list(settings(found, starter, name, resolution))
     header = [f"{describe(found)[0]} Written by: {_command(places)}"]
     say(f"{starter.architecture} at {resolution[0]}x{resolution[0]}: measuring its speed ...")

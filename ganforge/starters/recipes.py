@@ -10,7 +10,7 @@ from ganforge.starters.survey import Kind, Survey
 SAVED_SHARE = 0.9
 """Share of the minutes that trains; the rest goes into pictures and checkpoints."""
 _SIDES = (16, 32, 64, 128, 256, 512, 1024)
-_SIDE_CPU, _SIDE_GPU = 64, 128
+_SIDE_GPU = 128
 _ENLARGED = 1.25
 """Images are enlarged by at most this factor."""
 _BRIGHT = 215
@@ -56,6 +56,7 @@ class Starter:
         kinds: of data that it takes.
         why: why this architecture.
         batch_size: images per step, as in the file.
+        cpu_side: largest side, in pixels, that is chosen on a CPU.
         for_gpu: whether it needs a GPU to show anything within an hour.
         penalties: the gradient penalties; None without.
         recognizable_kimg: about when shapes and colors of the data can be seen; None if nobody
@@ -69,6 +70,7 @@ class Starter:
     kinds: tuple[Kind, ...]
     why: str
     batch_size: int
+    cpu_side: int = 64
     for_gpu: bool = False
     penalties: Penalties | None = None
     recognizable_kimg: float | None = None
@@ -101,7 +103,7 @@ STARTERS = (
         good_kimg=5, measured=_EMOJI,
     ),
     Starter(
-        "starters/text", "gan_int_cls", ("text",), "draws from captions", 64,
+        "starters/text", "gan_int_cls", ("text",), "draws from captions", 64, cpu_side=32,
         good_kimg=480, measured="emoji at 32x32",
     ),
 )  # fmt: skip
@@ -173,11 +175,13 @@ def _video_architectures() -> list[str]:
     return found
 
 
-def choose_resolution(found: Survey, is_gpu: bool, wanted: int | None) -> tuple[int, str]:
+def choose_resolution(
+    found: Survey, starter: Starter, is_gpu: bool, wanted: int | None
+) -> tuple[int, str]:
     """The side to train at, and why."""
     if wanted is not None:
         return wanted, "as --resolution says"
-    limit, where = (_SIDE_GPU, "GPU") if is_gpu else (_SIDE_CPU, "CPU")
+    limit, where = (_SIDE_GPU, "GPU") if is_gpu else (starter.cpu_side, "CPU")
     fitting = [side for side in _SIDES if side <= found.side * _ENLARGED] or [_SIDES[0]]
     if fitting[-1] <= limit:
         return fitting[-1], f"the images are about {found.side} pixels wide or high"

@@ -45,7 +45,14 @@ def lengths(starter=STARTERS[0], speed=100.0, minutes=10.0):
 )
 def test_resolution_follows_the_images_and_the_machine(side, is_gpu, wanted, expected):
     report = DatasetReport("in", forms={ImageForm(side, side + 5, 3, 8): 1})
-    assert choose_resolution(replace(IMAGES, report=report), is_gpu, wanted)[0] == expected
+    found = replace(IMAGES, report=report)
+    assert choose_resolution(found, STARTERS[0], is_gpu, wanted)[0] == expected
+
+
+def test_resolution_on_a_cpu_is_at_most_that_of_the_starter():
+    small = replace(STARTERS[0], cpu_side=32)
+    assert choose_resolution(IMAGES, small, False, None)[0] == 32
+    assert choose_resolution(IMAGES, small, True, None)[0] == 64
 
 
 def test_gamma_grows_with_the_pixels():
