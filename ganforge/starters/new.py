@@ -85,7 +85,8 @@ def new_pipeline(places: Sequence[str], wishes: Wishes, say: Say) -> Path:
         speed = measure(draft)
     chosen += length(found, starter, wishes.minutes, speed.img_per_sec, str(machine))
     write_text(out, pipeline_text(header, starter.file, chosen))
-    say(f"{speed.img_per_sec:.0f} images/s on {machine}, measured over {speed.seconds:.0f} s.")
+    rate = f"{two_digits(speed.img_per_sec):g} images/s"
+    say(f"{rate} on {machine}, measured over {speed.seconds:.0f} s.")
     if load > _BUSY:
         say("Other programs use this machine: without them it is faster, so measure again then.")
     for line in expectations(starter, chosen, speed.img_per_sec, wishes.minutes):

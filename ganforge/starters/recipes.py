@@ -241,8 +241,8 @@ def length(
     passes = kimg * 1000 / found.count
     if found.kind in ("images", "classes"):
         yield _augmentation(passes, starter)
-    yield Setting("train.total_kimg", kimg,
-                  f"{minutes:g} minutes at {img_per_sec:.0f} images/s on {where}")  # fmt: skip
+    rate = f"{two_digits(img_per_sec):g} images/s"
+    yield Setting("train.total_kimg", kimg, f"{minutes:g} minutes at {rate} on {where}")
     yield Setting("train.max_minutes", two_digits(minutes), "raise it together with total_kimg")
     if starter.penalties is None or not starter.for_gpu:
         start, end = two_digits(kimg * _DECAY_FROM), kimg
