@@ -11,6 +11,7 @@ from ganforge import __version__
 from ganforge.cli._group import RootGroup
 
 _COMMANDS = {
+    "new": "ganforge.cli.new:new",
     "run": "ganforge.cli.run:run",
     "generate": "ganforge.cli.models:generate",
     "sample": "ganforge.cli.sample:sample",

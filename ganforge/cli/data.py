@@ -213,6 +213,10 @@ def _describe(report: "DatasetReport") -> str:
     lines += [f"size      {size}: {count} images" for size, count in shown]
     if rest := len(report.sizes) - len(shown):
         lines.append(f"size      {rest} further sizes (--json lists all)")
+    if report.num_transparent:
+        lines.append(f"alpha     {report.num_transparent} images have transparent pixels")
+    if report.num_duplicates:
+        lines.append(f"equal     {report.num_duplicates} images repeat an earlier one")
     lines += [f"class     {name}: {count}" for name, count in report.class_counts.items()]
     if report.label_entropy is not None:
         lines.append(f"labels    entropy {report.label_entropy:.3f} of the possible")

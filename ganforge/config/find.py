@@ -6,6 +6,7 @@ from pathlib import Path
 from ganforge.errors import ConfigError
 
 _SUFFIXES = (".yaml", ".yml")
+_MOST_LISTED = 5
 
 
 def packaged_pipelines() -> dict[str, Path]:
@@ -43,10 +44,20 @@ def find_pipeline(path_or_name: str, folder: Path | None = None) -> Path:
     near += [
         str(p) for p in beside if difflib.SequenceMatcher(None, p.stem, path.stem).ratio() > 0.6
     ]
+    if path.is_dir():
+        others = f", or run one of the files in it: {_listed(beside)}" if beside else ""
+        raise ConfigError(
+            f"{path_or_name!r} is a folder, not a pipeline file. To train on the images in it, "
+            f"first write a pipeline file for them: ganforge new {path_or_name}{others}."
+        )
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    fault = "is a folder" if path.is_dir() else "does not exist"
     raise ConfigError(
-        f"Pipeline file {path_or_name!r} {fault} (looked in {path.parent.resolve()} and among the "
-        f"packaged pipelines). {hint}Give the path of a YAML file, or a packaged name: "
+        f"Pipeline file {path_or_name!r} does not exist (looked in {path.parent.resolve()} and "
+        f"among the packaged pipelines). {hint}Give the path of a YAML file, or a packaged name: "
         f"{', '.join(sorted(packaged)) or '(none)'}."
     )
+
+
+def _listed(paths: list[Path]) -> str:
+    more = ", ..." if len(paths) > _MOST_LISTED else ""
+    return ", ".join(map(str, paths[:_MOST_LISTED])) + more

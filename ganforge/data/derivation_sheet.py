@@ -12,9 +12,10 @@ from ganforge.config.choices import ComponentChoice
 from ganforge.data.sources.image_files import image_files
 from ganforge.errors import DataError
 from ganforge.imaging.arrays import from_array, to_array
+from ganforge.imaging.channels import MODES
 from ganforge.imaging.codec import Undecodable, decode_image
 from ganforge.imaging.grids import Names, named_grid
-from ganforge.imaging.images import MODES, convert_channels, from_pixels, resize, to_pil
+from ganforge.imaging.images import convert_channels, from_pixels, resize, to_pil
 from ganforge.interfaces.derivation import Derivation
 from ganforge.registry.plugins import get_registry
 

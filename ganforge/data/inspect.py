@@ -1,12 +1,13 @@
 """Reports what would spoil training on a data set, raw or in shards: damage, sizes, labels."""
 
+import hashlib
 import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -40,6 +41,18 @@ _LOW_ENTROPY = 0.5
 _MAX_LISTED = 20
 
 
+class ImageForm(NamedTuple):
+    """Size in pixels, channels and bits per channel of an image."""
+
+    height: int
+    width: int
+    channels: int
+    bits: int
+
+    def __str__(self) -> str:
+        return f"{self.height} x {self.width} x {self.channels}, {self.bits} bits"
+
+
 @dataclass
 class DatasetReport:
     """The findings about a data set.
@@ -47,7 +60,10 @@ class DatasetReport:
     Attributes:
         location: of the shards, or the source's name and options.
         num_samples: readable samples by stream.
-        sizes: images by "HEIGHT x WIDTH x CHANNELS, BITS bits".
+        forms: number of images of each size, number of channels and bit depth.
+        num_duplicates: samples whose first image equals that of an earlier sample, pixel by pixel.
+        num_transparent: samples with an image that has transparent pixels.
+        brightness: mean of the opaque pixels of transparent images, 0 to 255; None without any.
         class_counts: samples by class name; empty without labels.
         label_entropy: entropy of the labels relative to balanced classes, 0 to 1; None without.
         left_out: files that are no samples, by reason.
@@ -60,7 +76,10 @@ class DatasetReport:
 
     location: str
     num_samples: dict[str, int] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
+    forms: dict[ImageForm, int] = field(default_factory=dict)
+    num_duplicates: int = 0
+    num_transparent: int = 0
+    brightness: float | None = None
     class_counts: dict[str, int] = field(default_factory=dict)
     label_entropy: float | None = None
     left_out: list[LeftOutFiles] = field(default_factory=list)
@@ -70,9 +89,16 @@ class DatasetReport:
     contact_sheet: str | None = None
     digest: str | None = None
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Images by "HEIGHT x WIDTH x CHANNELS, BITS bits"."""
+        return {str(form): count for form, count in self.forms.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready mapping."""
-        return asdict(self)
+        found = asdict(self)
+        del found["forms"]
+        return {**found, "sizes": self.sizes}
 
 
 @dataclass
@@ -80,7 +106,7 @@ class _Seen:
     """One sample, decoded."""
 
     stream: str
-    sizes: Counter[str] = field(default_factory=Counter)
+    forms: Counter[ImageForm] = field(default_factory=Counter)
     images: list[Pixels] = field(default_factory=list)
     """The image of each field; of a clip the first frame, because all may be too many to hold."""
     label: int | None = None
@@ -90,7 +116,7 @@ class _Seen:
         """Count the image of a field, or the frames of a clip."""
         for number, img in enumerate(frames):
             height, width, channels = img.shape
-            self.sizes[f"{height} x {width} x {channels}, {8 * img.dtype.itemsize} bits"] += 1
+            self.forms[ImageForm(height, width, channels, 8 * img.dtype.itemsize)] += 1
             if number == 0:
                 self.images.append(img)
 
@@ -100,6 +126,7 @@ def inspect(
     *,
     contact_sheet: Path | None = None,
     max_samples: int | None = None,
+    spread: bool = False,
 ) -> DatasetReport:
     """Decode a data set and report on it. Damage is reported, not raised.
 
@@ -108,6 +135,7 @@ def inspect(
             folder or a tar; or the data section of a pipeline file, whose source is read.
         contact_sheet: PNG to write with the first images.
         max_samples: samples to read of each stream; all when omitted.
+        spread: take them evenly over a source whose size is known, instead of the first.
 
     Raises:
         DataError: there is no data set, or the contact sheet cannot be written.
@@ -126,11 +154,49 @@ def inspect(
     options = redacted(source.config.model_dump(exclude_defaults=True))
     report = DatasetReport(f"{source.name} {options}")
     with collected() as found:
-        seen = _see_source(source, location.fields, max_samples)
+        step = _step(source, max_samples) if spread else 1
+        seen = _see_source(source, location.fields, max_samples, step)
         _collect(report, seen, source.class_names, contact_sheet)
     report.warnings += [each.useless_folders for each in found if each.useless_folders]
     report.left_out = [files for each in found for files in each.files()]
     return report
+
+
+class _PixelFacts:
+    """What only the pixels tell: duplicates and transparency."""
+
+    def __init__(self) -> None:
+        self._hashes: Counter[bytes] = Counter()
+        self._brightness: list[float] = []
+
+    def add(self, images: list[Pixels]) -> None:
+        """Look at the images of a sample."""
+        if images:
+            content = hashlib.blake2b(str(images[0].shape).encode(), digest_size=16)
+            content.update(np.ascontiguousarray(images[0]).data)
+            self._hashes[content.digest()] += 1
+        see_through = next(filter(_is_transparent, images), None)
+        if see_through is not None:
+            self._brightness.append(_opaque_brightness(see_through))
+
+    def describe(self, report: DatasetReport) -> None:
+        """Put the counts into a report."""
+        report.num_duplicates = sum(self._hashes.values()) - len(self._hashes)
+        report.num_transparent = len(self._brightness)
+        known = [value for value in self._brightness if not math.isnan(value)]
+        report.brightness = sum(known) / len(known) if known else None
+
+
+def _is_transparent(img: Pixels) -> bool:
+    return img.shape[2] == 4 and bool(img[..., 3].min() < np.iinfo(img.dtype).max)
+
+
+def _opaque_brightness(img: Pixels) -> float:
+    """Mean of the colors of RGBA pixels, weighted by their opacity, 0 to 255; nan if none is."""
+    peak = float(np.iinfo(img.dtype).max)
+    opacity = img[..., 3:].astype(np.float32) / peak
+    total = float(opacity.sum()) * 3
+    return float((img[..., :3] * opacity).sum()) / total / peak * 255 if total else math.nan
 
 
 def _holds_shards(location: str) -> bool:
@@ -142,11 +208,18 @@ def _holds_shards(location: str) -> bool:
     return (Path(location) / INDEX_NAME).is_file()
 
 
+def _step(source: Source[Any], limit: int | None) -> int:
+    """Every how many samples one is taken, so that `limit` of them are spread over the source."""
+    count = source.num_samples()
+    return max(1, count // len(source.streams()) // limit) if count and limit else 1
+
+
 def _see_source(
-    source: Source[Any], fields: Mapping[str, FieldConfig], limit: int | None
+    source: Source[Any], fields: Mapping[str, FieldConfig], limit: int | None, step: int = 1
 ) -> Iterator[_Seen]:
     for stream in source.streams():
-        for sample in itertools.islice(source.samples(stream), limit):
+        stop = None if limit is None else limit * step
+        for sample in itertools.islice(source.samples(stream), 0, stop, step):
             yield _see_sample(stream, sample, fields)
 
 
@@ -203,7 +276,8 @@ def _collect(
     report: DatasetReport, samples: Iterator[_Seen], class_names: Any, contact_sheet: Path | None
 ) -> None:
     labels: Counter[int] = Counter()
-    sizes: Counter[str] = Counter()
+    forms: Counter[ImageForm] = Counter()
+    pixels = _PixelFacts()
     thumbnails: list[Image.Image] = []
     for seen in samples:
         if seen.fault:
@@ -214,10 +288,12 @@ def _collect(
         report.num_samples[seen.stream] = report.num_samples.get(seen.stream, 0) + 1
         if seen.label is not None:
             labels[seen.label] += 1
-        sizes += seen.sizes
+        forms += seen.forms
+        pixels.add(seen.images)
         if contact_sheet is not None and len(thumbnails) < _SHEET_SIDE**2:
             thumbnails += [_thumbnail(img) for img in seen.images]
-    report.sizes = dict(sizes.most_common())
+    report.forms = dict(forms.most_common())
+    pixels.describe(report)
     _describe_labels(report, labels, list(class_names()))
     _warn(report)
     if contact_sheet is not None and thumbnails:
@@ -257,9 +333,9 @@ def _warn(report: DatasetReport) -> None:
     empty = [name for name, count in report.class_counts.items() if not count]
     if empty and total:
         report.warnings.append(f"{len(empty)} classes have no samples; the first is '{empty[0]}'.")
-    if len(report.sizes) > 1:
+    if len(report.forms) > 1:
         report.warnings.append(
-            f"Images have {len(report.sizes)} different sizes or formats. Set data.resolution and "
+            f"Images have {len(report.forms)} different sizes or formats. Set data.resolution and "
             f"data.channels."
         )
 

@@ -19,6 +19,7 @@ def ganforge_metrics() -> list[type[Metric[Any]]]:
     from ganforge.metrics.pair_scores import Psnr, Ssim
     from ganforge.metrics.scores import (
         FrechetDistance,
+        FrechetDistanceOfHalves,
         InceptionScore,
         KernelDistance,
         PrecisionRecall,
@@ -26,6 +27,7 @@ def ganforge_metrics() -> list[type[Metric[Any]]]:
 
     of_features: list[type[Metric[Any]]] = [
         FrechetDistance,
+        FrechetDistanceOfHalves,
         InceptionScore,
         KernelDistance,
         PrecisionRecall,

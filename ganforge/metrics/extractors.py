@@ -100,7 +100,7 @@ def _load(content: bytes, where: str) -> nn.Module:
         network = FeatureExtractorInceptionV3(
             InceptionV3.name, list(_LAYERS), feature_extractor_weights_path=io.BytesIO(content)
         )
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as err:
+    except (RuntimeError, EOFError, LookupError, pickle.UnpicklingError) as err:
         raise MetricError(
             f"{where} does not hold the weights of 'inception_v3': it is damaged, of "
             f"another network, or holds code. Use the file that torch-fidelity publishes, "

@@ -13,7 +13,10 @@ def test_missing_file_lists_near_and_packaged_names(write, error_of, monkeypatch
 
 
 def test_folder_in_place_of_a_file_is_refused(write, error_of, tmp_path):
-    assert "is a folder" in error_of(str(tmp_path))
+    write("a.yaml", "name: a")
+    message = error_of(str(tmp_path))
+    assert f"ganforge new {tmp_path}" in message
+    assert "a.yaml" in message
 
 
 @pytest.mark.parametrize("suffix", ["", ".yaml"])

@@ -181,3 +181,28 @@ def test_inspect_with_an_unwritable_sheet_says_so(dataset, tmp_path):
 def test_inspect_of_only_damaged_images_says_no_sample_can_be_read(tmp_path):
     (tmp_path / "1.png").write_bytes(b"x")
     assert inspect(str(tmp_path)).warnings[0] == "No sample can be read."
+
+
+def test_inspect_counts_copies_and_transparent_images(tmp_path):
+    for number, alpha in enumerate((255, 0, 0, 128)):
+        pixels = np.zeros((4, 4, 4), np.uint8)
+        pixels[..., :3], pixels[..., 3], pixels[0, :, 3] = 200, alpha, 255
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+
+    report = inspect(str(tmp_path))
+
+    assert report.num_duplicates == 1
+    assert report.num_transparent == 3
+    assert report.brightness == pytest.approx(200)
+
+
+def test_inspect_spread_takes_samples_from_the_whole_source(tmp_path):
+    for number in range(8):
+        paint(tmp_path / f"{number}.png", (4 + number, 4))
+
+    found = inspect(str(tmp_path), max_samples=4, spread=True)
+
+    assert sorted(form.width for form in found.forms) == [4, 6, 8, 10]
+    assert sorted(form.width for form in inspect(str(tmp_path), max_samples=4).forms) == [
+        4, 5, 6, 7,
+    ]  # fmt: skip

@@ -9,6 +9,7 @@ from ganforge.config.models import StrictModel
 from ganforge.errors import MetricError
 from ganforge.metrics.scores import (
     FrechetDistance,
+    FrechetDistanceOfHalves,
     InceptionScore,
     InceptionScoreConfig,
     KernelDistance,
@@ -158,3 +159,15 @@ def test_metric_too_few_images_says_how_many_it_needs(metric, num_gen, num_real,
 )
 def test_metric_just_enough_images_is_accepted(metric):
     metric.check(2, 2)
+
+
+def test_fid_halves_compares_the_real_images_with_each_other_only():
+    even = gaussian(40, [0.0, 0.0], [1.0, 1.0], seed=0)
+    odd = gaussian(40, [3.0, 4.0], [1.0, 1.0], seed=1)
+    real = torch.stack([even, odd], dim=1).flatten(0, 1)
+    metric = FrechetDistanceOfHalves(StrictModel())
+
+    for gen in (real[:0], 9 + real):
+        assert metric.compute(gen, real)["fid_halves"] == pytest.approx(25, rel=1e-4)
+    with pytest.raises(MetricError, match="'fid_halves' has 3 real images"):
+        metric.check(100, 3)

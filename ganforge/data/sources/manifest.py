@@ -85,6 +85,11 @@ class ManifestSource(Source[ManifestConfig]):
                 )
         return rows
 
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of all columns of the table."""
+        return tuple(map(str, self._rows[0]))
+
     def _column(self, field: str) -> str | None:
         """The column of a field, or None when the manifest does not have it."""
         given = self.config.columns.get(field)
@@ -93,6 +98,8 @@ class ManifestSource(Source[ManifestConfig]):
                 f"columns names the column '{given}' for '{field}', but {self.config.path} has no "
                 f"such column. {suggest(given, map(str, self._rows[0]))}"
             )
+        if given is None and field in self.config.columns.values():
+            return None  # the column holds another field
         if given or field in self._rows[0]:
             return given or field
         alike = (field, *_OTHER_NAMES.get(field, ()))

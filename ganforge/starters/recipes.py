@@ -1,0 +1,269 @@
+"""Chooses a starter and the settings that depend on the data, each with its reason."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ganforge.errors import ConfigError, DataError, suggest
+from ganforge.starters.survey import Kind, Survey
+
+SAVED_SHARE = 0.9
+"""Share of the minutes that trains; the rest goes into pictures and checkpoints."""
+_SIDES = (16, 32, 64, 128, 256, 512, 1024)
+_SIDE_GPU = 128
+_ENLARGED = 1.25
+"""Images are enlarged by at most this factor."""
+_BRIGHT = 215
+_MANY_PASSES = 100
+"""Passes over the data from which augmentation keeps the discriminator from memorizing them. Small
+data sets overfit after some hundred passes: Karras et al. 2020, arXiv:2006.06676, figure 1."""
+_DECAY_FROM = 0.5
+_FEWEST_PICTURES, _MOST_PICTURES = 4, 100
+"""Of a run; within these, one a minute."""
+
+
+@dataclass(frozen=True)
+class Penalties:
+    """Regularizers on gradients, whose weight follows size and batch.
+
+    gamma is proportional to the number of pixels and inversely to the batch: Karras et al. 2020,
+    arXiv:2006.06676, appendix C.
+
+    Attributes:
+        names: registered regularizers.
+        every: steps between two penalties.
+        per_pixel: gamma times batch size, divided by the number of pixels.
+        source: where `per_pixel` comes from.
+    """
+
+    names: tuple[str, ...]
+    every: int
+    per_pixel: float
+    source: str
+
+    def gamma(self, resolution: int, batch_size: int) -> float:
+        """The weight for a size and a batch, with two digits."""
+        return float(f"{self.per_pixel * resolution**2 / batch_size:.2g}")
+
+
+@dataclass(frozen=True)
+class Starter:
+    """A recipe of `pipelines/starters/`, and what is known of it.
+
+    Attributes:
+        file: its packaged name.
+        architecture: what it trains.
+        kinds: of data that it takes.
+        why: why this architecture.
+        batch_size: images per step, as in the file.
+        cpu_side: largest side, in pixels, that is chosen on a CPU.
+        for_gpu: whether it needs a GPU to show anything within an hour.
+        penalties: the gradient penalties; None without.
+        recognizable_kimg: about when shapes and colors of the data can be seen; None if nobody
+            measured it.
+        good_kimg: the length of the runs that docs/results.md shows; None if there are none.
+        measured: the data of those runs.
+    """
+
+    file: str
+    architecture: str
+    kinds: tuple[Kind, ...]
+    why: str
+    batch_size: int
+    cpu_side: int = 64
+    for_gpu: bool = False
+    penalties: Penalties | None = None
+    recognizable_kimg: float | None = None
+    good_kimg: float | None = None
+    measured: str = ""
+
+
+_EMOJI = "3,786 emoji at 64x64"
+_PAIR = Penalties(("r1", "r2"), 8, 1.0 * 32 / 64**2, "1 for 64x64 images, batches of 32")
+STARTERS = (
+    Starter(
+        "starters/images", "dcgan", ("images",), "the fastest here to recognizable images",
+        32, penalties=_PAIR, recognizable_kimg=30, measured=_EMOJI,
+    ),
+    Starter(
+        "starters/classes", "dcgan", ("classes",), "the fastest here to recognizable images",
+        32, penalties=_PAIR, recognizable_kimg=30,
+        measured=f"{_EMOJI} without classes",
+    ),
+    Starter(
+        "starters/stylegan2", "stylegan2", ("images", "classes"),
+        "more detail than a DCGAN, for hours of a GPU", 32, for_gpu=True,
+        penalties=Penalties(("r1",), 16, 0.0002, "0.0002 x pixels / batch"),
+    ),
+    Starter(
+        "starters/pairs", "pix2pix", ("pairs",), "learns from pairs", 4,
+    ),
+    Starter(
+        "starters/domains", "cyclegan", ("domains",), "needs no pairs", 1,
+        good_kimg=5, measured=_EMOJI,
+    ),
+    Starter(
+        "starters/text", "gan_int_cls", ("text",), "draws from captions", 64, cpu_side=32,
+        good_kimg=480, measured="emoji at 32x32",
+    ),
+)  # fmt: skip
+"""The first that fits is chosen."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A line of the pipeline file: dotted key, value, and why."""
+
+    key: str
+    value: Any
+    why: str = ""
+
+
+def choose_starter(found: Survey, is_gpu: bool, architecture: str | None) -> Starter:
+    """The starter for what was found.
+
+    Raises:
+        DataError: nothing trains on data of this kind.
+        ConfigError: there is no starter with this architecture for them.
+    """
+    fitting = [starter for starter in STARTERS if found.kind in starter.kinds]
+    if not fitting:
+        raise _no_recipe_for_video(found)
+    if architecture is None:
+        return next((one for one in fitting if one.for_gpu == is_gpu), fitting[0])
+    named = [starter for starter in fitting if starter.architecture == architecture]
+    if not named:
+        names = [starter.architecture for starter in fitting]
+        raise ConfigError(
+            f"--architecture {architecture}: `ganforge new` has no recipe with it for "
+            f"{found.kind}, only {', '.join(names)}. {suggest(architecture, names)} Write the "
+            f"file with one of these and change model.architecture in it, or begin with a recipe "
+            f"of pipelines/."
+        )
+    return named[0]
+
+
+def _no_recipe_for_video(found: Survey) -> DataError:
+    names = _video_architectures()
+    trained_by = (
+        f"{', '.join(names)} can: begin with a recipe of pipelines/ that uses it"
+        if names
+        else "no installed architecture does: `ganforge plugins list` shows all"
+    )
+    return DataError(
+        f"{' and '.join(found.places)} holds video ({found.count:,} clips). `ganforge new` has no "
+        f"recipe that trains on video; {trained_by}. To train on single frames, extract them to "
+        f"a folder of images and name that."
+    )
+
+
+def _video_architectures() -> list[str]:
+    """Registered architectures that read clips with their default options."""
+    from ganforge.interfaces.architecture import Architecture
+    from ganforge.registry.plugins import get_registry
+
+    registry = get_registry()
+    found = []
+    for name in registry.names(Architecture):
+        component = registry.find(Architecture, name)
+        try:
+            reads = component.reads(component.Config())
+        except ValueError:  # an option has no default
+            continue
+        if "frames" in reads.required:
+            found.append(name)
+    return found
+
+
+def choose_resolution(
+    found: Survey, starter: Starter, is_gpu: bool, wanted: int | None
+) -> tuple[int, str]:
+    """The side to train at, and why."""
+    if wanted is not None:
+        return wanted, "as --resolution says"
+    limit, where = (_SIDE_GPU, "GPU") if is_gpu else (starter.cpu_side, "CPU")
+    fitting = [side for side in _SIDES if side <= found.side * _ENLARGED] or [_SIDES[0]]
+    if fitting[-1] <= limit:
+        return fitting[-1], f"the images are about {found.side} pixels wide or high"
+    return limit, f"the images allow {fitting[-1]}; twice the side costs four times on this {where}"
+
+
+def settings(
+    found: Survey, starter: Starter, name: str, resolution: tuple[int, str]
+) -> Iterator[Setting]:
+    """All that depends on the data but the length, in the order of the file."""
+    yield Setting("name", name, "of the run: everything goes to runs/" + name)
+    yield Setting("data.source", dict(found.source), found.reason)
+    yield Setting("data.resolution", *resolution)
+    yield from _data(found)
+    yield Setting("model.architecture", starter.architecture, starter.why)
+    if starter.penalties:
+        yield _regularizers(starter.penalties, resolution[0], starter.batch_size)
+    yield Setting("train.batch_size", starter.batch_size, "that of the recipe")
+
+
+def _data(found: Survey) -> Iterator[Setting]:
+    report = found.report
+    if found.is_gray:
+        yield Setting("data.channels", 1, "no image has colors")
+    yield Setting("data.resize", "crop", "the largest centered square; pad shows the whole image")
+    if report.num_transparent:
+        is_bright = report.brightness is not None and report.brightness > _BRIGHT
+        color, why = ([0, 0, 0], "black: the images are bright") if is_bright else (
+            [255, 255, 255], "white"
+        )  # fmt: skip
+        yield Setting("data.background", color, f"of transparent pixels; {why}")
+    if found.kind == "pairs":
+        yield Setting("data.validation", {"num_samples": max(1, min(256, found.count // 10))},
+                      "held out for pictures and numbers")  # fmt: skip
+    is_flipped = not found.is_gray and found.kind != "text"
+    yield Setting("data.flip", is_flipped, "mirrored images too; not for text, digits or maps")
+    if found.kind == "images" and report.class_counts:
+        yield Setting("data.use_labels", False, "the classes are too small")
+    if report.num_bad:
+        yield Setting("data.on_bad_sample", "skip", f"{report.num_bad:,} images cannot be read")
+
+
+def _regularizers(penalties: Penalties, resolution: int, batch_size: int) -> Setting:
+    gamma = penalties.gamma(resolution, batch_size)
+    return Setting(
+        "loss.regularizers",
+        [{"name": name, "gamma": gamma, "every": penalties.every} for name in penalties.names],
+        f"gamma ~ pixels / batch (arXiv:2006.06676, app. C): {penalties.source}",
+    )
+
+
+def length(
+    found: Survey, starter: Starter, minutes: float, img_per_sec: float, where: str
+) -> Iterator[Setting]:
+    """How long to train at a measured speed, and what depends on it."""
+    kimg = two_digits(img_per_sec * 60 * minutes * SAVED_SHARE / 1000)
+    passes = kimg * 1000 / found.count
+    if found.kind in ("images", "classes"):
+        yield _augmentation(passes, starter)
+    rate = f"{two_digits(img_per_sec):g} images/s"
+    yield Setting("train.total_kimg", kimg, f"{minutes:g} minutes at {rate} on {where}")
+    yield Setting("train.max_minutes", two_digits(minutes), "raise it together with total_kimg")
+    if starter.penalties is None or not starter.for_gpu:
+        start, end = two_digits(kimg * _DECAY_FROM), kimg
+        yield Setting("train.schedule", {"decay_start_kimg": start, "decay_end_kimg": end},
+                      "smaller steps in the second half sharpen the images")  # fmt: skip
+    kimg_per_minute = img_per_sec * 60 / 1000
+    every = two_digits(min(max(kimg_per_minute, kimg / _MOST_PICTURES), kimg / _FEWEST_PICTURES))
+    yield Setting("train.sample_every_kimg", every, "about one picture a minute")
+    yield Setting("train.checkpoint_every_kimg", two_digits(every * 5), "the same command resumes")
+    yield Setting("train.log_every_kimg", two_digits(max(every / 6, kimg / 1000)))
+
+
+def _augmentation(passes: float, starter: Starter) -> Setting:
+    name = "ada" if starter.for_gpu else "diffaugment"
+    if passes > _MANY_PASSES:
+        return Setting("augment", name, f"each image is seen {passes:.0f} times")
+    why = f"each image is seen {passes:.2g} times; {name} from some {_MANY_PASSES} times on"
+    return Setting("augment", None, why)
+
+
+def two_digits(value: float) -> float:
+    """A number as people write it: two digits, whole where it is large."""
+    rounded = float(f"{value:.2g}")
+    return int(rounded) if rounded >= 10 or rounded == int(rounded) else rounded

@@ -1,0 +1,130 @@
+from dataclasses import replace
+
+import pytest
+
+from ganforge.data.inspect import DatasetReport, ImageForm
+from ganforge.errors import ConfigError, DataError
+from ganforge.starters import recipes
+from ganforge.starters.recipes import (
+    STARTERS,
+    choose_resolution,
+    choose_starter,
+    length,
+    settings,
+    two_digits,
+)
+from ganforge.starters.survey import Survey
+
+IMAGES = Survey(
+    "images",
+    ("in",),
+    {"name": "folder", "path": "in"},
+    DatasetReport("in", num_samples={"main": 3000}, forms={ImageForm(72, 72, 3, 8): 3000}),
+    3000,
+)
+
+
+def values(found=IMAGES, starter=STARTERS[0], side=64):
+    return {each.key: each.value for each in settings(found, starter, "name", (side, "why"))}
+
+
+def lengths(starter=STARTERS[0], speed=100.0, minutes=10.0):
+    return {each.key: each.value for each in length(IMAGES, starter, minutes, speed, "here")}
+
+
+@pytest.mark.parametrize(
+    ("side", "is_gpu", "wanted", "expected"),
+    [
+        (72, False, None, 64),
+        (28, False, None, 32),  # enlarged a little
+        (9, False, None, 16),
+        (1000, False, None, 64),
+        (1000, True, None, 128),
+        (72, False, 48, 48),
+    ],
+)
+def test_resolution_follows_the_images_and_the_machine(side, is_gpu, wanted, expected):
+    report = DatasetReport("in", forms={ImageForm(side, side + 5, 3, 8): 1})
+    found = replace(IMAGES, report=report)
+    assert choose_resolution(found, STARTERS[0], is_gpu, wanted)[0] == expected
+
+
+def test_resolution_on_a_cpu_is_at_most_that_of_the_starter():
+    small = replace(STARTERS[0], cpu_side=32)
+    assert choose_resolution(IMAGES, small, False, None)[0] == 32
+    assert choose_resolution(IMAGES, small, True, None)[0] == 64
+
+
+def test_gamma_grows_with_the_pixels():
+    gammas = [
+        each["gamma"] for side in (64, 128) for each in values(side=side)["loss.regularizers"]
+    ]
+    assert gammas == [1, 1, 4, 4]
+
+
+def test_gamma_of_stylegan2_is_that_of_the_paper():
+    stylegan2 = next(one for one in STARTERS if one.architecture == "stylegan2")
+    (r1,) = values(starter=stylegan2, side=256)["loss.regularizers"]
+    assert r1["gamma"] == pytest.approx(0.0002 * 256**2 / 32, rel=0.05)
+
+
+def test_starter_follows_the_machine_and_the_wish():
+    assert choose_starter(IMAGES, False, None).architecture == "dcgan"
+    assert choose_starter(IMAGES, True, None).architecture == "stylegan2"
+    assert choose_starter(IMAGES, False, "stylegan2").architecture == "stylegan2"
+    with pytest.raises(ConfigError, match=r"no recipe with it for images, only dcgan, stylegan2"):
+        choose_starter(IMAGES, False, "cyclegan")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"), [([], "no installed architecture does"), (["vid"], "vid can: begin")]
+)
+def test_video_without_a_recipe_says_what_trains_on_it(names, expected, monkeypatch):
+    monkeypatch.setattr(recipes, "_video_architectures", lambda: names)
+    with pytest.raises(DataError, match=f"has no recipe that trains on video; {expected}"):
+        choose_starter(replace(IMAGES, kind="video"), False, None)
+
+
+def test_video_architectures_are_those_that_read_frames():
+    assert "dcgan" not in recipes._video_architectures()
+
+
+def test_transparent_images_get_a_background_that_shows_them():
+    dark = replace(IMAGES.report, num_transparent=3000, brightness=100.0)
+    bright = replace(dark, brightness=240.0)
+    assert "data.background" not in values()
+    assert values(replace(IMAGES, report=dark))["data.background"] == [255, 255, 255]
+    assert values(replace(IMAGES, report=bright))["data.background"] == [0, 0, 0]
+
+
+def test_damage_gray_and_small_classes_change_the_data_section():
+    report = replace(
+        IMAGES.report, num_bad=2, class_counts={"a": 9}, forms={ImageForm(72, 72, 1, 8): 3000}
+    )
+    found = values(replace(IMAGES, report=report))
+    assert found["data.on_bad_sample"] == "skip"
+    assert found["data.channels"] == 1
+    assert found["data.flip"] is found["data.use_labels"] is False
+
+
+def test_length_fills_the_minutes_at_the_measured_speed():
+    found = lengths()
+    assert found["train.total_kimg"] == 54  # 100 x 600 x 0.9
+    assert found["train.max_minutes"] == 10
+    assert found["train.schedule"] == {"decay_start_kimg": 27, "decay_end_kimg": 54}
+    assert found["augment"] is None  # 18 passes over 3,000 images
+    assert 4 < found["train.sample_every_kimg"] <= 6
+
+
+def test_length_of_a_short_run_still_shows_pictures():
+    found = lengths(minutes=0.4)
+    assert found["train.sample_every_kimg"] <= found["train.total_kimg"] / 4
+    assert lengths(minutes=600)["train.sample_every_kimg"] == 32  # of 3,200: a hundred pictures
+
+
+def test_length_of_many_passes_augments():
+    assert lengths(minutes=600)["augment"] == "diffaugment"
+
+
+def test_two_digits_keeps_what_people_write():
+    assert [two_digits(n) for n in (54321, 150.4, 12, 3.14, 0.0273)] == [54000, 150, 12, 3.1, 0.027]
