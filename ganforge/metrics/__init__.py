@@ -7,10 +7,10 @@ from typing import Any
 
 from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.metric import FeatureExtractor, Metric
+from ganforge.interfaces.metric_record import MetricRecord
 from ganforge.metrics.clip_scores import DtSsd
 from ganforge.metrics.extractors import InceptionV3
 from ganforge.metrics.pair_scores import Psnr, Ssim
-from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.scores import FrechetDistance, InceptionScore, KernelDistance, PrecisionRecall
 
 __all__ = ["MetricRecord", "ganforge_feature_extractors", "ganforge_metrics"]

@@ -1,0 +1,107 @@
+"""Log records as columns of numbers, and the charts that show them."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ganforge.interfaces.metric_record import MetricRecord
+from ganforge.report.run_folder import Record
+
+Column = list[float | None]
+MAX_POINTS = 5000
+"""Of a line; a longer log is averaged down to this many."""
+_COUNTERS = ("nimg", "kimg", "step", "elapsed_sec")
+_AMOUNTS = ("img_per_sec", "memory_gb", "data_wait_fraction")
+_GROUPS = {
+    "loss": "Losses",
+    "accuracy": "Accuracies",
+    "logits": "Discriminator outputs",
+    "img_per_sec": "Speed, images/s",
+    "memory_gb": "Peak memory, GiB",
+    "data_wait_fraction": "Fraction of time waiting for data",
+    "grad_norm": "Gradient norms",
+    "lr": "Learning rates",
+    "augment": "Augmentation",
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of lines over kimg.
+
+    Attributes:
+        title: what it shows, with the unit.
+        names: keys of the columns that it shows.
+        prefix: what the names share, and the legend leaves out.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    prefix: str = ""
+
+    @property
+    def from_zero(self) -> bool:
+        """Whether the vertical axis begins at zero: of amounts, not of losses."""
+        return self.names[0] in _AMOUNTS
+
+    def short(self, name: str) -> str:
+        """The name as the legend shows it; nothing where it repeats the title."""
+        is_whole = len(self.names) == 1 and "/" not in name
+        return "" if is_whole else name.removeprefix(self.prefix)
+
+
+def charts_of(names: Iterable[str]) -> list[Chart]:
+    """A chart for each group `prefix/...` of names, and for each name without a prefix."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        if name not in _COUNTERS:
+            groups.setdefault(name.split("/")[0], []).append(name)
+    order = {group: place for place, group in enumerate(_GROUPS)}
+    return [
+        Chart(_GROUPS.get(group, group), tuple(groups[group]), f"{group}/")
+        for group in sorted(groups, key=lambda group: (order.get(group, len(order)), group))
+    ]
+
+
+def columns(records: Sequence[Record]) -> dict[str, Column]:
+    """The numbers of each key, one per record; None where there is none or it is not finite."""
+    shown = _averaged(records)
+    names = dict.fromkeys(name for record in shown for name in record)
+    return {
+        name: [rounded(record.get(name, math.nan)) for record in shown]
+        for name in names
+        if name == "kimg" or name not in _COUNTERS
+    }
+
+
+def metric_lines(records: Sequence[MetricRecord]) -> list[list[MetricRecord]]:
+    """Records of one label as lines: only numbers that were measured alike are joined."""
+    lines: list[list[MetricRecord]] = []
+    for record in records:
+        for line in lines:
+            if not line[0].comparable_with(record):
+                line.append(record)
+                break
+        else:
+            lines.append([record])
+    return lines
+
+
+def rounded(value: float) -> float | None:
+    """Five significant digits: more cannot be seen, and make a page large."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None
+
+
+def _averaged(records: Sequence[Record]) -> list[Record]:
+    """At most MAX_POINTS records; each is the mean of as many neighbors."""
+    size = -(-len(records) // MAX_POINTS)
+    if size <= 1:
+        return list(records)
+    parts = (records[start : start + size] for start in range(0, len(records), size))
+    return [_mean(part) for part in parts]
+
+
+def _mean(records: Sequence[Record]) -> Record:
+    names = dict.fromkeys(name for record in records for name in record)
+    values = {name: [record[name] for record in records if name in record] for name in names}
+    return {name: sum(found) / len(found) for name, found in values.items()}
