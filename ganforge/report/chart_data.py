@@ -5,18 +5,34 @@ from typing import Any
 
 from ganforge.interfaces.metric_record import MetricRecord
 from ganforge.report.run_folder import RunFolder
-from ganforge.report.series import Chart, Column, charts_of, columns, metric_lines, rounded
+from ganforge.report.series import (
+    Chart,
+    Column,
+    charts_of,
+    columns,
+    is_spread,
+    metric_lines,
+    rounded,
+)
 
 Json = dict[str, Any]
+_BEFORE_METRICS = ("loss", "accuracy", "logits")
 
 
 def chart_data(runs: Sequence[RunFolder]) -> Json:
     """The columns of each run, and the charts with the lines that each shows."""
     tables = [columns(run.records) for run in runs]
-    charts = [_log_chart(chart, runs, tables) for chart in _charts(tables)]
+    # Many lines of many runs could not be told apart.
+    charts = charts_of(_known(tables), each=len(runs) > 1)
+    first = [chart for chart in charts if chart.names[0].split("/")[0] in _BEFORE_METRICS]
+    rest = [chart for chart in charts if chart not in first]
     return {
         "runs": [_run(run, table) for run, table in zip(runs, tables, strict=True)],
-        "charts": [*charts[:3], *_metric_charts(runs), *charts[3:]],
+        "charts": [
+            *(_log_chart(chart, runs, tables) for chart in first),
+            *_metric_charts(runs),
+            *(_log_chart(chart, runs, tables) for chart in rest),
+        ],
         "start": 0,
         "end": _end(runs),
     }
@@ -27,39 +43,33 @@ def _run(run: RunFolder, table: dict[str, Column]) -> Json:
     return {"name": run.name, "columns": table, "alarms": alarms}
 
 
-def _charts(tables: Sequence[dict[str, Column]]) -> list[Chart]:
-    """Charts of all columns that hold a number in any run."""
-    return charts_of(
-        dict.fromkeys(
-            name
-            for table in tables
-            for name, column in table.items()
-            if any(value is not None for value in column)
-        )
-    )
+def _known(tables: Sequence[dict[str, Column]]) -> list[str]:
+    """The columns that hold a number in any run."""
+    columns = [(name, column) for table in tables for name, column in table.items()]
+    held = (name for name, column in columns if any(value is not None for value in column))
+    return list(dict.fromkeys(held))
 
 
 def _log_chart(
     chart: Chart, runs: Sequence[RunFolder], tables: Sequence[dict[str, Column]]
 ) -> Json:
     lines = [
-        {"run": index, "key": key, "dash": dash, "name": _line_name(runs, index, chart.short(key))}
+        {"run": index, "key": key, "name": _line_name(runs, index, chart.short(key))}
         for index, table in enumerate(tables)
-        for dash, key in enumerate(chart.names)
+        for key in chart.names
         if key in table
     ]
     return {"title": chart.title, "note": "", "from_zero": chart.from_zero, "lines": lines}
 
 
 def _line_name(runs: Sequence[RunFolder], index: int, short: str) -> str:
-    if len(runs) == 1:
-        return short
-    return f"{runs[index].name} {short}".strip()
+    return short if len(runs) == 1 else runs[index].name
 
 
 def _metric_charts(runs: Sequence[RunFolder]) -> list[Json]:
     """A chart for each metric that was measured more than once in a run."""
-    labels = dict.fromkeys((r.label, r.extractor) for run in runs for r in run.metrics)
+    shown = [r for run in runs for r in run.metrics if not is_spread(r)]
+    labels = dict.fromkeys((record.label, record.extractor) for record in shown)
     charts = []
     for label, extractor in labels:
         lines = [
@@ -85,8 +95,8 @@ def _metric_chart(
         "lines": [
             {
                 "run": index,
-                "dash": 0 if first.comparable_with(line[0]) == [] else 1,
-                "name": _line_name(runs, index, label if len(runs) == 1 else ""),
+                "is_dashed": bool(first.comparable_with(line[0])),
+                "name": _line_name(runs, index, ""),
                 "x": [record.nimg / 1000 for record in line],
                 "y": [rounded(record.value) for record in line],
             }

@@ -41,7 +41,8 @@ function show(index) {
 }
 
 function fillStrip() {
-  const pictures = data.runs.find((run) => run.pictures.length).pictures;
+  if (data.runs.length > 1) return;
+  const pictures = data.runs[0].pictures;
   const count = Math.min(8, pictures.length);
   if (count < 2) return;
   for (let number = 0; number < count; number++) {
@@ -94,9 +95,7 @@ function linesOf(chart) {
   });
 }
 
-const DASHES = ["solid", "dashed", "dotted", "dotdash"];
-
-function build(chart) {
+async function build(chart) {
   const lines = linesOf(chart);
   const box = make("div", "chart");
   const legend = make("div", "legend");
@@ -141,23 +140,25 @@ function build(chart) {
   charts.push(made);
   paint(made);
   fit(made);
-  return Bokeh.Plotting.show(fig, target);
+  made.view = await Bokeh.Plotting.show(fig, target);
 }
 
 function draw(chart, line, legend) {
   const { fig } = chart;
   const source = (y) => new Bokeh.ColumnDataSource({ data: { x: line.x, y } });
   const fields = [{ field: "x" }, { field: "y" }];
-  const dash = data.runs.length > 1 ? DASHES[line.dash % DASHES.length] : "solid";
-  line.rawGlyph = fig.line(...fields, { source: source(line.y), line_width: 1.5, line_dash: dash });
-  line.smoothGlyph = fig.line(...fields, { source: source(line.smooth), line_width: 2, line_dash: dash });
+  const dash = line.is_dashed ? "dashed" : "solid";
+  const hue = color(`--c${line.slot % 8}`);
+  const look = { color: hue, line_dash: dash };
+  line.rawGlyph = fig.line(...fields, { source: source(line.y), line_width: 1.5, ...look });
+  line.smoothGlyph = fig.line(...fields, { source: source(line.smooth), line_width: 2, ...look });
   // Of few records, one by itself would not be seen.
-  line.dots = line.x.length <= 40 ? fig.scatter(...fields, { source: source(line.y), size: 4 }) : null;
+  line.dots = line.x.length <= 40 ? fig.scatter(...fields, { source: source(line.y), size: 4, color: hue }) : null;
   const entry = make("button");
   entry.type = "button";
   line.swatch = make("i");
   line.swatch.hidden = chart.lines.length === 1;
-  line.swatch.style.borderTopStyle = dash === "solid" ? "solid" : dash === "dashed" ? "dashed" : "dotted";
+  Object.assign(line.swatch.style, { borderTopStyle: dash, color: hue });
   line.readout = make("b");
   entry.append(line.swatch, make("span", "", line.name), line.readout);
   entry.addEventListener("click", () => {
@@ -172,23 +173,16 @@ function draw(chart, line, legend) {
 function paint(chart) {
   const { fig, lines } = chart;
   for (const line of lines) {
-    const hue = color(`--c${line.slot % 8}`);
-    line.swatch.style.color = hue;
-    for (const [glyph, alpha] of [[line.rawGlyph, isSmooth ? 0.25 : 1], [line.smoothGlyph, 1]]) {
-      glyph.glyph.line_color = { value: hue };
-      glyph.glyph.line_alpha = { value: alpha };
-      glyph.visible = !line.off && (glyph === line.rawGlyph || isSmooth);
-    }
-    if (line.dots) {
-      Object.assign(line.dots.glyph, { fill_color: { value: hue }, line_color: { value: hue } });
-      line.dots.visible = !line.off && !isSmooth;
-    }
+    line.rawGlyph.glyph.line_alpha = { value: isSmooth ? 0.25 : 1 };
+    line.rawGlyph.visible = !line.off;
+    line.smoothGlyph.visible = !line.off && isSmooth;
+    if (line.dots) line.dots.visible = !line.off && !isSmooth;
   }
   for (const axis of [fig.xaxis, fig.yaxis].flat()) {
     axis.major_label_text_color = axis.axis_label_text_color = color("--soft");
   }
   [fig.ygrid].flat().forEach((grid) => { grid.grid_line_color = color("--line"); });
-  (chart.marks ?? []).forEach((mark) => { mark.line_color = { value: color("--warn") }; });
+  (chart.marks ?? []).forEach((mark) => { mark.line_color = color("--warn"); });
 }
 
 function fit(chart) {
@@ -286,15 +280,20 @@ byId("theme").addEventListener("click", () => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => {
   if (!recall("localStorage", "ganforge-theme")) setTheme(event.matches ? "dark" : "light");
 });
-let before = null;
+// A printer cannot wait until BokehJS has drawn for another width and theme: it gets pictures.
+let themeOnScreen = null;
 addEventListener("beforeprint", () => {
-  before = { theme: root.dataset.theme, closed: [...document.querySelectorAll("details:not([open])")] };
+  themeOnScreen = root.dataset.theme;
   setTheme("light");
-  before.closed.forEach((node) => { node.open = true; });
+  for (const chart of charts.filter((made) => made.view)) {
+    const { canvas } = chart.view.export("png");
+    canvas.className = "printed";
+    chart.target.after(canvas);
+  }
 });
 addEventListener("afterprint", () => {
-  setTheme(before.theme);
-  before.closed.forEach((node) => { node.open = false; });
+  document.querySelectorAll("canvas.printed").forEach((canvas) => canvas.remove());
+  setTheme(themeOnScreen);
 });
 
 // ---- refresh, when served ----

@@ -4,6 +4,7 @@ import functools
 import importlib.resources
 import importlib.util
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ganforge.io.atomic import write_text
 from ganforge.report import comparison
 from ganforge.report.chart_data import chart_data
 from ganforge.report.launches import now
-from ganforge.report.run_folder import read_run
+from ganforge.report.run_folder import RunFolder, read_run
 from ganforge.report.run_view import RunView, view_run
 from ganforge.report.words import number
 
@@ -38,7 +39,7 @@ def write_report(folders: Sequence[Path], out: Path) -> None:
 
 def render(folders: Sequence[Path], stamp: str = "") -> str:
     """The page as HTML. With a `stamp` it reloads when the server's stamp is another one."""
-    runs = [read_run(folder) for folder in folders]
+    runs = _with_own_names([read_run(folder) for folder in folders])
     views = [view_run(run, index) for index, run in enumerate(runs)]
     data = chart_data(runs)
     stops = sorted({p.kimg for view in views for p in view.pictures if p.kimg is not None})
@@ -66,6 +67,12 @@ def render(folders: Sequence[Path], stamp: str = "") -> str:
             bokeh=_bokeh() if data["charts"] else "",
         )
     )
+
+
+def _with_own_names(runs: Sequence[RunFolder]) -> Sequence[RunFolder]:
+    """The runs; those that share a name are named by their folders."""
+    counts = Counter(run.name for run in runs)
+    return [run if counts[run.name] == 1 else run.renamed(str(run.path)) for run in runs]
 
 
 def _title(views: Sequence[RunView]) -> str:

@@ -17,10 +17,12 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 MAX_PICTURES = 200
 """Of the training; of more, evenly spaced ones are shown."""
-_MAX_SIDE = 1280
+_MAX_SIDE = 960
 _MAX_ANIMATED_SIDE = 640
 _MAX_FRAMES = 64
 _SMALL_PIXELS = 2**18
+_SHARP, _PLAIN = 92, 80
+"""Qualities: artifacts in small pictures would be seen once they are enlarged."""
 _MAX_PIXELS = 2**28
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 
@@ -31,7 +33,7 @@ class Picture:
 
     Attributes:
         caption: what it shows.
-        uri: WebP as a data URI.
+        uri: a data URI.
         width: of the file, in pixels; so is `height`.
         kimg: progress of the run, for pictures of the training.
     """
@@ -100,26 +102,31 @@ def _encoded(path: Path, mtime_ns: int, size: int) -> tuple[str, int, int]:
         if width * height > _MAX_PIXELS:
             raise ValueError(f"{width} x {height} pixels are too many")
         is_animated = getattr(image, "n_frames", 1) > 1
-        content = _animation(image) if is_animated else _still(image)
-    return f"data:image/webp;base64,{base64.b64encode(content).decode()}", width, height
+        kind, content = _animation(image) if is_animated else _still(image)
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}", width, height
 
 
-def _still(image: Image.Image) -> bytes:
+def _still(image: Image.Image) -> tuple[str, bytes]:
+    """Small pictures as WebP, in which they stay sharp; large ones as JPEG, ten times as fast."""
     buffer = io.BytesIO()
-    _fitted(image, _MAX_SIDE).save(buffer, "WEBP", quality=_quality(image), method=2)
-    return buffer.getvalue()
+    shown = _fitted(image, _MAX_SIDE)
+    if shown.width * shown.height <= _SMALL_PIXELS or shown.mode == "RGBA":
+        shown.save(buffer, "WEBP", quality=_SHARP, method=2)
+        return "webp", buffer.getvalue()
+    shown.save(buffer, "JPEG", quality=_PLAIN)
+    return "jpeg", buffer.getvalue()
 
 
-def _animation(image: Image.Image) -> bytes:
+def _animation(image: Image.Image) -> tuple[str, bytes]:
     buffer = io.BytesIO()
     duration = image.info.get("duration", 100)
     frames = [
         _fitted(frame, _MAX_ANIMATED_SIDE)
         for _, frame in zip(range(_MAX_FRAMES), ImageSequence.Iterator(image), strict=False)
     ]
-    options = {"append_images": frames[1:], "duration": duration, "loop": 0, "method": 2}
-    frames[0].save(buffer, "WEBP", save_all=True, quality=_quality(frames[0]), **options)
-    return buffer.getvalue()
+    options = {"append_images": frames[1:], "duration": duration, "loop": 0, "method": 0}
+    frames[0].save(buffer, "WEBP", save_all=True, quality=_PLAIN, **options)
+    return "webp", buffer.getvalue()
 
 
 def _fitted(image: Image.Image, side: int) -> Image.Image:
@@ -127,10 +134,5 @@ def _fitted(image: Image.Image, side: int) -> Image.Image:
     shown = image.convert(
         "RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB"
     )
-    shown.thumbnail((side, side), Image.Resampling.LANCZOS)
+    shown.thumbnail((side, side), Image.Resampling.BOX)
     return shown
-
-
-def _quality(image: Image.Image) -> int:
-    """Of small pictures, artifacts would be seen once they are enlarged."""
-    return 92 if image.width * image.height <= _SMALL_PIXELS else 80

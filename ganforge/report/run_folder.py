@@ -1,5 +1,6 @@
 """Reads the folder of a run as it stands: complete, half-written, damaged or not yet begun."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -50,11 +51,16 @@ class RunFolder:
     launches: Sequence[Launch] = ()
     spec: Mapping[str, Any] = field(default_factory=dict)
     faults: Sequence[str] = ()
+    shown_name: str = ""
 
     @property
     def name(self) -> str:
-        """The name of the run."""
-        return str(self.config.get("name", self.path.resolve().name))
+        """The name of the run; that of the folder where the pipeline file does not tell."""
+        return self.shown_name or str(self.config.get("name", self.path.resolve().name))
+
+    def renamed(self, name: str) -> "RunFolder":
+        """The same run under another name."""
+        return dataclasses.replace(self, shown_name=name)
 
     def setting(self, *keys: str) -> Any:
         """A value of the pipeline file; None when there is none."""

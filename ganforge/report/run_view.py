@@ -9,6 +9,7 @@ from ganforge.report import pictures
 from ganforge.report.launches import Launch
 from ganforge.report.pictures import Picture
 from ganforge.report.run_folder import Alarm, RunFolder
+from ganforge.report.series import is_spread
 from ganforge.report.status import Status, newest_metrics, status_of
 from ganforge.report.words import duration, number, of_total
 
@@ -80,7 +81,8 @@ def view_run(run: RunFolder, index: int) -> RunView:
 
 def _facts(run: RunFolder, status: Status) -> list[Fact]:
     facts: list[Fact] = []
-    for label, record in list(newest_metrics(run).items())[:_NUM_METRICS]:
+    metrics = {k: r for k, r in newest_metrics(run).items() if not is_spread(r)}
+    for label, record in list(metrics.items())[:_NUM_METRICS]:
         facts.append((label, number(record.value), f"at {number(record.nimg / 1000)} kimg"))
     if status.eta_sec is not None:
         facts.append(("time left", duration(status.eta_sec), ""))

@@ -44,23 +44,28 @@ class Chart:
         """Whether the vertical axis begins at zero: of amounts, not of losses."""
         return self.names[0] in _AMOUNTS
 
+    def parts(self) -> list["Chart"]:
+        """A chart for each of the names."""
+        titles = (f"{self.title}: {self.short(name)}".removesuffix(": ") for name in self.names)
+        return [Chart(title, (n,), n) for title, n in zip(titles, self.names, strict=True)]
+
     def short(self, name: str) -> str:
         """The name as the legend shows it; nothing where it repeats the title."""
-        is_whole = len(self.names) == 1 and "/" not in name
-        return "" if is_whole else name.removeprefix(self.prefix)
+        return "" if name + "/" == self.prefix else name.removeprefix(self.prefix)
 
 
-def charts_of(names: Iterable[str]) -> list[Chart]:
-    """A chart for each group `prefix/...` of names, and for each name without a prefix."""
+def charts_of(names: Iterable[str], *, each: bool = False) -> list[Chart]:
+    """A chart for each group `prefix/...` of names, or for each name; the usual ones first."""
     groups: dict[str, list[str]] = {}
     for name in names:
         if name not in _COUNTERS:
             groups.setdefault(name.split("/")[0], []).append(name)
     order = {group: place for place, group in enumerate(_GROUPS)}
-    return [
+    charts = [
         Chart(_GROUPS.get(group, group), tuple(groups[group]), f"{group}/")
         for group in sorted(groups, key=lambda group: (order.get(group, len(order)), group))
     ]
+    return [part for chart in charts for part in chart.parts()] if each else charts
 
 
 def columns(records: Sequence[Record]) -> dict[str, Column]:
@@ -85,6 +90,11 @@ def metric_lines(records: Sequence[MetricRecord]) -> list[list[MetricRecord]]:
         else:
             lines.append([record])
     return lines
+
+
+def is_spread(record: MetricRecord) -> bool:
+    """Whether the number is the spread of another, such as is_std: of interest in a table only."""
+    return record.name.endswith("_std")
 
 
 def rounded(value: float) -> float | None:
