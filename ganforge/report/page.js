@@ -303,7 +303,7 @@ if (data.served) {
       const stamp = await (await fetch("/stamp")).text();
       if (stamp !== data.stamp) location.reload();
     } catch { }  // the server has ended; the page stays
-  }, 5000);
+  }, 2000);
 }
 
 (data.charts.length ? buildAll() : Promise.resolve()).then(() => { root.dataset.ready = String(Math.round(performance.now())); });

@@ -20,10 +20,15 @@ def find_browser() -> str | None:
 
 
 class Browser:
-    """One page. `errors` are its exceptions, and what it wrote to the console as errors."""
+    """One page.
+
+    `errors` are its exceptions and what the console shows as errors; `requests` are the addresses
+    that it loads, once the domain Network is enabled.
+    """
 
     def __init__(self, program: str, width: int = 1280, height: int = 900) -> None:
         self.errors: list[str] = []
+        self.requests: list[str] = []
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         to_child, self._write = os.pipe()
         self._read, from_child = os.pipe()
@@ -119,11 +124,13 @@ class Browser:
             self._pending += part
         line, _, self._pending = self._pending.partition(b"\0")
         message = json.loads(line)
-        self._note_errors(message.get("method"), message.get("params", {}))
+        self._note(message.get("method"), message.get("params", {}))
         return message
 
-    def _note_errors(self, method, params) -> None:
-        if method == "Runtime.exceptionThrown":
+    def _note(self, method, params) -> None:
+        if method == "Network.requestWillBeSent":
+            self.requests.append(params["request"]["url"])
+        elif method == "Runtime.exceptionThrown":
             self.errors.append(json.dumps(params["exceptionDetails"]))
         elif method == "Log.entryAdded" and params["entry"]["level"] == "error":
             self.errors.append(params["entry"]["text"])
