@@ -1,5 +1,6 @@
 """`ganforge report`."""
 
+import contextlib
 import webbrowser
 from pathlib import Path
 
@@ -33,4 +34,5 @@ def report(runs: tuple[Path, ...], out: Path | None, serve: bool, port: int) -> 
     with report_server(runs, port) as server:
         click.echo(f"{server.url} shows the report; Ctrl-C ends.")
         webbrowser.open(server.url)
-        server.serve_forever()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()

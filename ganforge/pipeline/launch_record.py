@@ -21,10 +21,9 @@ from ganforge.errors import ConfigError, GanforgeError, RunStopped
 from ganforge.interfaces.stage import RunContext
 from ganforge.pipeline.session import runtime_of
 from ganforge.registry.plugins import get_registry
-from ganforge.report.launches import FILE_NAME, now
+from ganforge.report.launches import append, now
 from ganforge.report.page import write_report
 from ganforge.training.runtime import Runtime
-from ganforge.training.tasks.json_lines import JsonLines
 
 log = logging.getLogger(__name__)
 _PACKAGES = ("torchvision", "accelerate", "numpy")
@@ -40,8 +39,7 @@ def recorded_launch(
     if not runtime.is_main:
         yield
         return
-    lines = JsonLines(context.run_dir / FILE_NAME)
-    lines.append(_start(context, runtime, path_or_name, overrides))
+    append(context.run_dir, _start(context, runtime, path_or_name, overrides))
     end = {"outcome": "finished"}
     try:
         yield
@@ -52,7 +50,7 @@ def recorded_launch(
     finally:
         # A full disk, for one, must not hide why the run failed.
         try:
-            lines.append({"ended": now(), **end})
+            append(context.run_dir, {"ended": now(), **end})
             write_report([context.run_dir], context.run_dir / REPORT)
         except (GanforgeError, OSError) as err:
             log.warning("There is no report of this run: %s", err)

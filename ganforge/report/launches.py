@@ -3,10 +3,14 @@
 One record at each start and one at each end; a launch without an end was killed, or still runs.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+from ganforge.io.atomic import write_text
 
 FILE_NAME = "launches.jsonl"
 Record = Mapping[str, Any]
@@ -43,6 +47,13 @@ class Launch:
         """A list of the start record, such as "overrides", as text."""
         found = self.start.get(key)
         return [str(value) for value in found] if isinstance(found, list) else []
+
+
+def append(run_dir: Path, record: Record) -> None:
+    """Add a record. The file is replaced as a whole, so that a full disk leaves no empty one."""
+    path = run_dir / FILE_NAME
+    before = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    write_text(path, f"{before}{json.dumps(record)}\n")
 
 
 def now() -> str:

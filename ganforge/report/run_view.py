@@ -74,7 +74,7 @@ def view_run(run: RunFolder, index: int) -> RunView:
         config_text=run.config_text,
         recipe=str(launch.start.get("recipe") or "") if launch else "",
         changes=launch.texts("changes") if launch else (),
-        machine={} if launch is None else _machine(launch),
+        machine={} if launch is None else _machine(launch, len(run.launches)),
         commands=_commands(run, launch),
     )
 
@@ -117,10 +117,11 @@ def _columns(run: RunFolder) -> list[str]:
     return [str(names[column % len(names)]) for column in range(int(grid[1]))]
 
 
-def _machine(launch: Launch) -> dict[str, str]:
+def _machine(launch: Launch, num_launches: int) -> dict[str, str]:
+    launches = {"launches": str(num_launches)} if num_launches > 1 else {}
     started = {"started": str(launch.start.get("started", ""))}
     ended = {"ended": str(launch.end.get("ended", ""))} if launch.end else {}
-    return {**started, **ended, **launch.facts("machine"), **launch.facts("versions")}
+    return {**launches, **started, **ended, **launch.facts("machine"), **launch.facts("versions")}
 
 
 def _commands(run: RunFolder, launch: Launch | None) -> list[str]:

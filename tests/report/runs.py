@@ -34,7 +34,9 @@ def write_run(folder, *, lines=None, metrics=(), num_pictures=0, **settings):
     """A run of 4 kimg with a record each; `settings` are those of `config`."""
     (folder / "samples").mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config(**settings)))
-    write_lines(folder / "log.jsonl", [record(k) for k in (1.0, 2.0, 3.0, 4.0)] if lines is None else lines)
+    write_lines(
+        folder / "log.jsonl", [record(k) for k in (1.0, 2.0, 3.0, 4.0)] if lines is None else lines
+    )
     if metrics:
         write_lines(folder / "metrics.jsonl", [METRIC | changes for changes in metrics])
     for number in range(1, num_pictures + 1):

@@ -1,4 +1,6 @@
-from ganforge.report.launches import now, pair_up
+import json
+
+from ganforge.report.launches import append, now, pair_up
 
 
 def test_pair_up_gives_each_start_its_end():
@@ -23,3 +25,11 @@ def test_facts_of_another_type_are_empty():
 
 def test_now_states_the_zone():
     assert now().endswith("+00:00")
+
+
+def test_append_keeps_what_was_there(tmp_path):
+    (tmp_path / "launches.jsonl").write_bytes(b"\xff\n")
+    append(tmp_path, {"started": "1"})
+    append(tmp_path, {"ended": "2"})
+    lines = (tmp_path / "launches.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines[1:]] == [{"started": "1"}, {"ended": "2"}]

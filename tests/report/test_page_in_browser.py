@@ -170,7 +170,7 @@ def test_page_is_no_wider_than_a_phone(page):
 def test_served_page_reloads_when_the_run_goes_on(browser, tmp_path):
     folder = write_run(tmp_path / "run", num_pictures=1, total_kimg=9.0)
     with report_server([folder], 0) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         browser.open(server.url)
         assert "4 of 9 kimg" in browser.run("document.body.textContent")
         write_lines(folder / "log.jsonl", [record(k) for k in (4.0, 6.0)])
