@@ -17,11 +17,12 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 MAX_PICTURES = 200
 """Of the training; of more, evenly spaced ones are shown."""
-_MAX_SIDE = 960
+_MAX_SIDE = 1024
+_MAX_SIDE_IN_TIMELINE = 640
 _MAX_ANIMATED_SIDE = 640
 _MAX_FRAMES = 64
 _SMALL_PIXELS = 2**18
-_SHARP, _PLAIN = 92, 80
+_SHARP, _PLAIN = 92, 75
 """Qualities: artifacts in small pictures would be seen once they are enlarged."""
 _MAX_PIXELS = 2**28
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif")
@@ -49,7 +50,12 @@ def timeline(run: Path) -> list[Picture]:
     """The sample pictures of the training, oldest first."""
     found = [(nimg_of(path), path) for path in sorted((run / "samples").glob("nimg-*.png"))]
     placed = [(nimg, path) for nimg, path in found if nimg is not None]
-    shown = [(_read(path), nimg / 1000) for nimg, path in _spread(placed, MAX_PICTURES)]
+    # The last one is what people look at; the others are many.
+    sides = {placed[-1][1]: _MAX_SIDE} if placed else {}
+    shown = [
+        (_read(path, side=sides.get(path, _MAX_SIDE_IN_TIMELINE)), nimg / 1000)
+        for nimg, path in _spread(placed, MAX_PICTURES)
+    ]
     return [
         Picture(f"{kimg:g} kimg", made.uri, made.width, made.height, kimg)
         for made, kimg in shown
@@ -81,11 +87,11 @@ def _spread(items: Sequence[T], limit: int) -> Sequence[T]:
     return [items[round(number * (len(items) - 1) / (limit - 1))] for number in range(limit)]
 
 
-def _read(path: Path, caption: str = "") -> Picture | None:
+def _read(path: Path, caption: str = "", side: int = _MAX_SIDE) -> Picture | None:
     """A picture of a file; None without one. A file that cannot be read is named in the log."""
     try:
         stat = path.stat()
-        uri, width, height = _encoded(path, stat.st_mtime_ns, stat.st_size)
+        uri, width, height = _encoded(path, stat.st_mtime_ns, stat.st_size, side)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as err:
@@ -96,20 +102,20 @@ def _read(path: Path, caption: str = "") -> Picture | None:
 
 # A page that is refreshed while a run goes on shows mostly the same pictures.
 @functools.lru_cache(maxsize=4 * MAX_PICTURES)
-def _encoded(path: Path, mtime_ns: int, size: int) -> tuple[str, int, int]:
+def _encoded(path: Path, mtime_ns: int, num_bytes: int, side: int) -> tuple[str, int, int]:
     with Image.open(path) as image:
         width, height = image.size
         if width * height > _MAX_PIXELS:
             raise ValueError(f"{width} x {height} pixels are too many")
         is_animated = getattr(image, "n_frames", 1) > 1
-        kind, content = _animation(image) if is_animated else _still(image)
+        kind, content = _animation(image) if is_animated else _still(image, side)
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}", width, height
 
 
-def _still(image: Image.Image) -> tuple[str, bytes]:
+def _still(image: Image.Image, side: int) -> tuple[str, bytes]:
     """Small pictures as WebP, in which they stay sharp; large ones as JPEG, ten times as fast."""
     buffer = io.BytesIO()
-    shown = _fitted(image, _MAX_SIDE)
+    shown = _fitted(image, side)
     if shown.width * shown.height <= _SMALL_PIXELS or shown.mode == "RGBA":
         shown.save(buffer, "WEBP", quality=_SHARP, method=2)
         return "webp", buffer.getvalue()

@@ -26,6 +26,7 @@ COMMANDS = (
     ["bench_loader.py", "--json"],
     ["bench_features.py"],
     ["bench_start.py", "--json"],
+    ["bench_report.py", "--json"],
 )
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 _TIMEOUT_SEC = 60
@@ -102,6 +103,16 @@ class Browser:
 
     def mouse(self, kind: str, x: float, y: float, **params) -> None:
         self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **params)
+
+    def cpu_sec(self) -> float:
+        """CPU time of all processes so far."""
+        ticks = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = path.read_text().rpartition(")")[2].split()
+                if int(fields[3]) == self._process.pid:  # the session, which is the browser's
+                    ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def screenshot(self, path, whole: bool = False) -> None:
         options = {"captureBeyondViewport": True}

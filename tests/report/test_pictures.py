@@ -32,6 +32,15 @@ def test_timeline_of_many_pictures_keeps_the_first_and_the_last(tmp_path, monkey
     assert [picture.kimg for picture in shown] == [1.0, 5.0, 9.0]
 
 
+def test_timeline_shows_the_last_picture_larger(tmp_path):
+    folder = write_run(tmp_path / "run")
+    for nimg in (1000, 2000):
+        Image.new("RGB", (900, 300)).save(folder / f"samples/nimg-{nimg:09d}.png")
+    first, last = pictures.timeline(folder)
+    assert (decoded(first).width, decoded(last).width) == (640, 900)
+    assert (first.width, last.width) == (900, 900)
+
+
 def test_timeline_leaves_out_what_is_no_picture(tmp_path, caplog):
     folder = write_run(tmp_path / "run", num_pictures=2)
     (folder / "samples/nimg-000001000.png").write_bytes(b"\x89PNG\r\n\x1a\nshort")
@@ -41,7 +50,7 @@ def test_timeline_leaves_out_what_is_no_picture(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    ("size", "shown", "kind"), [((40, 60), (60, 40), "WEBP"), ((520, 1040), (960, 480), "JPEG")]
+    ("size", "shown", "kind"), [((40, 60), (60, 40), "WEBP"), ((560, 1120), (1024, 512), "JPEG")]
 )
 def test_real_picture_is_recompressed_and_states_the_size_of_the_file(tmp_path, size, shown, kind):
     folder = write_run(tmp_path / "run")
