@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-_TIMEOUT_SEC = 60
+_TIMEOUT_SEC = 180
 
 
 def find_browser() -> str | None:
