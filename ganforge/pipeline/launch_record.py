@@ -17,7 +17,7 @@ import ganforge
 from ganforge.config.dump import config_diff
 from ganforge.config.find import find_pipeline, packaged_pipelines
 from ganforge.config.load import load_pipeline
-from ganforge.errors import ConfigError, GanforgeError, RunStopped
+from ganforge.errors import ConfigError, RunStopped
 from ganforge.interfaces.stage import RunContext
 from ganforge.pipeline.session import runtime_of
 from ganforge.registry.plugins import get_registry
@@ -48,12 +48,12 @@ def recorded_launch(
         end = {"outcome": outcome, "message": str(err) or type(err).__name__}
         raise
     finally:
-        # A full disk, for one, must not hide why the run failed.
+        # A full disk or a fault of the report must neither hide an error nor fail a whole run.
         try:
             append(context.run_dir, {"ended": now(), **end})
             write_report([context.run_dir], context.run_dir / REPORT)
-        except (GanforgeError, OSError) as err:
-            log.warning("There is no report of this run: %s", err)
+        except Exception as err:  # noqa: BLE001
+            log.warning("There is no report of this run: %s", str(err) or type(err).__name__)
 
 
 def _start(

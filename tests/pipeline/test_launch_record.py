@@ -65,14 +65,17 @@ def test_launch_that_ends_by_an_error_records_it_and_raises_it(context, error, o
     assert (found.state, found.detail) == (outcome, str(error) or type(error).__name__)
 
 
-def test_launch_without_a_report_warns_and_does_not_hide_an_error(context, monkeypatch, caplog):
+@pytest.mark.parametrize("fault", [OSError(28, "No space left"), KeyError("a fault of ours")])
+def test_launch_without_a_report_warns_and_does_not_hide_an_error(
+    context, monkeypatch, caplog, fault
+):
     def fail(*arguments):
-        raise OSError(28, "No space left on device")
+        raise fault
 
     monkeypatch.setattr(launch_record, "write_report", fail)
     with pytest.raises(ConfigError, match="first"), recorded_launch(context, "quickstart", []):
         raise ConfigError("first")
-    assert "There is no report of this run: [Errno 28]" in caplog.text
+    assert f"There is no report of this run: {fault}" in caplog.text
 
 
 def test_launch_on_another_rank_writes_nothing(context, monkeypatch):
