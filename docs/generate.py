@@ -118,7 +118,7 @@ def pipeline_page() -> str:
     )
     for kind in KINDS:
         parts.append(f"### {_title(kind)}\n")
-        parts += list(_component_parts(KINDS[kind]))
+        parts += list(_component_parts(KINDS[kind].base))
     return "\n".join(parts)
 
 

@@ -29,6 +29,11 @@ ABLATION_COLUMNS = {
     "distance": "Fréchet distance",
     "class": "Class recognized, %",
     "worst": "Worst class, %",
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "difference": "Difference",
+    "style": "Style, %",
+    "kept": "Same emoji, %",
 }
 _BLOCK = re.compile(r"(<!-- data: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -85,7 +90,8 @@ def models_table(data: dict[str, Any], task: str) -> str:
         model
         | {key: middle(model[key]) for key in numbers}
         | {
-            "model": f"[{model['name']}](architectures/{model['page']}.md)<br>`{model['run']}`",
+            "model": f"[{model['name']}](architectures/{model['page']}.md)<br>`{model['run']}`"
+            + (f"<br>*{model['note']}*" if "note" in model else ""),
             "samples": samples_link(model),
         }
         for model in ranked(model for model in data["models"] if model["task"] == task)
@@ -197,6 +203,9 @@ def bar(model: dict[str, Any], y: int, scale: float) -> Iterator[str]:
 
 # Strips of samples
 
+TRANSLATORS = ("paired", "unpaired", "translation")
+"""Tasks whose pictures show sources above outputs."""
+
 
 def strip_path(model: dict[str, Any]) -> Path:
     """Where the strip of a model lies."""
@@ -206,7 +215,7 @@ def strip_path(model: dict[str, Any]) -> Path:
 def strip(model: dict[str, Any]) -> Image.Image:
     """The first two rows of a picture, 64 pixels high."""
     with Image.open(DOCS / "img" / model["picture"]) as picture:
-        rows = 128 if model["task"] == "translation" else 64
+        rows = 128 if model["task"] in TRANSLATORS else 64
         top = picture.crop((0, 0, picture.width, rows))
     return top.resize((top.width * 64 // rows, 64), Image.Resampling.BOX)
 

@@ -2,7 +2,10 @@
 
 import sys
 
-from ganforge.pipeline.run import main
+from ganforge.training.cpu.threads import limit_spinning
 
 if __name__ == "__main__":
+    limit_spinning()
+    from ganforge.pipeline.run import main  # imports torch, which reads the environment
+
     sys.exit(main())

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from benchmarks import judge_fashion_mnist, judge_quick
+from benchmarks import judge_fashion_mnist, judge_quick, judge_translation
 from click.testing import CliRunner
 from safetensors.torch import save_file
 from torch import nn
@@ -113,3 +113,31 @@ def test_the_report_counts_the_classes_that_were_asked_for(tmp_path):
         nn.functional.one_hot(torch.tensor(drawn), 10) * 20.0, features
     )
     assert found["frechet_vs_60k_train"] == pytest.approx(2 * raw, rel=1e-6)
+
+
+def test_grain_is_the_checkerboard_alone():
+    torch.manual_seed(0)
+    noise = torch.randn(64, 3, 32, 32)
+    board = (-1.0) ** torch.arange(32)
+    board = board[:, None] * board
+
+    assert judge_translation.grain(noise) == pytest.approx(1, abs=0.4)
+    assert judge_translation.grain(noise + 0.2 * board) > 10
+
+
+def test_the_classifier_tells_domains_apart_and_counts_the_wanted_one():
+    torch.manual_seed(0)
+    dark, light = (x + 0.3 * torch.randn(64, 3, 16, 16) for x in (-0.5, 0.5))
+    model = judge_translation.train_classifier({"source": dark, "target": light})
+    mixed = torch.cat([dark[:5], light[:15]])
+
+    assert judge_translation.recognized(mixed, "target", model) == 75
+    assert judge_translation.recognized(mixed, "source", model) == 25
+
+
+def test_an_output_is_kept_if_the_nearest_target_shows_the_same_drawing():
+    angle = torch.tensor([0.0, 0.3, 0.6, 0.9])
+    targets = torch.stack([angle.cos(), angle.sin()], dim=1)
+    seen = 2 * targets[[0, 0, 3, 3]]
+
+    assert judge_translation.kept(seen, targets, ["a", "a", "b", "c"]) == 75

@@ -120,6 +120,7 @@ def _plugins() -> Iterator[Finding]:
 
     try:
         registry = get_registry()
+        registry.components()  # imports all of them: a conflict shows only then
     except GanforgeError as err:
         yield Finding("FAIL", "plugins", str(err))
         return
@@ -145,11 +146,10 @@ def _inception() -> Iterator[Finding]:
     import torch
 
     from ganforge.io.cache import default_cache_dir
-    from ganforge.metrics.weights import weights_url
+    from ganforge.metrics.weights import PUBLISHED_NAME
 
-    name = weights_url().rpartition("/")[2]
     folders = (default_cache_dir(), Path(torch.hub.get_dir()) / "checkpoints")
-    found = [folder / name for folder in folders if (folder / name).is_file()]
+    found = [path for path in (folder / PUBLISHED_NAME for folder in folders) if path.is_file()]
     if found:
         yield Finding("ok", "inception", str(found[0]))
     else:

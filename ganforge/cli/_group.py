@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ganforge.errors import GanforgeError, PluginConflict, RunStopped, explain, suggest
+from ganforge.training.cpu.threads import limit_spinning
 
 
 class RootGroup(click.Group):
@@ -20,6 +21,7 @@ class RootGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error that a user can fix is one message, with exit code 2."""
+        limit_spinning()  # before a command imports torch
         try:
             return super().invoke(ctx)
         except RunStopped as stop:
@@ -84,7 +86,7 @@ def third_party_commands() -> dict[str, tuple[click.Command, str]]:
     ]
     if not entries:
         return {}
-    # The registry imports torch: do so only if there is a third-party plugin.
+    # The registry and plugins take time to import: do so only if there is a third-party plugin.
     from ganforge.registry.plugins import empty_registry, load_plugins
 
     registry = empty_registry()

@@ -141,6 +141,14 @@ class TrainConfig(StrictModel):
         "auto",
         description="Precision of forward passes. auto: bf16 where the hardware has it, else fp32.",
     )
+    tf32: bool = Field(
+        False,
+        description="On NVIDIA GPUs, compute what is float32 in training in TF32: faster, 10 bits "
+        "of mantissa. Evaluation and publishing never do.",
+    )
+    cudnn_benchmark: bool = Field(
+        True, description="On NVIDIA GPUs, time cuDNN's algorithms in training, keep the fastest."
+    )
     compile: bool | Literal["auto"] = Field("auto", description="torch.compile the networks.")
     cpu_optimizations: Literal["auto", "off"] = Field(
         "auto",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -19,15 +19,17 @@ from ganforge.data.prepare.guess_source import guess_source
 from ganforge.data.prepare.source_to_shards import build_source
 from ganforge.data.shards.index import INDEX_NAME, PIXEL_KINDS, DatasetIndex, load_index
 from ganforge.data.shards.locations import is_remote
-from ganforge.data.shards.reader import SampleReader, check_shards_present
 from ganforge.data.sources.left_out import LeftOutFiles, collected
 from ganforge.errors import DataError, ShardError
+from ganforge.imaging.channels import MODES
 from ganforge.imaging.codec import Pixels, Undecodable
 from ganforge.imaging.grids import named_grid
-from ganforge.imaging.images import MODES
 from ganforge.imaging.resize import flatten_alpha, scale
 from ganforge.imaging.save import write_png
 from ganforge.interfaces.source import Sample, Source
+
+if TYPE_CHECKING:
+    from ganforge.data.shards.reader import SampleReader
 
 _SHEET_SIDE = 8
 _THUMBNAIL = 64
@@ -159,6 +161,8 @@ def _see_sample(stream: str, sample: Sample, fields: Mapping[str, FieldConfig]) 
 
 
 def _see_shards(location: str, index: DatasetIndex, limit: int | None) -> Iterator[_Seen]:
+    from ganforge.data.shards.reader import SampleReader, check_shards_present  # imports torch
+
     check_shards_present(location, index)
     reader = SampleReader(DataConfig(on_bad_sample="error"), location, index)
     for stream, shards in index.streams.items():
@@ -168,7 +172,7 @@ def _see_shards(location: str, index: DatasetIndex, limit: int | None) -> Iterat
     reader.close()
 
 
-def _see_stored(reader: SampleReader, stream: str, shard: int, sample: int) -> _Seen:
+def _see_stored(reader: "SampleReader", stream: str, shard: int, sample: int) -> _Seen:
     fields = reader.index.stream_fields(stream)
     try:
         values, _ = reader.batch(stream, np.array([[shard, sample]]), fields)

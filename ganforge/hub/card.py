@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub  # which imports its parts when they are used
 import jinja2
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from pydantic import Field
 
 from ganforge.config.models import StrictModel
@@ -51,14 +51,14 @@ def write_card(folder: Path, info: ModelInfo, card: CardInfo, *, has_samples: bo
         location=card.repo_id or "path/to/this/folder",
         cell=_cell,
     )
-    content = str(ModelCard(rendered)).strip() + "\n"
+    content = str(huggingface_hub.ModelCard(rendered)).strip() + "\n"
     (folder / CARD_FILE).write_text(content, encoding="utf-8")
 
 
-def _metadata(info: ModelInfo, card: CardInfo) -> ModelCardData:
+def _metadata(info: ModelInfo, card: CardInfo) -> "huggingface_hub.ModelCardData":
     is_license_id = card.license is not None and _LICENSE_ID.fullmatch(card.license)
     is_hub_dataset = card.dataset is not None and _HUB_ID.fullmatch(card.dataset)
-    return ModelCardData(
+    return huggingface_hub.ModelCardData(
         library_name="ganforge",
         tags=list(dict.fromkeys(["ganforge", "gan", info.architecture, *card.tags])),
         pipeline_tag=_pipeline_tag(info),
@@ -79,9 +79,9 @@ def _pipeline_tag(info: ModelInfo) -> str | None:
     return None if info.conditioning else "unconditional-image-generation"
 
 
-def _eval_result(record: dict[str, Any], card: CardInfo) -> EvalResult:
+def _eval_result(record: dict[str, Any], card: CardInfo) -> "huggingface_hub.EvalResult":
     dataset = card.dataset or "training data"
-    return EvalResult(
+    return huggingface_hub.EvalResult(
         task_type="image-generation",
         dataset_type=dataset if _HUB_ID.fullmatch(dataset) else repo_slug(dataset),
         dataset_name=dataset,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi
+import huggingface_hub  # which imports its parts when they are used
 
 from ganforge import __version__
 from ganforge.errors import PublishError
@@ -93,7 +93,9 @@ def pull(
 
 def _download(location: Location, names: list[str], revision: str | None) -> Path:
     repo_id = location.path_or_repo
-    api = HfApi(token=location.token, library_name="ganforge", library_version=__version__)
+    api = huggingface_hub.HfApi(
+        token=location.token, library_name="ganforge", library_version=__version__
+    )
     with explain_hub_errors("download", repo_id, location.revision, "no folder has this name"):
         snapshot = api.snapshot_download(
             repo_id,

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi
+import huggingface_hub  # which imports its parts when they are used
 from huggingface_hub.errors import RepositoryNotFoundError
-from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from ganforge.errors import PublishError
 from ganforge.hub.errors import explain_hub_errors
@@ -54,7 +53,9 @@ def push_folder(
     info = read_info(folder, str(folder))
     check_weights(folder, info, str(folder))
     require_file(folder, CARD_FILE, str(folder))
-    api = HfApi(token=token, library_name="ganforge", library_version=info.ganforge_version)
+    api = huggingface_hub.HfApi(
+        token=token, library_name="ganforge", library_version=info.ganforge_version
+    )
     with explain_hub_errors("push to", repo_id, revision):
         _prepare_repo(api, repo_id, revision, private)
         commit = api.upload_folder(
@@ -77,11 +78,15 @@ def check_repo_id(repo_id: str) -> None:
             f"'{repo_id}' does not name a repository and its owner. Use owner/name, e.g. "
             f"org/{repo_id.strip('/').rpartition('/')[2] or 'name'}."
         )
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
     with explain_hub_errors("push to", repo_id):
         validate_repo_id(repo_id)
 
 
-def _prepare_repo(api: HfApi, repo_id: str, revision: str | None, private: bool) -> None:
+def _prepare_repo(
+    api: "huggingface_hub.HfApi", repo_id: str, revision: str | None, private: bool
+) -> None:
     try:
         is_public = api.repo_info(repo_id).private is False
     except RepositoryNotFoundError:

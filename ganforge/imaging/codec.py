@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import simplejpeg
-import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, features
 
@@ -72,7 +71,9 @@ def png_header(data: Bytes) -> tuple[int, int, int, int, bool]:
 def decode_png16(data: Bytes) -> NDArray[np.uint16]:
     """A 16-bit PNG, which PIL would cut to 8 bits: [H, W, C]."""
     _check_size(*png_header(data)[:2])
-    from torchvision.io import ImageReadMode, decode_png  # rarely needed; costs 100 MB
+    # Rarely needed, and slow to import.
+    import torch
+    from torchvision.io import ImageReadMode, decode_png
 
     try:
         # torchvision ends the program on damaged bytes, so they must not reach it.

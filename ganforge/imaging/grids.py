@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ganforge.errors import ConfigError
-from ganforge.imaging.images import from_pil, to_pil
+from ganforge.imaging.resize import flatten_alpha
 
 _GAP = 2
 _FONT_SIZE = 12
@@ -111,7 +112,9 @@ def stack(parts: Sequence[Image.Image]) -> Image.Image:
 
 def opaque(image: Image.Image) -> Image.Image:
     """The image in RGB, with transparency over white."""
-    return image if image.mode == "RGB" else to_pil(from_pil(image).unsqueeze(0))[0]
+    if image.mode == "RGB":
+        return image
+    return Image.fromarray(flatten_alpha(np.asarray(image.convert("RGBA")), 255.0))
 
 
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

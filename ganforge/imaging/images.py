@@ -4,7 +4,7 @@ Shapes: N images, C channels (1 gray, 3 RGB, 4 RGBA), H height, W width. Float i
 [-1, 1]; the byte b stands for b / 127.5 - 1.
 """
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,22 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from ganforge.errors import ShapeError
+from ganforge.imaging.channels import LUMA, MODES, composite
 from ganforge.imaging.codec import Undecodable, decode_image
 
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-"""PIL's mode for each number of channels."""
 WHITE = (255, 255, 255)
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in gray: ITU-R BT.601, as in PIL's conversion to gray."""
 Resize = Literal["crop", "pad", "stretch"]
 """How `resize` reaches another shape."""
-ArrayT = TypeVar("ArrayT", NDArray[Any], Tensor)
-
-
-def composite(color: ArrayT, alpha: ArrayT, background: ArrayT | float) -> ArrayT:
-    """`color` over an opaque `background`; alpha is in [0, 1]. Shapes broadcast."""
-    mixed: ArrayT = color * alpha + background * (1 - alpha)
-    return mixed
 
 
 def to_uint8(img: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ganforge.imaging.channels import LUMA, MODES, composite
 from ganforge.imaging.codec import Pixels, Undecodable
-from ganforge.imaging.images import LUMA, MODES, composite
 
 _PREMULTIPLIED_MIN = 1e-6
 ResizeMode = Literal["none", "pad", "crop", "fit", "stretch"]

@@ -6,7 +6,8 @@ Shapes: N images, C channels, H height, W width; any axes may come before the la
 import torch
 from torch import Tensor
 
-from ganforge.imaging.images import MODES, from_uint8
+from ganforge.imaging.channels import MODES
+from ganforge.imaging.images import from_uint8
 
 _WHITE = 1.0
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ganforge.errors import PluginContractError, PluginNotFound, ShapeError
 from ganforge.imaging.arrays import from_array, to_array
-from ganforge.imaging.images import MODES, convert_channels
+from ganforge.imaging.channels import MODES
+from ganforge.imaging.images import convert_channels
 from ganforge.interfaces.derivation import Derivation, Floats
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.registry.plugins import get_registry

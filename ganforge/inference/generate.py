@@ -1,6 +1,5 @@
 """Runs an architecture's `generate` in batches and in full precision."""
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from ganforge.errors import ConfigError, PluginContractError
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
+from ganforge.interfaces.numerics import tf32
 
 
 def iterate_request(
@@ -55,7 +55,7 @@ def run_batch(
         PluginContractError: the architecture does not return one image per seed, or changes the
             size or the number of frames of what it translates.
     """
-    with torch.no_grad(), full_float32():
+    with torch.no_grad(), tf32(False):
         img = architecture.generate(networks, request)
     wanted = [request.size, "C", "H", "W"]
     if request.source is not None:
@@ -74,14 +74,3 @@ def check_batch_size(batch_size: int) -> None:
     """Refuse a batch without images."""
     if batch_size < 1:
         raise ConfigError(f"batch_size={batch_size}; use at least 1.")
-
-
-@contextlib.contextmanager
-def full_float32() -> Iterator[None]:
-    """Switch TF32 off: its 10-bit mantissa would make an image depend on the device."""
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before

@@ -11,8 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from ganforge.errors import ConfigError, ShapeError
+from ganforge.imaging.channels import MODES
 from ganforge.imaging.codec import Pixels, Undecodable, decode_image
-from ganforge.imaging.images import MODES, convert_channels, from_pixels, from_uint8
+from ganforge.imaging.images import convert_channels, from_pixels, from_uint8
 from ganforge.imaging.label_maps import decode_labels
 from ganforge.inference.derive import derivation_of, derive_sources
 from ganforge.interfaces.architecture import Architecture

@@ -10,6 +10,8 @@ from ganforge.config.models import StrictModel
 hookimpl = pluggy.HookimplMarker("ganforge")
 """Marks a module-level function as the implementation of a ganforge hook."""
 
+ComponentOptions = StrictModel
+"""Base of the models of components' options."""
 ConfigT = TypeVar("ConfigT", bound=StrictModel)
 
 

@@ -1,15 +1,17 @@
 """The interface of text encoders: captions to the vectors that condition text-to-image models."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from ganforge.errors import DataError
 from ganforge.interfaces.component import Component, ConfigT
 from ganforge.interfaces.spec import TextEncoding
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class TextEncoder(Component[ConfigT]):
@@ -50,7 +52,7 @@ def unit_scale(vectors: Tensor, texts: Sequence[str], why: str) -> Tensor:
         DataError: a vector is zero, or not finite; names the text and why that may be.
     """
     scale = vectors.square().mean(dim=1).sqrt()
-    bad = (~torch.isfinite(scale) | (scale == 0)).nonzero().flatten()
+    bad = (~scale.isfinite() | (scale == 0)).nonzero().flatten()
     if len(bad):
         raise DataError(f"The text {texts[int(bad[0])]!r} cannot be embedded: {why}")
     return vectors / scale[:, None]

@@ -1,34 +1,33 @@
-"""Measuring generators: features, pairs of images and clips, and numbers with their provenance.
+"""Measuring generators: features, pairs of images and clips, and numbers with their provenance."""
 
-The registry loads this module, so it imports no heavy library; `evaluate` is in `evaluation`.
-"""
+from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ganforge.interfaces.component import hookimpl
-from ganforge.interfaces.metric import FeatureExtractor, Metric
-from ganforge.interfaces.metric_record import MetricRecord
-from ganforge.metrics.clip_scores import DtSsd
-from ganforge.metrics.extractors import InceptionV3
-from ganforge.metrics.pair_scores import Psnr, Ssim
-from ganforge.metrics.scores import FrechetDistance, InceptionScore, KernelDistance, PrecisionRecall
 
-__all__ = ["MetricRecord", "ganforge_feature_extractors", "ganforge_metrics"]
+if TYPE_CHECKING:
+    from ganforge.interfaces.metric import FeatureExtractor, Metric
 
 
 @hookimpl
 def ganforge_metrics() -> list[type[Metric[Any]]]:
     """Metrics of features, which torch-fidelity computes, of image pairs and of clips."""
-    of_features: list[type[Metric[Any]]] = [
+    from ganforge.metrics.clip_scores import DtSsd
+    from ganforge.metrics.pair_scores import Psnr, Ssim
+    from ganforge.metrics.scores import (
         FrechetDistance,
         InceptionScore,
         KernelDistance,
         PrecisionRecall,
-    ]
-    return [*of_features, Psnr, Ssim, DtSsd]
+    )
+
+    return [FrechetDistance, InceptionScore, KernelDistance, PrecisionRecall, Psnr, Ssim, DtSsd]
 
 
 @hookimpl
 def ganforge_feature_extractors() -> list[type[FeatureExtractor[Any]]]:
     """The Inception network that published numbers use."""
+    from ganforge.metrics.extractors import InceptionV3
+
     return [InceptionV3]

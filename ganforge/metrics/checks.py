@@ -179,12 +179,14 @@ def _try_pairs(
     img = from_uint8(_blank(shape, runtime))
     channels = None if spec is None else spec.source_channels
     source = img[:, :1].expand(-1, channels or shape[0], -1, -1)
+    frames = max(2, 1 if spec is None else spec.num_frames)
     for metric in metrics:
         if isinstance(metric, PairMetric):
-            pair = (source, img, img)
-            clips = isinstance(metric, ClipMetric)
+            pair = [source, img, img]
+            if isinstance(metric, ClipMetric):
+                pair = [one[:1, None].expand(-1, frames, -1, -1, -1) for one in pair]
             with torch.no_grad():
-                metric.compare(*(one.unsqueeze(0) if clips else one for one in pair))
+                metric.compare(*pair)
 
 
 def _blank(shape: Shape, runtime: Runtime) -> Tensor:

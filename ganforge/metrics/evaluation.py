@@ -8,7 +8,6 @@ from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import DataConfig, EvaluateConfig
 from ganforge.data.shards.index import load_index
 from ganforge.interfaces.metric import FeatureMetric, PairMetric
-from ganforge.interfaces.metric_record import MetricRecord
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.io.cache import default_cache_dir
 from ganforge.metrics.cache import FeatureCache
@@ -17,6 +16,7 @@ from ganforge.metrics.choices import build_metrics, join_outputs
 from ganforge.metrics.features import Output, extract_features
 from ganforge.metrics.pairs import measure_pairs
 from ganforge.metrics.real import real_features
+from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.requests import MeasuredModel
 from ganforge.metrics.scoring import score_features, score_pairs
 from ganforge.metrics.view import View

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import MetricError, PluginContractError
-from ganforge.imaging.images import composite, to_uint8
+from ganforge.imaging.channels import composite
+from ganforge.imaging.images import to_uint8
 from ganforge.interfaces.batch import full_precision
 from ganforge.interfaces.metric import FeatureExtractor
 from ganforge.training.runtime import Runtime

@@ -10,8 +10,8 @@ from torch import Tensor
 from ganforge import __version__
 from ganforge.errors import MetricError
 from ganforge.interfaces.metric import FeatureMetric, Metric, PairMetric
-from ganforge.interfaces.metric_record import MetricRecord
 from ganforge.metrics.features import Output
+from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.view import View
 
 log = logging.getLogger(__name__)

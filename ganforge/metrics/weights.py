@@ -12,7 +12,9 @@ from ganforge.io.atomic import atomic_file
 from ganforge.io.cache import default_cache_dir
 
 PUBLISHED_SHA256_PREFIX = "6726825d"
-"""First digits of the hash of the published file, which its name ends with."""
+"""First digits of the hash of the published file."""
+PUBLISHED_NAME = f"weights-inception-2015-12-05-{PUBLISHED_SHA256_PREFIX}.pth"
+"""The name of the published file, known here so that looking for it does not import torchvision."""
 _TIMEOUT_SEC = 20
 _CHOICES = (
     "set `weights` of the extractor to a copy of it, e.g. "
@@ -41,13 +43,11 @@ def find_weights(path: str | None, cache_dir: str | None, sha256: str | None) ->
     """
     if path is not None:
         return _read(Path(path), sha256), path
-    url = weights_url()
-    name = url.rsplit("/", 1)[-1]
-    cached = (Path(cache_dir) if cache_dir else default_cache_dir()) / name
-    for candidate in (cached, Path(torch.hub.get_dir()) / "checkpoints" / name):
+    cached = (Path(cache_dir) if cache_dir else default_cache_dir()) / PUBLISHED_NAME
+    for candidate in (cached, Path(torch.hub.get_dir()) / "checkpoints" / PUBLISHED_NAME):
         if candidate.exists():
             return _read(candidate, sha256), str(candidate)
-    return _download(url, cached, sha256), str(cached)
+    return _download(weights_url(), cached, sha256), str(cached)
 
 
 def _read(path: Path, sha256: str | None) -> bytes:

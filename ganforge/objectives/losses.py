@@ -4,7 +4,7 @@ Logits may have any shape; each loss is a mean over all of them. Everything is c
 least float32, in softplus form, so that large logits neither overflow nor lose their gradient.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ganforge.config.models import StrictModel
 from ganforge.errors import PluginContractError, ShapeError
-from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.objective import AdversarialLoss
 
 
@@ -176,9 +175,3 @@ class Relativistic(AdversarialLoss[StrictModel]):
                 "`loss.generator(gen_logits, real_logits)`; else choose another `loss.name`."
             )
         return self.discriminator(gen_logits, real_logits)
-
-
-@hookimpl
-def ganforge_losses() -> list[type[AdversarialLoss[Any]]]:
-    """The losses of this module."""
-    return [Minimax, NonSaturating, LeastSquares, Wasserstein, Hinge, Relativistic]

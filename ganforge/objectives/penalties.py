@@ -7,6 +7,7 @@ from typing import Any
 from ganforge.interfaces.architecture import Phase
 from ganforge.interfaces.batch import Batch, Networks, full_precision
 from ganforge.interfaces.objective import PenaltyInput, Regularizer, Terms
+from ganforge.objectives.second_derivatives import cheap_second_derivatives
 
 PenaltyInputs = Callable[[Networks, Batch], Mapping[str, PenaltyInput]]
 
@@ -56,7 +57,7 @@ def _penalties(
 ) -> Terms:
     terms = {}
     for suffix, penalized in inputs.items():
-        with full_precision(penalized.real_img):
+        with full_precision(penalized.real_img), cheap_second_derivatives():
             for regularizer in regularizers:
                 penalty = regularizer.penalty(penalized)
                 if penalty is not None:

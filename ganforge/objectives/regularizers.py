@@ -15,10 +15,10 @@ from torch.nn.utils import parametrize
 
 from ganforge.config.schedules import ScheduledPositive, value_at
 from ganforge.errors import ConfigError, ShapeError
-from ganforge.interfaces.component import hookimpl
 from ganforge.interfaces.objective import PenaltyInput, Regularizer, RegularizerConfig
 from ganforge.layers.batchnorm import BatchNorm
 from ganforge.objectives.losses import full
+from ganforge.objectives.second_derivatives import input_gradient
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -31,8 +31,7 @@ def critic_gradient(critic: Callable[[Tensor], Tensor], img: Tensor) -> Tensor:
     leaf = full(img.detach()).requires_grad_(True)
     logits = critic(leaf)
     value = full(logits).reshape(leaf.shape[0], -1).mean(1).sum()
-    (gradient,) = torch.autograd.grad(value, leaf, create_graph=True)
-    return gradient.flatten(1)
+    return input_gradient(value, leaf).flatten(1)
 
 
 def squared_gradient_norm(critic: Callable[[Tensor], Tensor], img: Tensor) -> Tensor:
@@ -88,8 +87,7 @@ def path_lengths(img: Tensor, latents: Tensor) -> Tensor:
     """
     # Unit variance over the area makes the length independent of the resolution (appendix B).
     noise = torch.randn_like(img) / math.sqrt(img.shape[2] * img.shape[3])
-    (gradient,) = torch.autograd.grad((img * noise).sum(), latents, create_graph=True)
-    per_latent = full(gradient).flatten(1)
+    per_latent = full(input_gradient((img * noise).sum(), latents)).flatten(1)
     num_latents = max(1, per_latent.shape[1] // latents.shape[-1])
     length: Tensor = torch.linalg.vector_norm(per_latent, dim=1)
     return length / math.sqrt(num_latents)
@@ -309,9 +307,3 @@ def _own_weights(module: nn.Module) -> Iterator[Tensor]:
         # The raw weight, before spectral normalization divides it.
         for tensors in module.parametrizations.children():  # type: ignore[union-attr]
             yield from tensors.parameters(recurse=False)
-
-
-@hookimpl
-def ganforge_regularizers() -> list[type[Regularizer[Any]]]:
-    """The regularizers of this module."""
-    return [R1, R2, GradientPenalty, Dragan, WeightClipping, PathLength, Orthogonal]

@@ -23,6 +23,7 @@ _FILES = {
     "pyproject.toml.jinja": "pyproject.toml",
     "README.md.jinja": "README.md",
     "plugin.py.jinja": "{module}/__init__.py",
+    "architecture.py.jinja": "{module}/architecture.py",
     "test.py.jinja": "tests/test_{name}.py",
     "docs.md.jinja": "docs/{name}.md",
     "pipeline.yaml.jinja": "pipelines/{name}.yaml",

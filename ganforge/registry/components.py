@@ -24,7 +24,7 @@ def resolve(config: PipelineConfig, registry: Registry | None = None) -> Compone
     missing: list[Message] = []
     invalid: list[Message] = []
     for place in PLACES:
-        kind = KINDS[place.kind]
+        kind = KINDS[place.kind].base
         for path, name, options in place.chosen_in(config):
             try:
                 component = registry.find(kind, name)

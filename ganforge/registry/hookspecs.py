@@ -2,21 +2,32 @@
 
 # mypy: disable-error-code=empty-body
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+# What hooks return and take is imported by the plugins that need it, not by the registry.
+from __future__ import annotations
 
-import click
+from typing import TYPE_CHECKING, Any
+
 import pluggy
 
-from ganforge.interfaces.architecture import Architecture
-from ganforge.interfaces.derivation import Derivation
-from ganforge.interfaces.metric import FeatureExtractor, Metric
-from ganforge.interfaces.objective import AdversarialLoss, Augmentation, ObjectiveTerm, Regularizer
-from ganforge.interfaces.run_view import RunView
-from ganforge.interfaces.source import Source
-from ganforge.interfaces.stage import Stage
-from ganforge.interfaces.text_encoder import TextEncoder
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import click
+
+    from ganforge.interfaces.architecture import Architecture
+    from ganforge.interfaces.derivation import Derivation
+    from ganforge.interfaces.metric import FeatureExtractor, Metric
+    from ganforge.interfaces.objective import (
+        AdversarialLoss,
+        Augmentation,
+        ObjectiveTerm,
+        Regularizer,
+    )
+    from ganforge.interfaces.run_view import RunView
+    from ganforge.interfaces.source import Source
+    from ganforge.interfaces.stage import Stage
+    from ganforge.interfaces.text_encoder import TextEncoder
 
 hookspec = pluggy.HookspecMarker("ganforge")
 

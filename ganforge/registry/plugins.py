@@ -24,7 +24,7 @@ from ganforge.errors import (
 )
 from ganforge.interfaces.component import Component
 from ganforge.registry import hookspecs
-from ganforge.registry.kinds import HOOKS, KINDS
+from ganforge.registry.kinds import KINDS, Kind
 
 GROUP = "ganforge"
 Class = type[Component[Any]]
@@ -46,20 +46,27 @@ class Plugin:
 
 @dataclass
 class Registry:
-    """All components of all loaded plugins."""
+    """All loaded plugins, and their components.
+
+    The hooks for a kind are called when a component of that kind is first looked up: a command
+    that needs only data sources imports no network, and no torch.
+
+    Looking up components raises:
+        PluginConflict: two plugins provide a component of this kind with one name.
+        PluginContractError: a hook does not return components of its kind, or a name is not in
+            snake_case.
+        PluginError: a hook raises.
+    """
 
     manager: pluggy.PluginManager
     plugins: dict[str, Plugin] = field(default_factory=dict)
-    _components: dict[tuple[Class, str], tuple[Class, Plugin]] = field(default_factory=dict)
+    _found: dict[str, dict[str, tuple[Class, Plugin]]] = field(default_factory=dict)
 
     def register(self, module: ModuleType, plugin: Plugin) -> None:
-        """Add one plugin's hook implementations and components.
+        """Add one plugin's hook implementations.
 
         Raises:
-            PluginConflict: another plugin provides a component of the same kind and name.
-            PluginContractError: a hook is unknown or not marked, or does not return components
-                of its kind, or a name is not in snake_case.
-            PluginError: a hook raises.
+            PluginContractError: a hook is unknown or not marked, or has an unknown argument.
         """
         _check_marks(module, plugin)
         try:
@@ -71,43 +78,33 @@ class Registry:
                 f"and arguments."
             ) from err
         self.plugins[plugin.name] = plugin
-        for kind, hook in HOOKS.items():
-            for component in _call(module, hook, plugin):
-                self._add(kind, component, plugin)
+        self._found.clear()
 
-    def _add(self, kind: Class, component: Any, plugin: Plugin) -> None:
-        if not (isinstance(component, type) and issubclass(component, kind)):
-            raise PluginContractError(
-                f"Plugin '{plugin.name}' returns {component!r} from {HOOKS[kind]}; "
-                f"return subclasses of {kind.__name__}."
-            )
-        name = getattr(component, "name", None)
-        if not (isinstance(name, str) and name):
-            raise PluginContractError(
-                f"{component.__name__} of plugin '{plugin.name}' has no `name`. Give it the name "
-                f"that pipeline files use for it."
-            )
-        if name != snake_case(name):
-            raise PluginContractError(
-                f"Plugin '{plugin.name}' provides the {kind.kind} '{name}'. Names are in "
-                f'snake_case: write name = "{snake_case(name)}" in {component.__name__}.'
-            )
-        taken, other = self._components.get((kind, name), (component, plugin))
-        if taken is not component:
-            raise PluginConflict(
-                f"Two plugins provide the {kind.kind} '{name}': '{other.name}' "
-                f"({other.distribution}) and '{plugin.name}' ({plugin.distribution}). "
-                f"Uninstall one of them."
-            )
-        self._components[kind, name] = (component, plugin)
+    def _of_kind(self, words: str) -> dict[str, tuple[Class, Plugin]]:
+        """The components of a kind with their plugins, by name."""
+        if words not in self._found:
+            found: dict[str, tuple[Class, Plugin]] = {}
+            for plugin in self.plugins.values():
+                module = self.manager.get_plugin(plugin.name)
+                for component in _call(module, KINDS[words].hook, plugin):
+                    _check_component(component, KINDS[words], plugin)
+                    taken, other = found.setdefault(component.name, (component, plugin))
+                    if taken is not component:
+                        raise PluginConflict(
+                            f"Two plugins provide the {words} '{component.name}': '{other.name}' "
+                            f"({other.distribution}) and '{plugin.name}' "
+                            f"({plugin.distribution}). Uninstall one of them."
+                        )
+            self._found[words] = found
+        return self._found[words]
 
     def names(self, kind: Class) -> list[str]:
         """Sorted names of one kind."""
-        return sorted(name for k, name in self._components if k is kind)
+        return sorted(self._of_kind(kind.kind))
 
     def components(self) -> list[Class]:
         """All components of all plugins, sorted by kind and name."""
-        found = [component for component, _ in self._components.values()]
+        found = [component for words in KINDS for component, _ in self._of_kind(words).values()]
         return sorted(found, key=lambda c: (c.kind, c.name))
 
     def find(self, kind: type[ComponentT], name: str) -> type[ComponentT]:
@@ -116,27 +113,27 @@ class Registry:
         Raises:
             PluginNotFound: no plugin provides it; the message lists similar names.
         """
-        found = self._components.get((kind, name))
-        if found is None:
-            if (kind, snake_case(name)) in self._components:
-                raise PluginNotFound(f"Unknown {kind.kind} '{name}'. Write '{snake_case(name)}'.")
-            raise PluginNotFound(
-                f"Unknown {kind.kind} '{name}'. {suggest(name, self.names(kind))} "
-                f"If a third-party plugin provides it, pip install that plugin."
-            )
-        return found[0]  # type: ignore[return-value]  # _add checked it
+        components = self._of_kind(kind.kind)
+        if name in components:
+            return components[name][0]  # type: ignore[return-value]  # _check_component did
+        if snake_case(name) in components:
+            raise PluginNotFound(f"Unknown {kind.kind} '{name}'. Write '{snake_case(name)}'.")
+        raise PluginNotFound(
+            f"Unknown {kind.kind} '{name}'. {suggest(name, self.names(kind))} "
+            f"If a third-party plugin provides it, pip install that plugin."
+        )
 
     def options_model(self, kind: str, name: str) -> type[StrictModel] | None:
         """The options of a component; None when no plugin provides it. `kind` is in words."""
-        found = self._components.get((KINDS[kind], name))
+        found = self._of_kind(kind).get(name)
         return None if found is None else found[0].Config
 
     def plugin_of(self, component: Class) -> Plugin:
         """The plugin that provides a component."""
-        for found, plugin in self._components.values():
-            if found is component:
-                return plugin
-        raise PluginNotFound(f"{component.__name__} is not registered by any plugin.")
+        found = self._of_kind(component.kind).get(component.name)
+        if found is None or found[0] is not component:
+            raise PluginNotFound(f"{component.__name__} is not registered by any plugin.")
+        return found[1]
 
     def configure(
         self, kind: type[ComponentT], name: str, options: Mapping[str, Any], where: str
@@ -196,7 +193,27 @@ def _check_marks(module: ModuleType, plugin: Plugin) -> None:
             )
 
 
-def _call(module: ModuleType, hook: str, plugin: Plugin) -> Sequence[Any]:
+def _check_component(component: Any, kind: Kind, plugin: Plugin) -> None:
+    """Refuse what is no component of this kind, or has no usable name."""
+    if not (isinstance(component, type) and issubclass(component, kind.base)):
+        raise PluginContractError(
+            f"Plugin '{plugin.name}' returns {component!r} from {kind.hook}; "
+            f"return subclasses of {kind.base.__name__}."
+        )
+    name = getattr(component, "name", None)
+    if not (isinstance(name, str) and name):
+        raise PluginContractError(
+            f"{component.__name__} of plugin '{plugin.name}' has no `name`. Give it the name "
+            f"that pipeline files use for it."
+        )
+    if name != snake_case(name):
+        raise PluginContractError(
+            f"Plugin '{plugin.name}' provides the {kind.words} '{name}'. Names are in "
+            f'snake_case: write name = "{snake_case(name)}" in {component.__name__}.'
+        )
+
+
+def _call(module: Any, hook: str, plugin: Plugin) -> Sequence[Any]:
     """What a plugin's hook returns; nothing if it does not implement the hook."""
     implementation = getattr(module, hook, None)
     if implementation is None:

@@ -39,7 +39,7 @@ def _refer_to_kind(root: Schema, place: Place) -> None:
     """Make the place's property refer to the components of its kind."""
     owner = root if place.owner is PipelineConfig else root["$defs"][place.owner.__name__]
     value: Schema = owner["properties"][place.field]
-    reference = {"$ref": f"#/$defs/{KINDS[place.kind].__name__}"}
+    reference = {"$ref": f"#/$defs/{KINDS[place.kind].base.__name__}"}
     if place.is_list:
         value["items"] = reference
     elif "anyOf" in value:
@@ -50,7 +50,7 @@ def _refer_to_kind(root: Schema, place: Place) -> None:
 
 def _kind_definitions(registry: Registry, place: Place, definitions: Schema) -> Schema:
     """One definition for the kind of a place, and one for each of its components."""
-    kind = KINDS[place.kind]
+    kind = KINDS[place.kind].base
     names = registry.names(kind)
     found: Schema = {}
     choices: list[Schema] = [{"type": "string", "enum": names}] if names else []

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ganforge.interfaces.metric_record import MetricRecord
+from ganforge.metrics.records import MetricRecord
 from ganforge.report.run_folder import RunFolder
 from ganforge.report.series import (
     Chart,

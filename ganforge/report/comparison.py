@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ganforge.config.dump import leaves
-from ganforge.interfaces.metric_record import MetricRecord
+from ganforge.metrics.records import MetricRecord
 from ganforge.report.run_folder import RunFolder
 from ganforge.report.status import newest_metrics
 

@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from ganforge import __version__
 from ganforge.errors import GanforgeError
-from ganforge.interfaces.metric_record import MetricRecord
 from ganforge.io.atomic import write_text
+from ganforge.metrics.records import MetricRecord
 from ganforge.report import comparison
 from ganforge.report.chart_data import chart_data
 from ganforge.report.launches import now

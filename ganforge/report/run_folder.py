@@ -12,7 +12,7 @@ import pydantic
 import yaml
 
 from ganforge.errors import ConfigError
-from ganforge.interfaces.metric_record import MetricRecord
+from ganforge.metrics.records import MetricRecord
 from ganforge.report.launches import FILE_NAME as LAUNCHES
 from ganforge.report.launches import Launch, pair_up
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ganforge.interfaces.metric_record import MetricRecord
+from ganforge.metrics.records import MetricRecord
 from ganforge.report.run_folder import Record
 
 Column = list[float | None]

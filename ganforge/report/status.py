@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ganforge.interfaces.metric_record import MetricRecord
+from ganforge.metrics.records import MetricRecord
 from ganforge.report.launches import Launch
 from ganforge.report.run_folder import Alarm, RunFolder, checkpoint_paths
 from ganforge.report.words import duration, number, of_total

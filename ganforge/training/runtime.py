@@ -4,36 +4,32 @@ import contextlib
 import datetime
 import itertools
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 # Its functions keep, as default arguments, the process group that exists when it is imported:
 # imported later, by whatever compiles, it keeps the group and its threads alive past `close`.
 import torch.distributed.nn.functional
-from accelerate import Accelerator
-from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
-from accelerate.utils import (
-    DistributedType,
-    InitProcessGroupKwargs,
-    ProjectConfiguration,
-    broadcast_object_list,
-    gather_object,
-)
 from torch import Tensor
 
 # The only way to wait for longer than a collective's timeout that works with every backend.
 from torch.distributed.distributed_c10d import _get_default_store
 
 from ganforge.errors import ConfigError, GanforgeError, suggest
+from ganforge.interfaces.numerics import set_tf32
 from ganforge.training.cpu.kernels import CpuKernels
 from ganforge.training.cpu.small_grids import has_matrix_units
+from ganforge.training.cpu.threads import cpu_threads
 from ganforge.training.launch import SHARDED, check_launch
 from ganforge.training.precision import PrecisionChoice, choose_precision, has_bf16
 
+if TYPE_CHECKING:
+    from accelerate.utils import ProjectConfiguration
+
+# Many modules name `Runtime`; accelerate is imported where one is made.
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -78,8 +74,12 @@ class Runtime:
                 configured for FSDP or DeepSpeed; an unknown tracker, or one whose package is
                 missing.
         """
+        from accelerate import Accelerator
+        from accelerate.utils import DistributedType, InitProcessGroupKwargs
+
         check_launch()
         check_trackers(trackers)
+        set_tf32(False)  # training may allow it
         use_cpu = not torch.cuda.is_available()
         if precision == "fp16" and use_cpu:
             raise ConfigError(
@@ -154,11 +154,19 @@ class Runtime:
 
     def gather_object(self, value: Any) -> list[Any]:
         """One object per rank, in rank order, on every rank."""
-        return [value] if self.world_size == 1 else list(gather_object([value]))
+        if self.world_size == 1:
+            return [value]
+        from accelerate.utils import gather_object
+
+        return list(gather_object([value]))
 
     def broadcast_object(self, value: Any) -> Any:
         """Rank 0's object on every rank."""
-        return value if self.world_size == 1 else broadcast_object_list([value])[0]
+        if self.world_size == 1:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        return broadcast_object_list([value])[0]
 
     def on_main(self, action: Callable[[], T]) -> T:
         """Run `action` on rank 0 and return its result on every rank.
@@ -207,23 +215,12 @@ class Runtime:
         self.accelerator.end_training()
 
 
-def _project(folder: Path | None) -> ProjectConfiguration:
+def _project(folder: Path | None) -> "ProjectConfiguration":
+    from accelerate.utils import ProjectConfiguration
+
     if folder is None:
         return ProjectConfiguration()
     return ProjectConfiguration(str(folder), logging_dir=str(folder / "tensorboard"))
-
-
-def cpu_threads() -> int:
-    """The number of threads of this process: its share of the available cores.
-
-    `accelerate launch` and torchrun set OMP_NUM_THREADS=1, which would leave cores idle.
-    GANFORGE_NUM_THREADS overrides the number.
-    """
-    chosen = os.environ.get("GANFORGE_NUM_THREADS")
-    if chosen:
-        return max(1, int(chosen))
-    cores = len(os.sched_getaffinity(0))
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def check_trackers(names: Sequence[str]) -> None:
@@ -232,6 +229,8 @@ def check_trackers(names: Sequence[str]) -> None:
     Raises:
         ConfigError: names the tracker.
     """
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+
     for name in names:
         if name not in LOGGER_TYPE_TO_CLASS:
             raise ConfigError(

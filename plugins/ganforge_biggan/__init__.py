@@ -1,15 +1,19 @@
 """BigGAN and BigGAN-deep: large class-conditional GANs. Source: arXiv:1809.11096."""
 
-from typing import Any
+from __future__ import annotations
 
-from ganforge.api import Architecture, hookimpl
-from ganforge_biggan.biggan import Biggan, BigganConfig
-from ganforge_biggan.biggan_deep import BigganDeep, BigganDeepConfig
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Biggan", "BigganConfig", "BigganDeep", "BigganDeepConfig"]
+from ganforge.api import hookimpl
+
+if TYPE_CHECKING:
+    from ganforge.api import Architecture
 
 
 @hookimpl
 def ganforge_architectures() -> list[type[Architecture[Any]]]:
     """Register the family."""
+    from ganforge_biggan.biggan import Biggan
+    from ganforge_biggan.biggan_deep import BigganDeep
+
     return [Biggan, BigganDeep]

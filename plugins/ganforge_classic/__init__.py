@@ -1,17 +1,20 @@
 """The first GANs: the original MLP, the conditional one, and the Laplacian pyramid."""
 
-from typing import Any
+from __future__ import annotations
 
-from ganforge.api import Architecture, hookimpl
-from ganforge_classic.cgan import Cgan, CganConfig
-from ganforge_classic.lapgan import Lapgan
-from ganforge_classic.lapgan_networks import LapganConfig
-from ganforge_classic.vanilla import Vanilla, VanillaConfig
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Cgan", "CganConfig", "Lapgan", "LapganConfig", "Vanilla", "VanillaConfig"]
+from ganforge.api import hookimpl
+
+if TYPE_CHECKING:
+    from ganforge.api import Architecture
 
 
 @hookimpl
 def ganforge_architectures() -> list[type[Architecture[Any]]]:
     """Register the three."""
+    from ganforge_classic.cgan import Cgan
+    from ganforge_classic.lapgan import Lapgan
+    from ganforge_classic.vanilla import Vanilla
+
     return [Vanilla, Cgan, Lapgan]

@@ -4,29 +4,22 @@ LSGAN, WGAN and WGAN-GP are objectives: `architecture: dcgan` with another `loss
 the residual networks of WGAN-GP, `sngan` those with spectral normalization, `acgan` a classifier.
 """
 
-from typing import Any
+from __future__ import annotations
 
-from ganforge.api import Architecture, hookimpl
-from ganforge_dcgan.acgan import Acgan, AcganConfig
-from ganforge_dcgan.dcgan import Dcgan, DcganConfig, DcganDiscriminator, DcganGenerator
-from ganforge_dcgan.resnet_gan import ResnetGan, ResnetGanConfig
-from ganforge_dcgan.sngan import Sngan, SnganConfig
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "Acgan",
-    "AcganConfig",
-    "Dcgan",
-    "DcganConfig",
-    "DcganDiscriminator",
-    "DcganGenerator",
-    "ResnetGan",
-    "ResnetGanConfig",
-    "Sngan",
-    "SnganConfig",
-]
+from ganforge.api import hookimpl
+
+if TYPE_CHECKING:
+    from ganforge.api import Architecture
 
 
 @hookimpl
 def ganforge_architectures() -> list[type[Architecture[Any]]]:
     """Register the family."""
+    from ganforge_dcgan.acgan import Acgan
+    from ganforge_dcgan.dcgan import Dcgan
+    from ganforge_dcgan.resnet_gan import ResnetGan
+    from ganforge_dcgan.sngan import Sngan
+
     return [Dcgan, Acgan, ResnetGan, Sngan]

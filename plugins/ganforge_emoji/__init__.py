@@ -1,15 +1,19 @@
 """Emoji as ganforge data sources: two drawing styles as domains, and names as captions."""
 
-from typing import Any
+from __future__ import annotations
 
-from ganforge.api import Source, hookimpl
-from ganforge_emoji.captions import EmojiCaptions
-from ganforge_emoji.domains import EmojiDomains
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["EmojiCaptions", "EmojiDomains"]
+from ganforge.api import hookimpl
+
+if TYPE_CHECKING:
+    from ganforge.api import Source
 
 
 @hookimpl
 def ganforge_sources() -> list[type[Source[Any]]]:
     """The sources of this package."""
+    from ganforge_emoji.captions import EmojiCaptions
+    from ganforge_emoji.domains import EmojiDomains
+
     return [EmojiDomains, EmojiCaptions]

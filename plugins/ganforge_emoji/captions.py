@@ -4,7 +4,6 @@ Images and names are those of the npm packages `emoji-datasource-google` (Noto, 
 `emoji-datasource-twitter` (Twemoji, CC-BY-4.0), version 16.0.0: 64 x 64 pixels with transparency.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ganforge.api import ComponentOptions, DataError, Field, Sample, Source
-from ganforge_emoji.domains import image_folder, read_on_white
+from ganforge_emoji.domains import image_folder, part_of, read_on_white
 
 # Unicode's names of the five skin tones, by code point.
 _TONES = {
@@ -23,8 +22,6 @@ _TONES = {
     "1F3FE": "medium dark skin tone",
     "1F3FF": "dark skin tone",
 }
-# Code points by which the man, the woman and the person of one drawing differ.
-_PEOPLE = frozenset({"1f468", "1f469", "1f9d1", "2640", "2642", "fe0f", "200d"})
 
 
 class EmojiCaptionsConfig(ComponentOptions):
@@ -55,22 +52,6 @@ class Emoji:
     def captions(self) -> list[str]:
         """The name, and the name with the kind."""
         return [self.name, f"{self.name}, {self.kind}"]
-
-
-def is_held_out(base: str, test_percent: int) -> bool:
-    """Whether an emoji belongs to the test split: a function of its image's name alone.
-
-    The man, the woman and the person of one drawing, in any skin tone, stay together: their names
-    and pictures are almost the same.
-
-    Args:
-        base: file name of the image without skin tones.
-        test_percent: emoji held out, in percent.
-    """
-    parts = base.removesuffix(".png").split("-")
-    drawing = "-".join(part for part in parts if part not in _PEOPLE) or parts[0]
-    digest = hashlib.sha256(drawing.encode()).digest()
-    return int.from_bytes(digest[:8], "big") % 100 < test_percent
 
 
 class EmojiCaptions(Source[EmojiCaptionsConfig]):
@@ -106,7 +87,7 @@ class EmojiCaptions(Source[EmojiCaptionsConfig]):
         for vendor, package in packages.items():
             folder = image_folder(package, vendor)
             for emoji in read_names(package):
-                held_out = is_held_out(emoji.base, self.config.test_percent)
+                held_out = part_of(emoji.base, self.config.test_percent) == "test"
                 file = folder / emoji.file_name
                 if held_out == (self.config.split == "test") and file.is_file():
                     found.append((vendor, emoji, file))

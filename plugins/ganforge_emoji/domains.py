@@ -1,4 +1,4 @@
-"""Noto and Twemoji, the same emoji drawn by two vendors, as two unpaired domains.
+"""Noto and Twemoji, the same emoji drawn by two vendors, as two domains or as pairs.
 
 The images are those of the npm packages `emoji-datasource-google` (Noto, Apache-2.0) and
 `emoji-datasource-twitter` (Twemoji, CC-BY-4.0), version 16.0.0: 64 x 64 pixels with transparency.
@@ -14,7 +14,11 @@ from PIL import Image
 from ganforge.api import ComponentOptions, DataError, Field, Sample, Source
 
 VENDORS = {"source": "google", "target": "twitter"}
-SKIN_TONES = frozenset({"1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"})
+# Code points by which one drawing differs from another: skin tones, man, woman and person.
+_VARIANTS = frozenset(
+    {"1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"}
+    | {"1f468", "1f469", "1f9d1", "2640", "2642", "fe0f", "200d"}
+)
 Part = Literal["source", "target", "test"]
 
 
@@ -23,23 +27,30 @@ class EmojiDomainsConfig(ComponentOptions):
 
     google: str = Field(description="Folder of the npm package emoji-datasource-google.")
     twitter: str = Field(description="Folder of the npm package emoji-datasource-twitter.")
-    split: Literal["train", "test"] = Field(
+    split: Literal["train", "pairs", "test"] = Field(
         "train",
-        description="train: two streams that share no emoji. test: held-out emoji as pairs, to "
-        "judge translations by.",
+        description="train: two streams that share no emoji. pairs: the emoji of both, as pairs. "
+        "test: held-out emoji as pairs, to judge translations by.",
     )
     test_percent: int = Field(10, gt=0, lt=100, description="Emoji held out, in percent.")
 
 
-def base_name(file_name: str) -> str:
-    """The emoji of an image file without skin tones, whose variants look too alike to split."""
+def drawing_of(file_name: str) -> str:
+    """What the variants of a drawing have in common: its code points but skin tone and gender.
+
+    The man, the woman and the person of one drawing, in any skin tone, are almost the same picture
+    and have almost the same name, so that training and test data must not share them.
+
+    Args:
+        file_name: code points joined by "-", e.g. "1f469-1f3fd-200d-1f33e.png".
+    """
     parts = file_name.removesuffix(".png").split("-")
-    return "-".join(part for part in parts if part not in SKIN_TONES)
+    return "-".join(part for part in parts if part not in _VARIANTS) or parts[0]
 
 
 def part_of(file_name: str, test_percent: int) -> Part:
-    """The part that an image belongs to: a function of its emoji's name alone."""
-    digest = hashlib.sha256(base_name(file_name).encode()).digest()
+    """The part that an image belongs to: a function of its drawing alone."""
+    digest = hashlib.sha256(drawing_of(file_name).encode()).digest()
     if int.from_bytes(digest[:8], "big") % 100 < test_percent:
         return "test"
     return "source" if digest[8] % 2 else "target"
@@ -79,23 +90,23 @@ def read_on_white(file: Path) -> Image.Image:
 
 
 class EmojiDomains(Source[EmojiDomainsConfig]):
-    """Noto emoji as the source domain and Twemoji as the target, without an emoji in both."""
+    """Noto emoji as the source domain and Twemoji as the target, with or without pairs."""
 
     name, Config = "emoji_domains", EmojiDomainsConfig
 
     def streams(self) -> Sequence[str]:
-        """Two for training; one of pairs for the test split."""
+        """Two that share no emoji for training without pairs; one of pairs otherwise."""
         return ("source", "target") if self.config.split == "train" else ("main",)
 
     def samples(self, stream: str = "main") -> Iterator[Sample]:
-        """Images of one domain by name, or the held-out pairs."""
+        """Images of one domain by name, or pairs."""
         domains = [stream] if self.config.split == "train" else ["source", "target"]
         for name in self._names(stream):
             fields = {domain: read_on_white(self._folder(domain) / name) for domain in domains}
             yield Sample(name.removesuffix(".png"), fields)
 
     def num_samples(self) -> int:
-        """Images over all streams."""
+        """Images or pairs over all streams."""
         return sum(len(self._names(stream)) for stream in self.streams())
 
     def _folder(self, domain: str) -> Path:
@@ -105,13 +116,14 @@ class EmojiDomains(Source[EmojiDomainsConfig]):
     def _names(self, stream: str) -> list[str]:
         """File names of a stream, sorted; only emoji that both vendors have."""
         both = [{file.name for file in self._folder(d).glob("*.png")} for d in VENDORS]
-        part = stream if self.config.split == "train" else "test"
-        percent = self.config.test_percent
-        names = sorted(name for name in both[0] & both[1] if part_of(name, percent) == part)
+        config = self.config
+        parts = {"train": {stream}, "pairs": {"source", "target"}, "test": {"test"}}[config.split]
+        percent = config.test_percent
+        names = sorted(name for name in both[0] & both[1] if part_of(name, percent) in parts)
         if not names:
             raise DataError(
-                f"data.source.google={self.config.google} and data.source.twitter="
-                f"{self.config.twitter} have no emoji in common for the part '{part}' of split "
-                f"'{self.config.split}'. Install both packages in the same version, 16.0.0."
+                f"data.source.google={config.google} and data.source.twitter={config.twitter} "
+                f"have no emoji in common for {' and '.join(sorted(parts))} of split "
+                f"'{config.split}'. Install both packages in the same version, 16.0.0."
             )
         return names

@@ -36,7 +36,7 @@ class AdaptiveInstanceNorm(nn.Module):
     Source: Karras et al. 2019, arXiv:1812.04948, Eq. 1.
     """
 
-    def __init__(self, channels: int, w_dim: int, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int, w_dim: int, eps: float = 1e-8) -> None:
         super().__init__()
         self.affine = EqualizedLinear(w_dim, 2 * channels)
         self.eps = eps

@@ -1,15 +1,18 @@
 """Text to image as a ganforge plugin: GAN-INT-CLS."""
 
-from typing import Any
+from __future__ import annotations
 
-from ganforge.api import Architecture, hookimpl
-from ganforge_text.architecture import GanIntCls
-from ganforge_text.networks import GanIntClsConfig, TextDiscriminator, TextGenerator
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["GanIntCls", "GanIntClsConfig", "TextDiscriminator", "TextGenerator"]
+from ganforge.api import hookimpl
+
+if TYPE_CHECKING:
+    from ganforge.api import Architecture
 
 
 @hookimpl
 def ganforge_architectures() -> list[type[Architecture[Any]]]:
     """Register the architecture."""
+    from ganforge_text.architecture import GanIntCls
+
     return [GanIntCls]

@@ -17,8 +17,7 @@ from pathlib import Path
 import click
 import torch
 from ganforge.data.prepare.embed import encoder_of
-from ganforge_emoji import EmojiCaptions
-from ganforge_emoji.captions import EmojiCaptionsConfig
+from ganforge_emoji.captions import EmojiCaptions, EmojiCaptionsConfig
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional

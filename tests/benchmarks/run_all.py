@@ -23,6 +23,7 @@ COMMANDS = (
     ["bench_convolutions.py", "cyclegan", "--json"],
     ["bench_small_grids.py"],
     ["bench_heap.py", "--json"],
+    ["bench_busy.py", "--json"],
     ["bench_loader.py", "--json"],
     ["bench_features.py"],
     ["bench_start.py", "--json"],

@@ -1,10 +1,13 @@
 import json
+import types
 
 import pytest
 
+from ganforge.api import AdversarialLoss, hookimpl
 from ganforge.cli import _doctor
 from ganforge.errors import PluginConflict
 from ganforge.metrics.weights import weights_url
+from ganforge.registry import plugins as registry
 
 
 def findings_of(check):
@@ -103,6 +106,20 @@ def test_broken_plugin_is_reported_not_raised(monkeypatch):
     (found,) = _doctor._plugins()
 
     assert (found.status, found.text) == ("FAIL", "Two plugins. Uninstall one.")
+
+
+def test_conflict_that_shows_when_components_are_looked_up_is_reported(monkeypatch):
+    made = registry.empty_registry()
+    for name in ("one", "two"):
+        loss = type("Made", (AdversarialLoss,), {"name": "made", "__doc__": "Made up."})
+        module = types.ModuleType(name)
+        module.ganforge_losses = hookimpl(lambda loss=loss: [loss])
+        made.register(module, registry.Plugin(name, name, name, "1"))
+    monkeypatch.setattr(registry, "get_registry", lambda: made)
+
+    (found,) = _doctor._plugins()
+
+    assert found.status == "FAIL" and "Two plugins provide the loss 'made'" in found.text
 
 
 def test_missing_package_fails(monkeypatch):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from ganforge_stylegan import Stylegan2
+from ganforge_stylegan.stylegan2 import Stylegan2
 from PIL import Image
 from torch.testing import assert_close
 

@@ -65,11 +65,12 @@ def test_new_plugin_has_all_its_parts(tmp_path, name):
         "pyproject.toml",
         "README.md",
         "ganforge_tiny_gan/__init__.py",
+        "ganforge_tiny_gan/architecture.py",
         "tests/test_tiny_gan.py",
         "docs/tiny_gan.md",
         "pipelines/tiny_gan.yaml",
     }
-    lines = (folder / "ganforge_tiny_gan/__init__.py").read_text().splitlines()
+    lines = (folder / "ganforge_tiny_gan/architecture.py").read_text().splitlines()
     assert len(lines) < 160 and max(map(len, lines)) <= 100
 
 

@@ -1,6 +1,7 @@
 """What is refused before anything is trained or generated."""
 
 import pytest
+import torch
 from metrics.tiny import (
     OtherExtractor,
     TinyExtractor,
@@ -9,8 +10,9 @@ from metrics.tiny import (
     write_streams,
 )
 
-from ganforge.config.models import DataConfig, EvaluateConfig
+from ganforge.config.models import DataConfig, EvaluateConfig, StrictModel
 from ganforge.errors import DataError, MetricError
+from ganforge.interfaces.metric import ClipMetric
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.metrics import choices
 from ganforge.metrics.checks import PlannedModel, check_evaluation
@@ -155,6 +157,24 @@ def test_check_evaluation_counts_the_frames_of_clips(tmp_path, runtime, registry
         check(runtime, location, metrics=({**kid, "subset_size": 16},), **video)
     # Nobody knows how many frames clips will have that are not prepared.
     check(runtime, tmp_path / "none", metrics=(kid,), **video)
+
+
+class Lengths(ClipMetric[StrictModel]):
+    """Notes how many frames clips have."""
+
+    name, seen = "lengths", []
+
+    def compare(self, source, output, target):
+        self.seen.append((source.shape[1], output.shape[1]))
+        return {"lengths": torch.zeros(len(output))}
+
+
+def test_check_evaluation_tries_clip_metrics_on_clips_of_the_models_length(tmp_path, runtime, add):
+    add(Lengths)
+    spec = ImageSpec(16, 16, source_channels=1, num_frames=7)
+    video = {"directions": ("source_to_frames",), "model": {"is_video": True}}
+    check(runtime, tmp_path / "none", spec=spec, metrics=("lengths",), **video)
+    assert Lengths.seen == [(7, 7)]
 
 
 def test_check_evaluation_without_metrics_needs_no_reference(tmp_path, runtime, registry, pairs):

@@ -6,7 +6,12 @@ import urllib.error
 import pytest
 
 from ganforge.errors import MetricError
-from ganforge.metrics.weights import PUBLISHED_SHA256_PREFIX, find_weights, weights_url
+from ganforge.metrics.weights import (
+    PUBLISHED_NAME,
+    PUBLISHED_SHA256_PREFIX,
+    find_weights,
+    weights_url,
+)
 
 URLOPEN = "ganforge.metrics.weights.urllib.request.urlopen"
 
@@ -25,7 +30,7 @@ def test_weights_path_that_is_not_there_is_named(tmp_path):
 
 def test_weights_are_taken_from_the_cache_folders(empty_caches):
     name = weights_url().rsplit("/", 1)[-1]
-    assert PUBLISHED_SHA256_PREFIX in name
+    assert name == PUBLISHED_NAME and PUBLISHED_SHA256_PREFIX in name
     hub = empty_caches / "hub" / "checkpoints" / name
     hub.parent.mkdir(parents=True)
     hub.write_bytes(b"from the hub")

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from ganforge import objectives
 from ganforge.errors import ConfigError, PluginContractError, ShapeError
 from ganforge.interfaces.objective import AdversarialLoss
-from ganforge.objectives import losses
 from ganforge.registry.plugins import Plugin, empty_registry
 
 NAMES = ["minimax", "nonsaturating", "least_squares", "wasserstein", "hinge", "relativistic"]
@@ -24,7 +24,7 @@ P, Q = (counts.double() / 10 for counts in (REAL_COUNTS, GEN_COUNTS))
 
 def build(name: str, **options: object) -> AdversarialLoss:
     registry = empty_registry()
-    registry.register(losses, Plugin("losses", "ganforge.objectives.losses", "ganforge", "0"))
+    registry.register(objectives, Plugin("objectives", "ganforge.objectives", "ganforge", "0"))
     return registry.build(AdversarialLoss, name, options, "loss")
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from ganforge import objectives
 from ganforge.errors import ConfigError, ShapeError
 from ganforge.interfaces.objective import PenaltyInput, Regularizer
 from ganforge.objectives import regularizers
@@ -19,8 +20,7 @@ DIM = 18
 
 def build(name: str, **options: object) -> Regularizer:
     registry = empty_registry()
-    plugin = Plugin("regularizers", "ganforge.objectives.regularizers", "g", "0")
-    registry.register(regularizers, plugin)
+    registry.register(objectives, Plugin("objectives", "ganforge.objectives", "ganforge", "0"))
     return registry.build(Regularizer, name, options, "loss.regularizers")
 
 
@@ -396,7 +396,7 @@ def test_orthogonal_sees_weights_under_spectral_normalization():
 
 
 def test_regularizer_targets_and_intervals_follow_the_papers():
-    targets = {cls.name: cls.target for cls in regularizers.ganforge_regularizers()}
+    targets = {cls.name: cls.target for cls in objectives.ganforge_regularizers()}
     assert {k for k, v in targets.items() if v == "generator"} == {"path_length", "orthogonal"}
     assert build("path_length").every == 4
     assert build("r1", every=16).every == 16

@@ -143,6 +143,23 @@ def outputs(case, architecture, nets):
 
 
 CASES = {
+    "stylegan1": Case(
+        "stylegan",
+        32,
+        {
+            "z_dim": 16,
+            "w_dim": 16,
+            "mapping_layers": 2,
+            "mapping_lr_mult": 1.0,
+            "channel_base": 256,
+            "channel_max": 16,
+            "style_mixing": 0,
+            "mbstd_group": 2,
+        },
+        "nonsaturating",
+        {"r1": {"gamma": 2.0}},
+        equalized=True,
+    ),
     "stylegan2": Case(
         "stylegan2",
         32,

@@ -24,6 +24,8 @@ SG2_CIFAR = {"mapping_layers": 2, "discriminator": "plain"}
 
 COUNTS = [
     # architecture, options, images, {role: parameters}
+    ("stylegan", {}, rgb(1024), {"generator": 26_212_019, "discriminator": 23_077_137}),
+    ("stylegan", {}, rgb(256), {"generator": 26_078_915, "discriminator": 23_042_625}),
     ("stylegan2", {}, rgb(1024), {"generator": 30_370_060, "discriminator": 29_012_513}),
     (
         "stylegan2",

@@ -24,6 +24,7 @@ from ganforge.errors import (
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.pipeline.run import main, run_pipeline
 from ganforge.pipeline.session import _runtime
+from ganforge.pipeline.stages import evaluate as stage_of_evaluation
 from ganforge.pipeline.stages.evaluate import read_records
 from ganforge.pipeline.stages.train import open_run
 from ganforge.pipeline.trained_model import load_trained
@@ -205,6 +206,34 @@ def test_pipeline_ends_when_its_time_is_used_up_and_counts_as_done(here, shards,
     assert newest < "nimg-000010000"
     assert "max_minutes is used up" in caplog.text
     assert "Stage train: already done" in caplog.text
+
+
+def test_tf32_is_for_training_alone_and_only_if_allowed(here, shards, monkeypatch):
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    seen, features = [], stage_of_evaluation.evaluate
+
+    def look(*arguments, **options):
+        seen.append(("evaluate", cudnn.allow_tf32, products.allow_tf32))
+        return features(*arguments, **options)
+
+    class Look:
+        @get_hookimpl()
+        def ganforge_step_end(self, run):
+            seen.append(("train", cudnn.allow_tf32, products.allow_tf32, cudnn.benchmark))
+
+    monkeypatch.setattr(stage_of_evaluation, "evaluate", look)
+    plugin = Look()
+    get_registry().manager.register(plugin)
+    try:
+        during = ("evaluate.every_kimg=0.016", "stages=[train]", "train.total_kimg=0.032")
+        run(shards, *during, "run_dir=a")
+        run(shards, *during, "run_dir=b", "train.tf32=true", "train.cudnn_benchmark=false")
+    finally:
+        get_registry().manager.unregister(plugin)
+    assert list(dict.fromkeys(seen)) == [
+        ("train", False, False, True), ("evaluate", False, False), ("train", True, True, False)
+    ]  # fmt: skip
+    assert seen[-1] == ("train", True, True, False) and seen[-2] == ("evaluate", False, False)
 
 
 def test_pipeline_evaluates_during_training_after_the_checkpoint(here, shards):

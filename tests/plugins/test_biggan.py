@@ -3,8 +3,8 @@ from functools import partial
 
 import pytest
 import torch
-from ganforge_biggan import Biggan, BigganConfig, BigganDeep, BigganDeepConfig
-from ganforge_biggan.biggan_deep import DeepDownBlock, DeepUpBlock
+from ganforge_biggan.biggan import Biggan, BigganConfig
+from ganforge_biggan.biggan_deep import BigganDeep, BigganDeepConfig, DeepDownBlock, DeepUpBlock
 from ganforge_biggan.family import Layout, ProjectionHead, resampled
 from small import GRAY, LABELLED, build, build_networks, num_parameters
 from torch import nn

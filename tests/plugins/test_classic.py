@@ -1,6 +1,8 @@
 import pytest
 import torch
-from ganforge_classic import Cgan, CganConfig, Lapgan, LapganConfig, Vanilla, VanillaConfig
+from ganforge_classic.cgan import Cgan, CganConfig
+from ganforge_classic.lapgan import Lapgan
+from ganforge_classic.lapgan_networks import LapganConfig
 from ganforge_classic.layers import Maxout, relu_stack
 from ganforge_classic.pyramid import (
     enlarge,
@@ -9,6 +11,7 @@ from ganforge_classic.pyramid import (
     reconstruct,
     shrink,
 )
+from ganforge_classic.vanilla import Vanilla, VanillaConfig
 from small import build, num_parameters
 from torch import nn
 from torch.testing import assert_close
@@ -23,7 +26,8 @@ from ganforge.api import (
     Objective,
     ShapeError,
 )
-from ganforge.objectives.augment import Ada, DiffAugment
+from ganforge.objectives.augment.ada import Ada
+from ganforge.objectives.augment.diffaugment import DiffAugment
 from ganforge.objectives.losses import NonSaturating, Relativistic
 from ganforge.objectives.regularizers import R1, GradientPenalty
 from ganforge.registry.plugins import get_registry

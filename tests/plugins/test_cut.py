@@ -10,7 +10,8 @@ from torch.testing import assert_close
 from ganforge.api import Batch, ConfigError, GenerateRequest, ImageSpec, Networks, Objective
 from ganforge.errors import ShapeError
 from ganforge.layers import InstanceNorm
-from ganforge.objectives.augment import Ada, DiffAugment
+from ganforge.objectives.augment.ada import Ada
+from ganforge.objectives.augment.diffaugment import DiffAugment
 from ganforge.objectives.losses import Hinge, LeastSquares, NonSaturating, Relativistic
 from ganforge.objectives.regularizers import R1, R2, PathLength
 

@@ -2,16 +2,10 @@ from itertools import pairwise
 
 import pytest
 import torch
-from ganforge_dcgan import (
-    Acgan,
-    AcganConfig,
-    Dcgan,
-    DcganConfig,
-    ResnetGan,
-    ResnetGanConfig,
-    Sngan,
-    SnganConfig,
-)
+from ganforge_dcgan.acgan import Acgan, AcganConfig
+from ganforge_dcgan.dcgan import Dcgan, DcganConfig
+from ganforge_dcgan.resnet_gan import ResnetGan, ResnetGanConfig
+from ganforge_dcgan.sngan import Sngan, SnganConfig
 from small import GRAY, build, num_parameters, rebound
 from torch import nn
 from torch.nn import functional

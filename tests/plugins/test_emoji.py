@@ -1,11 +1,14 @@
+import importlib.util
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from ganforge_emoji.captions import EmojiCaptions, EmojiCaptionsConfig, is_held_out
-from ganforge_emoji.domains import EmojiDomains, EmojiDomainsConfig, base_name, part_of
+from ganforge_emoji.captions import EmojiCaptions, EmojiCaptionsConfig
+from ganforge_emoji.domains import EmojiDomains, EmojiDomainsConfig, drawing_of, part_of
 from PIL import Image
 
 from ganforge.api import DataError
@@ -45,6 +48,14 @@ def test_domains_and_test_split_share_no_emoji_and_lose_none(packages):
     assert all(part for part in parts)
 
 
+def test_pairs_are_the_emoji_of_both_domains(packages):
+    train, pairs = source(packages), source(packages, split="pairs")
+    assert keys(pairs, "main") == keys(train, "source") | keys(train, "target")
+    assert pairs.num_samples() == train.num_samples()
+    assert list(pairs.streams()) == ["main"]
+    assert set(next(pairs.samples()).fields) == {"source", "target"}
+
+
 def test_domains_fields_are_named_after_their_stream(packages):
     train, test = source(packages), source(packages, split="test")
     assert list(train.streams()) == ["source", "target"]
@@ -69,17 +80,23 @@ def test_part_of_is_near_the_asked_shares():
     assert abs(parts.count("source") / 5000 - 0.45) < 0.03
 
 
-def test_part_of_keeps_skin_tones_of_an_emoji_together():
-    assert base_name("1f9d1-1f3fb-200d-1f91d-200d-1f9d1-1f3fc.png") == (
-        "1f9d1-200d-1f91d-200d-1f9d1"
-    )
-    for plain in ("1f44b", "1f44d", "1f64f", "1f485"):
-        tones = [f"{plain}-1f3f{tone}.png" for tone in "bcdef"]
-        assert len({part_of(name, 10) for name in [f"{plain}.png", *tones]}) == 1
+def test_drawing_of_drops_skin_tone_and_gender():
+    assert drawing_of("1f9d1-1f3fb-200d-1f91d-200d-1f9d1-1f3fc.png") == "1f91d"
+    for end in ("1f692", "2695-fe0f", "1f9af"):
+        drawn = [f"{who}-200d-{end}.png" for who in ("1f468", "1f469-1f3fd", "1f9d1")]
+        assert len({drawing_of(name) for name in drawn}) == 1
+    beards = ["1f9d4.png", "1f9d4-200d-2640-fe0f.png", "1f9d4-1f3fb-200d-2642-fe0f.png"]
+    assert {drawing_of(name) for name in beards} == {"1f9d4"}
+    assert drawing_of("1f468-1f3fb.png") == "1f468"
 
 
 def test_part_of_never_changes():
-    wanted = {"1f600.png": "test", "1f436.png": "target", "1f431.png": "source"}
+    wanted = {
+        "1f600.png": "test",
+        "1f436.png": "target",
+        "1f431.png": "source",
+        "1f468.png": "test",
+    }
     assert {name: part_of(name, 10) for name in wanted} == wanted
 
 
@@ -107,7 +124,7 @@ def test_samples_damaged_image_is_named(packages):
 def test_samples_nothing_in_common_is_refused(packages):
     for file in (packages / "google").rglob("*.png"):
         file.rename(file.with_name(f"other-{file.name}"))
-    with pytest.raises(DataError, match=r"no emoji in common.*'source'.*same version, 16.0.0"):
+    with pytest.raises(DataError, match=r"no emoji in common for source of.*same version, 16.0.0"):
         list(source(packages).samples("source"))
 
 
@@ -121,6 +138,43 @@ def test_get_emoji_script_without_npm_says_what_to_install(tmp_path):
     )
     assert result.returncode == 2
     assert "npm is missing. Install Node.js" in result.stderr
+
+
+@pytest.fixture
+def render(monkeypatch):
+    """The script that draws OpenMoji, with a renderer that returns the name of the file."""
+    fake = SimpleNamespace(svg_to_bytes=lambda svg_path, **options: Path(svg_path).stem.encode())
+    monkeypatch.setitem(sys.modules, "resvg_py", fake)
+    spec = importlib.util.spec_from_file_location("render", SCRIPT.with_name("render_openmoji.py"))
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script.main
+
+
+def test_render_openmoji_draws_pairs_and_splits_them_by_drawing(tmp_path, render):
+    names = ["1F600", "1F436", "1F468-1F3FB", "1F468", "1F431"]
+    for style, extra in (("black", []), ("color", ["1F600-A"])):
+        folder = tmp_path / "node_modules" / "openmoji" / style / "svg"
+        folder.mkdir(parents=True)
+        for name in names + extra:
+            (folder / f"{name}.svg").touch()
+
+    render(tmp_path)
+
+    for style in ("outline", "color"):
+        drawn = {
+            part: {file.stem for file in (tmp_path / "openmoji" / part / style).iterdir()}
+            for part in ("train", "test")
+        }
+        assert drawn["test"] == {"1F600", "1F468", "1F468-1F3FB"}
+        assert drawn["train"] == {"1F436", "1F431"}
+    file = tmp_path / "openmoji" / "train" / "color" / "1F436.png"
+    assert file.read_bytes() == b"1F436"
+
+
+def test_render_openmoji_without_the_package_names_the_script(tmp_path, render):
+    with pytest.raises(SystemExit, match="holds no drawings. Get them with .*get_emoji.sh"):
+        render(tmp_path)
 
 
 def test_get_words_script_without_npm_says_what_to_install(tmp_path):
@@ -183,21 +237,6 @@ def test_captions_are_the_name_and_the_name_with_its_kind(captioned):
     ]
     assert found["google-1f000"]["image"].mode == "RGB"
     assert not any("twitter" in key for key in found)
-
-
-def test_is_held_out_keeps_man_woman_and_person_together():
-    for end in ("1f692", "2695-fe0f", "1f9af"):
-        drawn = [f"{who}-200d-{end}.png" for who in ("1f468", "1f469", "1f9d1")]
-        assert len({is_held_out(name, 50) for name in drawn}) == 1
-    beards = ["1f9d4.png", "1f9d4-200d-2640-fe0f.png", "1f9d4-200d-2642-fe0f.png"]
-    assert len({is_held_out(name, 50) for name in beards}) == 1
-    share = sum(is_held_out(f"{i:05x}.png", 10) for i in range(5000)) / 5000
-    assert abs(share - 0.1) < 0.02
-
-
-def test_is_held_out_never_changes():
-    wanted = {"1f600.png": True, "1f436.png": False, "1f468.png": True}
-    assert {name: is_held_out(name, 10) for name in wanted} == wanted
 
 
 def test_captions_without_packages_are_refused_with_the_script():

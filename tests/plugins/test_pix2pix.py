@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from ganforge.api import Batch, ConfigError, GenerateRequest, ImageSpec, Networks, Objective
 from ganforge.errors import ShapeError
-from ganforge.objectives.augment import Ada
+from ganforge.objectives.augment.ada import Ada
 from ganforge.objectives.losses import NonSaturating, Relativistic
 from ganforge.objectives.regularizers import R1, R2, PathLength
 

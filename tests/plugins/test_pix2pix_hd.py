@@ -19,7 +19,8 @@ from ganforge.api import (
     Objective,
 )
 from ganforge.errors import ShapeError
-from ganforge.objectives.augment import Ada, DiffAugment
+from ganforge.objectives.augment.ada import Ada
+from ganforge.objectives.augment.diffaugment import DiffAugment
 from ganforge.objectives.losses import Hinge, LeastSquares, Relativistic
 from ganforge.objectives.regularizers import R1, R2, PathLength
 

@@ -3,9 +3,9 @@ import types
 
 import pytest
 import torch
-from ganforge_projected import ProjectedConfig, ProjectedGan
+from ganforge_projected.architecture import ProjectedGan
 from ganforge_projected.discriminator import Projection, ScaleDiscriminator
-from ganforge_projected.generator import Excitation, FastGenerator, NoisyLayer
+from ganforge_projected.generator import Excitation, FastGenerator, NoisyLayer, ProjectedConfig
 from ganforge_projected.timm_features import TimmConfig, TimmFeatures
 from torch import nn
 from torch.nn import functional

@@ -2,8 +2,8 @@ from functools import partial
 
 import pytest
 import torch
-from ganforge_r3gan import R3gan, R3ganConfig
-from ganforge_r3gan.networks import ResidualBlock, transition, variance_init
+from ganforge_r3gan.architecture import R3gan
+from ganforge_r3gan.networks import R3ganConfig, ResidualBlock, transition, variance_init
 from small import GRAY, LABELLED, build, build_networks, num_parameters
 from torch import nn
 from torch.nn import functional

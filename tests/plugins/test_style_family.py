@@ -2,7 +2,9 @@
 
 import pytest
 import torch
-from ganforge_stylegan import Stylegan, Stylegan2, Stylegan3
+from ganforge_stylegan.stylegan1 import Stylegan
+from ganforge_stylegan.stylegan2 import Stylegan2
+from ganforge_stylegan.stylegan3 import Stylegan3
 from small import GRAY, LABELLED, build_networks, no_label
 
 from ganforge.api import Architecture, ImageSpec

@@ -2,9 +2,8 @@ from functools import partial
 
 import pytest
 import torch
-from ganforge_stylegan import Stylegan
 from ganforge_stylegan.config import StyleganConfig
-from ganforge_stylegan.stylegan1 import AdainLayer, AdaptiveInstanceNorm
+from ganforge_stylegan.stylegan1 import AdainLayer, AdaptiveInstanceNorm, Stylegan
 from small import build, build_networks, no_label, num_parameters
 from torch.nn import functional
 from torch.testing import assert_close

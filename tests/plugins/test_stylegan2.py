@@ -4,10 +4,9 @@ from functools import partial
 
 import pytest
 import torch
-from ganforge_stylegan import Stylegan2
 from ganforge_stylegan.config import Stylegan2Config
 from ganforge_stylegan.discriminator import DiscriminatorBlock
-from ganforge_stylegan.stylegan2 import StyledLayer
+from ganforge_stylegan.stylegan2 import StyledLayer, Stylegan2
 from small import LABELLED, build, build_networks, no_label, num_parameters
 from torch.testing import assert_close
 

@@ -3,10 +3,10 @@ from functools import partial
 
 import pytest
 import torch
-from ganforge_stylegan import Stylegan2, Stylegan3
 from ganforge_stylegan.config import Stylegan2Config, Stylegan3Config
 from ganforge_stylegan.schedule import Plan
-from ganforge_stylegan.stylegan3 import AliasFreeLayer, FourierInput
+from ganforge_stylegan.stylegan2 import Stylegan2
+from ganforge_stylegan.stylegan3 import AliasFreeLayer, FourierInput, Stylegan3
 from small import GRAY, build, build_networks, no_label, num_parameters
 from torch.testing import assert_close
 

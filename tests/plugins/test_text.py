@@ -5,7 +5,8 @@ import tarfile
 import pytest
 import torch
 import yaml
-from ganforge_text import GanIntCls, GanIntClsConfig
+from ganforge_text.architecture import GanIntCls
+from ganforge_text.networks import GanIntClsConfig
 from PIL import Image
 from small import build
 from torch import nn

@@ -18,7 +18,8 @@ from ganforge.api import (
     ShapeError,
 )
 from ganforge.layers import InstanceNorm, MultiScaleDiscriminator, SpectralNorm
-from ganforge.objectives.augment import Ada, DiffAugment
+from ganforge.objectives.augment.ada import Ada
+from ganforge.objectives.augment.diffaugment import DiffAugment
 from ganforge.objectives.losses import Hinge, LeastSquares, NonSaturating, Relativistic
 from ganforge.objectives.regularizers import R1, R2, GradientPenalty, PathLength
 

@@ -95,16 +95,18 @@ def test_load_one_distribution_found_twice_is_loaded_once():
     assert registry.names(AdversarialLoss) == ["flat"]
 
 
-def test_load_two_plugins_with_one_component_name_conflict():
+def test_names_of_two_plugins_with_one_component_name_conflict():
     entries = [
         FakeEntry("a", "one", module_of(ganforge_losses=lambda: [Flat])),
         FakeEntry("b", "two", module_of(ganforge_losses=lambda: [OtherFlat])),
     ]
+    registry = empty_registry()
+    load_plugins(registry, entries)
 
     with pytest.raises(
         PluginConflict, match=r"the loss 'flat': 'a' \(one\) and 'b' \(two\)\. Uninstall one"
     ):
-        load_plugins(empty_registry(), entries)
+        registry.names(AdversarialLoss)
 
 
 def test_load_same_name_in_another_kind_is_no_conflict():
@@ -192,48 +194,85 @@ def test_register_hook_without_mark_is_refused():
         empty_registry().register(module, plugin_of("odd"))
 
 
-def test_register_component_without_a_name_is_refused():
+# Looking up a kind ------------------------------------------------------------------------------
+
+
+def losses_of(module):
+    """The names of the losses of one plugin."""
+    registry = empty_registry()
+    registry.register(module, plugin_of("odd"))
+    return registry.names(AdversarialLoss)
+
+
+def test_register_calls_no_hook_before_its_kind_is_looked_up():
+    called = []
+    registry = empty_registry()
+    hooks = {
+        "ganforge_losses": lambda: called.append("losses") or [Flat],
+        "ganforge_sources": lambda: called.append("sources") or [],
+    }
+    registry.register(module_of(**hooks), plugin_of("lazy"))
+    before = list(called)
+
+    registry.find(AdversarialLoss, "flat")
+    registry.find(AdversarialLoss, "flat")
+
+    assert (before, called) == ([], ["losses"])
+
+
+def test_register_after_a_look_up_adds_the_new_components():
+    registry = empty_registry()
+    registry.register(module_of(ganforge_losses=lambda: [Flat]), plugin_of("first"))
+    assert registry.names(AdversarialLoss) == ["flat"]
+    other = type("Steep", (Flat,), {"name": "steep"})
+
+    registry.register(module_of(ganforge_losses=lambda: [other]), plugin_of("second"))
+
+    assert registry.names(AdversarialLoss) == ["flat", "steep"]
+
+
+def test_names_of_component_without_a_name_is_refused():
     module = module_of(ganforge_losses=lambda: [Nameless])
 
     with pytest.raises(
         PluginContractError, match=r"Nameless of plugin 'odd' has no `name`\. Give it the name"
     ):
-        empty_registry().register(module, plugin_of("odd"))
+        losses_of(module)
 
 
 @pytest.mark.parametrize("name", ["flat-loss", "Flat-Loss", "flat loss", "_flat_loss"])
-def test_register_component_whose_name_is_not_snake_case_is_refused(name):
+def test_names_of_component_whose_name_is_not_snake_case_is_refused(name):
     loss = type("FlatLoss", (Flat,), {"name": name})
 
     with pytest.raises(PluginContractError) as caught:
-        empty_registry().register(module_of(ganforge_losses=lambda: [loss]), plugin_of("odd"))
+        losses_of(module_of(ganforge_losses=lambda: [loss]))
 
     message = f"Plugin 'odd' provides the loss '{name}'. Names are in snake_case: write name = "
     assert str(caught.value) == f'{message}"flat_loss" in FlatLoss.'
 
 
 @pytest.mark.parametrize("wrong", [Flat(FlatConfig()), int, "flat", Stage])
-def test_register_component_of_another_kind_is_refused(wrong):
+def test_names_of_component_of_another_kind_is_refused(wrong):
     module = module_of(ganforge_losses=lambda: [wrong])
 
     with pytest.raises(
         PluginContractError,
         match=r"'odd' returns .* from ganforge_losses; return subclasses of AdversarialLoss",
     ):
-        empty_registry().register(module, plugin_of("odd"))
+        losses_of(module)
 
 
 @pytest.mark.parametrize("wrong", [None, Flat])
-def test_register_hook_that_returns_no_list_is_refused(wrong):
+def test_names_of_hook_that_returns_no_list_is_refused(wrong):
     module = module_of(ganforge_losses=lambda: wrong)
 
     with pytest.raises(
         PluginContractError, match=r"ganforge_losses of plugin 'odd' returns .*return a list"
     ):
-        empty_registry().register(module, plugin_of("odd"))
+        losses_of(module)
 
 
-def test_register_hook_that_raises_is_named():
+def test_names_of_hook_that_raises_is_named():
     def fail():
         raise KeyError("weights")
 
@@ -241,7 +280,7 @@ def test_register_hook_that_raises_is_named():
         PluginError,
         match=r"ganforge_losses of plugin 'odd' \(made-up 1\.2\) raises KeyError.*uninstall made",
     ):
-        empty_registry().register(module_of(ganforge_losses=fail), plugin_of("odd"))
+        losses_of(module_of(ganforge_losses=fail))
 
 
 # Finding and building --------------------------------------------------------------------------

@@ -2,7 +2,7 @@ import math
 
 from report.runs import METRIC, record
 
-from ganforge.interfaces.metric_record import MetricRecord
+from ganforge.metrics.records import MetricRecord
 from ganforge.report import series
 from ganforge.report.series import charts_of, columns, is_spread, metric_lines, rounded
 

@@ -5,7 +5,7 @@ import torch
 
 from ganforge.errors import ConfigError, DataError
 from ganforge.training import runtime
-from ganforge.training.runtime import Runtime, check_trackers, cpu_threads
+from ganforge.training.runtime import Runtime, check_trackers
 
 
 @pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
@@ -61,17 +61,6 @@ def test_trackers_that_are_unknown_are_refused_with_near_names():
 
 
 def test_trackers_whose_package_is_missing_are_refused(monkeypatch):
-    monkeypatch.setattr(runtime, "get_available_trackers", lambda: [])
+    monkeypatch.setattr("accelerate.tracking.get_available_trackers", lambda: [])
     with pytest.raises(ConfigError, match="package of 'wandb' is not installed. Install it"):
         check_trackers(["wandb"])
-
-
-def test_cpu_threads_are_the_share_of_this_rank_unless_they_are_set(monkeypatch):
-    monkeypatch.delenv("GANFORGE_NUM_THREADS", raising=False)
-    monkeypatch.setattr(runtime.os, "sched_getaffinity", lambda pid: set(range(8)))
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
-    assert cpu_threads() == 2
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
-    assert cpu_threads() == 1
-    monkeypatch.setenv("GANFORGE_NUM_THREADS", "5")
-    assert cpu_threads() == 5

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ganforge.config.base import StrictModel
-from ganforge.imaging.images import LUMA, composite
+from ganforge.imaging.channels import LUMA, composite
 from ganforge.interfaces.derivation import Derivation, Floats
 
 

@@ -11,13 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import DataConfig
 from ganforge.data.prepare.field_encoders import npy_bytes
 from ganforge.data.prepare.worker_pool import progress_bar
-from ganforge.data.shards.field_readers import caption_lines
+from ganforge.data.shards.captions import caption_lines
 from ganforge.data.shards.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo, load_index
 from ganforge.data.shards.locations import join_location
 from ganforge.data.shards.member_table import REBUILD, split_member
@@ -48,7 +46,7 @@ def with_text(
             vectors = encoder.encode([text for texts in captions for text in texts])
         except DataError as err:
             raise DataError(f"{where}: {err}") from err
-        parts = torch.split(vectors, [len(texts) for texts in captions])
+        parts = vectors.split_with_sizes([len(texts) for texts in captions])
         for sample, part in zip(chunk, parts, strict=True):
             members = {**sample.members, "text.npy": npy_bytes(part.float().numpy())}
             yield EncodedSample(sample.key, members)

@@ -14,6 +14,7 @@ from ganforge.data.prepare.field_kinds import frames_of
 from ganforge.data.shards.clip import pack_clip
 from ganforge.data.shards.coordinates import move_points
 from ganforge.data.shards.index import FieldSchema
+from ganforge.imaging.channels import MODES
 from ganforge.imaging.codec import (
     Pixels,
     Undecodable,
@@ -24,7 +25,6 @@ from ganforge.imaging.codec import (
     read_npy,
     storable_as_is,
 )
-from ganforge.imaging.images import MODES
 from ganforge.imaging.label_maps import decode_labels
 from ganforge.imaging.resize import ImageForm
 from ganforge.interfaces.source import Frames, ImageHalf

@@ -10,15 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from ganforge.data.prepare.sample_encoder import Encoded, SampleEncoder
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample
@@ -91,6 +82,15 @@ def encode_chunks(
 @contextlib.contextmanager
 def progress_bar(total: int | None, show: bool) -> Iterator[Callable[[int], None]]:
     """Shows progress while open; yields the function that advances it."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress("{task.description}", *columns, disable=not show, console=console) as bar:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ganforge.data.shards.captions import caption_lines
 from ganforge.data.shards.field_reader import FieldReader
 from ganforge.data.shards.index import PIXEL_KINDS, FieldSchema
 from ganforge.data.shards.member import Member
@@ -46,11 +47,6 @@ class _CaptionReader(FieldReader):
 
     def finish(self, values: NDArray[Any]) -> list[str]:
         return list(values)
-
-
-def caption_lines(text: str) -> list[str]:
-    """The captions of a sample: the lines that are not blank."""
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def field_reader(schema: FieldSchema, views: Views, stored: Size) -> FieldReader:

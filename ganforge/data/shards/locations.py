@@ -7,8 +7,6 @@ name, which runs that command: trust a pipeline file as you trust a script.
 import contextlib
 from typing import BinaryIO, cast
 
-import webdataset
-
 from ganforge.errors import ShardError
 from ganforge.io.network import network_faults
 
@@ -38,6 +36,8 @@ def open_url(url: str) -> BinaryIO:
     """
     if not is_remote(url):
         return open(url, "rb")
+    import webdataset  # which imports torch
+
     try:
         return cast(BinaryIO, webdataset.gopen(url, "rb"))
     except (OSError, ValueError, RuntimeError, ImportError) as err:

@@ -17,6 +17,7 @@ from ganforge.data.shards.field_reader import FieldReader
 from ganforge.data.shards.index import FieldSchema
 from ganforge.data.shards.member import Member
 from ganforge.data.views import Size, Views
+from ganforge.imaging.channels import MODES
 from ganforge.imaging.codec import (
     JPEG_SIGNATURE,
     PNG_SIGNATURE,
@@ -27,7 +28,6 @@ from ganforge.imaging.codec import (
     open_pillow,
     png_header,
 )
-from ganforge.imaging.images import MODES
 
 WHITE_16 = 65535
 """White in int32 image tensors, whatever the bit depth of the data."""

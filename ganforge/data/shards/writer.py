@@ -17,12 +17,13 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-
-import webdataset
+from typing import TYPE_CHECKING, BinaryIO
 
 from ganforge.data.shards.index import ShardInfo
 from ganforge.data.shards.member_table import save_members, scan_shard
+
+if TYPE_CHECKING:
+    import webdataset
 
 
 @dataclass
@@ -67,7 +68,9 @@ def write_stream(
     return tuple(shards)
 
 
-def _tar_writer(file: BinaryIO) -> webdataset.TarWriter:
+def _tar_writer(file: BinaryIO) -> "webdataset.TarWriter":
+    import webdataset  # which imports torch
+
     return webdataset.TarWriter(
         file, encoder=False, mtime=0, user="", group="", format="PAX_FORMAT"
     )

@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from webdataset.shardlists import expand_urls
-
 from ganforge.data.sources.class_names import natural_order
 from ganforge.errors import DataError
 
@@ -39,6 +37,8 @@ def _expand(url: str) -> list[str]:
     url = os.path.expanduser(url)
     if url.startswith("pipe:") and "{" not in url or Path(url).is_file():
         return [url]
+    from webdataset.shardlists import expand_urls  # which imports torch
+
     try:
         found = list(itertools.islice(expand_urls(url), _MAX_SHARDS))
     except ValueError as err:  # unbalanced braces

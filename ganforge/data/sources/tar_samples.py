@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from webdataset.gopen import gopen
-
 from ganforge.data.sources import left_out as reasons
 from ganforge.data.sources.file_labels import LABEL_FILE
 from ganforge.data.sources.image_files import EXTENSIONS, HEAD_BYTES, ImageChoice, check_inside
@@ -109,7 +107,7 @@ class TarReader:
         """
         path = local_path(url)
         try:
-            stream: Any = path.open("rb") if path else gopen(url)
+            stream: Any = path.open("rb") if path else _open_url(url)
         except (*DAMAGE, AssertionError) as err:
             raise _unreadable(url, err) from err
         try:
@@ -213,6 +211,12 @@ def _failed_command(stream: Any) -> str:
     except OSError as err:
         return f"{err}; "
     return ""
+
+
+def _open_url(url: str) -> Any:
+    from webdataset.gopen import gopen  # which imports torch
+
+    return gopen(url)
 
 
 def _unreadable(url: str, err: BaseException, cause: str = "") -> DataError:

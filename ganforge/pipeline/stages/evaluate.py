@@ -10,15 +10,15 @@ from ganforge.config.models import StrictModel
 from ganforge.data.shards.index import load_index
 from ganforge.data.shards.readable_fields import ReadableFields
 from ganforge.errors import DataError
-from ganforge.inference.generate import full_float32
 from ganforge.interfaces.architecture import Reads
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.metric import FeatureMetric, Metric
+from ganforge.interfaces.numerics import tf32
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.stage import RunContext, Stage
-from ganforge.metrics import MetricRecord
 from ganforge.metrics.checks import PlannedModel, check_evaluation
 from ganforge.metrics.evaluation import evaluate
+from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.requests import MeasuredModel
 from ganforge.pipeline.completed import ran_with, remember
 from ganforge.pipeline.session import runtime_of, shards_location, validation_location
@@ -121,7 +121,8 @@ def _spec_of_shards(context: RunContext, reads: Reads) -> ImageSpec | None:
 
 def evaluate_run(context: RunContext, run: TrainingRun) -> list[MetricRecord]:
     """Measure a run in the middle of training."""
-    return _measure(context, view_of(run))
+    with tf32(False):
+        return _measure(context, view_of(run))
 
 
 def _measure(context: RunContext, view: View) -> list[MetricRecord]:
@@ -130,8 +131,7 @@ def _measure(context: RunContext, view: View) -> list[MetricRecord]:
 
     def make(request: GenerateRequest) -> Tensor:
         # In float32, as the exported model generates: others can reproduce the number.
-        with full_float32():
-            return generate(architecture, networks, request)
+        return generate(architecture, networks, request)
 
     model = MeasuredModel(
         make,

@@ -16,6 +16,7 @@ from ganforge.imaging.save import write_png
 from ganforge.imaging.showable import showable
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.batch import Batch
+from ganforge.interfaces.numerics import cudnn_benchmark, tf32
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.pipeline.init_source import read_source
 from ganforge.pipeline.session import (
@@ -134,7 +135,8 @@ class Train(Stage[StrictModel]):
                 fields=fields,
                 is_stopping=lambda: stop.received is not None,
             )
-            train(run, loader, meter, tasks)
+            with tf32(config.tf32), cudnn_benchmark(config.cudnn_benchmark):
+                train(run, loader, meter, tasks)
             hooks.ganforge_train_end(run=view_of(run))
         if not run.is_finished:
             raise RunStopped(

@@ -1,21 +1,16 @@
 """CPU kernels: faster replacements for torch functions, equal to them up to rounding."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from ganforge.interfaces.batch import full_precision
 from ganforge.layers.batchnorm import join_moments, normalize, unbias
+from ganforge.layers.replace_functions import ReplaceFunctions
 from ganforge.training.cpu import small_grids
 
-Function = Callable[..., Any]
 
-
-class CpuKernels(TorchFunctionMode):
+class CpuKernels(ReplaceFunctions):
     """Within this context torch functions are replaced by faster ones, whatever calls them.
 
     Each kernel was measured to be faster for some inputs; for all others it calls the original.
@@ -23,33 +18,17 @@ class CpuKernels(TorchFunctionMode):
     Args:
         matrix_units: also replace convolutions and rectifiers of small grids in bfloat16, which
             is faster on processors with matrix units.
-
-    Attributes:
-        replacements: the kernel of each replaced function.
     """
 
     def __init__(self, *, matrix_units: bool) -> None:
-        super().__init__()
-        self.replacements: Mapping[Function, Function] = {
-            functional.batch_norm: _batch_norm,
-            **(small_grids.KERNELS if matrix_units else {}),
-        }
+        kernels = small_grids.KERNELS if matrix_units else {}
+        super().__init__({functional.batch_norm: _batch_norm, **kernels})
 
     @property
     def description(self) -> str:
         """What is replaced, for the log."""
         names = [function.__name__ for function in self.replacements]
         return f"faster kernels for {', '.join(names)}"
-
-    def __torch_function__(
-        self,
-        func: Function,
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Call the kernel where there is one, else the function itself."""
-        return self.replacements.get(func, func)(*args, **(kwargs or {}))
 
 
 def _batch_norm(

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,9 @@ class Display:
         self._task: TaskID | None = None
 
     def __enter__(self) -> "Display":
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
         console = Console(stderr=True)
         if self._enabled and console.is_terminal:
             self._progress = Progress(

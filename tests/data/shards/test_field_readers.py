@@ -3,7 +3,7 @@
 import pytest
 
 from ganforge.config.models import DataConfig
-from ganforge.data.shards.field_readers import caption_lines, field_reader
+from ganforge.data.shards.field_readers import field_reader
 from ganforge.data.shards.index import FieldSchema
 from ganforge.data.shards.pixel_reader import PixelReader
 from ganforge.data.shards.vector_reader import VectorReader
@@ -67,7 +67,3 @@ def test_reader_of_captions_that_are_not_utf8_names_the_sample(tmp_path, helpers
     )
     with pytest.raises(ShardError, match="Sample '000' .*'caption' is not UTF-8"):
         load(location, 1, fields=["caption"], config=DataConfig(workers=0))
-
-
-def test_caption_lines_are_the_lines_that_are_not_blank():
-    assert caption_lines(" one \n\n \ttwo\r\nthree") == ["one", "two", "three"]

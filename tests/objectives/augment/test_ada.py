@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from ganforge import objectives
 from ganforge.errors import ConfigError, ShapeError
 from ganforge.interfaces.objective import Augmentation
-from ganforge.objectives import augment
-from ganforge.objectives.augment import Ada, color
+from ganforge.objectives.augment import color
+from ganforge.objectives.augment.ada import Ada
 from ganforge.registry.plugins import Plugin, empty_registry
 
 PIPES = ["blit", "geom", "color", "bg", "bgc"]
@@ -23,7 +24,7 @@ def _seeded() -> None:
 
 def build(**options: object) -> Ada:
     registry = empty_registry()
-    registry.register(augment, Plugin("augment", "ganforge.objectives.augment", "ganforge", "0"))
+    registry.register(objectives, Plugin("objectives", "ganforge.objectives", "ganforge", "0"))
     return registry.build(Augmentation, "ada", options, "augment")
 
 

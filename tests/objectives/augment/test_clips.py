@@ -6,8 +6,9 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from ganforge.errors import ShapeError
-from ganforge.objectives.augment import Ada, DiffAugment
+from ganforge.objectives.augment.ada import Ada
 from ganforge.objectives.augment.clips import change_color, change_geometry
+from ganforge.objectives.augment.diffaugment import DiffAugment
 
 AUGMENTATIONS = [
     (Ada, {"pipe": "blit", "p": 0.8}, 8.325230, 0.76527369),

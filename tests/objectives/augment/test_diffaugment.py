@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from ganforge import objectives
 from ganforge.errors import ConfigError, ShapeError
 from ganforge.interfaces.objective import Augmentation
-from ganforge.objectives import augment
-from ganforge.objectives.augment import DiffAugment
+from ganforge.objectives.augment.diffaugment import DiffAugment
 from ganforge.registry.plugins import Plugin, empty_registry
 
 
@@ -19,7 +19,7 @@ def _seeded() -> None:
 
 def build(**options: object) -> DiffAugment:
     registry = empty_registry()
-    registry.register(augment, Plugin("augment", "ganforge.objectives.augment", "ganforge", "0"))
+    registry.register(objectives, Plugin("objectives", "ganforge.objectives", "ganforge", "0"))
     return registry.build(Augmentation, "diffaugment", options, "augment")
 
 

@@ -12,6 +12,7 @@ from parity.authors.mimicry import sngan_32, sngan_64, wgan_gp_32
 from parity.authors.projected import projected_gan
 from parity.authors.r3gan import r3gan
 from parity.authors.style import stylegan2, stylegan3
+from parity.authors.stylegan1 import stylegan1
 
 MIMICRY, NVLABS = "kwotsin/mimicry", "NVlabs/stylegan3"
 BIGGAN = "ajbrock/BigGAN-PyTorch"
@@ -25,6 +26,7 @@ SOURCES = {
     "r3gan": ("brownvc/R3GAN", r3gan),
     "sngan_32": (MIMICRY, sngan_32),
     "sngan_64": (MIMICRY, sngan_64),
+    "stylegan1": ("NVlabs/stylegan", stylegan1),
     "stylegan2": (NVLABS, stylegan2),
     "stylegan3": (NVLABS, stylegan3),
     "wgan_gp_32": (MIMICRY, wgan_gp_32),

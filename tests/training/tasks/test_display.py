@@ -3,8 +3,8 @@
 import io
 
 import pytest
+from rich.console import Console
 
-from ganforge.training.tasks import display as module
 from ganforge.training.tasks.display import Display, describe
 
 RECORD = {"img_per_sec": 200.4, "loss/generator/adversarial": 0.7, "loss/generator/r1": 0.05}
@@ -33,9 +33,9 @@ def test_display_of_other_ranks_shows_nothing(caplog):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    screen, console = io.StringIO(), module.Console
+    screen, console = io.StringIO(), Console
     monkeypatch.setattr(
-        module, "Console", lambda stderr: console(file=screen, force_terminal=True, width=120)
+        "rich.console.Console", lambda stderr: console(file=screen, force_terminal=True, width=120)
     )
     return screen
 

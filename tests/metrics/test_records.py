@@ -4,7 +4,7 @@ import math
 import pytest
 
 from ganforge.errors import MetricError
-from ganforge.metrics import MetricRecord
+from ganforge.metrics.records import MetricRecord
 
 
 def record(**changes) -> MetricRecord:
