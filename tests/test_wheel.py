@@ -26,6 +26,7 @@ def test_wheel_holds_code_pipelines_data_and_licenses(wheel):
     for wanted in (
         "ganforge/pipelines/quickstart.yaml",
         "ganforge/hub/model_card.md.jinja",
+        *(f"ganforge/report/page.{kind}" for kind in ("html.jinja", "css", "js")),
         "ganforge/py.typed",
         "ganforge_dcgan/__init__.py",
         "ganforge_fashion_mnist/data/t10k-images-idx3-ubyte.gz",

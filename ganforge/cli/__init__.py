@@ -13,6 +13,8 @@ from ganforge.cli._group import RootGroup
 _COMMANDS = {
     "new": "ganforge.cli.new:new",
     "run": "ganforge.cli.run:run",
+    "status": "ganforge.cli.status:status",
+    "report": "ganforge.cli.report:report",
     "generate": "ganforge.cli.models:generate",
     "sample": "ganforge.cli.sample:sample",
     "translate": "ganforge.cli.models:translate",

@@ -20,8 +20,8 @@ def dump_config(config: PipelineConfig) -> str:
 
 def config_diff(old: PipelineConfig, new: PipelineConfig) -> list[str]:
     """One line "path: old -> new" for each value that differs."""
-    before = dict(_leaves(redacted(old.model_dump(mode="json")), ""))
-    after = dict(_leaves(redacted(new.model_dump(mode="json")), ""))
+    before = dict(leaves(redacted(old.model_dump(mode="json"))))
+    after = dict(leaves(redacted(new.model_dump(mode="json"))))
     return [
         f"{path}: {before.get(path, '(absent)')} -> {after.get(path, '(absent)')}"
         for path in dict.fromkeys([*before, *after])
@@ -29,12 +29,13 @@ def config_diff(old: PipelineConfig, new: PipelineConfig) -> list[str]:
     ]
 
 
-def _leaves(value: Any, path: str) -> Iterable[tuple[str, str]]:
+def leaves(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
+    """Path and text of each value of a dumped configuration."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else key)
+            yield from leaves(inner, f"{path}.{key}" if path else key)
     elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
         for index, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}.{index}")
+            yield from leaves(inner, f"{path}.{index}")
     else:
         yield path, repr(value)

@@ -20,6 +20,7 @@ from ganforge.config.models import StrictModel
 from ganforge.errors import ConfigError, GanforgeError, RunStopped, explain
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.io.atomic import write_text
+from ganforge.pipeline.launch_record import REPORT, recorded_launch
 from ganforge.pipeline.session import end_session, runtime_of, shards_location
 from ganforge.redaction import hide_secrets
 from ganforge.registry.components import resolve
@@ -64,6 +65,7 @@ def run_pipeline(
         # What refuses the run directory on rank 0 stops all ranks.
         runtime_of(context).on_main(lambda: stack.enter_context(lock_run_dir(run_dir)))
         _write_config(context)
+        stack.enter_context(recorded_launch(context, path_or_name, overrides))
         try:
             _run_stages(context, stages)
         except RunStopped:
@@ -95,6 +97,7 @@ def describe_result(context: RunContext) -> str:
     """Where everything is, and what people want to do next."""
     folder = context.run_dir
     places = {
+        REPORT: "all of it on one page: open it in a browser",
         "samples": "pictures over time",
         "checkpoints": "to resume: run the same command",
         "log.jsonl": "losses, speed and memory",

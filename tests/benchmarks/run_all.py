@@ -30,6 +30,7 @@ COMMANDS = (
     ["bench_features.py"],
     ["bench_translate.py", "--json"],
     ["bench_start.py", "--json"],
+    ["bench_report.py", "--json"],
 )
 
 

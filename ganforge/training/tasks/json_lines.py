@@ -19,12 +19,18 @@ class JsonLines:
 
     def append(self, record: Mapping[str, object]) -> None:
         """Write one record on a new line, also after a line that a kill cut short."""
-        with naming(self.path), self.path.open("a+b") as file:
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":
-                    file.write(b"\n")
-            file.write((json.dumps(_finite(record)) + "\n").encode())
+        is_new = not self.path.exists()
+        try:
+            with naming(self.path), self.path.open("a+b") as file:
+                if file.tell():
+                    file.seek(-1, os.SEEK_END)
+                    if file.read(1) != b"\n":
+                        file.write(b"\n")
+                file.write((json.dumps(_finite(record)) + "\n").encode())
+        except OSError:
+            if is_new:  # a full disk has room for a name, but for nothing in it
+                self.path.unlink(missing_ok=True)
+            raise
 
     def read(self) -> list[dict[str, Any]]:
         """All complete records, oldest first; none without a file."""
