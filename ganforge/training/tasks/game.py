@@ -108,6 +108,7 @@ class GameWatch:
         if "logits/real" in record:
             values[GAP] = record["logits/real"] - record["logits/gen"]
         norms = [record[name] for name in self._norms if record.get(name, 0.0) > 0]
+        norms = [norm for norm in norms if math.isfinite(norm)]  # fp16 overflows now and then
         if norms:  # of their logarithm, so that one spike does not count for a window
             values[NORM] = sum(map(math.log10, norms)) / len(norms)
         return values

@@ -128,8 +128,11 @@ def test_game_watch_goes_on_where_it_was():
     assert second.state_dict() == whole.state_dict()
 
 
-def test_game_watch_without_a_gradient_says_nothing_of_it():
-    assert sounded(watch(), {"accuracy/pairs": 0.5, "grad_norm/generator": 0.0}, 5.0) == {}
+@pytest.mark.parametrize("norm", [0.0, float("inf"), float("nan")])
+def test_game_watch_passes_over_gradients_that_are_zero_or_overflow(norm):
+    watched = watch()
+    assert sounded(watched, {"accuracy/pairs": 0.5, "grad_norm/generator": norm}, 5.0) == {}
+    assert "log_norm" not in watched.state_dict()["means"]
 
 
 def test_window_is_a_plain_mean_until_it_is_full_and_then_forgets():
