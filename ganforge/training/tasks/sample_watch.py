@@ -19,17 +19,21 @@ _COPIES_CHECKS = 2
 _MAX_COPIES = 0.25
 
 
-def is_lost_or_stuck(values: Sequence[float], limit: float, checks: int) -> bool:
+def is_lost_or_stuck(
+    values: Sequence[float], steps: Sequence[int], limit: float, checks: int
+) -> bool:
     """Whether a value that a learning generator raises was lost, or never came.
 
     It must be below `limit` at the last `checks`. That counts only after it was high, or if there
-    was no new best for half of the checks so far. `values` are those of every check, oldest first.
+    was no new best for half of the checks and half of the steps so far. `values` and `steps` are
+    those of every check, oldest first.
     """
     if len(values) < checks or max(values[-checks:]) >= limit:
         return False
     best = max(values)
-    checks_since_best = len(values) - 1 - values.index(best)
-    return best >= limit or checks_since_best > len(values) / 2
+    at = values.index(best)
+    is_stuck = len(values) - 1 - at > len(values) / 2 and steps[-1] >= 2 * steps[at]
+    return best >= limit or is_stuck
 
 
 class SampleWatch:
@@ -48,13 +52,15 @@ class SampleWatch:
         self._modes = Modes(real)
         self._copies = None if train is None else Copies(train)
         self._history: dict[str, list[float]] = {"diversity": [], "coverage": [], "copies": []}
+        self._steps: list[int] = []
 
     def state_dict(self) -> dict[str, Any]:
         """The state as JSON values."""
-        return {name: [*values] for name, values in self._history.items()}
+        return {"steps": [*self._steps], **{name: [*v] for name, v in self._history.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned."""
+        self._steps = [*state["steps"]]
         self._history = {name: [*state[name]] for name in self._history}
 
     def observe(
@@ -73,18 +79,19 @@ class SampleWatch:
         values = {f"samples/{name}": value for name, value in measured.items()}
         if step < _WARMUP_STEPS:
             return values, {}
+        self._steps.append(step)
         for name, value in measured.items():
             self._history[name].append(value)
         return values, {"collapse": self._collapse(), "memorization": self._memorization()}
 
     def _collapse(self) -> Alarm | None:
-        config, history = self._config, self._history
-        if is_lost_or_stuck(history["diversity"], config.min_diversity, _DIVERSITY_CHECKS):
+        config, history, steps = self._config, self._history, self._steps
+        if is_lost_or_stuck(history["diversity"], steps, config.min_diversity, _DIVERSITY_CHECKS):
             fault = (
                 f"Samples are nearly alike: their diversity is {history['diversity'][-1]:.2f} of "
                 f"the data's (limit {config.min_diversity:g}, train.health.min_diversity)."
             )
-        elif is_lost_or_stuck(history["coverage"], config.min_coverage, _COVERAGE_CHECKS):
+        elif is_lost_or_stuck(history["coverage"], steps, config.min_coverage, _COVERAGE_CHECKS):
             fault = (
                 f"Mode coverage is {history['coverage'][-1]:.2f} (limit {config.min_coverage:g}, "
                 f"train.health.min_coverage): samples hardly ever show the rest of the data."

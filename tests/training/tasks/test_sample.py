@@ -32,6 +32,7 @@ def collapse(monkeypatch):
     def happen(run, task):
         run.progress.step, run.progress.nimg = 200, 3200
         monkeypatch.setattr(task.monitor._samples, "_history", {"diversity": [0.9], **EMPTY})
+        monkeypatch.setattr(task.monitor._samples, "_steps", [100])
         same = Pictures(Image.new("L", (4, 4)), (), torch.zeros(6, 1, 4, 4))
         monkeypatch.setattr(sample, "sample_pictures", lambda *args: same)
 

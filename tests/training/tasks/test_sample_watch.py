@@ -30,7 +30,15 @@ LATE = 1000  # steps
     ],
 )
 def test_value_is_lost_or_stuck_only_by_its_history(values, checks, expected):
-    assert is_lost_or_stuck(values, 0.5, checks) is expected
+    steps = range(100, 1000, 100)[: len(values)]
+    assert is_lost_or_stuck(values, steps, 0.5, checks) is expected
+
+
+def test_value_is_not_stuck_before_the_steps_have_doubled_since_its_best():
+    # Healthy recipes with large batches stay at a tenth of the data's diversity for some time.
+    values = [0.11, 0.1, 0.1, 0.1]
+    assert not is_lost_or_stuck(values, [100, 130, 160, 199], 0.5, 1)
+    assert is_lost_or_stuck(values, [100, 130, 160, 200], 0.5, 1)
 
 
 def watch(min_diversity=0.0, train=None):
@@ -41,7 +49,8 @@ def watch(min_diversity=0.0, train=None):
 def check(watched, *parts):
     """Show samples of so many of eight modes; whether each check sounds a collapse."""
     images = (clusters(64, range(part), 9 + index) for index, part in enumerate(parts))
-    return [watched.observe(img, LATE)[1]["collapse"] is not None for img in images]
+    verdicts = (watched.observe(img, LATE * n)[1] for n, img in enumerate(images, 1))
+    return [found["collapse"] is not None for found in verdicts]
 
 
 @pytest.mark.parametrize(
