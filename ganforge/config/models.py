@@ -104,7 +104,9 @@ class HealthConfig(StrictModel):
     """What the health monitor warns of, and how it reacts."""
 
     enabled: bool = Field(True, description="Watch the run.")
-    window_kimg: float = Field(5.0, gt=0, description="Logits are averaged over this many kimg.")
+    window_kimg: float = Field(
+        1.0, gt=0, description="Log records are averaged over this many kimg."
+    )
     min_diversity: NonNegativeFloat = Field(
         0.15, description="Warn when sample diversity falls below this fraction of the data's."
     )
@@ -113,8 +115,10 @@ class HealthConfig(StrictModel):
         description="Warn when mode coverage stays below this for two checks, after exceeding it "
         "or without improving.",
     )
-    max_logit_gap: float = Field(
-        50.0, gt=0, description="Warn when the mean of D(real) - D(generated) exceeds this."
+    min_discriminator_loss: NonNegativeFloat = Field(
+        0.1,
+        description="Warn when the discriminator's loss falls below this fraction of its value at "
+        "equilibrium, where it cannot tell real from generated images.",
     )
     rollback: bool = Field(False, description="After a collapse, go back to the newest checkpoint.")
     max_rollbacks: int = Field(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -23,6 +25,19 @@ Terms = dict[str, Tensor]
 PhaseLoss = Callable[[Networks, Batch], Terms]
 
 
+@dataclass(frozen=True)
+class Equilibrium:
+    """An adversarial loss where real and generated images cannot be told apart.
+
+    Attributes:
+        discriminator: the discriminator's loss; above 0.
+        generator_gradient: mean size of the gradient of the generator's loss at a logit.
+    """
+
+    discriminator: float
+    generator_gradient: float
+
+
 class AdversarialLoss(Component[ConfigT]):
     """The adversarial game. Logits may have any shape; losses are means over them."""
 
@@ -36,6 +51,33 @@ class AdversarialLoss(Component[ConfigT]):
     def logit_sign_is_class(self) -> bool:
         """Whether sign(D(x)) classifies real vs. generated; ADA's r_t needs it."""
         return True
+
+    @property
+    def equilibrium_logit(self) -> float | None:
+        """The logit of a discriminator that cannot tell real from generated images, D = 1/2.
+
+        It minimizes the discriminator's loss among logits that are the same for all images; any of
+        them where there are several. None where the loss has no scale, or none is known: the health
+        monitor then judges less.
+        """
+        return None
+
+    @cached_property
+    def equilibrium(self) -> Equilibrium | None:
+        """What the loss is at `equilibrium_logit`; None without one."""
+        if self.equilibrium_logit is None:
+            return None
+        logit = torch.tensor([self.equilibrium_logit], device="cpu")
+        loss, gradient = self.discriminator(logit, logit), self.generator_gradient(logit, logit)
+        return Equilibrium(float(loss), float(gradient))
+
+    def generator_gradient(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
+        """Mean size of the gradient of the generator's loss at a logit: 0 where it saturates."""
+        logits = gen_logits.detach().float().requires_grad_(True)
+        with torch.enable_grad():
+            loss = self.generator(logits, real_logits.detach().float())
+            (gradient,) = torch.autograd.grad(loss, logits)
+        return gradient.abs().sum()  # the loss is a mean over logits
 
     @abstractmethod
     def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
@@ -263,8 +305,8 @@ class Objective:
         """
         if self.augmentation is not None and adapt:
             self.augmentation.observe(real_logits.detach())
-        self._report(batch, real_logits, gen_logits, part)
         terms = {"adversarial": self.loss.discriminator(real_logits, gen_logits)}
+        self._report(batch, real_logits, gen_logits, part, terms["adversarial"])
         for term in self.terms:
             other = (rescored or {}).get(term.name)
             terms |= term.discriminator(Scores(self.loss, batch, real_logits, gen_logits, other))
@@ -279,12 +321,17 @@ class Objective:
         real_logits = real() if self.loss.generator_needs_real else None
         return _named({"adversarial": self.loss.generator(gen_logits, real_logits)}, part)
 
-    def _report(self, batch: Batch, real: Tensor, gen: Tensor, part: str) -> None:
+    def _report(self, batch: Batch, real: Tensor, gen: Tensor, part: str, loss: Tensor) -> None:
         values = {"logits/real": real, "logits/gen": gen}
         if self.loss.logit_sign_is_class:
             values |= {"accuracy/real": real > 0, "accuracy/gen": gen < 0}
-        elif self.loss.generator_needs_real:
-            values["accuracy/pairs"] = real > gen
+        if real.shape == gen.shape:
+            values["accuracy/pairs"] = 0.5 + 0.5 * (real - gen).sign()
+        if (level := self.loss.equilibrium) is not None:
+            values["relative/discriminator_loss"] = loss / level.discriminator
+            if level.generator_gradient > 0:
+                gradient = self.loss.generator_gradient(real, gen)
+                values["relative/generator_gradient"] = gradient / level.generator_gradient
         for name, value in values.items():
             batch.report(name, value)
             if part:

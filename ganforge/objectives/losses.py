@@ -4,6 +4,7 @@ Logits may have any shape; each loss is a mean over all of them. Everything is c
 least float32, in softplus form, so that large logits neither overflow nor lose their gradient.
 """
 
+import math
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -36,6 +37,12 @@ class Minimax(AdversarialLoss[LogisticConfig]):
 
     name = "minimax"
     Config = LogisticConfig
+
+    @property
+    def equilibrium_logit(self) -> float:
+        """The logit of half the label of real images: 0, or less with label smoothing."""
+        label = self.config.real_target
+        return math.log(label / (2 - label))
 
     def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
         """Binary cross-entropy of a classifier that tells real from generated.
@@ -90,6 +97,11 @@ class LeastSquares(AdversarialLoss[LeastSquaresConfig]):
         """Only where the labels lie on both sides of 0, equally far."""
         return self.config.a == -self.config.b
 
+    @property
+    def equilibrium_logit(self) -> float:
+        """The middle between the labels."""
+        return (self.config.a + self.config.b) / 2
+
     def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
         """Half the squared distance of the logits from the labels `a` and `b` (Eq. 2)."""
         real_term = (full(real_logits) - self.config.b).square().mean()
@@ -125,6 +137,7 @@ class Hinge(AdversarialLoss[StrictModel]):
     """The margin loss of SNGAN, SAGAN and BigGAN (Miyato et al. 2018, arXiv:1802.05957)."""
 
     name = "hinge"
+    equilibrium_logit: ClassVar[float] = 0.0
 
     def discriminator(self, real_logits: Tensor, gen_logits: Tensor) -> Tensor:
         """Nothing to gain beyond logits of 1 and -1 (Eq. 16; Lim and Ye 2017, arXiv:1705.02894)."""
@@ -140,6 +153,7 @@ class Relativistic(AdversarialLoss[StrictModel]):
 
     name = "relativistic"
     generator_needs_real: ClassVar[bool] = True
+    equilibrium_logit: ClassVar[float] = 0.0
 
     @property
     def logit_sign_is_class(self) -> bool:

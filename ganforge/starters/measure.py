@@ -20,7 +20,7 @@ from ganforge.pipeline.session import end_session
 from ganforge.pipeline.stages.train import open_run
 from ganforge.registry.components import resolve
 from ganforge.registry.plugins import get_registry
-from ganforge.training.engine.loop import train
+from ganforge.training.engine.loop import Task, train
 from ganforge.training.engine.meter import Meter
 from ganforge.training.fields import make_loader
 from ganforge.training.state.run_state import TrainingRun
@@ -65,7 +65,7 @@ class _Measured(Exception):  # noqa: N818  # a signal to the loop, not a fault
     """Raised when the measurement is over."""
 
 
-class _Stopwatch:
+class _Stopwatch(Task):
     """A task of the training loop that times whole rounds of all phases, lazy ones included."""
 
     def __init__(self, meter: Meter, period: int) -> None:

@@ -1,7 +1,7 @@
 """What a run reads from its shards: fields, the spec they make, and the loader."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
@@ -248,6 +248,17 @@ def fixed_batch(run: TrainingRun, location: str, fields: tuple[str, ...], count:
     Raises:
         DataError: the data lack a field, or there are no data.
     """
+    batches = fixed_batches(run, location, fields, count)
+    try:
+        return next(batches)
+    finally:
+        batches.close()
+
+
+def fixed_batches(
+    run: TrainingRun, location: str, fields: tuple[str, ...], size: int
+) -> Generator[Batch]:
+    """As `fixed_batch`, one batch after the other: every sample once, then again."""
     loader = SlotLoader(
         run.config.data.model_copy(update={"workers": 0}),
         location,
@@ -255,11 +266,11 @@ def fixed_batch(run: TrainingRun, location: str, fields: tuple[str, ...], count:
         seed=run.config.train.seed,
         num_slots=1,
         local_slots=range(1),
-        micro_batch=count,
+        micro_batch=size,
         randomize=False,
     )
     try:
-        values = next(iter(loader))[0]
+        for slots in loader:
+            yield make_batch(slots[0], run.spec, run.runtime.device)
     finally:
         loader.close()
-    return make_batch(values, run.spec, run.runtime.device)

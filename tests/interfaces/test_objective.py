@@ -1,14 +1,29 @@
+import math
+
 import pytest
 import torch
 from torch.nn import functional
 from torch.testing import assert_close
 
-from ganforge.api import Batch, ConfigError, ObjectiveTerm
+from ganforge.api import AdversarialLoss, Batch, ConfigError, ObjectiveTerm
 from ganforge.interfaces.objective import Augmentation, Objective
 from ganforge.objectives.losses import NonSaturating, Relativistic, Wasserstein
 from ganforge.objectives.regularizers import R1, PathLength
 
 REAL, GEN = torch.tensor([2.0, -1.0]), torch.tensor([-3.0, 0.5])
+PAIRS = torch.tensor(0.5)  # of two, one real image scores higher
+
+
+class Flat(AdversarialLoss):
+    """A loss of a package that does not say where its equilibrium is."""
+
+    name = "flat"
+
+    def discriminator(self, real_logits, gen_logits):
+        return gen_logits.mean() - real_logits.mean()
+
+    def generator(self, gen_logits, real_logits=None):
+        return -gen_logits.mean()
 
 
 class Spread(ObjectiveTerm):
@@ -57,7 +72,7 @@ def test_discriminator_of_a_part_names_terms_and_reports_after_it():
     ("loss", "accuracies"),
     [
         (NonSaturating, {"accuracy/real": 0.5, "accuracy/gen": 0.5}),
-        (Relativistic, {"accuracy/pairs": 0.5}),
+        (Relativistic, {}),
         (Wasserstein, {}),
     ],
 )
@@ -65,8 +80,35 @@ def test_discriminator_reports_the_accuracies_that_the_loss_defines(loss, accura
     found = batch()
     objective(loss).discriminator(found, REAL, GEN)
     means = {name: [torch.tensor(value)] for name, value in accuracies.items()}
-    logits = {"logits/real": [REAL.mean()], "logits/gen": [GEN.mean()]}
-    assert_close(found.reports, logits | means)
+    always = {"logits/real": REAL.mean(), "logits/gen": GEN.mean(), "accuracy/pairs": PAIRS}
+    reports = {n: v for n, v in found.reports.items() if not n.startswith("relative/")}
+    assert_close(reports, {name: [value] for name, value in always.items()} | means)
+
+
+def test_discriminator_reports_its_loss_and_the_gradient_against_their_equilibrium():
+    found, level = batch(), torch.zeros(2)
+    objective().discriminator(found, level, level)
+    assert_close(found.reports["relative/discriminator_loss"], [torch.tensor(1.0)])
+    assert_close(found.reports["relative/generator_gradient"], [torch.tensor(1.0)])
+    assert_close(found.reports["accuracy/pairs"], [torch.tensor(0.5)])  # ties are half right
+    objective().discriminator(found, REAL, GEN)
+    loss = (functional.softplus(-REAL) + functional.softplus(GEN)).mean() / (2 * math.log(2))
+    assert_close(found.reports["relative/discriminator_loss"][1], loss)
+    gradient = torch.sigmoid(-GEN).mean() / 0.5
+    assert_close(found.reports["relative/generator_gradient"][1], gradient)
+
+
+@pytest.mark.parametrize("loss", [Wasserstein, Flat])
+def test_discriminator_reports_nothing_relative_without_an_equilibrium(loss):
+    found = batch()
+    objective(loss).discriminator(found, REAL, GEN)
+    assert not any(name.startswith("relative/") for name in found.reports)
+
+
+def test_discriminator_reports_no_pairs_where_there_are_none():
+    found = batch()
+    objective().discriminator(found, REAL, GEN[:1])
+    assert "accuracy/pairs" not in found.reports
 
 
 def test_discriminator_feeds_adaptive_augmentation_unless_told_otherwise():

@@ -260,3 +260,49 @@ def test_loss_with_unknown_option_names_the_valid_one():
 def test_label_smoothing_out_of_range_is_refused():
     with pytest.raises(ConfigError, match=r"loss\.real_target.*got 1\.2"):
         build("minimax", real_target=1.2)
+
+
+# Equilibrium -----------------------------------------------------------------------------------
+
+SMOOTH = -0.45 * math.log(0.45) - 0.55 * math.log(0.55)  # entropy of half a label of 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "loss", "gradient"),
+    [
+        ("minimax", {}, 2 * math.log(2), 0.5),
+        ("nonsaturating", {}, 2 * math.log(2), 0.5),
+        ("nonsaturating", {"real_target": 0.9}, 2 * SMOOTH, 0.55),
+        ("least_squares", {}, 0.25, 0.5),
+        ("least_squares", {"a": -1, "b": 1, "c": 0}, 1.0, 0.0),
+        ("hinge", {}, 2.0, 1.0),
+        ("relativistic", {}, math.log(2), 0.5),
+    ],
+)
+def test_equilibrium_has_the_best_logit_that_is_the_same_for_all_images(
+    name, options, loss, gradient
+):
+    chosen = build(name, **options)
+    assert chosen.equilibrium.discriminator == pytest.approx(loss)
+    assert chosen.equilibrium.generator_gradient == pytest.approx(gradient)
+    for logit in torch.linspace(-3, 3, 25):
+        others = float(chosen.discriminator(logit[None], logit[None]))
+        assert others >= chosen.equilibrium.discriminator - 1e-6
+
+
+def test_equilibrium_of_a_loss_without_scale_is_none():
+    assert build("wasserstein").equilibrium is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_generator_gradient_is_the_mean_size_at_a_logit(name):
+    loss, gen = build(name), torch.tensor([[0.4, -2.0]], requires_grad=True)
+    real = torch.tensor([[1.0, 0.5]])
+    (gradient,) = torch.autograd.grad(loss.generator(gen, real), gen)
+    assert_close(loss.generator_gradient(real, gen), gradient.abs().sum())
+
+
+def test_generator_gradient_vanishes_only_where_the_loss_saturates():
+    won = torch.full((4,), 20.0)
+    assert build("minimax").generator_gradient(won, -won) < 1e-6
+    assert build("nonsaturating").generator_gradient(won, -won) == pytest.approx(1.0)

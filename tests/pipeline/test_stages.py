@@ -80,7 +80,7 @@ def test_pipeline_goes_from_images_to_a_generator_that_loads(here, shards):
     assert pictures == ["nimg-000000032.png", "nimg-000000048.png", "real.png"]
     assert Image.open(folder / "samples" / "real.png").size == (64, 64)
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    log = [line for line in lines if "alarm" not in line]
+    log = [line for line in lines if "by" not in line]  # a slow machine adds some by time
     assert [entry["nimg"] for entry in log] == [16, 32, 48]
     assert {"loss/generator/adversarial", "img_per_sec", "data_wait_fraction", "memory_gb"} <= set(
         log[-1]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ganforge.api import GenerateRequest, ImageSpec
-from ganforge.config.models import HealthConfig, PipelineConfig
+from ganforge.config.models import PipelineConfig
 from ganforge.registry.components import resolve
 from ganforge.training.build import build_run
 from ganforge.training.engine.loop import make_batches
@@ -91,7 +91,7 @@ def trained(name):
     real = make_batch(
         ring_fields(256, torch.Generator().manual_seed(1)), run.spec, torch.device("cpu")
     )
-    monitor = HealthMonitor(HealthConfig(), real.image)
+    monitor = HealthMonitor(run, real.image)
     stepper, data = Stepper(run), torch.Generator().manual_seed(0)
     alarms, img = [], real.image
     for step in range(1, NUM_STEPS + 1):
@@ -101,7 +101,8 @@ def trained(name):
         if step % LOOK_EVERY == 0:
             with torch.no_grad():
                 img = run.architecture.generate(run.ema.networks, GenerateRequest(range(512)))
-            alarms += [step for alarm in monitor.observe_samples(img) if alarm.kind == "collapse"]
+            new = monitor.observe_samples(img, step)
+            alarms += [step for alarm in new if alarm.kind == "collapse"]
     return Outcome(img.reshape(-1, 2), alarms)
 
 

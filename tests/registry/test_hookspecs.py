@@ -34,6 +34,7 @@ from ganforge.training.tasks.health import HealthMonitor
 from ganforge.training.tasks.json_lines import JsonLines
 from ganforge.training.tasks.log import LogTask
 from ganforge.training.tasks.pictures import FixedSamples
+from ganforge.training.tasks.stop import BudgetTask
 
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("ganforge_"))
 PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
@@ -152,10 +153,11 @@ def test_hook_ganforge_step_end(called, run):
 
 def test_hook_ganforge_log(called, run, tmp_path):
     records = called("ganforge_log")
-    monitor = HealthMonitor(run.config.train.health, torch.zeros(2, 1, 4, 4))
+    monitor = HealthMonitor(run, torch.zeros(2, 1, 4, 4))
     lines = JsonLines(tmp_path / "log.jsonl")
 
-    LogTask(Meter(run.runtime), Display(1, False), lines, monitor, 0).run(run)
+    display, meter = Display(1, False), Meter(run.runtime)
+    LogTask(meter, display, lines, monitor, BudgetTask(), 0).run(run)
 
     ((step, record),) = records
     assert step == 0 and record.items() <= lines.read()[0].items()
@@ -203,6 +205,7 @@ def whole_run(run, tmp_path, monkeypatch):
     fixed = Batch({"image": torch.zeros(64, run.spec.channels, run.spec.height, run.spec.width)})
     monkeypatch.setattr(stage, "open_run", lambda context, location: (run, ("image",)))
     monkeypatch.setattr(stage, "read_fixed_samples", lambda *args: FixedSamples(fixed))
+    monkeypatch.setattr(stage, "training_features", lambda *args: None)
     monkeypatch.setattr(
         stage, "make_loader", lambda run, **kwargs: made_up_loader(case, 0, run.local_slots)
     )

@@ -69,7 +69,8 @@ def logged_nimg(folder):
     path = folder / "runs" / "tiny" / "log.jsonl"
     if not path.exists():
         return []
-    return [json.loads(line)["nimg"] for line in path.read_text().splitlines() if line]
+    records = [json.loads(line) for line in path.read_text().splitlines() if line]
+    return [record["nimg"] for record in records if "by" not in record]
 
 
 def last_state(folder):

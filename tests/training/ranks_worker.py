@@ -1,10 +1,14 @@
-"""Run by torchrun: train every case of test_ranks.py and let rank 0 write the final state."""
+"""Run by torchrun: train every case of test_ranks.py and let rank 0 write the final state.
 
+Each rank also writes the step at which it did what only the last rank wanted.
+"""
+
+import json
 import sys
 from pathlib import Path
 
 import safetensors.torch
-from training.test_ranks import CASES, train_case
+from training.test_ranks import CASES, heard_at, train_case
 
 if __name__ == "__main__":
     folder, expected_ranks = Path(sys.argv[1]), int(sys.argv[2])
@@ -13,5 +17,6 @@ if __name__ == "__main__":
         assert run.runtime.world_size == expected_ranks
         if run.runtime.is_main:
             safetensors.torch.save_file(state, folder / f"{name}.safetensors")
+    (folder / f"heard-{run.runtime.rank}.json").write_text(json.dumps(heard_at()))
     run.runtime.any_rank(False)  # no rank leaves before the file is complete
     run.runtime.close()

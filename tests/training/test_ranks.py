@@ -1,5 +1,6 @@
 """One rank equals two: the GAN steps that DistributedDataParallel gets silently wrong."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from training.toy import advance, toy_config, toy_run, weights
+from training.toy import advance, toy_config, toy_run, train_toy, weights
+
+from ganforge.training.engine.loop import Task
 
 CASES = {
     # Each with 4 slots: 4 on one rank, 2 on each of two.
@@ -47,6 +50,29 @@ def train_case(name):
     return run, weights(run)
 
 
+class OnLastRank(Task):
+    """Wanted before the third step, and on the last rank alone: as a signal would be."""
+
+    def __init__(self):
+        self.ran = []
+
+    def due(self, run):
+        return False
+
+    def wanted(self, run):
+        return run.runtime.rank == run.runtime.world_size - 1 and run.progress.step == 2
+
+    def run(self, run):
+        self.ran.append(run.progress.step)
+
+
+def heard_at():
+    """The steps at whose edge this rank ran what the last rank wanted."""
+    task = OnLastRank()
+    train_toy(toy_run(toy_config({"slots": 4, "total_kimg": 0.08})), [task])
+    return task.ran
+
+
 @pytest.fixture(scope="module")
 def two_ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
@@ -71,6 +97,12 @@ def test_two_ranks_equal_slots_give_the_run_of_one_rank(two_ranks, name):
     assert found.keys() == expected.keys()
     for key, tensor in expected.items():
         torch.testing.assert_close(found[key], tensor, rtol=1e-5, atol=1e-5, msg=key)
+
+
+@pytest.mark.dist
+def test_two_ranks_do_what_one_of_them_wants_at_the_same_step_edge(two_ranks):
+    heard = [json.loads((two_ranks / f"heard-{rank}.json").read_text()) for rank in range(2)]
+    assert heard == [[3], [3]]
 
 
 @pytest.mark.dist

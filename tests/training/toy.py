@@ -180,9 +180,9 @@ class ToyLoader:
         pass
 
 
-def train_toy(run, tasks=()):
+def train_toy(run, tasks=(), meter=None):
     """Train to the end of the run by the loop of the engine."""
-    train(run, ToyLoader, Meter(run.runtime), tasks)
+    train(run, ToyLoader, meter or Meter(run.runtime), tasks)
     return run
 
 

@@ -44,6 +44,7 @@ from ganforge.training.state.resume import check_resumable, check_same_data, che
 from ganforge.training.state.run_state import TrainingRun, is_out_of_time
 from ganforge.training.state.warm_start import check_source_roles, match_roles, start_from
 from ganforge.training.tasks.checkpoint import CheckpointTask
+from ganforge.training.tasks.copies import training_features
 from ganforge.training.tasks.display import Display
 from ganforge.training.tasks.evaluate import EvaluateTask
 from ganforge.training.tasks.health import HealthMonitor
@@ -52,6 +53,7 @@ from ganforge.training.tasks.log import LogTask
 from ganforge.training.tasks.pictures import last_frame, read_fixed_samples
 from ganforge.training.tasks.sample import SampleTask
 from ganforge.training.tasks.stop import BudgetTask, StopTask
+from ganforge.training.tasks.summary import summarize
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +114,7 @@ class Train(Stage[StrictModel]):
         if run.runtime.is_main and "image" in fields:
             real = image_grid(showable(fixed.batch.image), *config.sample_grid)
             write_png(samples / "real.png", real)
-        monitor = _health_monitor(run, fixed.batch, fields)
+        monitor = _health_monitor(run, fixed.batch, fields, location)
         lines = JsonLines(context.run_dir / "log.jsonl")
         if run.runtime.is_main:
             lines.drop_after(run.progress.nimg)
@@ -121,10 +123,11 @@ class Train(Stage[StrictModel]):
         meter = Meter(run.runtime)
         save = CheckpointTask(checkpoints_dir(context))
         with Display(config.total_kimg, run.runtime.is_main) as display, StopTask(save) as stop:
+            budget = BudgetTask()
             tasks: list[Task] = [
-                BudgetTask(),
-                LogTask(meter, display, lines, monitor, run.progress.nimg),
+                budget,
                 SampleTask(samples, fixed, lines, monitor, save.folder),
+                LogTask(meter, display, lines, monitor, budget, run.progress.nimg),
                 *(save, *_evaluation(context), stop),
             ]
             hooks = get_registry().manager.hook
@@ -138,9 +141,13 @@ class Train(Stage[StrictModel]):
             with tf32(config.tf32), cudnn_benchmark(config.cudnn_benchmark):
                 train(run, loader, meter, tasks)
             hooks.ganforge_train_end(run=view_of(run))
+        if run.runtime.is_main:
+            metrics = JsonLines(context.run_dir / "metrics.jsonl")
+            for line in summarize(lines.read(), metrics.read(), config.total_kimg):
+                log.info("%s", line)
         if not run.is_finished:
             raise RunStopped(
-                f"Stopped by a signal at {run.progress.kimg:.1f} of {config.total_kimg:g} kimg; a "
+                f"Stopped by a signal at {run.shown_kimg} of {config.total_kimg:g} kimg; a "
                 f"checkpoint is saved in {save.folder}. Run the same command to go on."
             )
 
@@ -172,9 +179,12 @@ def _check_init(
         match_roles(init, source, architecture.meta_networks(), check_shapes=check_shapes)
 
 
-def _health_monitor(run: TrainingRun, fixed: Batch, fields: tuple[str, ...]) -> HealthMonitor:
+def _health_monitor(
+    run: TrainingRun, fixed: Batch, fields: tuple[str, ...], location: str
+) -> HealthMonitor:
     shown = next(name for name in ("image", "target", "frames") if name in fields)
-    monitor = HealthMonitor(run.config.train.health, last_frame(fixed[shown]))
+    train = training_features(run, location) if run.runtime.is_main and shown == "image" else None
+    monitor = HealthMonitor(run, last_frame(fixed[shown]), train)
     if "health" in run.extra:
         monitor.load_state_dict(run.extra["health"])
     return monitor
@@ -218,7 +228,7 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
         run.class_counts = torch.tensor(index.class_counts, device=runtime.device).float()
     if saved is not None and newest is not None:
         run.restore(saved, str(newest))
-        log.info("Resumed from %s at %.1f kimg.", newest, run.progress.kimg)
+        log.info("Resumed from %s at %s kimg.", newest, run.shown_kimg)
     elif config.init.source is not None:
         # Rank 0 reads it for all.
         start_from(run, runtime.on_main(lambda: read_source(config.init)))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ganforge.errors import NonFiniteError
 from ganforge.interfaces.objective import Terms
+from ganforge.training.engine.host_copy import HostCopy
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ class PhaseLosses:
 @dataclass(frozen=True)
 class _Underway:
     losses: PhaseLosses
-    values: Tensor
-    arrived: torch.cuda.Event | None
+    values: HostCopy
 
 
 class FiniteCheck:
@@ -92,9 +92,7 @@ class FiniteCheck:
         """
         while len(self._underway) > keep:
             oldest = self._underway.popleft()
-            if oldest.arrived is not None:
-                oldest.arrived.synchronize()
-            total, norm, *terms = oldest.values.tolist()
+            total, norm, *terms = oldest.values.read()
             if not (math.isfinite(total) and math.isfinite(norm)):
                 found = self._bad_terms(oldest.losses, terms)
                 if math.isfinite(total):
@@ -105,12 +103,7 @@ class FiniteCheck:
         total = losses.total.reshape(())
         norm = torch.zeros_like(total) if losses.norm is None else losses.norm
         terms = (term for terms in losses.slot_terms for term in terms.values())
-        values, arrived = torch.stack([total, norm, *terms]), None
-        if values.is_cuda:
-            values = values.to("cpu", non_blocking=True)
-            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch types it so
-            arrived.record()
-        self._underway.append(_Underway(losses, values, arrived))
+        self._underway.append(_Underway(losses, HostCopy(torch.stack([total, norm, *terms]))))
 
     def _bad_terms(self, losses: PhaseLosses, values: Sequence[float]) -> list[str]:
         places = (

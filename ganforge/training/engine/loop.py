@@ -2,6 +2,7 @@
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from ganforge.interfaces.batch import Batch
 from ganforge.registry.plugins import get_registry
+from ganforge.training.engine.agreement import Agreement
 from ganforge.training.engine.make_batch import make_batch
 from ganforge.training.engine.meter import Meter
 from ganforge.training.engine.step import Stepper
@@ -28,12 +30,22 @@ class Loader(Protocol):
         """Stop its workers."""
 
 
-class Task(Protocol):
+class Task(ABC):
     """Something that runs now and then between steps, on all ranks together."""
 
+    @abstractmethod
     def due(self, run: TrainingRun) -> bool:
         """Whether the last step made it due: a pure function of progress."""
 
+    def wanted(self, run: TrainingRun) -> bool:
+        """Whether this rank wants it now, due or not: time has passed, or a signal came.
+
+        Asked at every step, so it must be cheap. What runs for this reason must leave no trace in
+        the state of the run, unless it ends it.
+        """
+        return False
+
+    @abstractmethod
     def run(self, run: TrainingRun) -> None:
         """Do it."""
 
@@ -59,7 +71,7 @@ def train(run: TrainingRun, make_loader: MakeLoader, meter: Meter, tasks: Sequen
         except Rollback:
             continue
         except StopTraining as reason:
-            log.warning("Stopped at %.1f kimg: %s", run.progress.kimg, reason)
+            log.warning("Stopped at %s kimg: %s", run.shown_kimg, reason)
             return
         finally:
             loader.close()
@@ -67,6 +79,7 @@ def train(run: TrainingRun, make_loader: MakeLoader, meter: Meter, tasks: Sequen
 
 def _train_from(run: TrainingRun, loader: Loader, meter: Meter, tasks: Sequence[Task]) -> None:
     stepper = Stepper(run)
+    agreement = Agreement(run.runtime, lambda: [task.wanted(run) for task in tasks])
     batch_size = run.config.train.batch_size
     hooks = get_registry().manager.hook
     stream = iter(loader)
@@ -74,17 +87,19 @@ def _train_from(run: TrainingRun, loader: Loader, meter: Meter, tasks: Sequence[
         waiting = time.perf_counter()
         fields = next(stream)
         data_wait_sec = time.perf_counter() - waiting
-        result = stepper.step(make_batches(run, fields), run.progress)
+        result = stepper.step(make_batches(run, fields), run.progress, agreement.vote())
         run.progress.advance(batch_size)
         run.ema.update(run.progress.nimg, batch_size)
         if run.objective.augmentation is not None:
             run.objective.augmentation.step_end(batch_size)
         meter.add(result, batch_size, data_wait_sec)
         hooks.ganforge_step_end(run=view_of(run))
-        for task in tasks:
-            if task.due(run):
+        wanted = agreement.outcome()
+        for index, task in enumerate(tasks):
+            if wanted[index] or task.due(run):
                 stepper.finite.settle()
                 task.run(run)
+                agreement.done(index)
     stepper.finite.settle()
 
 

@@ -3,50 +3,103 @@
 import resource
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import torch
 
+from ganforge.training.engine.pace import Pace
 from ganforge.training.engine.step import StepResult
 from ganforge.training.runtime import Runtime
 
 
+@dataclass
+class _Totals:
+    """Sums over the steps since a record; `since` is when they began."""
+
+    since: float
+    values: StepResult = field(default_factory=StepResult)
+    nimg: int = 0
+    data_wait_sec: float = 0.0
+
+
 class Meter:
-    """Means of the step results, speed, and the fraction of time spent waiting for data."""
+    """Means of the step results, speed, and the fraction of time spent waiting for data.
 
-    def __init__(self, runtime: Runtime) -> None:
+    The first step of a launch compiles and starts the readers: it is left out of speed and waiting,
+    unless a record has no other.
+
+    Attributes:
+        pace: of the run, for forecasts.
+    """
+
+    def __init__(self, runtime: Runtime, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.pace = Pace(clock)
         self._runtime = runtime
-        self._reset()
-
-    def _reset(self) -> None:
-        self._total = StepResult()
-        self._nimg = 0
-        self._data_wait_sec = 0.0
-        self._start = time.perf_counter()
+        self._clock = clock
+        self._totals = _Totals(clock())
+        self._shown = _Totals(self._totals.since)
+        self._first: tuple[int, float] | None = None
+        """Images and seconds of the first step of this launch."""
 
     def add(self, result: StepResult, batch_size: int, data_wait_sec: float) -> None:
         """Add one step; nothing leaves the device."""
+        totals = self._totals
         for name, value in result.sums.items():
-            self._total.add(name, value, result.counts[name])
-        self._nimg += batch_size
-        self._data_wait_sec += data_wait_sec
+            totals.values.add(name, value, result.counts[name])
+        if self._first is None:
+            now = self._clock()
+            self._first = batch_size, now - totals.since
+            totals.since = self._shown.since = now
+        else:
+            totals.nimg += batch_size
+            totals.data_wait_sec += data_wait_sec
+        self.pace.step_ends()
+
+    def peek(self) -> dict[str, float]:
+        """As `flush`, since the last call of either; does not change what `flush` will return."""
+        record = self._record(self._shown)
+        values = StepResult(dict(self._totals.values.sums), dict(self._totals.values.counts))
+        self._shown = replace(self._totals, values=values, since=self._clock())
+        return record
 
     def flush(self) -> dict[str, float]:
         """Means over slots and ranks, speed and memory since the last call.
 
         All ranks must call it together. The host waits for the device here.
         """
-        names = sorted(self._total.sums)
-        values: list[float] = []
-        if names:
-            means = torch.stack([self._total.sums[n] / self._total.counts[n] for n in names])
-            values = (self._runtime.all_reduce_sum(means) / self._runtime.world_size).tolist()
-        elapsed = max(time.perf_counter() - self._start, 1e-9)
-        record = dict(zip(names, values, strict=True))
-        record["img_per_sec"] = self._nimg / elapsed
-        record["data_wait_fraction"] = min(1.0, self._data_wait_sec / elapsed)
-        record["memory_gb"] = memory_gb(self._runtime.device)
-        self._reset()
+        record = self._record(_Totals(self._totals.since))
+        self._totals = _Totals(self._clock())
+        self._shown = _Totals(self._totals.since)
         return record
+
+    def _record(self, before: _Totals) -> dict[str, float]:
+        """The record of the steps that are in the totals and not in `before`."""
+        record = self._means(before.values)
+        nimg, elapsed = self._totals.nimg - before.nimg, self._clock() - before.since
+        if nimg == 0 and self._first is not None:
+            nimg, elapsed = self._first
+        waited = self._totals.data_wait_sec - before.data_wait_sec
+        record["img_per_sec"] = nimg / max(elapsed, 1e-9)
+        record["data_wait_fraction"] = min(1.0, waited / max(elapsed, 1e-9))
+        record["memory_gb"] = memory_gb(self._runtime.device)
+        return record
+
+    def _means(self, before: StepResult) -> dict[str, float]:
+        sums, counts = self._totals.values.sums, self._totals.values.counts
+        names = [name for name in sorted(sums) if counts[name] > before.counts.get(name, 0)]
+        if not names:
+            return {}
+        means = torch.stack(
+            [
+                (sums[name] - before.sums[name]) / (counts[name] - before.counts[name])
+                if name in before.sums
+                else sums[name] / counts[name]
+                for name in names
+            ]
+        )
+        means = self._runtime.all_reduce_sum(means) / self._runtime.world_size
+        return dict(zip(names, means.tolist(), strict=True))
 
 
 def memory_gb(device: torch.device) -> float:

@@ -38,6 +38,12 @@ class Progress:
         return self.nimg // every != (self.nimg - batch_size) // every
 
 
+def shown_kimg(kimg: float, total_kimg: float) -> str:
+    """Progress with the decimals that a run of this length needs: 12.5 of 120, 0.032 of 0.04."""
+    decimals = 1 if total_kimg >= 10 else 2 if total_kimg >= 1 else 3
+    return f"{kimg:.{decimals}f}"
+
+
 def slot_seed(seed: int, step: int, purpose: str, slot: int) -> int:
     """A 63-bit seed for one purpose (such as a phase) of one slot of one step.
 

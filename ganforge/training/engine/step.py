@@ -96,13 +96,18 @@ class Stepper:
         self._buffers = SlotBuffers(
             [*networks.values(), *run.stateful_modules().values()], run.frozen.buffers
         )
+        self._to_sum: list[Tensor] = []
         self._parameters = {group: run.trainable_parameters(group) for group in run.optimizers}
         for network in networks.values():
             network.train().requires_grad_(False)
         run.frozen.begin()
 
-    def step(self, batches: Sequence[Batch], progress: Progress) -> StepResult:
+    def step(
+        self, batches: Sequence[Batch], progress: Progress, votes: Tensor | None = None
+    ) -> StepResult:
         """Run all due phases on one global batch, given as one batch per local slot.
+
+        `votes` are summed over ranks in place, with the gradients of the first phase.
 
         Raises:
             NonFiniteError: a loss or gradient is not finite, on every rank alike; on a GPU it may
@@ -113,13 +118,19 @@ class Stepper:
         factor = lr_factor(config.schedule, progress.nimg, config.total_kimg)
         for optimizer in self.run.optimizers.values():
             set_progress(optimizer, factor, progress.nimg)
+        self._to_sum = [] if votes is None else [votes]
         chunked = zip(*(self.run.architecture.chunks(batch) for batch in batches), strict=True)
         for index, parts in enumerate(chunked):
             for phase in self.run.phases:
                 if phase.is_due(progress.step, progress.nimg, index):
                     self._run_phase(phase, parts, progress, index, result)
+        reduce_flat(self.run.runtime, self._take_votes())  # if no phase was due
         self.finite.settle(keep=len(self.finite) - known)
         return result
+
+    def _take_votes(self) -> list[Tensor]:
+        votes, self._to_sum = self._to_sum, []
+        return votes
 
     def _run_phase(
         self,
@@ -148,7 +159,8 @@ class Stepper:
         # Losses are reduced with the gradients, so that every rank sees a fault on any rank.
         loss = torch.stack([term for terms in slot_terms for term in terms.values()]).sum()[None]
         if shared:
-            reduce_flat(self.run.runtime, [*gradients, *self._buffers.sums, loss])
+            sums = [*gradients, *self._buffers.sums, loss, *self._take_votes()]
+            reduce_flat(self.run.runtime, sums)
             self._buffers.end_phase(self.run.num_slots)
         scaler = self.run.scalers.get(phase.trains)
         if scaler is not None:

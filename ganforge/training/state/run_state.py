@@ -19,7 +19,7 @@ from ganforge.interfaces.spec import ImageSpec
 from ganforge.training.engine.ema import Ema
 from ganforge.training.engine.freeze import Frozen
 from ganforge.training.engine.optimizers import Group, trainable_parameters
-from ganforge.training.engine.progress import Progress
+from ganforge.training.engine.progress import Progress, shown_kimg
 from ganforge.training.runtime import Runtime
 from ganforge.training.state.checkpoint import Checkpoint
 from ganforge.training.state.tensors import copy_tensors, flatten
@@ -83,6 +83,11 @@ class TrainingRun:
     def seed(self) -> int:
         """The seed of data and noise; differs after each rollback, so that history does too."""
         return self.config.train.seed + 1_000_003 * self.rollbacks
+
+    @property
+    def shown_kimg(self) -> str:
+        """The progress in kimg, for messages."""
+        return shown_kimg(self.progress.kimg, self.config.train.total_kimg)
 
     @property
     def is_finished(self) -> bool:

@@ -6,19 +6,19 @@ from pathlib import Path
 
 from ganforge.errors import CheckpointError
 from ganforge.registry.plugins import get_registry
-from ganforge.training.engine.loop import Rollback
+from ganforge.training.engine.loop import Rollback, Task
 from ganforge.training.run_view import view_of
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.run_state import TrainingRun
+from ganforge.training.tasks.alarms import Alarm
 from ganforge.training.tasks.due import due_every
-from ganforge.training.tasks.health import Alarm
 from ganforge.training.tasks.json_lines import JsonLines
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class CheckpointTask:
+class CheckpointTask(Task):
     """Saves a checkpoint and deletes old ones."""
 
     folder: Path
@@ -64,9 +64,7 @@ def roll_back(run: TrainingRun, alarm: Alarm, folder: Path, lines: JsonLines) ->
     limit = run.config.train.health.max_rollbacks
     if path is None or run.rollbacks >= limit:
         why = "there is no checkpoint" if path is None else f"{limit} rollbacks did not help"
-        raise CheckpointError(
-            f"{alarm.message} Cannot roll back at {run.progress.kimg:.1f} kimg: {why}."
-        )
+        raise CheckpointError(f"{alarm.message} Cannot roll back at {run.shown_kimg} kimg: {why}.")
     rollbacks = run.rollbacks + 1
     run.restore(checkpoints.load(path), str(path))
     run.rollbacks = rollbacks

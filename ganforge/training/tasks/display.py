@@ -4,15 +4,13 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ganforge.training.engine.progress import shown_kimg
+from ganforge.training.tasks.forecast import shown_clock
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 log = logging.getLogger(__name__)
-
-
-def shown_kimg(kimg: float, total_kimg: float) -> str:
-    """Progress in thousands of images, to the image in runs of less than 10 kimg."""
-    return f"{kimg:.{1 if total_kimg >= 10 else 3}f}/{total_kimg:g} kimg"
 
 
 def describe(record: Mapping[str, float]) -> str:
@@ -36,21 +34,19 @@ class Display:
 
     def __enter__(self) -> "Display":
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
         console = Console(stderr=True)
         if self._enabled and console.is_terminal:
             self._progress = Progress(
-                TextColumn("{task.fields[shown]}"),
+                TextColumn("{task.fields[kimg]}/{task.total:g} kimg"),
                 BarColumn(),
-                TextColumn("ETA"),
-                TimeRemainingColumn(),
-                TextColumn("{task.description}"),
+                TextColumn("ETA {task.fields[eta]}  {task.description}"),
                 console=console,
             )
             self._progress.start()
             self._task = self._progress.add_task(
-                "starting", total=self._total, shown=shown_kimg(0, self._total)
+                "starting", total=self._total, kimg=shown_kimg(0, self._total), eta="-"
             )
         return self
 
@@ -58,19 +54,17 @@ class Display:
         if self._progress is not None:
             self._progress.stop()
 
-    def update(self, kimg: float, record: Mapping[str, float] | None = None) -> None:
-        """Show the progress, and the latest record where there is a new one."""
+    def say(self, line: str) -> None:
+        """Show a line once, above the bar if there is one."""
+        if self._enabled:
+            log.info("%s", line)
+
+    def update(self, kimg: float, record: Mapping[str, float], left: float | None) -> None:
+        """Show the progress, the seconds that are left (None: not known yet), and the record."""
+        done, eta = shown_kimg(kimg, self._total), "-" if left is None else shown_clock(left)
         if self._progress is not None and self._task is not None:
-            shown = shown_kimg(kimg, self._total)
-            self._progress.update(self._task, completed=kimg, shown=shown)
-            if record is not None:
-                self._progress.update(self._task, description=describe(record))
-        elif self._enabled and record is not None:
-            left = max(0.0, self._total - kimg) * 1000 / max(record["img_per_sec"], 1e-9)
-            log.info(
-                "%s  ETA %d:%02d  %s",
-                shown_kimg(kimg, self._total),
-                left // 60,
-                left % 60,
-                describe(record),
+            self._progress.update(
+                self._task, completed=kimg, kimg=done, eta=eta, description=describe(record)
             )
+        elif self._enabled:
+            log.info("%s/%g kimg  ETA %s  %s", done, self._total, eta, describe(record))

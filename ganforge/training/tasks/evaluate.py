@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ganforge.training.engine.loop import Task
 from ganforge.training.state.run_state import TrainingRun
 
 
 @dataclass
-class EvaluateTask:
+class EvaluateTask(Task):
     """Calls the evaluate stage; comes after the checkpoint, so that a failure loses nothing."""
 
     evaluate: Callable[[TrainingRun], object]

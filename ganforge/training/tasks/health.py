@@ -1,124 +1,120 @@
-"""The health monitor: watches logs and samples of a run and warns early when it goes wrong."""
+"""The health monitor: judges log records and samples of a run, and warns early."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import math
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
-from ganforge.config.models import HealthConfig
-from ganforge.training.tasks.modes import Modes, diversity, features
+from ganforge.interfaces.spec import ImageSpec
+from ganforge.training.state.run_state import TrainingRun
+from ganforge.training.tasks.alarms import Alarm, AlarmKind, as_records
+from ganforge.training.tasks.game import GameWatch, Window
+from ganforge.training.tasks.sample_watch import SampleWatch
 
-# Modes must be missing in this many checks in a row: one check of few images can be bad luck.
-_CHECKS = 2
-
-AlarmKind = Literal["collapse", "discriminator_wins", "discriminator_loses"]
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """A fault of a run, with a message that says what to do."""
-
-    kind: AlarmKind
-    message: str
-
-
-def modes_are_missing(coverage: Sequence[float], limit: float) -> bool:
-    """Whether modes were lost or never learned.
-
-    Every generator starts from images that are all alike. One that learns covers more modes over
-    time, so low coverage counts only after it was high, or if it has not improved for half of the
-    checks so far. `coverage` is that of every check, oldest first; it is low below `limit`.
-    """
-    if len(coverage) < _CHECKS or max(coverage[-_CHECKS:]) >= limit:
-        return False
-    best = max(coverage)
-    checks_since_best = len(coverage) - 1 - coverage.index(best)
-    return best >= limit or checks_since_best > len(coverage) / 2
+Verdicts = Mapping[AlarmKind, Alarm | None]
+"""None: there is no such fault. What is left out could not be judged yet."""
+_MAX_WAITING = 0.3
+_WAITING_STEPS = 50
 
 
 class HealthMonitor:
     """Turns log records and samples into alarms; an alarm sounds once until its cause is gone.
 
+    Its state depends on the progress of the run alone, never on time, so that a resumed run has
+    the same checkpoints. What it knows of the loader, which is time, is not part of the state.
+
     Args:
-        config: thresholds.
+        run: what is watched.
         real_img: real images [N, C, H, W], or [N, ...], to compare samples with.
+        train: `features` of all training images, to look for copies; None for no such check.
     """
 
-    def __init__(self, config: HealthConfig, real_img: Tensor) -> None:
-        self._config = config
-        real = features(real_img).cpu()
-        self._real_diversity = diversity(real)
-        self._modes = Modes(real)
-        self._means: dict[str, float] = {}
+    def __init__(self, run: TrainingRun, real_img: Tensor, train: Tensor | None = None) -> None:
+        config, roles = run.config.train, set(run.architecture.ema_roles)
+        phases = [p.name for p in run.phases if roles & set(p.trains) and not p.lazy]
+        self._enabled = config.health.enabled
+        max_gap = _max_gap(run.spec) if run.objective.loss.needs_lipschitz else None
+        self._game = GameWatch(config.health, config.batch_size, phases, max_gap)
+        self._samples = SampleWatch(config.health, real_img, train)
         self._sounding: set[str] = set()
-        self._coverage: list[float] = []
+        self._unlogged: dict[str, Any] = {"values": {}, "alarms": []}
+        self._waiting = Window(_WAITING_STEPS)
+        self._batch_size = config.batch_size
 
     def state_dict(self) -> dict[str, Any]:
         """The state as JSON values."""
-        sounding = sorted(self._sounding)
-        return {"means": self._means, "sounding": sounding, "coverage": [*self._coverage]}
+        return {
+            "game": self._game.state_dict(),
+            "samples": self._samples.state_dict(),
+            "sounding": sorted(self._sounding - {"loader_bound"}),
+            "unlogged": self._unlogged,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self._means = dict(state["means"])
+        self._game.load_state_dict(state["game"])
+        self._samples.load_state_dict(state["samples"])
         self._sounding = set(state["sounding"])
-        self._coverage = list(state.get("coverage", ()))
+        self._unlogged = dict(state["unlogged"])
 
-    def observe_log(self, record: Mapping[str, float], kimg_since_last: float) -> list[Alarm]:
-        """Check one log record."""
-        if not self._config.enabled or "logits/real" not in record:
-            return []
-        weight = min(1.0, kimg_since_last / self._config.window_kimg)
-        for name in ("logits/real", "logits/gen"):
-            old = self._means.get(name, record[name])
-            self._means[name] = old + weight * (record[name] - old)
-        gap = self._means["logits/real"] - self._means["logits/gen"]
-        limit = self._config.max_logit_gap
-        return [
-            *self._sound(
-                gap > limit,
-                "discriminator_wins",
-                f"The discriminator wins by a logit gap of {gap:.1f} (limit {limit:g}, "
-                f"train.health.max_logit_gap): the generator may learn nothing. Add or raise r1, "
-                f"lower the discriminator's learning rate, or add augmentation.",
-            ),
-            *self._sound(
-                gap < -limit,
-                "discriminator_loses",
-                f"The discriminator rates generated images {-gap:.1f} above real ones. Raise its "
-                f"learning rate or lower its regularization.",
-            ),
-        ]
+    def go_back(self, state: Mapping[str, Any] | None, alarm: Alarm) -> None:
+        """Restore an earlier state because of an alarm, which the next log record will hold."""
+        if state is not None:
+            self.load_state_dict(state)
+        self._sounding.discard(alarm.kind)
+        self._unlogged = {"values": {}, "alarms": as_records([alarm])}
 
-    def observe_samples(self, img: Tensor) -> list[Alarm]:
-        """Check generated images [N, C, H, W] of different seeds."""
-        config = self._config
-        if not config.enabled or self._real_diversity == 0:
+    def observe_log(self, record: Mapping[str, float], kimg: float) -> list[Alarm]:
+        """Check a log record of the last `kimg`."""
+        if not self._enabled:
             return []
-        gen = features(img).cpu()
-        relative_diversity = diversity(gen) / self._real_diversity
-        self._coverage.append(self._modes.coverage(gen))
-        is_uniform = relative_diversity < config.min_diversity
-        fault = (
-            f"Samples are nearly alike: their diversity is {relative_diversity:.2f} of the data's "
-            f"(limit {config.min_diversity:g}, train.health.min_diversity)."
-            if is_uniform
-            else f"Mode coverage is {self._coverage[-1]:.2f} (limit {config.min_coverage:g}, "
-            f"train.health.min_coverage): samples hardly ever show the rest of the data."
+        return self._new({**self._game.observe(record, kimg), **self._loading(record, kimg)})
+
+    def observe_samples(self, img: Tensor, step: int) -> list[Alarm]:
+        """Check generated images [N, C, H, W] of different seeds after so many steps.
+
+        What is measured waits for the next log record: see `take_unlogged`.
+        """
+        if not self._enabled:
+            return []
+        values, verdicts = self._samples.observe(img, step)
+        alarms = self._new(verdicts)
+        self._unlogged = {
+            "values": values,
+            "alarms": [*self._unlogged["alarms"], *as_records(alarms)],
+        }
+        return alarms
+
+    def take_unlogged(self) -> tuple[dict[str, float], list[dict[str, str]]]:
+        """Measurements and alarms of sample pictures since the last call, for a log record."""
+        taken, self._unlogged = self._unlogged, {"values": {}, "alarms": []}
+        return taken["values"], taken["alarms"]
+
+    def _loading(self, record: Mapping[str, float], kimg: float) -> Verdicts:
+        steps = max(1, round(1000 * kimg / self._batch_size))
+        self._waiting.add({"share": record.get("data_wait_fraction", 0.0)}, steps)
+        share = self._waiting.means["share"]
+        if self._waiting.steps < _WAITING_STEPS or share <= _MAX_WAITING:
+            return {"loader_bound": None}
+        alarm = Alarm(
+            "loader_bound",
+            f"Training waits for data {100 * share:.0f} % of the time.",
+            "Raise data.workers, put the shards on a local disk (data.cache_dir), or store smaller "
+            "images.",
         )
-        return self._sound(
-            is_uniform or modes_are_missing(self._coverage, config.min_coverage),
-            "collapse",
-            f"{fault} This is mode collapse. Go back to an earlier checkpoint; lower the learning "
-            f"rates, add r1 or augmentation, or set train.health.rollback: true.",
-        )
+        return {"loader_bound": alarm}
 
-    def _sound(self, is_bad: bool, kind: AlarmKind, message: str) -> list[Alarm]:
-        if not is_bad:
-            self._sounding.discard(kind)
-            return []
-        if kind in self._sounding:
-            return []
-        self._sounding.add(kind)
-        return [Alarm(kind, message)]
+    def _new(self, verdicts: Verdicts) -> list[Alarm]:
+        alarms = {kind: alarm for kind, alarm in verdicts.items() if alarm is not None}
+        new = [alarm for kind, alarm in alarms.items() if kind not in self._sounding]
+        self._sounding = self._sounding - set(verdicts) | set(alarms)
+        return new
+
+
+def _max_gap(spec: ImageSpec) -> float:
+    """Three times what a critic with a slope of 1 can tell a white image from a black one.
+
+    Penalties hold the slope at about 1 only, and only where they look.
+    """
+    return 3 * 2 * math.sqrt(spec.channels * spec.height * spec.width)

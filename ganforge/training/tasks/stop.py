@@ -6,10 +6,11 @@ import signal
 import stat
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import FrameType
 
-from ganforge.training.engine.loop import StopTraining
+from ganforge.training.engine.loop import StopTraining, Task
 from ganforge.training.state.run_state import TrainingRun, is_out_of_time
 from ganforge.training.tasks.checkpoint import CheckpointTask
 from ganforge.training.tasks.due import due_every
@@ -21,32 +22,49 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
 @dataclass
-class BudgetTask:
+class BudgetTask(Task):
     """Counts training time against `train.max_minutes`.
 
     It comes first, so that the other tasks see that the run is finished.
+
+    Attributes:
+        clock: () -> seconds.
     """
 
-    _since: float = field(default_factory=time.monotonic)
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._since = self.clock()
 
     def due(self, run: TrainingRun) -> bool:
-        """With the log, where ranks synchronize anyway."""
+        """With the log, so that a checkpoint knows the time that was spent."""
         return run.config.train.max_minutes is not None and due_every(
             run, run.config.train.log_every_kimg
         )
 
+    def wanted(self, run: TrainingRun) -> bool:
+        """When the time is used up, as rank 0 measures it."""
+        limit = run.config.train.max_minutes
+        return limit is not None and run.runtime.is_main and self._spent(run) >= 60 * limit
+
     def run(self, run: TrainingRun) -> None:
-        """Add the time since the last call, as rank 0 measures it."""
-        now = time.monotonic()
-        spent = float(run.extra.get("train_sec", 0.0)) + now - self._since
-        self._since = now
+        """Add the time since the last call."""
+        spent, self._since = self._spent(run), self.clock()
         run.extra["train_sec"] = run.runtime.broadcast_object(spent)
         if is_out_of_time(run.config, run.extra):
-            log.info("train.max_minutes is used up at %.1f kimg.", run.progress.kimg)
+            log.info("train.max_minutes is used up at %s kimg.", run.shown_kimg)
+
+    def seconds_left(self, run: TrainingRun) -> float | None:
+        """Training time until the limit; None without one."""
+        limit = run.config.train.max_minutes
+        return None if limit is None else max(0.0, 60 * limit - self._spent(run))
+
+    def _spent(self, run: TrainingRun) -> float:
+        return float(run.extra.get("train_sec", 0.0)) + self.clock() - self._since
 
 
 @dataclass
-class StopTask:
+class StopTask(Task):
     """Turns SIGTERM, SIGINT, SIGUSR1 and SIGHUP into a checkpoint and a clean end, on all ranks.
 
     Slurm sends such a signal before a time limit, a terminal that closes SIGHUP; the same command
@@ -83,17 +101,21 @@ class StopTask:
             signal.raise_signal(number)
         self.received = number
         log.warning(
-            "%s: will save a checkpoint and stop at the next log step. Send it again to stop now.",
+            "%s: will save a checkpoint and stop after this step. Send it again to stop now.",
             signal.Signals(number).name,
         )
 
     def due(self, run: TrainingRun) -> bool:
-        """With the log, where ranks synchronize anyway."""
-        return due_every(run, run.config.train.log_every_kimg)
+        """Never by progress."""
+        return False
+
+    def wanted(self, run: TrainingRun) -> bool:
+        """When this rank has received a signal."""
+        return self.received is not None
 
     def run(self, run: TrainingRun) -> None:
-        """Stop if any rank has received a signal."""
-        if run.is_finished or not run.runtime.any_rank(self.received is not None):
+        """Save and stop, unless the run has just ended anyway."""
+        if run.is_finished:
             return
         self.save.run(run)
         raise StopTraining("a signal was received. Run the same command to resume.")

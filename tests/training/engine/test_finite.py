@@ -9,7 +9,7 @@ from ganforge.errors import NonFiniteError
 from ganforge.interfaces.architecture import Phase
 from ganforge.training.engine import loop
 from ganforge.training.engine.finite import FiniteCheck, PhaseLosses
-from ganforge.training.engine.loop import make_batches, train
+from ganforge.training.engine.loop import Task, make_batches, train
 from ganforge.training.engine.meter import Meter
 from ganforge.training.engine.step import Stepper
 
@@ -78,7 +78,7 @@ class Loader:
         pass
 
 
-class Keeper:
+class Keeper(Task):
     """A task that keeps the weights each so many images."""
 
     def __init__(self, every):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from ganforge.config.schedules import ScheduleConfig
-from ganforge.training.engine.progress import Progress, lr_factor, slot_seed
+from ganforge.training.engine.progress import Progress, lr_factor, shown_kimg, slot_seed
 
 
 def test_slot_seed_is_pinned_and_differs_in_every_argument():
@@ -53,3 +53,11 @@ def test_lr_factor_follows_the_schedule(schedule, kimg, expected):
 def test_schedule_that_ends_before_it_begins_is_refused():
     with pytest.raises(ValueError, match="decay_end_kimg=2 is before decay_start_kimg=4"):
         ScheduleConfig(name="linear", decay_start_kimg=4, decay_end_kimg=2)
+
+
+@pytest.mark.parametrize(
+    ("kimg", "total", "expected"),
+    [(0.032, 0.04, "0.032"), (0.5, 6, "0.50"), (12.52, 120, "12.5"), (25000, 25000, "25000.0")],
+)
+def test_shown_kimg_has_the_decimals_that_a_run_of_this_length_needs(kimg, total, expected):
+    assert shown_kimg(kimg, total) == expected

@@ -7,10 +7,10 @@ from training.toy import advance, weights
 from ganforge.errors import CheckpointError
 from ganforge.training.engine.loop import Rollback
 from ganforge.training.state import checkpoint as checkpoints
+from ganforge.training.tasks.alarms import Alarm
 from ganforge.training.tasks.checkpoint import CheckpointTask, roll_back
-from ganforge.training.tasks.health import Alarm
 
-COLLAPSE = Alarm("collapse", "All alike.")
+COLLAPSE = Alarm("collapse", "All alike.", "Lower the learning rates.")
 
 
 def test_checkpoint_task_saves_and_keeps_the_newest(make_run, tmp_path):
@@ -50,7 +50,9 @@ def test_roll_back_restores_the_newest_checkpoint_and_changes_the_seed(
 
 
 def test_roll_back_without_a_checkpoint_ends_the_run(make_run, tmp_path, lines):
-    with pytest.raises(CheckpointError, match="All alike. Cannot roll back .*there is no check"):
+    with pytest.raises(
+        CheckpointError, match="All alike. .* Cannot roll back at 0.00 kimg: there is no check"
+    ):
         roll_back(make_run(), COLLAPSE, tmp_path, lines)
 
 

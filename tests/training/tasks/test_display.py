@@ -18,10 +18,18 @@ def test_describe_shows_speed_and_short_names_of_losses():
 def test_display_without_a_terminal_logs_a_line_with_the_time_left(caplog):
     caplog.set_level("INFO")
     with Display(26.0, enabled=True) as display:
-        display.update(1.5)
-        display.update(1.5, RECORD)
-    (line,) = caplog.messages
-    assert line.startswith("1.5/26 kimg  ETA 2:02  200 img/s")
+        display.update(1.5, RECORD, 122.4)
+        display.update(2.0, RECORD, None)
+    first, second = caplog.messages
+    assert first.startswith("1.5/26 kimg  ETA 2:02  200 img/s")
+    assert second.startswith("2.0/26 kimg  ETA -  200 img/s")
+
+
+def test_display_of_a_tiny_run_shows_its_progress(caplog):
+    caplog.set_level("INFO")
+    with Display(0.04, enabled=True) as display:
+        display.update(0.032, RECORD, 1.0)
+    assert caplog.messages[0].startswith("0.032/0.04 kimg")
 
 
 @pytest.mark.parametrize(
@@ -35,7 +43,8 @@ def test_progress_of_a_tiny_run_is_shown_to_the_image(kimg, total, shown):
 def test_display_of_other_ranks_shows_nothing(caplog):
     caplog.set_level("INFO")
     with Display(26.0, enabled=False) as display:
-        display.update(1.5, RECORD)
+        display.update(1.5, RECORD, 1.0)
+        display.say("200 img/s")
     assert not caplog.messages
 
 
@@ -51,6 +60,7 @@ def terminal(monkeypatch):
 def test_display_on_a_terminal_draws_a_bar_and_logs_no_line(terminal, caplog):
     caplog.set_level("INFO")
     with Display(26.0, enabled=True) as display:
-        display.update(13.0, RECORD)
-    assert "13.0/26 kimg" in terminal.getvalue() and "200 img/s" in terminal.getvalue()
+        display.update(13.0, RECORD, 3725.0)
+    shown = terminal.getvalue()
+    assert "13.0/26 kimg" in shown and "200 img/s" in shown and "ETA 1:02:05" in shown
     assert not caplog.messages

@@ -1,108 +1,97 @@
-"""The health monitor sounds for what goes wrong, and for nothing that healthy runs do."""
+"""The health monitor sounds once for what goes wrong, until it is over."""
 
 import json
-import re
 
 import pytest
 import torch
-from training.clusters import clusters
 
-from ganforge.config.models import HealthConfig
-from ganforge.training.tasks.health import HealthMonitor, modes_are_missing
+from ganforge.training.tasks.alarms import Alarm
+from ganforge.training.tasks.health import HealthMonitor
 
-
-def test_health_monitor_sounds_collapse_once_until_it_clears():
-    real = torch.randn(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    monitor = HealthMonitor(HealthConfig(min_diversity=0.2), real)
-    good, bad = real.flip(0), torch.zeros(8, 1, 4, 4)
-    assert monitor.observe_samples(good) == []
-    assert [a.kind for a in monitor.observe_samples(bad)] == ["collapse"]
-    assert monitor.observe_samples(bad) == []
-    monitor.observe_samples(good)
-    other = HealthMonitor(HealthConfig(min_diversity=0.2), real)
-    other.load_state_dict(json.loads(json.dumps(monitor.state_dict())))
-    assert [a.kind for a in other.observe_samples(bad)] == ["collapse"]
+WON = {"accuracy/pairs": 1.0, "relative/discriminator_loss": 0.01, "grad_norm/generator": 1.0}
+EVEN = {"accuracy/pairs": 0.6, "relative/discriminator_loss": 0.9, "grad_norm/generator": 1.0}
+REAL = torch.randn(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+SAME = torch.zeros(8, 1, 4, 4)
 
 
-def check(monitor, *parts):
-    """Show samples of so many of eight modes; whether each check sounds a collapse."""
-    images = (clusters(64, range(part), 9 + index) for index, part in enumerate(parts))
-    return [any(a.kind == "collapse" for a in monitor.observe_samples(img)) for img in images]
+@pytest.fixture
+def make(make_run):
+    return lambda **health: HealthMonitor(make_run(health=health), REAL)
 
 
-def lost_modes_monitor():
-    return HealthMonitor(HealthConfig(min_diversity=0.0), clusters(128, range(8), 1))
+def kinds(alarms):
+    return [alarm.kind for alarm in alarms]
 
 
-@pytest.mark.parametrize(
-    ("parts", "expected_at"),
-    [
-        ([1, 1, 2, 2, 3, 5, 8, 8], None),  # as every healthy run begins
-        ([8, 8, 2, 8, 2, 8], None),  # bad luck at single checks
-        ([1, 4, 8, 8, 8, 8, 2, 2], 7),  # it had them
-        ([2, 2, 2, 2], 2),  # it never gets them
-    ],
-)
-def test_health_monitor_sounds_for_modes_lost_or_never_learned(parts, expected_at):
-    sounded = check(lost_modes_monitor(), *parts)
-    assert sounded == [index == expected_at for index in range(len(parts))]
+def test_health_monitor_sounds_once_until_the_cause_is_gone(make):
+    monitor = make()
+    records = (WON, WON, WON, EVEN, WON, WON)
+    assert [kinds(monitor.observe_log(record, 1.0)) for record in records] == [
+        ["discriminator_wins"],  # 62 steps of 16: the warm-up is over
+        [],
+        [],
+        [],
+        ["discriminator_wins"],
+        [],
+    ]
 
 
-def test_health_monitor_resumes_its_history_and_says_what_is_missing():
-    monitor = lost_modes_monitor()
-    assert check(monitor, 8, 2) == [False, False]
-    resumed = lost_modes_monitor()
-    resumed.load_state_dict(json.loads(json.dumps(monitor.state_dict())))
-    (alarm,) = resumed.observe_samples(clusters(64, (2, 5), 4))
-    assert re.search(r"Mode coverage is 0\.2\d .*train\.health\.min_coverage", alarm.message)
-    assert "train.health.rollback: true" in alarm.message
+def test_health_monitor_of_tiny_runs_is_silent(make):
+    monitor = make()
+    for _ in range(3):
+        assert monitor.observe_log(WON, 0.016) == []
+        assert monitor.observe_samples(SAME, 3) == []
 
 
-def test_health_monitor_names_who_wins():
-    config = HealthConfig(window_kimg=1.0, max_logit_gap=10.0)
-    monitor = HealthMonitor(config, torch.randn(8, 1, 4, 4))
-    record = {"logits/real": 8.0, "logits/gen": -8.0}
-    assert [a.kind for a in monitor.observe_log(record, 1.0)] == ["discriminator_wins"]
-    swapped = {"logits/real": -8.0, "logits/gen": 8.0}
-    assert [a.kind for a in monitor.observe_log(swapped, 1.0)] == ["discriminator_loses"]
+def test_health_monitor_keeps_measurements_and_alarms_for_the_next_record(make):
+    monitor = make(min_diversity=0.2)
+    for img, step in ((REAL.flip(0), 200), (SAME, 400)):
+        monitor.observe_samples(img, step)
+    values, alarms = monitor.take_unlogged()
+    assert values["samples/diversity"] == 0.0
+    assert [alarm["kind"] for alarm in alarms] == ["collapse"]
+    assert monitor.take_unlogged() == ({}, [])
 
 
-@pytest.mark.parametrize(
-    ("coverage", "expected"),
-    [
-        ([], False),
-        ([0.1], False),  # one check can be bad luck
-        ([0.9, 0.1], False),
-        ([0.2, 0.3, 0.9, 0.1, 0.1], True),  # lost
-        ([0.1, 0.2, 0.3, 0.4], False),  # still improving
-        ([0.4, 0.3, 0.3, 0.3], True),  # not improved for half of the checks
-        ([0.9, 0.1, 0.9, 0.1], False),
-        ([0.5, 0.4, 0.4], True),  # the limit itself is enough
-    ],
-)
-def test_modes_are_missing_after_two_low_checks_if_lost_or_stuck(coverage, expected):
-    assert modes_are_missing(coverage, 0.5) is expected
+def test_health_monitor_resumes_where_it_was(make):
+    monitor, resumed = make(), make()
+    monitor.observe_log(WON, 1.0)
+    monitor.observe_samples(REAL.flip(0), 200)
+    monitor.observe_samples(SAME, 300)
+    state = json.loads(json.dumps(monitor.state_dict()))
+    resumed.load_state_dict(state)
+    assert resumed.state_dict() == state
+    assert resumed.observe_log(WON, 1.0) == [] and resumed.observe_samples(SAME, 400) == []
+    assert resumed.take_unlogged()[1][0]["kind"] == "collapse"
 
 
-def test_health_monitor_averages_logits_over_its_window():
-    config = HealthConfig(window_kimg=10.0, max_logit_gap=10.0)
-    monitor = HealthMonitor(config, torch.randn(8, 1, 4, 4))
-    level, spike = {"logits/real": 0.0, "logits/gen": 0.0}, {"logits/real": 40.0, "logits/gen": 0.0}
-    assert monitor.observe_log(level, 1.0) == []
-    assert monitor.observe_log(spike, 1.0) == []  # a tenth of the window: the mean gap is 4
-    assert monitor.observe_log(spike, 5.0)[0].kind == "discriminator_wins"
-    assert monitor.observe_log(spike, 5.0) == []  # it has sounded
-    assert monitor.observe_log(level, 10.0) == []
-    assert monitor.observe_log(spike, 10.0)[0].kind == "discriminator_wins"
+def test_health_monitor_that_goes_back_sounds_again_and_keeps_the_reason(make):
+    monitor, alarm = make(), Alarm("collapse", "All alike.", "Go back.")
+    monitor.observe_samples(REAL.flip(0), 200)
+    before = monitor.state_dict()
+    assert kinds(monitor.observe_samples(SAME, 300)) == ["collapse"]
+    monitor.go_back(before, alarm)
+    (noted,) = monitor.take_unlogged()[1]
+    assert noted == {"kind": "collapse", "fault": "All alike.", "advice": "Go back."}
+    assert kinds(monitor.observe_samples(SAME, 300)) == ["collapse"]
 
 
-def test_health_monitor_that_is_disabled_is_silent():
-    monitor = HealthMonitor(HealthConfig(enabled=False), clusters(128, range(8), 1))
-    assert monitor.observe_log({"logits/real": 1e9, "logits/gen": 0.0}, 1.0) == []
-    assert monitor.observe_samples(torch.zeros(8, 1, 4, 4)) == []
+def test_health_monitor_names_a_loader_that_starves_training_and_keeps_no_trace_of_it(make):
+    slow, fast = make(), make()
+    (alarm,) = slow.observe_log(EVEN | {"data_wait_fraction": 0.6}, 1.0)
+    assert alarm.kind == "loader_bound" and "60 % of the time" in alarm.fault
+    assert fast.observe_log(EVEN | {"data_wait_fraction": 0.01}, 1.0) == []
+    assert slow.state_dict() == fast.state_dict()  # time must not be in a checkpoint
 
 
-def test_health_monitor_without_logits_or_distinct_data_has_nothing_to_say():
-    monitor = HealthMonitor(HealthConfig(), torch.zeros(8, 1, 4, 4))
-    assert monitor.observe_log({"loss/generator/adversarial": 1.0}, 1.0) == []
-    assert monitor.observe_samples(torch.zeros(8, 1, 4, 4)) == []
+def test_health_monitor_watches_the_phases_that_train_generating_networks(make):
+    monitor = make()
+    monitor.observe_log(EVEN | {"grad_norm/discriminator": 1e9}, 1.0)
+    assert monitor.state_dict()["game"]["means"]["log_norm"] == 0.0
+
+
+def test_health_monitor_that_is_disabled_is_silent(make):
+    monitor = make(enabled=False)
+    assert monitor.observe_log(WON | {"data_wait_fraction": 1.0}, 100.0) == []
+    assert monitor.observe_samples(SAME, 1000) == []
+    assert monitor.take_unlogged() == ({}, [])

@@ -14,28 +14,75 @@ from ganforge.training.tasks.sample import SampleTask
 
 
 @pytest.fixture
-def make_task(tmp_path, lines):
+def make_task(tmp_path, lines, clock):
     def make(run):
         (tmp_path / "samples").mkdir()
         real = torch.randn(16, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-        monitor = HealthMonitor(run.config.train.health, real)
-        return SampleTask(tmp_path / "samples", None, lines, monitor, tmp_path / "checkpoints")
+        monitor = HealthMonitor(run, real)
+        checkpoints = tmp_path / "checkpoints"
+        return SampleTask(tmp_path / "samples", None, lines, monitor, checkpoints, clock)
 
     return make
 
 
+@pytest.fixture
 def collapse(monkeypatch):
-    same = Pictures(Image.new("L", (4, 4)), (), torch.zeros(6, 1, 4, 4))
-    monkeypatch.setattr(sample, "sample_pictures", lambda *args: same)
+    """From now on all samples are alike, as they were not before."""
+
+    def happen(run, task):
+        run.progress.step, run.progress.nimg = 200, 3200
+        monkeypatch.setattr(task.monitor._samples, "_history", {"diversity": [0.9], **EMPTY})
+        monkeypatch.setattr(task.monitor._samples, "_steps", [100])
+        same = Pictures(Image.new("L", (4, 4)), (), torch.zeros(6, 1, 4, 4))
+        monkeypatch.setattr(sample, "sample_pictures", lambda *args: same)
+
+    return happen
+
+
+EMPTY = {"coverage": [], "copies": []}
 
 
 def test_sample_task_saves_the_grid_under_the_progress(make_run, make_task, tmp_path):
-    run = make_run()
+    run = make_run(sample_every_kimg=0.032)
     advance(run, 2)
-    make_task(run).run(run)
+    task = make_task(run)
+    task.run(run)
     with Image.open(tmp_path / "samples" / "nimg-000000032.png") as picture:
         assert picture.size == (12, 8)  # 3 columns and 2 rows of 4x4 images
-    assert len(run.extra["health"]["coverage"]) == 1
+    assert run.extra["health"] == task.monitor.state_dict()
+    assert task.monitor.take_unlogged()[0].keys() == {"samples/diversity", "samples/coverage"}
+
+
+def test_sample_task_is_wanted_once_in_the_first_minute(make_run, make_task, clock):
+    run = make_run()
+    task = make_task(run)
+    clock.now += 44.0
+    assert not task.wanted(run)
+    clock.now += 1.0
+    assert task.wanted(run)
+    task.run(run)
+    clock.now += 1000.0
+    assert not task.wanted(run)
+
+
+def test_sample_task_is_not_wanted_where_a_picture_exists(
+    make_run, make_task, clock, tmp_path, monkeypatch
+):
+    run = make_run()
+    task = make_task(run)
+    task.run(run)
+    resumed = SampleTask(task.folder, None, task.lines, task.monitor, tmp_path, clock)
+    clock.now += 1000.0
+    assert not resumed.wanted(run)
+
+
+def test_sample_task_by_time_draws_and_judges_nothing(make_run, make_task, tmp_path):
+    run = make_run()
+    advance(run, 1)
+    task = make_task(run)
+    task.run(run)
+    assert (tmp_path / "samples" / "nimg-000000016.png").exists()
+    assert "health" not in run.extra and task.monitor.take_unlogged() == ({}, [])
 
 
 def test_sample_task_of_video_saves_an_animation_too(make_run, make_task, tmp_path, monkeypatch):
@@ -51,26 +98,30 @@ def test_sample_task_of_video_saves_an_animation_too(make_run, make_task, tmp_pa
         assert (animation.n_frames, animation.size) == (3, (6, 4))
 
 
-def test_sample_task_reports_a_collapse_and_goes_on(
-    make_run, make_task, lines, monkeypatch, caplog
-):
-    run = make_run()
-    collapse(monkeypatch)
-    make_task(run).run(run)
-    assert "This is mode collapse" in caplog.text
-    assert [record["alarm"] for record in lines.read()] == ["collapse"]
+def test_sample_task_reports_a_collapse_and_goes_on(make_run, make_task, collapse, caplog):
+    run = make_run(sample_every_kimg=0.016)
+    task = make_task(run)
+    collapse(run, task)
+    task.run(run)
+    assert "At 3.20 kimg: Samples are nearly alike" in caplog.text
+    assert [alarm["kind"] for alarm in task.monitor.take_unlogged()[1]] == ["collapse"]
 
 
 def test_sample_task_rolls_back_after_a_collapse_if_that_is_wanted(
-    make_run, make_task, tmp_path, monkeypatch
+    make_run, make_task, tmp_path, collapse
 ):
-    run = make_run(health={"rollback": True})
+    run = make_run(sample_every_kimg=0.016, health={"rollback": True})
+    task = make_task(run)
     CheckpointTask(tmp_path / "checkpoints").run(run)
     advance(run, 2)
-    collapse(monkeypatch)
+    collapse(run, task)
     with pytest.raises(Rollback):
-        make_task(run).run(run)
+        task.run(run)
     assert run.progress.nimg == 0 and run.rollbacks == 1
+    assert [alarm["kind"] for alarm in task.monitor.take_unlogged()[1]] == ["collapse"]
+    collapse(run, task)
+    with pytest.raises(Rollback):  # the monitor sounds again
+        task.run(run)
 
 
 def test_sample_task_of_other_ranks_draws_nothing(make_run, make_task, tmp_path, monkeypatch):

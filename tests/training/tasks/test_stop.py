@@ -5,13 +5,11 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from ganforge.training.engine.loop import StopTraining
 from ganforge.training.state import checkpoint as checkpoints
-from ganforge.training.tasks import stop
 from ganforge.training.tasks.checkpoint import CheckpointTask
 from ganforge.training.tasks.stop import STOPPING, BudgetTask, StopTask
 
@@ -23,28 +21,43 @@ def test_budget_task_is_due_only_with_a_limit(make_run):
         assert BudgetTask().due(run) is expected
 
 
-def test_budget_task_adds_time_over_launches_until_the_run_is_finished(
-    make_run, monkeypatch, caplog
-):
+def test_budget_task_adds_time_over_launches_until_the_run_is_finished(make_run, clock, caplog):
     caplog.set_level("INFO")
-    run, task = make_run(max_minutes=1.0), BudgetTask()
+    run, task = make_run(max_minutes=1.0), BudgetTask(clock)
     run.extra["train_sec"] = 25.0  # of an earlier launch
-    now = time.monotonic()
-    for seconds, spent in ((20, 45.0), (40, 65.0)):
+    for seconds, spent in ((20, 45.0), (20, 65.0)):
         assert not run.is_finished
-        monkeypatch.setattr(stop.time, "monotonic", lambda seconds=seconds: now + seconds)
+        clock.now += seconds
         task.run(run)
-        assert run.extra["train_sec"] == pytest.approx(spent, abs=1.0)
+        assert run.extra["train_sec"] == spent
     assert run.is_finished
-    assert "train.max_minutes is used up at 0.0 kimg." in caplog.messages
+    assert "train.max_minutes is used up at 0.00 kimg." in caplog.messages
+
+
+def test_budget_task_is_wanted_as_soon_as_the_time_is_used_up(make_run, clock, monkeypatch):
+    run, task = make_run(max_minutes=1.0), BudgetTask(clock)
+    run.extra["train_sec"] = 25.0
+    clock.now += 34.0
+    assert not task.wanted(run) and task.seconds_left(run) == 1.0
+    clock.now += 1.0
+    assert task.wanted(run)
+    monkeypatch.setattr(type(run.runtime), "is_main", False)
+    assert not task.wanted(run)  # the clock of rank 0 counts
+
+
+def test_budget_task_without_a_limit_wants_nothing(make_run, clock):
+    run, task = make_run(), BudgetTask(clock)
+    clock.now += 1e9
+    assert not task.wanted(run) and task.seconds_left(run) is None
 
 
 @pytest.mark.parametrize("number", STOPPING)
 def test_stop_task_saves_and_stops_after_a_signal(make_run, tmp_path, caplog, number):
     run = make_run()
     with StopTask(CheckpointTask(tmp_path)) as task:
-        task.run(run)  # nothing has happened
+        assert not task.wanted(run)
         os.kill(os.getpid(), number)
+        assert task.wanted(run) and not task.due(run)
         assert signal.Signals(number).name in caplog.text
         with pytest.raises(StopTraining, match="Run the same command to resume"):
             task.run(run)
@@ -103,6 +116,5 @@ def test_stop_task_lets_a_finished_run_end_by_itself(make_run, tmp_path):
     run = make_run(total_kimg=0.016)
     run.progress.advance(16)
     task = StopTask(CheckpointTask(tmp_path), received=signal.SIGTERM)
-    assert task.due(run)
     task.run(run)
     assert not checkpoints.all_checkpoints(tmp_path)
