@@ -9,6 +9,7 @@ from ganforge.config.base import MAX_SIDE
 from ganforge.errors import ConfigError
 from ganforge.imaging.images import Resize, crop_center, pad_mirrored, resize
 from ganforge.interfaces.architecture import Architecture
+from ganforge.interfaces.derivation import Derivation
 
 Size = Literal["keep", "model"] | int | tuple[int, int]
 """Size of the results: unchanged, that of the training images, a side, or (height, width)."""
@@ -57,6 +58,16 @@ class Sizing:
         height, width = self.result(height, width)
         step = self.stride or 1
         return -(-height // step) * step, -(-width // step) * step
+
+    def before(self, derivation: Derivation[Any], img: Tensor) -> Tensor:
+        """An image [C, H, W], resized if its source is to have another size.
+
+        Sources are made at the size at which the networks see them: edges, for instance, would be
+        too thin or too thick otherwise.
+        """
+        if self.target is None:
+            return img
+        return resize(img[None], *derivation.input_size(*self.target), self.way)[0]
 
     def fit(self, img: Tensor) -> Tensor:
         """Images [N, C, H, W] resized if requested, and padded to the stride."""

@@ -108,7 +108,7 @@ class TranslationMethods:
         translator = self.translator(**_how(options))
         given = translator.reader.read(images)
         request = self._translation(len(given), translator, options)
-        sources = translator.reader.derive(given, request.seeds)
+        sources = translator.derive(given, request.seeds)
         more = read_fields(self.info.spec, fields, sources)
         for index, source in enumerate(sources):
             translator.check_size(source, f"images[{index}]")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ganforge.imaging.images import Resize
 from ganforge.inference.clips import OpenClip, chunks
+from ganforge.inference.derive import derivation_of
 from ganforge.inference.generate import run_batch
 from ganforge.inference.sizes import Size, Sizing, resolve_sizing
 from ganforge.inference.source_fields import SourceFields
@@ -68,13 +69,23 @@ class Translator:
         frame_index = 0
         for chunk in chunks(clip, chunk_frames):
             given = [img for img, _ in chunk]
-            images = self.reader.derive_frames(given, request.seeds[0], frame_index)
+            resized = [self._before(img) for img in given]
+            images = self.reader.derive_frames(resized, request.seeds[0], frame_index)
             self.check_size(images[0], clip.name)
             request.frame_index = frame_index
             part = request if self.architecture.is_video else request.take([0] * len(images))
             made = self._translate(images, part)
             yield from zip(made, (time for _, time in chunk), strict=True)
             frame_index += len(chunk)
+
+    def derive(self, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor]:
+        """The sources of images from `reader.read`: themselves, or what is derived of them."""
+        return self.reader.derive([self._before(img) for img in images], seeds)
+
+    def _before(self, img: Tensor) -> Tensor:
+        if self.reader.kind != "derived":
+            return img
+        return self.sizing.before(derivation_of(self.reader.spec), img)
 
     def check_size(self, source: Tensor, what: str) -> None:
         """Refuse a source [C, H, W], named `what` in the message, that cannot keep its size."""

@@ -60,6 +60,13 @@ class Derivation(Component[ConfigT]):
         """
         return self.derive(img, seed, frame)
 
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the image from which `from_input` makes a source of this size.
+
+        By default images and sources are equally large.
+        """
+        return height, width
+
     @property
     def derived(self) -> DerivedSource:
         """What is stored with a model, to derive in the same way."""

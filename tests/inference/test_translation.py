@@ -11,6 +11,8 @@ from torch.testing import assert_close
 
 from ganforge.errors import ConfigError, PluginContractError, ShapeError
 from ganforge.imaging.codec import decode_image
+from ganforge.imaging.images import resize
+from ganforge.inference.derive import derive_sources
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.interfaces.spec import DerivedSource
 
@@ -198,6 +200,25 @@ def test_translate_makes_the_derived_source_unless_it_is_given():
     source = torch.rand(1, 9, 11)
     (given,) = derived("gray", 1).translate(source, derive=False, output_type="pt")
     assert_close(given, source.expand(3, 9, 11))
+
+
+def test_translate_derives_sources_at_the_size_that_the_networks_see():
+    y, x = torch.meshgrid(torch.arange(40), torch.arange(60), indexing="ij")
+    photo = ((x - 30) ** 2 + (y - 20) ** 2 < 150).float().expand(3, -1, -1)
+    model = derived("edges", 1)
+    (found,) = model.translate(photo, size=(20, 32), output_type="pt")
+    small = resize(photo[None], 20, 32, "crop")
+    expected = derive_sources(model.info.spec, small, [0])[0]
+    assert expected.std() > 0.1
+    assert torch.equal(found, expected.expand(3, -1, -1))
+    (frame,) = model.translate_video([photo], size=(20, 32), output_type="pt")
+    assert torch.equal(frame, found)
+
+
+def test_translate_of_a_larger_derived_source_gives_the_size_that_was_wanted():
+    model = derived("low_resolution", 3, factor=4)
+    translated = model.translate(torch.rand(3, 9, 11), size=(40, 60), output_type="pt")
+    assert translated.shape == (1, 3, 40, 60)
 
 
 def test_translate_of_a_larger_derived_source_gives_its_size():

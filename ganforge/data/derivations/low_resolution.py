@@ -46,6 +46,10 @@ class LowResolution(Derivation[LowResolutionConfig]):
         factor = self.config.factor
         return bicubic(img, round(height * factor), round(width * factor))
 
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """The size before it is enlarged."""
+        return round(height / self.config.factor), round(width / self.config.factor)
+
 
 def bicubic(img: Floats, height: int, width: int) -> Floats:
     """Resample [H, W, C] in [0, 1] to a size, anti-aliased where it shrinks."""
