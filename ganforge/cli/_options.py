@@ -63,15 +63,17 @@ class FieldType(click.ParamType):  # type: ignore[type-arg]
     """A field and the folder of its files: instances=maps."""
 
     name = "field"
+    exists = True
+    """Whether the folder must exist, as for `click.Path`."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, Path]:
-        """Read the name and the folder, which must exist."""
+        """Read the name and the folder."""
         name, separator, folder = value.partition("=")
         if not (separator and name and folder):
             raise ConfigError(f"--field {value!r} is not NAME=FOLDER, e.g. instances=maps.")
-        if not Path(folder).is_dir():
+        if self.exists and not Path(folder).is_dir():
             raise ConfigError(f"--field {value}: there is no folder {folder}. Check the path.")
         return name, Path(folder)
 

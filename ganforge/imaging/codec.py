@@ -132,6 +132,9 @@ def read_npy(data: Bytes) -> NDArray[Any]:
     """The array in a .npy file."""
     if data[:4] == _ZIP_SIGNATURE:  # which NumPy opens as several arrays
         raise Undecodable("is an archive of arrays (.npz), not one array; save it with np.save")
+    if data[:6] != NPY_SIGNATURE:  # which NumPy takes for a pickle, and says how to load that
+        _refuse_lfs_pointer(data)
+        raise Undecodable("is no .npy file; save it with np.save")
     try:
         values: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
     except Exception as err:  # NumPy parses the header as Python: damage raises any type

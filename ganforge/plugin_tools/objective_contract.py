@@ -15,7 +15,13 @@ from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import LossConfig, StrictModel
 from ganforge.errors import ConfigError
 from ganforge.interfaces.batch import Batch, Networks
-from ganforge.interfaces.objective import ObjectiveTerm, PenaltyInput, Scores, Terms
+from ganforge.interfaces.objective import (
+    AdversarialLoss,
+    ObjectiveTerm,
+    PenaltyInput,
+    Scores,
+    Terms,
+)
 from ganforge.plugin_tools.cases import Case, start, train_case
 from ganforge.training.state.run_state import TrainingRun
 
@@ -139,9 +145,7 @@ def _acts(case: Case, run: TrainingRun, term: ObjectiveTerm[Any]) -> bool:
         contributed.extend((before, _mean(value)) for value in terms.values())
         return terms
 
-    loss.discriminator = _noting(  # type: ignore[method-assign]
-        loss.discriminator, lambda value, *_, **named: adversarial.append(_mean(value))
-    )
+    _note_loss(loss, lambda value, *_, **named: adversarial.append(_mean(value)))
     term.discriminator = contributing  # type: ignore[method-assign]
     run.phases = run.architecture.phases(objective)
     phases = _terms_of(case, run)
@@ -170,6 +174,12 @@ def _terms_of(case: Case, run: TrainingRun) -> list[list[float]]:
 
 def _note_phases(run: TrainingRun, note: Callable[[Terms, Networks, Batch], None]) -> None:
     run.phases = [replace(phase, loss=_noting(phase.loss, note)) for phase in run.phases]
+
+
+def _note_loss(loss: AdversarialLoss[Any], note: Callable[..., None]) -> None:
+    """Pass what the architecture's calls of the discriminator's loss give to `note`."""
+    _ = loss.equilibrium  # which the log needs, and which is computed by a call of its own
+    loss.discriminator = _noting(loss.discriminator, note)  # type: ignore[method-assign]
 
 
 def _noting(function: Callable[..., Any], note: Callable[..., None]) -> Callable[..., Any]:
@@ -218,7 +228,7 @@ class _Seen:
             for name, values in batch.reports.items():
                 self.reports.setdefault(name, []).extend(map(float, values))
 
-        loss.discriminator = _noting(loss.discriminator, note_logits)  # type: ignore[method-assign]
+        _note_loss(loss, note_logits)
         _note_phases(run, note_reports)
         return self
 

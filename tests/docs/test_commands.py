@@ -8,6 +8,7 @@ import click
 import pytest
 
 from ganforge.cli import main
+from ganforge.cli._options import FieldType
 from ganforge.config.find import find_pipeline
 from ganforge.config.load import load_pipeline
 from ganforge.registry.components import resolve
@@ -46,7 +47,7 @@ def test_command_of_a_page_parses(page, words, monkeypatch):
         command = command.get_command(context, arguments.pop(0))
         assert command is not None, f"{page}: ganforge {' '.join(words)}"
     for parameter in command.params:
-        if isinstance(parameter.type, click.Path):
+        if isinstance(parameter.type, click.Path | FieldType):
             monkeypatch.setattr(parameter.type, "exists", False)  # the user's files
     parameters = command.make_context("ganforge", arguments, parent=context).params
     if words[0] == "run":

@@ -134,9 +134,9 @@ def test_per_sample_discriminator_sees_real_and_generated_images_in_one_pass():
 @pytest.mark.parametrize(
     ("loss", "names"),
     [
-        (NonSaturating, {"accuracy/real", "accuracy/gen"}),
+        (NonSaturating, {"accuracy/real", "accuracy/gen", "accuracy/pairs"}),
         (Relativistic, {"accuracy/pairs"}),
-        (Wasserstein, set()),
+        (Wasserstein, {"accuracy/pairs"}),
     ],
 )
 def test_accuracy_is_reported_only_as_the_loss_decides(loss, names):

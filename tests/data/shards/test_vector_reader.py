@@ -41,7 +41,7 @@ def test_reader_gives_attributes_text_and_vectors_as_float32(tmp_path, helpers, 
     [
         ("attributes.json", b"[1]", r"'attributes' has shape \[1\], the index says \[2\]"),
         ("attributes.json", b"[1,", "'attributes' is not a vector"),
-        ("text.npy", b"xx", "'text' is not a vector"),
+        ("text.npy", b"xx", r"'text' is no \.npy file"),
         ("text.npy", [1], r"'text' has shape \[1\], the index says \[3\]"),
         ("pose.npy", [[1, 2], [3, 4]], r"'pose' has shape \[2, 2\], the index says \[2\]"),
         ("pose.npy", 3, r"'pose' has shape \[\], the index says \[2\]"),

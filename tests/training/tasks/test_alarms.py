@@ -4,6 +4,7 @@ ALARM = Alarm("collapse", "All alike.", "Go back.")
 
 
 def test_alarms_are_warnings_that_say_when_what_and_what_to_do(make_run, caplog):
+    caplog.set_level("WARNING")
     run = make_run(total_kimg=0.5)
     run.progress.advance(32)
     warn_of(run, [ALARM])

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from ganforge.training.tasks.display import Display, describe, shown_kimg
+from ganforge.training.tasks.display import Display, describe
 
 RECORD = {"img_per_sec": 200.4, "loss/generator/adversarial": 0.7, "loss/generator/r1": 0.05}
 
@@ -30,14 +30,6 @@ def test_display_of_a_tiny_run_shows_its_progress(caplog):
     with Display(0.04, enabled=True) as display:
         display.update(0.032, RECORD, 1.0)
     assert caplog.messages[0].startswith("0.032/0.04 kimg")
-
-
-@pytest.mark.parametrize(
-    ("kimg", "total", "shown"),
-    [(1.5, 26.0, "1.5/26 kimg"), (0.032, 0.064, "0.032/0.064 kimg"), (0, 2.0, "0.000/2 kimg")],
-)
-def test_progress_of_a_tiny_run_is_shown_to_the_image(kimg, total, shown):
-    assert shown_kimg(kimg, total) == shown
 
 
 def test_display_of_other_ranks_shows_nothing(caplog):

@@ -52,8 +52,9 @@ def test_budget_task_without_a_limit_wants_nothing(make_run, clock):
 
 
 @pytest.mark.parametrize("number", STOPPING)
-def test_stop_task_saves_and_stops_after_a_signal(make_run, tmp_path, caplog, number):
+def test_stop_task_saves_and_stops_after_a_signal(make_run, tmp_path, caplog, monkeypatch, number):
     run = make_run()
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_DFL)  # as without nohup
     with StopTask(CheckpointTask(tmp_path)) as task:
         assert not task.wanted(run)
         os.kill(os.getpid(), number)
