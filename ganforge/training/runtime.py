@@ -27,6 +27,7 @@ from ganforge.training.launch import SHARDED, check_launch
 from ganforge.training.precision import PrecisionChoice, choose_precision, has_bf16
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
     from accelerate.utils import ProjectConfiguration
 
 # Many modules name `Runtime`; accelerate is imported where one is made.
@@ -74,9 +75,6 @@ class Runtime:
                 configured for FSDP or DeepSpeed; an unknown tracker, or one whose package is
                 missing.
         """
-        from accelerate import Accelerator
-        from accelerate.utils import DistributedType, InitProcessGroupKwargs
-
         check_launch()
         check_trackers(trackers)
         set_tf32(False)  # training may allow it
@@ -86,23 +84,7 @@ class Runtime:
                 "train.precision=fp16 needs a CUDA device; on this CPU it would silently run in "
                 "fp32. Use auto, bf16 or fp32."
             )
-        try:
-            self.accelerator = Accelerator(
-                mixed_precision="no",  # autocast is ours: Accelerate's is process-wide state
-                cpu=use_cpu,
-                log_with=list(trackers) or None,
-                project_config=_project(project_dir),
-                kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)],
-            )
-        except torch.distributed.DistNetworkError as err:
-            raise ConfigError(
-                f"The processes of this run cannot reach each other ({str(err).splitlines()[0]}). "
-                f"If the address is in use by another run, choose another port: accelerate launch "
-                f"--main_process_port 29501, or torchrun --master-port 29501."
-            ) from err
-        if self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
-            backend = self.accelerator.distributed_type.value
-            raise ConfigError(f"train: {SHARDED.format(backend)}")
+        self.accelerator = _accelerator(use_cpu, trackers, project_dir)
         self.project_dir = project_dir
         bf16 = all(self.gather_object(has_bf16(self.device)))
         self.precision, message = choose_precision(precision, bf16, use_cpu)
@@ -220,6 +202,35 @@ class Runtime:
         release needs the interpreter (pytorch/pytorch#179291).
         """
         self.accelerator.end_training()
+
+
+def _accelerator(use_cpu: bool, trackers: Sequence[str], project_dir: Path | None) -> "Accelerator":
+    """Join the process group.
+
+    Raises:
+        ConfigError: the processes cannot reach each other, or FSDP or DeepSpeed is configured.
+    """
+    from accelerate import Accelerator
+    from accelerate.utils import DistributedType, InitProcessGroupKwargs
+
+    try:
+        accelerator = Accelerator(
+            mixed_precision="no",  # autocast is ours: Accelerate's is process-wide state
+            cpu=use_cpu,
+            log_with=list(trackers) or None,
+            project_config=_project(project_dir),
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)],
+        )
+    except torch.distributed.DistNetworkError as err:
+        raise ConfigError(
+            f"The processes of this run cannot reach each other ({str(err).splitlines()[0]}). "
+            f"If the address is in use by another run, choose another port: accelerate launch "
+            f"--main_process_port 29501, or torchrun --master-port 29501."
+        ) from err
+    if accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+        backend = accelerator.distributed_type.value
+        raise ConfigError(f"train: {SHARDED.format(backend)}")
+    return accelerator
 
 
 def _project(folder: Path | None) -> "ProjectConfiguration":
