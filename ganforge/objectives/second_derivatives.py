@@ -64,7 +64,7 @@ class _Convolution(torch.autograd.Function):
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
             grad_x = _Convolution.apply(grad, weight, ctx.settings.backward(x, grad, weight))
-        if ctx.needs_input_grad[1] and not _inputs_only.on:
+        if ctx.needs_input_grad[1] and _is_wanted(weight):
             grad_weight = _WeightGradient.apply(grad, x, weight, ctx.settings)
         return grad_x, grad_weight, None
 
@@ -93,26 +93,41 @@ class _WeightGradient(torch.autograd.Function):
         return at_grad, at_x, None, None
 
 
-class _Flag:
-    """Seen by autograd's threads too, which context variables are not."""
+class _Wanted:
+    """Where `input_gradient` takes the gradient; None outside of it.
 
-    on = False
+    Autograd's threads see it too, which context variables are not.
+    """
+
+    node: Any = None
 
 
-_inputs_only = _Flag()
+def _is_wanted(weight: Tensor) -> bool:
+    """Whether the gradient of a weight is: in `input_gradient`, if the weight depends on `at`."""
+    if _Wanted.node is None:
+        return True
+    nodes, seen = [weight.grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        if node is _Wanted.node:
+            return True
+        if node is not None and node not in seen:
+            seen.add(node)
+            nodes += [before for before, _ in node.next_functions]
+    return False
 
 
 def input_gradient(value: Tensor, at: Tensor) -> Tensor:
     """The gradient of a scalar at one tensor, itself differentiable.
 
-    Within `cheap_second_derivatives` it skips the gradients of weights, which autograd would
-    compute and drop.
+    Within `cheap_second_derivatives` it skips the gradients of weights that do not depend on the
+    tensor, which autograd would compute and drop.
     """
-    _inputs_only.on = True
+    _Wanted.node = torch.autograd.graph.get_gradient_edge(at).node
     try:
         (gradient,) = torch.autograd.grad(value, at, create_graph=True)
     finally:
-        _inputs_only.on = False
+        _Wanted.node = None
     return gradient
 
 

@@ -150,20 +150,27 @@ def test_phases_at_the_papers_sizes_need_few_convolutions(
     assert min(counts.values()) > 10
 
 
-def test_penalties_are_those_of_pytorchs_rule(monkeypatch):
-    cheap = gradients_of_penalties()
+@pytest.mark.parametrize("modulation", ["scaled", "grouped"])
+def test_penalties_are_those_of_pytorchs_rule(monkeypatch, modulation):
+    # Grouped modulation makes weights from the latents at which the path length is taken.
+    cheap = gradients_of_penalties(modulation)
     monkeypatch.setattr(penalties, "cheap_second_derivatives", contextlib.nullcontext)
-    plain = gradients_of_penalties()
+    plain = gradients_of_penalties(modulation)
     assert len(cheap) == len(plain) > 20
     for found, expected in zip(cheap, plain, strict=True):
         scale = float(expected.norm())
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * scale)
 
 
-def gradients_of_penalties():
+def gradients_of_penalties(modulation):
     """Of R1 and the path length, for a small StyleGAN2."""
     torch.manual_seed(0)
-    options = {"channel_base": 256, "channel_max": 16, "mapping_layers": 2}
+    options = {
+        "channel_base": 256,
+        "channel_max": 16,
+        "mapping_layers": 2,
+        "modulation": modulation,
+    }
     nets, found, batch = phases("stylegan2", options, 32, "nonsaturating", STYLE, "cpu")
     batch["image"].uniform_(-1, 1)
     gradients = []
