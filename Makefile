@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: quickstart test bench docs clean
+.PHONY: quickstart test bench check-device docs clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no \
@@ -19,6 +19,9 @@ test: $(VENV)/installed-test
 
 bench: $(VENV)/installed-test
 	$(BIN)/python tests/benchmarks/run_all.py
+
+check-device: $(VENV)/installed
+	$(BIN)/python tests/device/check_cuda.py
 
 docs: $(VENV)/installed-docs
 	$(BIN)/mkdocs build --strict
