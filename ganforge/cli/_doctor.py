@@ -65,20 +65,17 @@ def _device() -> Iterator[Finding]:
 
 
 def _compiler() -> Iterator[Finding]:
-    """Whether torch.compile works: it needs Triton on CUDA, a C++ compiler on the CPU."""
+    """Whether torch.compile works, which compiles a toy as a run does."""
     import torch
 
-    if torch.cuda.is_available():
-        try:
-            yield Finding("ok", "compile", f"Triton {importlib.metadata.version('triton')}")
-        except importlib.metadata.PackageNotFoundError:
-            yield Finding("warn", "compile", "no Triton: training runs uncompiled, and slower")
-        return
-    found = next(filter(None, map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))), None)
-    if found:
-        yield Finding("ok", "compile", f"C++ compiler {found}")
+    from ganforge.training.compiler import compiler_fault
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    fault = compiler_fault(device)
+    if fault is None:
+        yield Finding("ok", "compile", f"a test compilation for {device} worked")
     else:
-        yield Finding("warn", "compile", "no C++ compiler: training runs uncompiled; install g++")
+        yield Finding("warn", "compile", f"training runs uncompiled, and slower: {fault}")
 
 
 def _launch(environ: Mapping[str, str]) -> Iterator[Finding]:

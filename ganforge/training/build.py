@@ -1,8 +1,6 @@
 """Build a training run from a pipeline file: components, networks, optimizers, compilation."""
 
 import logging
-import os
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +13,7 @@ from ganforge.interfaces.batch import Networks
 from ganforge.interfaces.components import Components
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.layers.sync_batchnorm import convert_sync_batchnorm
+from ganforge.training.compiler import compiler_fault, too_short
 from ganforge.training.engine.ema import Ema
 from ganforge.training.engine.freeze import Frozen
 from ganforge.training.engine.optimizers import build_optimizers
@@ -24,10 +23,6 @@ from ganforge.training.runtime import Runtime
 from ganforge.training.state.run_state import TrainingRun
 
 log = logging.getLogger(__name__)
-# Compiling takes half a minute to three, which pays only for runs of this many steps. In fp32 a
-# CPU gains at most a fifth (StyleGAN2; DCGAN nothing), so that it takes longer to pay.
-_MIN_COMPILED_STEPS = 500
-_MIN_COMPILED_STEPS_CPU_FP32 = 20_000
 
 
 def build_run(
@@ -114,7 +109,7 @@ def compile_networks(
     modules: Mapping[str, nn.Module], config: PipelineConfig, runtime: Runtime
 ) -> dict[str, nn.Module]:
     """Compile the networks when the pipeline file, or its `auto`, says so; says why in one line."""
-    wanted, reason = choose_compile(config, runtime.device, runtime.precision)
+    wanted, reason = choose_compile(config, runtime)
     log.info("torch.compile: %s (%s).", "on" if wanted else "off", reason)
     if not wanted:
         return {}
@@ -127,25 +122,17 @@ def compile_networks(
     return compiled
 
 
-def choose_compile(
-    config: PipelineConfig, device: torch.device, precision: str
-) -> tuple[bool, str]:
-    """Whether to compile, and why."""
-    train = config.train
+def choose_compile(config: PipelineConfig, runtime: Runtime) -> tuple[bool, str]:
+    """Whether to compile, and why; equal on all ranks, which must all call it."""
+    train, device = config.train, runtime.device.type
     if train.compile != "auto":
         return train.compile, f"train.compile is {str(train.compile).lower()}"
-    steps = round(train.total_kimg * 1000 / train.batch_size)
-    slow_to_pay = device.type == "cpu" and precision == "fp32"
-    if steps < (_MIN_COMPILED_STEPS_CPU_FP32 if slow_to_pay else _MIN_COMPILED_STEPS):
-        where = " in fp32 on a CPU" if slow_to_pay else ""
-        return False, f"auto: {steps} steps{where} are too few to pay for it"
-    if device.type == "cpu":
-        compiler = os.environ.get("CXX", "g++")
-        if shutil.which(compiler) is None:
-            return False, f"auto: no C++ compiler ('{compiler}') on the path"
-        return True, f"auto: {compiler} found, {steps} steps"
-    try:
-        import triton  # noqa: F401  # present or not is the question
-    except ImportError:
-        return False, "auto: Triton is not installed"
-    return True, f"auto: Triton found, {steps} steps"
+    short = too_short(
+        train, config.data.height_width, device == "cpu", runtime.precision, runtime.world_size
+    )
+    if short is not None:
+        return False, f"auto: {short}"
+    faults = [fault for fault in runtime.gather_object(compiler_fault(device)) if fault]
+    if faults:
+        return False, f"auto: {faults[0]}"
+    return True, "auto: a test compilation worked, and the run is long enough"

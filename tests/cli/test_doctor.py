@@ -10,6 +10,11 @@ from ganforge.metrics.weights import weights_url
 from ganforge.registry import plugins as registry
 
 
+@pytest.fixture(autouse=True)
+def no_test_compilation(monkeypatch):
+    monkeypatch.setattr("ganforge.training.compiler._toy_fault", lambda device: None)
+
+
 def findings_of(check):
     return {finding.topic: finding for finding in check}
 
@@ -131,13 +136,17 @@ def test_missing_package_fails(monkeypatch):
     assert "pip install ganforge-no-such-package" in found["ganforge-no-such-package"].text
 
 
-def test_no_compiler_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(_doctor.shutil, "which", lambda name: None)
+@pytest.mark.parametrize(
+    ("fault", "status", "said"),
+    [(None, "ok", "for cpu worked"), ("no g++", "warn", "uncompiled, and slower: no g++")],
+)
+def test_compiler_is_what_a_run_would_find(monkeypatch, fault, status, said):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("ganforge.training.compiler.compiler_fault", lambda device: fault)
 
     (found,) = _doctor._compiler()
 
-    assert found.status == "warn" and "install g++" in found.text
+    assert found.status == status and said in found.text
 
 
 def test_low_disk_warns(tmp_path, monkeypatch):

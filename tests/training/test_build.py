@@ -1,32 +1,46 @@
 """How networks are compiled and laid out in memory."""
 
-import sys
-
+import pytest
 import torch
 from torch import nn
 from training.toy import toy_config
 
+from ganforge.training import build
 from ganforge.training.build import choose_compile, to_channels_last
 
 
-def test_choose_compile_says_why(monkeypatch):
-    cpu = torch.device("cpu")
-    monkeypatch.setenv("CXX", sys.executable)  # a program that is there
+class TwoRanks:
+    """What `choose_compile` sees of a runtime; the other rank has a fault, or none."""
 
-    def chosen(compile, total_kimg, precision):
-        config = toy_config({"compile": compile, "total_kimg": total_kimg, "batch_size": 10})
-        return choose_compile(config, cpu, precision)
+    device, precision, world_size = torch.device("cpu"), "bf16", 2
 
-    assert chosen(True, 1, "fp32")[0] and not chosen(False, 1000, "bf16")[0]
-    wanted, why = chosen("auto", 4, "bf16")
-    assert not wanted and "400 steps are too few" in why
-    assert chosen("auto", 6, "bf16")[0]
-    wanted, why = chosen("auto", 6, "fp32")
-    assert not wanted and "600 steps in fp32 on a CPU are too few" in why
-    assert chosen("auto", 300, "fp32")[0]
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    wanted, why = chosen("auto", 300, "bf16")
-    assert not wanted and "no-such-compiler" in why
+    def __init__(self, other=None):
+        self.other = other
+
+    def gather_object(self, value):
+        return [value, self.other]
+
+
+@pytest.mark.parametrize(
+    ("train", "mine", "other", "wanted", "why"),
+    [
+        ({"compile": True, "total_kimg": 1}, "a fault", None, True, "train.compile is true"),
+        ({"compile": False}, None, None, False, "train.compile is false"),
+        ({"total_kimg": 1}, None, None, False, "auto: 100 steps are too few"),
+        ({}, None, None, True, "auto: a test compilation worked"),
+        ({}, "no g++", None, False, "auto: no g++"),
+        ({}, None, "no headers", False, "auto: no headers"),
+    ],
+)
+def test_choose_compile_agrees_over_ranks_and_says_why(
+    monkeypatch, train, mine, other, wanted, why
+):
+    monkeypatch.setattr(build, "compiler_fault", lambda device: mine)
+    config = toy_config({"compile": "auto", "total_kimg": 100, "batch_size": 10, **train})
+
+    found, reason = choose_compile(config, TwoRanks(other))
+
+    assert found is wanted and why in reason
 
 
 def test_to_channels_last_leaves_3d_convolutions_alone():
