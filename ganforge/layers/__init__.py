@@ -41,6 +41,7 @@ from ganforge.layers.modulated import (
     demodulation,
     modulated_conv2d,
 )
+from ganforge.layers.precision import run_layer
 from ganforge.layers.resample import (
     BINOMIAL_TAPS,
     ConvResampler,
@@ -105,6 +106,7 @@ __all__ = [
     "relu",
     "resample2d",
     "resize_flow",
+    "run_layer",
     "same_padding",
     "sample_bilinear",
     "scaled_leaky_relu",

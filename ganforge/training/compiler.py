@@ -22,7 +22,7 @@ _SAVED = 0.25
 _LAUNCH_SEC = 0.04
 """Time of a step whose kernels end before the host has launched the next."""
 _PIXEL_SEC = 2e-7
-"""StyleGAN2 takes 12.5 ms for an image of 256 x 256 on one A100, and less for a pixel of larger ones
+"""StyleGAN2 takes 12.5 ms for an image of 256 x 256 on an A100, and less for a pixel of larger ones
 (NVlabs/stylegan3, docs/configs.md)."""
 
 

@@ -41,6 +41,16 @@ class StyleConfig(ComponentOptions):
         gt=0,
         description="Limit of activations after each layer; 256 with train.precision fp16.",
     )
+    full_precision_below: int = Field(
+        0,
+        ge=0,
+        description="Under bf16 and fp16, features whose short side is less than this stay in "
+        "fp32. The authors' code keeps the four finest resolutions in 16 bits: 32 at 256x256.",
+    )
+
+    def in_float32(self, grid: tuple[int, int]) -> bool:
+        """Whether features of this height and width stay in float32."""
+        return min(grid) < self.full_precision_below
 
     def channels(self, level: int) -> int:
         """Channels at `level` doublings above the base grid, which counts as 4x4."""

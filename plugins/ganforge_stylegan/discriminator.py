@@ -12,7 +12,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from ganforge.api import ConfigError, ImageSpec, full_precision
-from ganforge.layers import EqualizedConv2d, EqualizedLinear, MinibatchStdDev, scaled_leaky_relu
+from ganforge.layers import (
+    EqualizedConv2d,
+    EqualizedLinear,
+    MinibatchStdDev,
+    run_layer,
+    scaled_leaky_relu,
+)
 from ganforge_stylegan.config import StyleConfig
 from ganforge_stylegan.generator import Mapping
 
@@ -82,6 +88,8 @@ class StyleDiscriminator(nn.Module):
         height, width, doublings = grid
         widths = [config.channels(level) for level in reversed(range(doublings + 1))]
         last = widths[-1]
+        sides = [(height << level, width << level) for level in reversed(range(doublings + 1))]
+        self.in_float32 = [config.in_float32(side) for side in sides]
         self.from_image = ConvLayer(spec.channels, widths[0], 1, config.conv_clamp)
         self.blocks = nn.Sequential(
             *(DiscriminatorBlock(widths[i], widths[i + 1], config) for i in range(doublings))
@@ -109,10 +117,12 @@ class StyleDiscriminator(nn.Module):
 
     def forward(self, img: Tensor, c: Tensor) -> Tensor:
         """Score."""
-        x = self.blocks(self.from_image(img))
+        x = run_layer(self.from_image, img, in_float32=self.in_float32[0])
+        for block, full in zip(self.blocks, self.in_float32[:-1], strict=True):
+            x = run_layer(block, x, in_float32=full)
         if self.deviation is not None:
             x = self.deviation(x)
-        x = self.conv(x)
+        x = run_layer(self.conv, x, in_float32=self.in_float32[-1])
         with full_precision(x):
             logits: Tensor = self.out(scaled_leaky_relu(self.hidden(x.float().flatten(1))))
             if self.mapping is None:

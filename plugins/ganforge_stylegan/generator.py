@@ -85,12 +85,14 @@ class NoisySynthesis(Synthesis):
     Attributes:
         layers: `NoisyLayer`s, from the coarsest.
         noise_grids: sizes of their noise.
+        in_float32: whether they stay in float32 where others do not.
     """
 
-    def __init__(self, layers: Sequence[NoisyLayer]) -> None:
+    def __init__(self, layers: Sequence[NoisyLayer], config: StyleConfig) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.noise_grids = [layer.noise_const.shape[2:] for layer in layers]
+        self.in_float32 = [config.in_float32((h, w)) for h, w in self.noise_grids]
 
     def noise_per_layer(self, noise: Sequence[Tensor] | None) -> Sequence[Tensor | None]:
         """The noise given, or None for each layer."""

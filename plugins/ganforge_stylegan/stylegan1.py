@@ -18,6 +18,7 @@ from ganforge.layers import (
     EqualizedLinear,
     ResampleMode,
     base_grid,
+    run_layer,
     scaled_leaky_relu,
 )
 from ganforge_stylegan.config import StyleConfig, StyleganConfig
@@ -110,7 +111,7 @@ class StyleganSynthesis(NoisySynthesis):
                 AdainLayer(before, after, grid, config, is_larger=True),
                 AdainLayer(after, after, grid, config),
             ]
-        super().__init__(layers)
+        super().__init__(layers, config)
         self.const = nn.Parameter(torch.ones(widths[0], height, width))
         self.to_image = EqualizedConv2d(widths[-1], spec.channels, 1)
         self.num_ws = len(layers)
@@ -126,8 +127,8 @@ class StyleganSynthesis(NoisySynthesis):
         x = self.const.expand(ws.shape[0], -1, -1, -1)
         noises = self.noise_per_layer(noise)
         for index, (layer, layer_noise) in enumerate(zip(self.layers, noises, strict=True)):
-            x = layer(x, ws[:, index], layer_noise)
-        img: Tensor = self.to_image(x).float()
+            x = run_layer(layer, x, ws[:, index], layer_noise, in_float32=self.in_float32[index])
+        img = run_layer(self.to_image, x, in_float32=self.in_float32[-1]).float()
         return img
 
 

@@ -17,6 +17,7 @@ from ganforge.layers import (
     Resample2d,
     ResampleMode,
     base_grid,
+    run_layer,
     scaled_leaky_relu,
 )
 from ganforge_stylegan.config import Stylegan2Config
@@ -87,7 +88,7 @@ class Stylegan2Synthesis(NoisySynthesis):
                 StyledLayer(widths[level - 1], widths[level], grids[level], config, "up"),
                 StyledLayer(widths[level], widths[level], grids[level], config),
             ]
-        super().__init__(layers)
+        super().__init__(layers, config)
         self.const = nn.Parameter(torch.randn(widths[0], height, width))
         self.to_image = nn.ModuleList(ToImage(width, spec.channels, config) for width in widths)
         self.enlarge = Resample2d(up=2)
@@ -105,10 +106,12 @@ class Stylegan2Synthesis(NoisySynthesis):
         img: Tensor | None = None
         noises = self.noise_per_layer(noise)
         for index, (layer, layer_noise) in enumerate(zip(self.layers, noises, strict=True)):
-            x = layer(x, ws[:, index], layer_noise)
+            full = self.in_float32[index]
+            x = run_layer(layer, x, ws[:, index], layer_noise, in_float32=full)
             if index % 2 == 0:  # a level is complete
                 # The step to the image shares its w with the first layer of the next level.
-                update = self.to_image[index // 2](x, ws[:, index + 1])
+                to_image, w = self.to_image[index // 2], ws[:, index + 1]
+                update = run_layer(to_image, x, w, in_float32=full)
                 img = update if img is None else self._enlarged(img) + update
         assert img is not None
         return img

@@ -21,7 +21,13 @@ from ganforge.api import (
     OptimizerConfig,
     full_precision,
 )
-from ganforge.layers import EqualizedLinear, FilteredLeakyReLU, ModulatedConv2d, kaiser_taps
+from ganforge.layers import (
+    EqualizedLinear,
+    FilteredLeakyReLU,
+    ModulatedConv2d,
+    kaiser_taps,
+    run_layer,
+)
 from ganforge_stylegan.config import Stylegan3Config
 from ganforge_stylegan.family import StyleFamily
 from ganforge_stylegan.generator import Synthesis
@@ -199,6 +205,8 @@ class Stylegan3Synthesis(Synthesis):
         )
         self.to_image = ToImage(bands[-1], last.channels, config)
         self.num_ws = len(bands) + 2
+        # The sampling rate is the short side without its margins.
+        self.in_float32 = [config.in_float32((band.rate, band.rate)) for band in bands]
 
     def forward(self, ws: Tensor, shift: Tensor | None = None) -> Tensor:
         """Make images.
@@ -209,9 +217,8 @@ class Stylegan3Synthesis(Synthesis):
         """
         x = self.input(ws[:, 0], shift)
         for index, layer in enumerate(self.layers, start=1):
-            x = layer(x, ws[:, index])
-        img: Tensor = self.to_image(x, ws[:, -1])
-        return img
+            x = run_layer(layer, x, ws[:, index], in_float32=self.in_float32[index - 1])
+        return run_layer(self.to_image, x, ws[:, -1], in_float32=self.in_float32[-1])
 
 
 class Stylegan3(StyleFamily[Stylegan3Config]):
