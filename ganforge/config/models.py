@@ -159,7 +159,11 @@ class TrainConfig(StrictModel):
         description="On a CPU, replace some torch functions by faster kernels, equal up to "
         "rounding, and keep freed memory in the process.",
     )
-    channels_last: bool = Field(True, description="Memory format of images and 2-D convolutions.")
+    channels_last: bool | Literal["auto"] = Field(
+        "auto",
+        description="Memory format of images and 2-D convolutions. auto: channels_last, but for "
+        "networks with grouped convolutions on a GPU.",
+    )
     sync_batchnorm: bool = Field(
         False, description="Batch statistics over the slots that all ranks run at the same time."
     )

@@ -11,11 +11,11 @@ from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.stage import RunContext
 from ganforge.pipeline.session import checkpoints_dir
-from ganforge.training.build import to_channels_last
 from ganforge.training.engine.standing_statistics import (
     check_standing_statistics,
     generating_networks,
 )
+from ganforge.training.layout import to_channels_last, wants_channels_last
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.tensors import by_role, load_networks
 
@@ -66,7 +66,7 @@ def load_trained(context: RunContext, device: torch.device) -> TrainedModel:
             f"file that trained it; a copy is {folder / 'config.yaml'}."
         ) from err
     for network in networks.values():
-        if context.config.train.channels_last:
+        if wants_channels_last(network, context.config.train, device):
             to_channels_last(network)
         network.to(device).eval().requires_grad_(False)
     config = context.config.train.standing_statistics

@@ -18,6 +18,11 @@ from ganforge.training.engine.ema import Ema
 from ganforge.training.engine.freeze import Frozen
 from ganforge.training.engine.optimizers import build_optimizers
 from ganforge.training.engine.progress import seed_slot
+from ganforge.training.layout import (
+    images_channels_last,
+    to_channels_last,
+    wants_channels_last,
+)
 from ganforge.training.preflight import check_trainable, choose_slots
 from ganforge.training.runtime import Runtime
 from ganforge.training.state.run_state import TrainingRun
@@ -55,6 +60,7 @@ def build_run(
         phases=_without_idle(phases, modules, frozen),
         optimizers=optimizers,
         num_slots=num_slots,
+        channels_last=images_channels_last(modules.values(), config.train, runtime.device),
         frozen=frozen,
         scalers={
             group: torch.amp.GradScaler(runtime.device.type)
@@ -86,23 +92,12 @@ def build_networks(
     seed_slot(config.train.seed, 0, "weights", 0)
     modules = architecture.networks()
     for role, module in modules.items():
-        if config.train.channels_last:
+        if wants_channels_last(module, config.train, runtime.device):
             to_channels_last(module)
         if config.train.sync_batchnorm:
             module = convert_sync_batchnorm(module)
         modules[role] = module.to(runtime.device)
     return modules
-
-
-@torch.no_grad()
-def to_channels_last(module: nn.Module) -> None:
-    """Lay the weights of 2-D convolutions out as channels_last; others stay as they are.
-
-    `module.to(memory_format=...)` refuses modules with 3-D convolutions.
-    """
-    for parameter in module.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def compile_networks(

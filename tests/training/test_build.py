@@ -1,12 +1,11 @@
-"""How networks are compiled and laid out in memory."""
+"""How networks are compiled."""
 
 import pytest
 import torch
-from torch import nn
 from training.toy import toy_config
 
 from ganforge.training import build
-from ganforge.training.build import choose_compile, to_channels_last
+from ganforge.training.build import choose_compile
 
 
 class TwoRanks:
@@ -41,10 +40,3 @@ def test_choose_compile_agrees_over_ranks_and_says_why(
     found, reason = choose_compile(config, TwoRanks(other))
 
     assert found is wanted and why in reason
-
-
-def test_to_channels_last_leaves_3d_convolutions_alone():
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv3d(3, 4, 3), nn.Linear(3, 4))
-    to_channels_last(module)
-    assert module[0].weight.is_contiguous(memory_format=torch.channels_last)
-    assert module[1].weight.is_contiguous()

@@ -110,7 +110,7 @@ def make_batches(run: TrainingRun, fields: Sequence[dict[str, Tensor]]) -> list[
             values,
             run.spec,
             run.runtime.device,
-            channels_last=run.config.train.channels_last,
+            channels_last=run.channels_last,
             nimg=run.progress.nimg,
             slot_state=state,
             class_counts=run.class_counts,

@@ -39,6 +39,7 @@ class TrainingRun:
         optimizers: one per distinct `Phase.trains`.
         frozen: the parts of the networks that `init.freeze` names.
         num_slots: equal micro-batches of a global batch; fixed for the life of the run.
+        channels_last: memory format of the images.
         scalers: loss scaling of fp16, one per optimizer; empty in bf16 and fp32.
         data_digest: content hash of the training shards.
         class_counts: [num_classes] training images of each class, on the device; None without
@@ -58,6 +59,7 @@ class TrainingRun:
     phases: list[Phase]
     optimizers: dict[Group, torch.optim.Optimizer]
     num_slots: int
+    channels_last: bool = True
     frozen: Frozen = field(default_factory=lambda: Frozen({}))
     scalers: dict[Group, torch.amp.GradScaler] = field(default_factory=dict)
     data_digest: str = ""
