@@ -76,7 +76,7 @@ from ganforge.inference.pretrained import PretrainedGan  # noqa: E402
 from ganforge.interfaces.architecture import Phase  # noqa: E402
 from ganforge.interfaces.numerics import cudnn_benchmark  # noqa: E402
 from ganforge.interfaces.spec import ImageSpec  # noqa: E402
-from ganforge.layers import Resample2d  # noqa: E402
+from ganforge.layers import Resample2d, resample  # noqa: E402
 from ganforge.objectives import penalties  # noqa: E402
 from ganforge.registry.components import resolve  # noqa: E402
 from ganforge.training.build import build_run  # noqa: E402
@@ -690,18 +690,22 @@ def penalty_times(setup: Setup) -> Iterator[Row]:
             yield {"form": f"{phase.name}, {form}", "ms": round(time_ms, 2)}
 
 
-@case("C.resample", 60)
+@case("C.resample", 90)
 def resample_times(setup: Setup) -> Iterator[Row]:
-    """Filtered resampling, forward and backward, in both layouts, eager and compiled."""
+    """Filtered resampling, forward and backward: both layouts, both forms, eager and compiled."""
     shape = (4, 8, 16, 16) if setup.tiny else (16, 128, 128, 128)
     for layout in (torch.contiguous_format, torch.channels_last):
         x = torch.randn(shape, device=setup.device, dtype=torch.bfloat16)
         x = x.contiguous(memory_format=layout)
         for name, options in (("up", {"up": 2}), ("down", {"down": 2}), ("filter", {})):
-            module = Resample2d(**options).to(setup.device)
-            for form, call in (("eager", module), ("compiled", torch.compile(module))):
-                time_ms = milliseconds(forward_backward(call, x), setup)
-                yield {"form": f"{name}, {layout}, {form}", "ms": round(time_ms, 3)}
+            for how, longest in (("sums", 8), ("convolutions", 0)):
+                resample._MAX_SUMMED_TAPS = longest
+                torch.compiler.reset()
+                module = Resample2d(**options).to(setup.device)
+                for form, call in (("eager", module), ("compiled", torch.compile(module))):
+                    time_ms = milliseconds(forward_backward(call, x), setup)
+                    words = f"{name}, {str(layout).removeprefix('torch.')}, {how}, {form}"
+                    yield {"form": words, "ms": round(time_ms, 3)}
 
 
 @case("C.grouped", 30)

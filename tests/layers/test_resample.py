@@ -34,18 +34,19 @@ def direct(img, taps, up, down, padding):
     return img
 
 
-@pytest.mark.parametrize(
-    ("taps", "up", "down", "padding"),
-    [
-        ((1.0, 3.0, 3.0, 1.0), 2, 1, (2, 1)),
-        ((1.0, 3.0, 3.0, 1.0), 1, 2, (1, 1)),
-        ((1.0, 3.0, 3.0, 1.0), 1, 1, (2, 1)),
-        ((1.0, 2.0, -4.0), 2, 1, (0, 3)),
-        ((1.0, 2.0, -4.0), 3, 2, (4, 1)),
-        ((1.0, 2.0, -4.0, 0.5, 7.0), 2, 1, (-1, 2)),
-        ((1.0, 2.0, -4.0), 1, 2, (-1, -1)),
-    ],
-)
+FILTERS = [
+    ((1.0, 3.0, 3.0, 1.0), 2, 1, (2, 1)),
+    ((1.0, 3.0, 3.0, 1.0), 1, 2, (1, 1)),
+    ((1.0, 3.0, 3.0, 1.0), 1, 1, (2, 1)),
+    ((1.0, 2.0, -4.0), 2, 1, (0, 3)),
+    ((1.0, 2.0, -4.0), 3, 2, (4, 1)),
+    ((1.0, 2.0, -4.0, 0.5, 7.0), 2, 1, (-1, 2)),
+    ((1.0, 2.0, -4.0), 1, 2, (-1, -1)),
+    ((1.0, -2.0), 3, 1, (1, 1)),
+]
+
+
+@pytest.mark.parametrize(("taps", "up", "down", "padding"), FILTERS)
 @pytest.mark.parametrize("max_side", [0, 64], ids=["convolution", "matrix"])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
 def test_resample2d_any_filter_equals_the_definition(
@@ -60,6 +61,58 @@ def test_resample2d_any_filter_equals_the_definition(
     assert_close(out, direct(img, taps, up, down, padding))
     if max_side and max(up, down) > 1:
         assert out.is_contiguous(memory_format=layout)
+
+
+def on_gpu(img, kernel, up, down, padding):
+    """The form that a GPU uses, on a CPU."""
+    return resample._sum_shifted(img, kernel, up, down, padding)
+
+
+@pytest.mark.parametrize(("taps", "up", "down", "padding"), FILTERS)
+def test_sum_of_shifted_copies_equals_the_definition(taps, up, down, padding):
+    img = torch.randn(2, 3, 5, 6, dtype=torch.float64)
+    out = on_gpu(img, torch.tensor(taps, dtype=torch.float64), up, down, padding)
+    assert_close(out, direct(img, taps, up, down, padding))
+
+
+@pytest.mark.parametrize("up, down", [(2, 1), (1, 2), (1, 1)])
+def test_sum_of_shifted_copies_has_the_derivatives_of_the_other_forms(up, down):
+    padding = same_padding(4, up=up, down=down)
+    single = torch.randn(2, 3, 8, 10)
+    found = on_gpu(single, fir_kernel(), up, down, padding)
+    expected = resample2d(single, fir_kernel(), up=up, down=down, padding=padding)
+    assert_close(found, expected, rtol=0, atol=2e-7 * float(expected.abs().max()))
+
+    img, kernel = single.double().requires_grad_(), fir_kernel().double()
+    results = []
+    for form in (on_gpu, resample2d):
+        out = form(img, kernel, up=up, down=down, padding=padding)
+        (grad,) = torch.autograd.grad(out.pow(3).sum(), img, create_graph=True)
+        (second,) = torch.autograd.grad(grad.square().sum(), img)
+        results.append((out, grad, second))
+    for found, expected in zip(*results, strict=True):
+        assert_close(found, expected)
+
+
+def test_sum_of_shifted_copies_adds_in_float32_and_keeps_the_precision():
+    img, kernel = torch.randn(1, 2, 64, 64).bfloat16(), fir_kernel()
+    out = on_gpu(img, kernel, 1, 2, (1, 1))
+    assert out.dtype == torch.bfloat16
+    assert torch.equal(out, on_gpu(img.float(), kernel, 1, 2, (1, 1)).bfloat16())
+
+
+def test_gpu_sums_short_filters_and_convolves_with_long_ones(monkeypatch):
+    used = []
+    monkeypatch.setattr(resample, "_sum_shifted", lambda img, *rest: used.append("sum") or img)
+    monkeypatch.setattr(resample, "_filter", lambda img, *rest: used.append("filter") or img)
+
+    class OnGpu(torch.Tensor):
+        device = torch.device("cuda")
+
+    img = torch.randn(1, 1, 32, 32).as_subclass(OnGpu)
+    resample2d(img, torch.ones(8))
+    resample2d(img, torch.ones(12))
+    assert used == ["sum", "filter", "filter"]
 
 
 @pytest.mark.parametrize("up, down", [(2, 1), (1, 2), (1, 1)])
