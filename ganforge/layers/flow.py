@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ganforge.interfaces.batch import full_precision
 from ganforge.layers.warp import warp
 
 _SMALLEST = 12
@@ -43,7 +44,7 @@ def estimate_flow(
     Source: Lucas and Kanade 1981, IJCAI; Bouguet 2001, "Pyramidal implementation of the affine
     Lucas Kanade feature tracker".
     """
-    with torch.no_grad(), torch.autocast(current.device.type, enabled=False):
+    with torch.no_grad(), full_precision(current):
         levels = list(zip(_pyramid(current.float()), _pyramid(previous.float()), strict=True))
         flow = current.new_zeros(current.shape[0], 2, *levels[-1][0].shape[2:]).float()
         for now, before in reversed(levels):

@@ -23,6 +23,7 @@ One file, longer than this project's limit, so that it can be carried to a machi
 import argparse
 import contextlib
 import dataclasses
+import functools
 import importlib.util
 import json
 import os
@@ -386,7 +387,9 @@ def register_step_case(name: str) -> None:
         )
         weights = {key: value for key, value in expected.items() if key not in losses}
         moved = norm_difference({key: found[key] for key in weights}, weights)
-        ok = apart <= 1e-4 and moved <= 1e-3 and found.keys() == expected.keys()
+        # The gradient of a bias in front of InstanceNorm is rounding, which Adam makes a full step.
+        limit = 1e-2 if name == "cyclegan" else 1e-3
+        ok = apart <= 1e-4 and moved <= limit and found.keys() == expected.keys()
         yield {"losses_apart": apart, "weights_apart": moved, "ok": ok}
 
     LEGS[f"step.{name}"] = reference
@@ -806,6 +809,9 @@ def register_throughput(name: str, form: str, seconds: int, **train: Any) -> Non
     """D.NAME.FORM."""
 
     def measure(setup: Setup) -> Iterator[Row]:
+        if form == "graphs":
+            # What `build_run` calls; an option of the pipeline file if it turns out to pay.
+            torch.compile = functools.partial(torch.compile, mode="reduce-overhead")
         with cudnn_benchmark(True):
             yield {"form": form, **throughput(setup, name, **train)}
 
@@ -823,8 +829,9 @@ for _name, _form, _seconds in (
     ("biggan-128-b64", "eager", 60),
     ("r3gan-64-b32", "eager", 45),
     ("stylegan2-256-b32", "eager", 45),
+    ("stylegan2-64-b32", "graphs", 100),
 ):
-    register_throughput(_name, _form, _seconds, compile=_form == "compiled")
+    register_throughput(_name, _form, _seconds, compile=_form != "eager")
 
 
 # ------------------------------------------------------------------------------------------------
