@@ -1,7 +1,6 @@
 """Tiny runs on the cluster: writing them, waiting for them, reading what they wrote."""
 
 import json
-import time
 
 import numpy as np
 import yaml
@@ -50,19 +49,8 @@ def wait_for_state(cluster, number, folder, state):
 
 
 def start_again(cluster, number):
-    """Slurm holds a requeued job back for two minutes, which this cuts short."""
-    # The nodes need two of these seconds to take credentials for this job again.
-    time.sleep(2.5)
-
-    def started():
-        if cluster.job(number)["JobState"] != "PENDING":
-            return True
-        # Again and again: the end of the first life may set the start back once more.
-        cluster.call("scontrol", "update", f"JobId={number}", "StartTime=now")
-        time.sleep(1.5)
-        return False
-
-    wait_until(started, f"job {number} to start again")
+    """Wait for the next start of a requeued job, which `cred_expire` in slurm.conf holds back."""
+    wait_until(lambda: cluster.job(number)["JobState"] != "PENDING", f"job {number} to start again")
 
 
 def logged_nimg(folder):
