@@ -23,6 +23,7 @@ _COMMANDS = {
     "pull": "ganforge.cli.hub:pull",
     "data": "ganforge.cli.data:data",
     "plugins": "ganforge.cli.plugins:plugins",
+    "slurm": "ganforge.cli.slurm:slurm",
     "schema": "ganforge.cli.tools:schema",
     "doctor": "ganforge.cli.tools:doctor",
 }

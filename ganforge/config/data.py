@@ -217,11 +217,16 @@ class DataConfig(StrictModel):
     samples_per_shard: int = Field(
         4096, gt=0, description="Samples in each shard that `prepare` writes."
     )
-    cache_dir: str | None = Field(None, description="Folder in which remote shards are cached.")
+    cache_dir: str | None = Field(
+        None,
+        description="Folder in which remote shards are cached. Default: on a local disk of each "
+        "node: $SLURM_TMPDIR, else the user's cache folder, else $TMPDIR where that is on NFS.",
+    )
     cache_bytes: int = Field(50 * 2**30, gt=0, description="Maximum size of the cache, in bytes.")
     on_bad_sample: Literal["error", "skip"] = Field(
         "error",
-        description="skip: use a neighboring sample in place of one that cannot be decoded.",
+        description="skip: use a neighboring sample in place of one that cannot be decoded, or "
+        "whose shard cannot be read.",
     )
     max_bad_samples: int = Field(
         100, ge=0, description="Stop the run after more skipped samples than this."

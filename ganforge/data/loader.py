@@ -26,6 +26,7 @@ from ganforge.data.reader_processes import (
 from ganforge.data.shards.index import FieldSchema, load_index
 from ganforge.data.shards.pixel_reader import WHITE_16
 from ganforge.data.shards.reader import FieldValues, SampleReader, check_shards_present
+from ganforge.data.shards.shard_cache import warn_of_small_cache
 from ganforge.data.views import Size, Views, fixed_views, random_views, shown_size
 from ganforge.errors import DataError, GanforgeError
 
@@ -168,6 +169,8 @@ class SlotLoader:
         """
         self.index = load_index(location)
         check_shards_present(location, self.index)
+        if local_slots.start == 0:  # on rank 0
+            warn_of_small_cache(config, location, self.index)
         self._reader = SampleReader(config, location, self.index)
         schemas = self._reader.schemas(fields)
         by_stream: dict[str, list[str]] = {}

@@ -1,6 +1,7 @@
 """Measure a generator: the one function that the evaluate stage and the command line call."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,15 @@ from ganforge.metrics.scoring import score_cycles, score_features, score_pairs
 from ganforge.metrics.view import View
 from ganforge.training.runtime import Runtime
 
+Measure = Callable[[], list[MetricRecord]]
+Keep = Callable[[str, Measure], list[MetricRecord]]
+"""(name of a part, its measurement) -> its records, measured now or before."""
+
+
+def measure_now(name: str, measure: Measure) -> list[MetricRecord]:
+    """Keep nothing: measure each part."""
+    return measure()
+
 
 def evaluate(
     model: MeasuredModel,
@@ -31,10 +41,12 @@ def evaluate(
     runtime: Runtime,
     *,
     data: DataConfig,
+    keep: Keep = measure_now,
 ) -> list[MetricRecord]:
     """Measure a generator, in every direction if it translates, on all ranks together.
 
-    `reference` is the folder or URL of the shards of the real images; `data` says how to read it.
+    `reference` is the folder or URL of the shards of the real images; `data` says how to read it;
+    `keep` may know parts that were measured before an interruption.
 
     Returns:
         One record per value, the same on every rank and for any number of ranks.
@@ -58,9 +70,13 @@ def evaluate(
     cycles = [metric for metric in metrics if isinstance(metric, CycleMetric)]
     records = []
     for view in views:
-        records += _measure_features(view, features, runtime)
-        records += _measure_pairs(view, pairs, runtime)
-        records += _measure_cycles(view, cycles, runtime)
+        parts: dict[str, Measure] = {
+            "features": functools.partial(_measure_features, view, features, runtime),
+            "pairs": functools.partial(_measure_pairs, view, pairs, runtime),
+            "cycles": functools.partial(_measure_cycles, view, cycles, runtime),
+        }
+        for name, measure in parts.items():
+            records += keep(f"{name} {view.direction}".strip(), measure)
     return records
 
 

@@ -19,6 +19,7 @@ from ganforge.imaging.images import to_uint8
 from ganforge.interfaces.batch import full_precision
 from ganforge.interfaces.metric import FeatureExtractor
 from ganforge.training.runtime import Runtime
+from ganforge.training.signals import stop_signals
 
 ImageBatches = Callable[[Sequence[range]], Iterator[Tensor]]
 """Ranges of indices -> their samples, uint8 [n, C, H, W] or [n, T, C, H, W] per range."""
@@ -95,6 +96,8 @@ def gather_rows(
         batch: rows of a full range.
         runtime: device and ranks.
 
+    A signal that stops the evaluation does so on all ranks after the same batch.
+
     Returns:
         [count, ...] by key, float64 where a batch holds float64, else float32; an empty mapping on
         the other ranks.
@@ -104,9 +107,12 @@ def gather_rows(
     for rows in batches:
         shapes = {key: value.shape[1:] for key, value in rows.items()}
         flat = torch.cat([_real(value).reshape(len(value), -1) for value in rows.values()], dim=1)
-        gathered = runtime.gather(_pad(flat, batch))
+        vote = flat.new_full((len(flat), 1), float(stop_signals.wants_stop))
+        gathered = runtime.gather(_pad(torch.cat([flat, vote], dim=1), batch))
+        if gathered[:, -1].any():
+            stop_signals.stop()
         if runtime.is_main:
-            kept.append(gathered.cpu())
+            kept.append(gathered[:, :-1].cpu())
     if not runtime.is_main:
         return {}
     # Only the end of the last round holds padding: all ranges before are full and in order.

@@ -26,6 +26,7 @@ from ganforge.redaction import hide_secrets
 from ganforge.registry.components import resolve
 from ganforge.registry.plugins import get_registry
 from ganforge.training.launch import check_launch
+from ganforge.training.signals import stop_signals
 from ganforge.training.state.run_lock import lock_run_dir
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def run_pipeline(
         runtime_of(context).on_main(lambda: stack.enter_context(lock_run_dir(run_dir)))
         _write_config(context)
         stack.enter_context(recorded_launch(context, path_or_name, overrides))
+        stack.enter_context(stop_signals)
         try:
             _run_stages(context, stages)
         except RunStopped:
@@ -82,6 +84,8 @@ def run_pipeline(
 def _run_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> None:
     runtime = runtime_of(context)
     for number, stage in enumerate(stages, start=1):
+        if runtime.any_rank(stop_signals.received is not None):
+            raise stop_signals.stopped(f"the start of {stage.name}")
         # Rank 0 decides: a slow rank would find what a stage has meanwhile written.
         if runtime.on_main(functools.partial(stage.is_done, context)):
             log.info("Stage %s: already done.", stage.name)

@@ -56,6 +56,10 @@ def _optimize_cpu(runtime: Runtime) -> str:
 
 
 def end_session(context: RunContext) -> None:
-    """Close the trackers and leave the process group, after the last stage."""
+    """Close the trackers and leave the process group, after the last stage.
+
+    No rank leaves before rank 0 is ready to: a launcher may end the others soon after the first.
+    """
+    runtime_of(context).on_main(lambda: None)
     runtime_of(context).close()
     _runtime.cache_clear()

@@ -18,7 +18,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.sock
+AuthInfo=socket={folder}/munge.sock,cred_expire=10
 CredType=cred/munge
 SlurmUser={user}
 SlurmdUser={user}
@@ -105,9 +105,9 @@ class Cluster:
             raise RuntimeError(f"{' '.join(command)} failed: {done.stdout}{done.stderr}")
         return done.stdout
 
-    def submit(self, folder: Path, *arguments: str) -> str:
-        """Submit slurm/train.sbatch from a folder; returns the job's number."""
-        script = str(REPOSITORY / "slurm" / "train.sbatch")
+    def submit(self, folder: Path, *arguments: str, script: str = "train.sbatch") -> str:
+        """Submit a script of slurm/ from a folder; returns the job's number."""
+        script = str(REPOSITORY / "slurm" / script)
         split = next(i for i, part in enumerate(arguments) if not part.startswith("-"))
         options, rest = arguments[:split], arguments[split:]
         return self.call(

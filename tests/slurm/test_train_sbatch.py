@@ -1,81 +1,17 @@
 """slurm/train.sbatch on a real Slurm: two nodes, a warning before the time limit, too few tasks."""
 
-import json
-import time
-
-import numpy as np
 import pytest
-import yaml
-from PIL import Image
 from slurm.cluster import wait_until
+from slurm.runs import (
+    TWO_NODES,
+    last_state,
+    logged_nimg,
+    start_again,
+    wait_for_state,
+    write_pipeline,
+)
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
-TWO_NODES = ("--nodes=2", "--ntasks-per-node=1")
-
-
-def write_pipeline(folder, total_kimg):
-    (folder / "images").mkdir(exist_ok=True)
-    rng = np.random.default_rng(0)
-    for number in range(16):
-        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
-    pipeline = {
-        "name": "tiny",
-        "stages": ["prepare", "train"],
-        "data": {"source": {"name": "folder", "path": "images"}, "resolution": 8, "workers": 0},
-        "model": {"architecture": "dcgan", "z_dim": 4, "base_channels": 4},
-        "train": {
-            "batch_size": 4,
-            "total_kimg": total_kimg,
-            "log_every_kimg": 0.02,
-            "sample_every_kimg": 100,
-            "sample_grid": [2, 2],
-            "checkpoint_every_kimg": 100,
-            "compile": False,
-            "health": {"enabled": False},
-            "trackers": [],
-        },
-    }
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(pipeline))
-
-
-def wait_for_state(cluster, number, folder, state):
-    def reached():
-        found = cluster.job(number)["JobState"]
-        ended = found in ("FAILED", "COMPLETED", "TIMEOUT", "CANCELLED") and found != state
-        assert not ended, f"{found}\n{(folder / 'job.log').read_text()}"
-        return found == state
-
-    wait_until(reached, f"job {number} to be {state}", 240)
-
-
-def start_again(cluster, number):
-    """Slurm holds a requeued job back for two minutes, which this cuts short."""
-    # The nodes need two of these seconds to take credentials for this job again.
-    time.sleep(2.5)
-
-    def started():
-        if cluster.job(number)["JobState"] != "PENDING":
-            return True
-        # Again and again: the end of the first life may set the start back once more.
-        cluster.call("scontrol", "update", f"JobId={number}", "StartTime=now")
-        time.sleep(1.5)
-        return False
-
-    wait_until(started, f"job {number} to start again")
-
-
-def logged_nimg(folder):
-    path = folder / "runs" / "tiny" / "log.jsonl"
-    if not path.exists():
-        return []
-    records = [json.loads(line) for line in path.read_text().splitlines() if line]
-    return [record["nimg"] for record in records if "by" not in record]
-
-
-def last_state(folder):
-    checkpoint = sorted((folder / "runs" / "tiny" / "checkpoints").glob("nimg-*"))[-1]
-    return json.loads((checkpoint / "state.json").read_text())
 
 
 def test_train_sbatch_two_nodes_train_one_run(cluster, tmp_path):

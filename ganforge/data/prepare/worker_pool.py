@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -29,10 +30,12 @@ def default_workers() -> int:
 
 
 def _end_with_parent() -> None:
-    """End a worker when its parent is killed.
+    """Leave signals to the parent, and end a worker when its parent is killed.
 
     Otherwise it would wait for ever, with its memory and the lock on the parent's output folder.
     """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
 

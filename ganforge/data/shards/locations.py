@@ -1,4 +1,4 @@
-"""Where a data set lies: a local folder, or anything that webdataset can open.
+"""Where a data set lies: a local folder, an HTTP server, or anything that webdataset can open.
 
 A location is a folder, a URL (http, https, hf, gs, ...), or `pipe:COMMAND` with `{}` for the file
 name, which runs that command: trust a pipeline file as you trust a script.
@@ -8,7 +8,7 @@ import contextlib
 from typing import BinaryIO, cast
 
 from ganforge.errors import ShardError
-from ganforge.io.network import network_faults
+from ganforge.io.network import network_faults, open_http, retried
 
 _START = 512
 """Bytes of a remote file that tell whether it can be read."""
@@ -29,13 +29,15 @@ def join_location(location: str, name: str) -> str:
 
 
 def open_url(url: str) -> BinaryIO:
-    """Open a path or URL for reading through webdataset.
+    """Open a path or URL for reading.
 
     Raises:
         OSError: it cannot be opened; for pipes this may come as late as `close`.
     """
     if not is_remote(url):
         return open(url, "rb")
+    if _is_http(url):  # webdataset's curl waits for ever for a server that falls silent
+        return open_http(url)
     import webdataset  # which imports torch
 
     try:
@@ -47,13 +49,39 @@ def open_url(url: str) -> BinaryIO:
 
 
 def read_bytes(url: str) -> bytes:
-    """The whole content of a path or URL.
+    """The whole content of a path or URL. HTTP servers that are unavailable are asked again.
 
     Raises:
         OSError: it cannot be read.
     """
+    if not _is_http(url):
+        return _read_once(url)
+    try:
+        return retried(lambda: _read_unless_refused(url), _Unavailable)
+    except _Unavailable as err:
+        raise OSError(str(err)) from err
+
+
+class _Unavailable(Exception):
+    """A fault of a server that may pass."""
+
+
+def _read_unless_refused(url: str) -> bytes:
+    try:
+        return _read_once(url)
+    except (FileNotFoundError, PermissionError):
+        raise
+    except OSError as err:
+        raise _Unavailable(f"{url} cannot be read: {err}") from err
+
+
+def _read_once(url: str) -> bytes:
     with contextlib.closing(open_url(url)) as stream:
         return stream.read()
+
+
+def _is_http(url: str) -> bool:
+    return url.startswith(("http://", "https://"))
 
 
 def check_start(url: str) -> None:

@@ -1,9 +1,6 @@
 """Random access to the samples of a data set, wherever its shards lie."""
 
-import errno
-import logging
 import os
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
@@ -16,35 +13,21 @@ from torch import Tensor
 from ganforge.config.models import DataConfig
 from ganforge.data.shards.field_reader import FieldReader
 from ganforge.data.shards.field_readers import field_reader
-from ganforge.data.shards.index import DatasetIndex, FieldSchema, ShardInfo
+from ganforge.data.shards.index import DatasetIndex, FieldSchema
 from ganforge.data.shards.locations import is_remote, join_location
 from ganforge.data.shards.member import Member
-from ganforge.data.shards.member_table import REBUILD, TAR_BLOCK, load_members
+from ganforge.data.shards.member_table import REBUILD, TAR_BLOCK
+from ganforge.data.shards.open_shards import MemberColumns, OpenShards
 from ganforge.data.shards.pixel_reader import PixelReader
 from ganforge.data.shards.readable_fields import ReadableFields, missing_field
-from ganforge.data.shards.shard_cache import ShardCache, open_shard
+from ganforge.data.shards.shard_cache import ShardCache
 from ganforge.data.views import Views, check_views
 from ganforge.errors import DataError, ShardError
 from ganforge.imaging.codec import Undecodable
 
-logger = logging.getLogger(__name__)
-_MAX_OPEN = 128
-_MAX_TABLE_BYTES = 64 * 2**20
+_SHARDS_TRIED = 4
+"""A shard and its neighbors; when none can be read, a network or a disk is at fault."""
 FieldValues = dict[str, Tensor | list[str]]
-
-
-@dataclass
-class _OpenShard:
-    """An open shard, and its member table as plain columns [samples, fields]."""
-
-    file: FileIO
-    offset: NDArray[np.uint64]
-    size: NDArray[np.uint32]
-    crc: NDArray[np.uint32]
-
-    @property
-    def table_bytes(self) -> int:
-        return self.offset.nbytes + self.size.nbytes + self.crc.nbytes
 
 
 @dataclass
@@ -109,11 +92,8 @@ class SampleReader:
         self.fields = ReadableFields(config, index, location)
         spec = index.image_spec
         self.stored_size = (spec.height, spec.width)
-        self._open: OrderedDict[tuple[str, int], _OpenShard] = OrderedDict()
-        self._table_bytes = 0
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": OrderedDict(), "_table_bytes": 0}
+        cache = ShardCache(config.cache_dir, config.cache_bytes)
+        self._shards = OpenShards(location, index, cache)
 
     def schemas(self, fields: Sequence[str]) -> dict[str, FieldSchema]:
         """The schemas of some fields, by name.
@@ -181,72 +161,78 @@ class SampleReader:
     ) -> list[str]:
         """Read a sample, or the next sound one; returns a message for each bad one."""
         bad: list[str] = []
+        shards = self.index.streams[stream]
+        tried = range(shard, shard + min(len(shards), _SHARDS_TRIED))
+        for number in (place % len(shards) for place in tried):
+            start = sample % shards[number].num_samples
+            try:
+                if self._read_from(stream, number, start, columns, row, bad):
+                    return bad
+            except ShardError as err:
+                if self.config.on_bad_sample == "error":
+                    raise
+                bad.append(f"Sample {start} of shard {self._shards.url(stream, number)}: {err}")
+        raise ShardError(
+            f"{bad[-1].rstrip('.')}, and so are all samples of {len(tried)} shards. {REBUILD}"
+        )
+
+    def _read_from(
+        self,
+        stream: str,
+        shard: int,
+        sample: int,
+        columns: list[_Column],
+        row: int,
+        bad: list[str],
+    ) -> bool:
+        """Read a sample, or the next sound one of its shard; adds a message for each bad one.
+
+        Returns:
+            Whether there was a sound one.
+
+        Raises:
+            ShardError: the shard cannot be read, or a sample of it and none may be skipped.
+        """
         count = self.index.streams[stream][shard].num_samples
         for place in (*range(sample, count), *range(sample)):
+            file, table = self._shards.open(stream, shard)
             try:
-                _read(self._opened(stream, shard), place, columns, row)
-                return bad
+                _read(file, table, place, columns, row)
+                return True
             except Undecodable as err:
-                bad.append(self._describe(stream, shard, place, err))
+                url = self._shards.url(stream, shard)
+                name = _key(file, table, place)
+                bad.append(f"Sample '{name}' (number {place}) of shard {url}: {err}")
                 if self.config.on_bad_sample == "error":
                     raise ShardError(
                         f"{bad[-1]}. {REBUILD} Or set data.on_bad_sample: skip."
                     ) from err
-        raise ShardError(f"{bad[-1]}, and so are all samples of this shard. {REBUILD}")
-
-    def _describe(self, stream: str, shard: int, sample: int, err: Undecodable) -> str:
-        opened = self._opened(stream, shard)
-        first = int(opened.offset[sample].min()) - TAR_BLOCK
-        header = os.pread(opened.file.fileno(), TAR_BLOCK, first)
-        name = header[:100].split(b"\0", 1)[0].decode("utf-8", "replace")
-        url = join_location(self.location, self.index.streams[stream][shard].name)
-        return f"Sample '{name.partition('.')[0]}' (number {sample}) of shard {url}: {err}"
-
-    def _opened(self, stream: str, shard: int) -> _OpenShard:
-        found = self._open.get((stream, shard))
-        if found is not None:
-            self._open.move_to_end((stream, shard))
-            return found
-        found = self._open_shard(self.index.streams[stream][shard], stream)
-        self._open[stream, shard] = found
-        self._table_bytes += found.table_bytes
-        while len(self._open) > _MAX_OPEN or (
-            self._table_bytes > _MAX_TABLE_BYTES and len(self._open) > 1
-        ):
-            _, dropped = self._open.popitem(last=False)
-            self._table_bytes -= dropped.table_bytes
-            dropped.file.close()
-        return found
-
-    def _open_shard(self, info: ShardInfo, stream: str) -> _OpenShard:
-        cache = ShardCache(self.config.cache_dir, self.config.cache_bytes)
-        try:
-            path, file = open_shard(self.location, info, cache)
-            table = load_members(path, file, info, self.index.stream_fields(stream))
-        except OSError as err:
-            if err.errno in (errno.EMFILE, errno.ENFILE):
-                raise  # the shard is sound
-            url = join_location(self.location, info.name)
-            raise ShardError(f"Shard {url} cannot be opened: {err}. {REBUILD}") from err
-        columns = (np.ascontiguousarray(table[name]) for name in ("offset", "size", "crc"))
-        return _OpenShard(file, *columns)
+        return False
 
     def close(self) -> None:
         """Close all files."""
-        while self._open:
-            self._open.popitem()[1].file.close()
-        self._table_bytes = 0
+        self._shards.close()
 
 
-def _read(opened: _OpenShard, sample: int, columns: list[_Column], row: int) -> None:
+def _read(
+    file: FileIO, table: MemberColumns, sample: int, columns: list[_Column], row: int
+) -> None:
     for column in columns:
         member = Member(
-            opened.file.fileno(),
-            int(opened.offset[sample, column.number]),
-            int(opened.size[sample, column.number]),
-            int(opened.crc[sample, column.number]),
+            file.fileno(),
+            int(table.offset[sample, column.number]),
+            int(table.size[sample, column.number]),
+            int(table.crc[sample, column.number]),
         )
         try:
             column.reader.read(member, column.values, row)
         except Undecodable as err:
             raise Undecodable(f"field '{column.name}' {err}") from err
+
+
+def _key(file: FileIO, table: MemberColumns, sample: int) -> str:
+    """The name of a sample, from the tar header of its first member."""
+    first = int(table.offset[sample].min()) - TAR_BLOCK
+    header = os.pread(file.fileno(), TAR_BLOCK, first)
+    name = header[:100].split(b"\0", 1)[0].decode("utf-8", "replace")
+    return name.partition(".")[0]

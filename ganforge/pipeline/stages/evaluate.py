@@ -16,16 +16,25 @@ from ganforge.interfaces.metric import FeatureMetric, Metric
 from ganforge.interfaces.numerics import tf32
 from ganforge.interfaces.spec import ImageSpec
 from ganforge.interfaces.stage import RunContext, Stage
+from ganforge.io.hashing import file_sha256
 from ganforge.metrics.checks import PlannedModel, check_evaluation
-from ganforge.metrics.evaluation import evaluate
+from ganforge.metrics.evaluation import Keep, evaluate, measure_now
 from ganforge.metrics.records import MetricRecord
 from ganforge.metrics.requests import MeasuredModel
 from ganforge.pipeline.completed import ran_with, remember
-from ganforge.pipeline.session import runtime_of, shards_location, validation_location
+from ganforge.pipeline.interrupted import MeasuredParts
+from ganforge.pipeline.session import (
+    checkpoints_dir,
+    runtime_of,
+    shards_location,
+    validation_location,
+)
 from ganforge.pipeline.trained_model import load_trained, newest_nimg
 from ganforge.registry.plugins import get_registry
 from ganforge.training.fields import expected_spec, model_spec
 from ganforge.training.run_view import View, view_of
+from ganforge.training.signals import stop_signals
+from ganforge.training.state.checkpoint import MANIFEST, directory_name
 from ganforge.training.state.run_state import TrainingRun
 from ganforge.training.tasks.json_lines import JsonLines
 from ganforge.training.tasks.pictures import generate
@@ -71,7 +80,13 @@ class Evaluate(Stage[StrictModel]):
             architecture=model.architecture,
             networks=lambda: model.networks,
         )
-        _measure(context, view)
+        folder = checkpoints_dir(context) / directory_name(model.nimg)
+        weights = file_sha256(folder / MANIFEST)
+        settings = {**_settings(context, model.nimg), "checkpoint": weights}
+        parts = MeasuredParts(context.run_dir, settings, runtime)
+        with stop_signals.together(self.name):
+            _measure(context, view, parts.keep)
+        parts.forget()
 
 
 def check_metrics(context: RunContext) -> None:
@@ -125,7 +140,7 @@ def evaluate_run(context: RunContext, run: TrainingRun) -> list[MetricRecord]:
         return _measure(context, view_of(run))
 
 
-def _measure(context: RunContext, view: View) -> list[MetricRecord]:
+def _measure(context: RunContext, view: View, keep: Keep = measure_now) -> list[MetricRecord]:
     config, runtime, nimg = context.config, view.runtime, view.nimg
     architecture, networks = view.architecture, view.networks()
 
@@ -143,7 +158,7 @@ def _measure(context: RunContext, view: View) -> list[MetricRecord]:
         num_standing=num_standing(context),
     )
     reference = reference_location(context)
-    records = evaluate(model, config.evaluate, reference, runtime, data=config.data)
+    records = evaluate(model, config.evaluate, reference, runtime, data=config.data, keep=keep)
     if runtime.is_main:
         lines = JsonLines(context.run_dir / "metrics.jsonl")
         hooks = get_registry().manager.hook

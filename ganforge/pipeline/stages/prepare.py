@@ -11,6 +11,7 @@ from ganforge.errors import ConfigError, DataError
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.pipeline.session import runtime_of, shards_location, validation_location
 from ganforge.training.fields import check_encoder
+from ganforge.training.signals import stop_signals
 
 _CONDITIONS = ("label", "attributes")
 _PAIR = ("source", "target")
@@ -48,8 +49,13 @@ class Prepare(Stage[StrictModel]):
                 "data.source is not set, so there is nothing to prepare. Set it, or point "
                 "data.shards to prepared shards."
             )
+
+        def write() -> None:
+            with stop_signals.at_once(self.name):
+                _write(context)
+
         # The index is read again by whoever needs it; it may be too large to be sent.
-        runtime_of(context).on_main(lambda: _write(context))
+        runtime_of(context).on_main(write)
 
 
 def _write(context: RunContext) -> None:

@@ -18,13 +18,16 @@ from ganforge.hub.push import check_repo_id, push_folder
 from ganforge.imaging.images import image_grid
 from ganforge.imaging.showable import showable
 from ganforge.interfaces.stage import RunContext, Stage
+from ganforge.io.hashing import file_sha256
 from ganforge.pipeline.completed import ran_with, remember
 from ganforge.pipeline.session import runtime_of, shards_location
 from ganforge.pipeline.stages.evaluate import num_standing, read_records
 from ganforge.pipeline.trained_model import TrainedModel, load_others, load_trained, newest_nimg
+from ganforge.training.signals import stop_signals
 from ganforge.training.tasks.pictures import last_frame, seed_images
 
 log = logging.getLogger(__name__)
+_PUSHED = "push"
 
 
 class Publish(Stage[StrictModel]):
@@ -33,18 +36,8 @@ class Publish(Stage[StrictModel]):
     name = "publish"
 
     def is_done(self, context: RunContext) -> bool:
-        """Whether the export is complete and current, and there is nothing to push."""
-        folder = context.run_dir / "export"
-        if context.config.publish.repo_id is not None or not folder.exists():
-            return False
-        try:
-            info = read_info(folder, str(folder))
-            if info.nimg != newest_nimg(context) or list(info.metrics) != _metrics(context):
-                return False
-            check_weights(folder, info, str(folder))
-        except PublishError:
-            return False
-        return ran_with(context.run_dir, self.name, _settings(context, info.nimg))
+        """Whether the export is complete and current, and pushed where it shall be."""
+        return _is_exported(context) and _is_pushed(context)
 
     def check(self, context: RunContext) -> None:
         """Refuse a repository that cannot be pushed to: an invalid name, or no token."""
@@ -69,42 +62,82 @@ class Publish(Stage[StrictModel]):
         return f"export to {context.run_dir / 'export'}{push}"
 
     def run(self, context: RunContext) -> None:
-        """Export on rank 0."""
+        """Export and push on rank 0; not again what an interrupted run has done."""
         runtime = runtime_of(context)
-        runtime.on_main(lambda: self._export(context, load_trained(context, runtime.device)))
 
-    def _export(self, context: RunContext, model: TrainedModel) -> None:
-        config = context.config
-        card = CardInfo(
-            name=config.name,
-            description=config.description,
-            num_train_images=_num_images(context),
-            **config.publish.model_dump(include={"repo_id", "license", "dataset", "tags"}),
-            training={
-                "kimg": model.nimg / 1000,
-                "batch size": config.train.batch_size,
-                "loss": config.loss.name,
-                "regularizers": ", ".join(r.name for r in config.loss.regularizers) or "none",
-                "seed": config.train.seed,
-                "precision": runtime_of(context).precision,
-                **({"started from": config.init.source} if config.init.source else {}),
-            },
-        )
-        folder = export_model(
-            context.run_dir / "export",
-            architecture=model.architecture,
-            networks=model.networks,
-            nimg=model.nimg,
-            metrics=_metrics(context),
-            card=card,
-            samples=_picture(context, model),
-            others=_others(context, model),
-        )
-        remember(context.run_dir, self.name, _settings(context, model.nimg))
-        log.info("Exported to %s.", folder)
-        if config.publish.repo_id is not None:
-            pushed = push_folder(folder, config.publish.repo_id, private=config.publish.private)
-            log.info("Published at %s.", pushed.url)
+        def publish() -> None:
+            with stop_signals.at_once(self.name):
+                if not _is_exported(context):
+                    _export(context, load_trained(context, runtime.device))
+                if not _is_pushed(context):
+                    _push(context)
+
+        runtime.on_main(publish)
+
+
+def _is_exported(context: RunContext) -> bool:
+    folder = context.run_dir / "export"
+    if not folder.exists():
+        return False
+    try:
+        info = read_info(folder, str(folder))
+        if info.nimg != newest_nimg(context) or list(info.metrics) != _metrics(context):
+            return False
+        check_weights(folder, info, str(folder))
+    except PublishError:
+        return False
+    return ran_with(context.run_dir, Publish.name, _settings(context, info.nimg))
+
+
+def _is_pushed(context: RunContext) -> bool:
+    """Whether this very export is on the Hub, or shall not be pushed."""
+    wanted = context.config.publish.repo_id is not None
+    return not wanted or ran_with(context.run_dir, _PUSHED, _push_settings(context))
+
+
+def _push(context: RunContext) -> None:
+    publish, folder = context.config.publish, context.run_dir / "export"
+    pushed = push_folder(folder, str(publish.repo_id), private=publish.private)
+    remember(context.run_dir, _PUSHED, _push_settings(context))
+    log.info("Published at %s.", pushed.url)
+
+
+def _push_settings(context: RunContext) -> dict[str, Any]:
+    """What was pushed where, ready for JSON."""
+    folder, publish = context.run_dir / "export", context.config.publish
+    sums = {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    return {"repo_id": publish.repo_id, "private": publish.private, "files": sums}
+
+
+def _export(context: RunContext, model: TrainedModel) -> None:
+    config = context.config
+    card = CardInfo(
+        name=config.name,
+        description=config.description,
+        num_train_images=_num_images(context),
+        **config.publish.model_dump(include={"repo_id", "license", "dataset", "tags"}),
+        training={
+            "kimg": model.nimg / 1000,
+            "batch size": config.train.batch_size,
+            "loss": config.loss.name,
+            "regularizers": ", ".join(r.name for r in config.loss.regularizers) or "none",
+            "seed": config.train.seed,
+            "precision": runtime_of(context).precision,
+            **({"started from": config.init.source} if config.init.source else {}),
+        },
+    )
+    folder = export_model(
+        context.run_dir / "export",
+        architecture=model.architecture,
+        networks=model.networks,
+        nimg=model.nimg,
+        metrics=_metrics(context),
+        card=card,
+        samples=_picture(context, model),
+        others=_others(context, model),
+    )
+    remember(context.run_dir, Publish.name, _settings(context, model.nimg))
+    log.info("Exported to %s.", folder)
 
 
 def _others(context: RunContext, model: TrainedModel) -> dict[str, dict[str, Tensor]] | None:

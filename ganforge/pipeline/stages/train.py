@@ -39,6 +39,7 @@ from ganforge.training.fields import (
 )
 from ganforge.training.preflight import check_labels, check_trainable, choose_slots, warn_of_doubts
 from ganforge.training.run_view import view_of
+from ganforge.training.signals import stop_signals
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.resume import check_resumable, check_same_data, check_same_precision
 from ganforge.training.state.run_state import TrainingRun, is_out_of_time
@@ -122,13 +123,13 @@ class Train(Stage[StrictModel]):
             run.runtime.accelerator.init_trackers(run.config.name)
         meter = Meter(run.runtime)
         save = CheckpointTask(checkpoints_dir(context))
-        with Display(config.total_kimg, run.runtime.is_main) as display, StopTask(save) as stop:
+        with Display(config.total_kimg, run.runtime.is_main) as display, stop_signals:
             budget = BudgetTask()
             tasks: list[Task] = [
                 budget,
                 SampleTask(samples, fixed, lines, monitor, save.folder),
                 LogTask(meter, display, lines, monitor, budget, run.progress.nimg),
-                *(save, *_evaluation(context), stop),
+                *(save, *_evaluation(context), StopTask(save, stop_signals)),
             ]
             hooks = get_registry().manager.hook
             hooks.ganforge_train_start(run=view_of(run))
@@ -136,7 +137,7 @@ class Train(Stage[StrictModel]):
                 make_loader,
                 location=location,
                 fields=fields,
-                is_stopping=lambda: stop.received is not None,
+                is_stopping=lambda: stop_signals.received is not None,
             )
             with tf32(config.tf32), cudnn_benchmark(config.cudnn_benchmark):
                 train(run, loader, meter, tasks)

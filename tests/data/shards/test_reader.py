@@ -45,12 +45,29 @@ def test_reader_of_changed_bytes_names_shard_key_and_remedy(dataset, helpers, wo
         load(dataset, config=DataConfig(workers=workers), micro_batch=20)
 
 
-def test_reader_of_a_wholly_bad_shard_stops(tmp_path, helpers, load):
+def spoil(path):
+    """Change all images of a shard."""
+    path.write_bytes(path.read_bytes().replace(b"IDAT", b"iDAT"))
+
+
+def test_reader_that_skips_replaces_a_wholly_bad_shard_by_the_next(tmp_path, helpers):
+    location = helpers.write_dataset(tmp_path / "shards", count=6, per_shard=2)
+    spoil(Path(location) / "main-000002.tar")
+    reader = SampleReader(DataConfig(on_bad_sample="skip"), location, load_index(location))
+    values, bad = reader.batch("main", np.array([[2, 1], [1, 0]]), ["image"])
+    assert helpers.number_of(values["image"]) == [1, 2]
+    assert [message.split(" of shard")[0] for message in bad] == [
+        "Sample '00005' (number 1)",
+        "Sample '00004' (number 0)",
+    ]
+    reader.close()
+
+
+def test_reader_that_skips_stops_when_all_neighbors_are_bad_too(tmp_path, helpers, load):
     location = helpers.write_dataset(tmp_path / "shards", count=4, per_shard=2)
-    for path in (Path(location) / "main-000001.tar",):
-        data = path.read_bytes()
-        path.write_bytes(data.replace(b"IDAT", b"iDAT"))
-    with pytest.raises(ShardError, match="and so are all samples of this shard"):
+    for path in Path(location).glob("*.tar"):
+        spoil(path)
+    with pytest.raises(ShardError, match="and so are all samples of 2 shards"):
         load(location, 4, config=DataConfig(workers=0, on_bad_sample="skip"))
 
 
@@ -61,13 +78,3 @@ def test_reader_gives_the_samples_asked_for_in_their_order(dataset, helpers):
     assert values["label"].tolist() == [3, 0, 3]
     assert bad == []
     reader.close()
-
-
-def test_reader_closes_the_shards_that_it_used_least_recently(dataset, monkeypatch):
-    monkeypatch.setattr("ganforge.data.shards.reader._MAX_OPEN", 2)
-    reader = SampleReader(DataConfig(), dataset, load_index(dataset))
-    for shard in (0, 1, 0, 2):
-        reader.batch("main", np.array([[shard, 0]]), ["label"])
-    assert [shard for _, shard in reader._open] == [0, 2]
-    reader.close()
-    assert not reader._open

@@ -1,11 +1,10 @@
-import functools
-import http.server
 import multiprocessing
 import os
 import random
 import shutil
 import threading
 import time
+import types
 import zlib
 from pathlib import Path
 
@@ -16,10 +15,17 @@ from ganforge.config.models import DataConfig
 from ganforge.data.shards.index import load_index
 from ganforge.data.shards.locations import join_location
 from ganforge.data.shards.member_table import load_members
-from ganforge.data.shards.shard_cache import ShardCache, open_shard
+from ganforge.data.shards.open_shards import OpenShards
+from ganforge.data.shards.shard_cache import ShardCache, open_shard, warn_of_small_cache
 from ganforge.data.shards.verify import verify_shards
 from ganforge.errors import DataError, ShardError
 from ganforge.io.hashing import file_sha256
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """No pauses before retries."""
+    monkeypatch.setattr("ganforge.io.network.PAUSES_SEC", (0, 0, 0))
 
 
 @pytest.fixture
@@ -72,27 +78,42 @@ def test_cached_shards_are_not_fetched_again(dataset, pipe, tmp_path, sums):
     assert sums(pipe, tmp_path / "cache") == first
 
 
-def test_shards_over_http_are_read_through_webdataset(dataset, tmp_path, sums):
-    if shutil.which("curl") is None:
-        pytest.skip("webdataset reads http through curl, which is not installed")
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Quiet, directory=dataset)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_address[1]}"
-        assert sums(url, tmp_path / "cache") == sums(dataset, tmp_path)
-        with pytest.raises(DataError, match=f"No index.json can be read at {url}/gone"):
-            load_index(f"{url}/gone")
-        server.shutdown()
+def test_default_cache_is_a_folder_of_this_machine(monkeypatch):
+    monkeypatch.setenv("SLURM_TMPDIR", "/local/job7")
+    assert ShardCache(None, 1).folder == Path("/local/job7/ganforge/shards")
 
 
-def test_default_cache_is_a_folder_of_the_users_cache(monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert ShardCache(None, 1).folder == Path("/somewhere/ganforge/shards")
+def test_default_cache_that_belongs_to_another_user_is_refused(
+    dataset, pipe, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("SLURM_TMPDIR", str(tmp_path / "job"))
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    info = shards_of(dataset)[0]
+    with pytest.raises(DataError, match="belongs to another user .*Set data.cache_dir"):
+        ShardCache(None, 1).open(join_location(pipe, info.name), info)
+
+
+def test_small_cache_of_remote_shards_is_warned_of_by_rank_0_alone(
+    dataset, pipe, tmp_path, load, caplog
+):
+    total = sum(shard.num_bytes for shard in shards_of(dataset))
+    for location, limit, ranks, warned in (
+        (pipe, total - 1, range(1), True),
+        (pipe, total - 1, range(1, 2), False),
+        (pipe, total, range(1), False),
+        (dataset, 1, range(1), False),
+    ):
+        caplog.clear()
+        config = DataConfig(workers=0, cache_dir=str(tmp_path / "cache"), cache_bytes=limit)
+        load(location, 1, config, num_slots=2, local_slots=ranks)
+        assert (f"Set data.cache_bytes={total}" in caplog.text) is warned
+
+
+def test_cache_larger_than_its_disk_is_warned_of(dataset, pipe, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(total=1000))
+    config = DataConfig(cache_dir=str(tmp_path / "not" / "yet"))
+    warn_of_small_cache(config, pipe, load_index(dataset))
+    assert "its disk has 0.00 GB. Set data.cache_dir" in caplog.text
 
 
 def test_cache_drops_the_least_recently_used_beyond_its_limit(dataset, pipe, tmp_path, sums):
@@ -161,42 +182,46 @@ def test_cache_fetches_once_for_many_readers(dataset, pipe, tmp_path, monkeypatc
     assert len(calls) == 1
 
 
-def open_often(location, folder, limit, seed):
+def open_often(location, disk, limit, count, seed):
     """Open random shards, as a worker of a loader does; write down what goes wrong."""
-    shards = shards_of(location)
-    cache = ShardCache(str(folder / "cache"), limit)
+    cache = ShardCache(str(disk / "cache"), limit)
+    shards = OpenShards(f"pipe:cat {location}/{{}}", load_index(location), cache)
     draw = random.Random(seed)
     errors = []
-    for _ in range(100):
-        info = draw.choice(shards)
+    for _ in range(count):
         try:
-            path, file = open_shard(f"pipe:cat {location}/{{}}", info, cache)
-            with file:
-                table = load_members(path, file, info, ("image", "label"))
-                offset, size, crc = table[-1, 0].item()
-                assert zlib.crc32(os.pread(file.fileno(), size, offset)) == crc
+            file, table = shards.open("main", draw.randrange(8))
+            offset, size = int(table.offset[-1, 0]), int(table.size[-1, 0])
+            assert zlib.crc32(os.pread(file.fileno(), size, offset)) == table.crc[-1, 0]
         except Exception as err:  # noqa: BLE001  # every error is a finding
             errors.append(repr(err))
-        with FileLock(folder / "cache" / "evict.lock"):
-            total = sum(path.stat().st_size for path in (folder / "cache").glob("[!.]*.tar"))
-        if total > limit:
-            errors.append(f"{total} bytes in a cache of {limit}")
-    (folder / f"{seed}.txt").write_text("\n".join(errors))
+        with FileLock(disk / "cache" / "evict.lock"):
+            sizes = [path.stat().st_size for path in (disk / "cache").glob("[!.]*.tar")]
+        if sum(sizes) > limit:
+            errors.append(f"{sum(sizes)} bytes in a cache of {limit}")
+    (Path(location) / f"{seed}.txt").write_text("\n".join(errors))
 
 
-def test_four_processes_with_a_cache_of_three_shards_never_fail(tmp_path, helpers):
-    location = helpers.write_dataset(tmp_path / "shards", count=32, per_shard=4)
-    limit = 3 * max(shard.num_bytes for shard in shards_of(location))
+def test_four_processes_with_a_cache_of_three_shards_never_fail(tmp_path, helpers, request):
+    location = helpers.write_dataset(
+        tmp_path / "shards", count=32, per_shard=4, size=96, extension="bmp"
+    )
+    shard = max(info.num_bytes for info in shards_of(location))
+    # The limit, one shard per process, and a page for each of the 8 member tables.
+    size = 7 * shard + 8 * 4096
+    disk = request.getfixturevalue("small_disk")(size) if os.geteuid() == 0 else tmp_path
+    # By hand 2000.
+    count = int(os.environ.get("GANFORGE_TEST_OPENS", "25"))
     context = multiprocessing.get_context("fork")
     processes = [
-        context.Process(target=open_often, args=(location, tmp_path, limit, seed))
+        context.Process(target=open_often, args=(location, disk, 3 * shard, count, seed))
         for seed in range(4)
     ]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
-    assert [(tmp_path / f"{seed}.txt").read_text() for seed in range(4)] == [""] * 4
+    assert [(Path(location) / f"{seed}.txt").read_text() for seed in range(4)] == [""] * 4
 
 
 def test_remote_shard_of_another_content_is_refused_and_not_kept(dataset, pipe, tmp_path, sums):
@@ -204,7 +229,7 @@ def test_remote_shard_of_another_content_is_refused_and_not_kept(dataset, pipe, 
     data = bytearray(path.read_bytes())
     data[600] ^= 1
     path.write_bytes(data)
-    with pytest.raises(ShardError, match="main-000001.tar: has sha256 .*tried 3 times.*upload it"):
+    with pytest.raises(ShardError, match="main-000001.tar: has sha256 .*tried 4 times.*upload it"):
         sums(pipe, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob(".*"))
     assert len(kept(tmp_path / "cache")) <= 2
@@ -225,7 +250,7 @@ def test_remote_shard_that_is_missing_names_url_and_remedy(dataset, pipe, tmp_pa
 
 def test_cache_that_cannot_be_written_names_the_option(dataset, pipe, tmp_path, sums):
     (tmp_path / "file").touch()
-    with pytest.raises(ShardError, match="cannot be kept in the cache .*Set data.cache_dir"):
+    with pytest.raises(DataError, match="cannot be kept in the cache .*Set data.cache_dir"):
         sums(pipe, tmp_path / "file" / "cache")
 
 
@@ -233,7 +258,7 @@ def test_cache_on_a_full_disk_names_the_option(dataset, pipe, small_disk):
     info = shards_of(dataset)[0]
     disk = small_disk("4k")
     cache = ShardCache(str(disk / "cache"), 10**9)
-    with pytest.raises(ShardError, match="No space left .*Set data.cache_dir to a writable"):
+    with pytest.raises(DataError, match="No space left .*Set data.cache_dir to a writable"):
         cache.open(join_location(pipe, info.name), info)
     assert kept(disk / "cache") == set()
 
