@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 from ganforge_translation.coarse_to_fine import CoarseToFine
-from ganforge_translation.matching import feature_distance, perceptual_distance
+from ganforge_translation.matching import fooling_terms, perceptual_distance, telling_terms
 from ganforge_translation.pix2pix_hd import Discriminator
 from torch import Tensor, nn
 
@@ -258,15 +258,7 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         gen_maps = judge(gen)
         with torch.no_grad():  # discriminators do not train in this phase
             real_maps = judge(real)
-        terms: Terms = {}
-        for scale, (gen_map, real_map) in enumerate(zip(gen_maps, real_maps, strict=True)):
-            logits = functools.partial(_last_of, real_map)
-            found = objective.generator(gen_map[-1], logits, part=f"{part}_scale{scale}")
-            terms |= _weighted(found, self.config.adversarial_weight)
-        if self.config.feature_weight:
-            distance = feature_distance(gen_maps, real_maps)
-            terms[f"features_{part}"] = self.config.feature_weight * distance
-        return terms
+        return fooling_terms(objective, self.config, gen_maps, real_maps, part)
 
     def _telling(
         self,
@@ -278,12 +270,8 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         part: str,
     ) -> Terms:
         """A discriminator's terms, scale by scale."""
-        terms: Terms = {}
-        for scale, (*_, logits) in enumerate(judge(torch.cat([real, gen]))):
-            name = f"{part}_scale{scale}"
-            found = objective.discriminator(batch, *logits.chunk(2), part=name)
-            terms |= _weighted(found, self.config.discriminator_weight)
-        return terms
+        maps = judge(torch.cat([real, gen]))
+        return telling_terms(objective, self.config, batch, maps, part)
 
     def _image_pairs(self, batch: Batch, gen_frames: Tensor) -> tuple[Tensor, Tensor]:
         """Sources with real and with generated frames: [N T, S + C, H, W], both.
@@ -354,11 +342,3 @@ def _state(batch: Batch) -> ClipState:
 
 def _frames(past: Past | None) -> Tensor | None:
     return None if past is None else past.frames
-
-
-def _last_of(maps: list[Tensor]) -> Tensor:
-    return maps[-1]
-
-
-def _weighted(terms: Terms, weight: float) -> Terms:
-    return {name: weight * term for name, term in terms.items()}
