@@ -19,6 +19,7 @@ from ganforge.data.shards.coordinates import place_points
 from ganforge.errors import ConfigError, DataError
 from ganforge.imaging.codec import Undecodable
 from ganforge.imaging.images import Resize, convert_channels, to_pixels
+from ganforge.imaging.pose_layouts import pose_layout
 from ganforge.imaging.resize import ImageForm, ResizeMode
 from ganforge.imaging.save import check_folder, write_pixels
 from ganforge.imaging.skeletons import draw_poses
@@ -27,6 +28,7 @@ from ganforge.imaging.video_writer import check_video_file, video_writer
 from ganforge.inference.sizes import Sizing
 from ganforge.inference.source_images import SourceReader
 from ganforge.interfaces.source import Poses
+from ganforge.interfaces.spec import ImageSpec
 from ganforge.io.atomic import atomic_folder
 
 Clip = str | Path | Iterable[Image.Image | Tensor] | Poses
@@ -183,6 +185,7 @@ def _poses_clip(
         raise ConfigError(f"{name} holds poses, but this model translates images. Give images.")
     height, width = sizing.canvas()
     poses = given if isinstance(given, Poses) else read_poses(Path(given))
+    _check_layout(poses, reader.spec, name)
     points = torch.from_numpy(_placed(poses, sizing, name))
 
     def frames() -> Iterator[tuple[Tensor, int]]:
@@ -192,11 +195,22 @@ def _poses_clip(
     return OpenClip(name, timing, frames, reader, len(points), poses=points)
 
 
+def _check_layout(poses: Poses, spec: ImageSpec, name: str) -> None:
+    size = poses.points.shape[1]
+    if spec.pose_size and size != spec.pose_size:
+        found, wanted = (pose_layout(numbers) for numbers in (size, spec.pose_size))
+        raise DataError(
+            f"{name} holds poses of {size} numbers ({found.name if found else 'no known layout'}), "
+            f"but the model was trained on {wanted.name if wanted else spec.pose_size}. Find the "
+            f"keypoints with an estimator of that layout."
+        )
+
+
 def _placed(poses: Poses, sizing: Sizing, name: str) -> NDArray[np.float32]:
     """Points [T, 3 J] in pixels of the canvas.
 
     Raises:
-        DataError: they are of another layout, or most of them lie outside of it.
+        DataError: most of them lie outside of it.
     """
     points, (height, width) = poses.points, sizing.canvas()
     if poses.frame_size is not None:

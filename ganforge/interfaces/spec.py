@@ -75,6 +75,8 @@ class ImageSpec:
     source_kind: Literal["image", "labels", "pose"] = "image"
     """Whether sources are images, integer label maps that networks see one-hot, or poses that they
     see as drawn skeletons."""
+    pose_size: Annotated[StrictInt, Field(ge=0)] = 0
+    """Numbers of each pose, which tell its layout; 0 where sources are no poses."""
     bit_depth: Literal[8, 16] = 8
     """Bits per channel of the images to generate."""
     value_range: tuple[float, float] | None = None
@@ -120,6 +122,7 @@ class ImageSpec:
 _RARE: Mapping[str, Any] = {
     "text_encoding": None,
     "source_kind": "image",
+    "pose_size": 0,
     "bit_depth": 8,
     "value_range": None,
     "source_value_range": None,

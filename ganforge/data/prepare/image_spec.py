@@ -45,6 +45,7 @@ def image_spec(
         text_dim=fields["text"].size if "text" in fields else 0,
         num_frames=main.num_frames,
         source_kind="image" if source is None else _source_kind(source),
+        pose_size=source.size if source is not None and _is_pose(source) else 0,
         bit_depth=main.bit_depth,
         value_range=main.value_range,
         source_value_range=None if source is None else source.value_range,

@@ -28,6 +28,7 @@ def test_keypoints_become_drawn_sources_and_a_vector_that_follow_resizing(dancin
     run(config(name="frames", source=dancing, resolution=24), tmp_path / "out")
     spec = load_index(str(tmp_path / "out")).image_spec
     assert (spec.source_kind, spec.source_channels, spec.num_frames) == ("pose", 3, 5)
+    assert spec.pose_size == 51
     assert spec.fields == {"pose": FieldSpec("vector", 51, is_clip=True)}
     images = RealImages(DataConfig(), str(tmp_path / "out"), field="source")
     found = images.samples([0], ["source", "pose"])
