@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ganforge.errors import PluginError as PluginError
     from ganforge.errors import ShapeError as ShapeError
     from ganforge.errors import suggest as suggest
+    from ganforge.imaging.pose_layouts import PoseLayout as PoseLayout
+    from ganforge.imaging.pose_layouts import pose_layout as pose_layout
     from ganforge.interfaces.architecture import Architecture as Architecture
     from ganforge.interfaces.architecture import Phase as Phase
     from ganforge.interfaces.architecture import Reads as Reads
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from ganforge.interfaces.run_view import RunView as RunView
     from ganforge.interfaces.source import Frames as Frames
     from ganforge.interfaces.source import ImageHalf as ImageHalf
+    from ganforge.interfaces.source import Poses as Poses
     from ganforge.interfaces.source import Sample as Sample
     from ganforge.interfaces.source import Source as Source
     from ganforge.interfaces.spec import FieldSpec as FieldSpec
@@ -72,6 +75,7 @@ _HOMES = {
         "ShapeError",
         "suggest",
     ],
+    "ganforge.imaging.pose_layouts": ["PoseLayout", "pose_layout"],
     "ganforge.interfaces.architecture": ["Architecture", "Phase", "Reads"],
     "ganforge.interfaces.batch": ["Batch", "Networks", "full_precision"],
     "ganforge.interfaces.component": ["Component", "ComponentOptions", "hookimpl"],
@@ -97,7 +101,7 @@ _HOMES = {
         "Terms",
     ],
     "ganforge.interfaces.run_view": ["RunView"],
-    "ganforge.interfaces.source": ["Frames", "ImageHalf", "Sample", "Source"],
+    "ganforge.interfaces.source": ["Frames", "ImageHalf", "Poses", "Sample", "Source"],
     "ganforge.interfaces.spec": ["FieldSpec", "ImageSpec"],
     "ganforge.interfaces.stage": ["RunContext", "Stage"],
     "ganforge.interfaces.text_encoder": ["TextEncoder"],

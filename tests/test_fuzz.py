@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
@@ -13,6 +14,7 @@ from published import *  # noqa: F403  # a model to read back
 from ganforge.config.dump import dump_config
 from ganforge.config.load import load_pipeline
 from ganforge.data.inspect import inspect
+from ganforge.data.keypoints import read_poses
 from ganforge.data.shards.index import load_index
 from ganforge.errors import GanforgeError
 from ganforge.hub.format import read_info
@@ -132,13 +134,37 @@ def test_fuzzed_manifest_is_read_or_refused(tmp_path, name, data):
     run(lambda: inspect(str(tmp_path / name)))
 
 
+PERSON = {"pose_keypoints_2d": [1.0, 2.0, 0.5] * 25}
+KEYPOINTS = (
+    {"version": 1.3, "people": [PERSON, PERSON]},
+    [{"image_id": n, "category_id": 1, "keypoints": [1, 2, 1] * 17} for n in range(3)],
+    {
+        "images": [{"id": n, "height": 9, "width": 9} for n in range(2)],
+        "annotations": [{"image_id": 1, "keypoints": [1, 2, 1] * 17}],
+    },
+)
+
+
+@examples(20)
+@given(data=st.data())
+def test_fuzzed_keypoints_are_read_or_refused(tmp_path, data):
+    content = data.draw(st.sampled_from(KEYPOINTS))
+    path = tmp_path / "clip.json"
+    path.write_bytes(data.draw(json_files(content)))
+
+    def read():
+        poses = read_poses(path)
+        assert np.isfinite(poses.points).all() and poses.points.any()
+
+    run(read)
+
+
 JSONL = "\n".join(map(json.dumps, MANIFEST))
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
     """A prepared data set with labels."""
-    import numpy as np
     from preparing import config, save
     from preparing import run as prepare
 

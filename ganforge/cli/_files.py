@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ganforge.data.keypoints import KEYPOINT_SUFFIX, holds_keypoints
 from ganforge.errors import ConfigError, DataError
 from ganforge.imaging.video import VIDEO_SUFFIXES
 from ganforge.imaging.video_writer import WRITTEN_SUFFIXES
@@ -72,6 +73,10 @@ def plan_jobs(
         for path, place in zip(files, _below_shared_folder(files), strict=True)
     ]
     for folder in (path for path in inputs if path.is_dir()):
+        if holds_keypoints(folder):
+            place = Path(f"{folder.resolve().name}{KEYPOINT_SUFFIX}")
+            jobs.append(Job(folder, out / _result(place, as_frames)))
+            continue
         found = files_in(folder, out)
         if of_frames:
             jobs += _clip_jobs(folder, found, out)
@@ -87,7 +92,7 @@ def is_video(path: Path) -> bool:
 
 
 def _result(place: Path, as_frames: bool) -> Path:
-    if not is_video(place):
+    if not (is_video(place) or place.suffix.lower() == KEYPOINT_SUFFIX):
         return place.with_suffix(".png")
     if as_frames:
         return place.with_suffix("")

@@ -9,11 +9,13 @@ import click
 from ganforge.cli._files import Job, is_video, list_inputs, plan_jobs
 from ganforge.cli._load import Arguments
 from ganforge.cli._translate_images import SHEET_FORMATS, Written, setup_of, translate_images
+from ganforge.data.keypoints import holds_keypoints
 from ganforge.errors import ConfigError, DataError
 from ganforge.imaging.save import check_folder
 from ganforge.imaging.video import VIDEO_SUFFIXES
 from ganforge.inference.clips import Progress
 from ganforge.inference.pretrained import PretrainedGan
+from ganforge.inference.source_fields import FieldFiles, check_field
 from ganforge.inference.translation import check_translates
 
 
@@ -51,7 +53,8 @@ def _plan(
         jobs = [Job(path, out) for path in inputs]
         if len(jobs) != 1 or not _is_clip(jobs[0]):
             raise ConfigError(
-                f"--out {out} is a video, which is made of one video or of one folder of frames. "
+                f"--out {out} is a video, which is made of one video, folder of frames or file of "
+                f"keypoints. "
                 f"Give one of these, or a folder as --out."
             )
     else:
@@ -74,7 +77,6 @@ def _check_options(arguments: Arguments, clips: Sequence[Job], images: Sequence[
         ("fps", "--fps", "videos", clips),
         ("frames", "--frames", "videos", clips),
         ("bit_depth", "--bit-depth", "images", images),
-        ("fields", "--field", "images", images),
         ("compare", "--compare", "images", images),
     ):
         if arguments[option] and not there:
@@ -100,7 +102,7 @@ def _check_compare(arguments: Arguments, images: Sequence[Job]) -> None:
 
 
 def _is_clip(job: Job) -> bool:
-    return job.source.is_dir() or is_video(job.source)
+    return job.source.is_dir() or is_video(job.source) or holds_keypoints(job.source)
 
 
 def _translate_clip(model: PretrainedGan, job: Job, arguments: Arguments, written: Written) -> None:
@@ -111,6 +113,7 @@ def _translate_clip(model: PretrainedGan, job: Job, arguments: Arguments, writte
             job.target,
             chunk_frames=arguments["batch_size"],
             progress=_progress(job.source),
+            fields=_fields_beside(model, job, arguments),
             **{name: arguments[name] for name in same},
             **setup_of(arguments),
             **arguments["options"],
@@ -123,6 +126,17 @@ def _translate_clip(model: PretrainedGan, job: Job, arguments: Arguments, writte
     written.clips.append(made)
     fields = {"frames": made.num_frames, "size": [made.height, made.width], "fps": str(made.fps)}
     written.files.append({"path": str(made.path), "source": str(job.source), **fields})
+
+
+def _fields_beside(model: PretrainedGan, job: Job, arguments: Arguments) -> dict[str, FieldFiles]:
+    """The files of each --field: below its folder at the place of the clip, or in it itself."""
+    found = {}
+    for name, folder in arguments["fields"]:
+        check_field(model.spec, name)
+        place = job.target.with_suffix("").name
+        below = folder / place
+        found[name] = FieldFiles(model.spec, name, below if below.is_dir() else folder)
+    return found
 
 
 def _progress(source: Path) -> Progress:

@@ -1,4 +1,4 @@
-"""`ganforge data prepare | embed | inspect | derive | verify`."""
+"""`ganforge data prepare | embed | inspect | derive | pose-normalize | verify`."""
 
 import json
 from pathlib import Path
@@ -173,6 +173,40 @@ def derive(folder: Path, out: Path, choices: tuple[str, ...], **options: Any) ->
     sheet = derivation_sheet(folder, [choice for choice in chosen if choice], **options)
     write_png(out, sheet)
     click.echo(f"Wrote {out}.")
+
+
+@data.command(
+    name="pose-normalize",
+    epilog="Example: ganforge data pose-normalize other.json dance.json fitted.json "
+    "--frame-size 720 1280",
+)
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.argument("target", type=click.Path(exists=True, path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--frame-size", type=click.IntRange(min=1), nargs=2, metavar="HEIGHT WIDTH",
+    help="Size of the frames of TARGET, in pixels, for OUT. Default: as in its file.",
+)  # fmt: skip
+def pose_normalize(
+    source: Path, target: Path, out: Path, frame_size: tuple[int, int] | None
+) -> None:
+    """Fit the poses in SOURCE to the place and height of the person in TARGET; write OUT (.json).
+
+    SOURCE and TARGET are files of keypoints, or folders of OpenPose's files. TARGET are those that
+    the model was trained on; it can then translate OUT.
+    """
+    from dataclasses import replace
+
+    from ganforge.data.keypoints import read_poses, write_poses
+    from ganforge.data.pose_normalization import normalize_poses
+    from ganforge.imaging.save import check_folder
+
+    check_folder(out.parent)
+    with _shared.shown_log():
+        given, wanted = read_poses(source), read_poses(target)
+    fitted = normalize_poses(given, wanted, (source, target))
+    write_poses(out, replace(fitted, frame_size=frame_size or wanted.frame_size))
+    click.echo(f"Wrote the poses of {len(fitted)} frames to {out}.")
 
 
 @data.command(epilog="Example: ganforge data verify shards")

@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,23 +14,35 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from ganforge.data.keypoints import holds_keypoints, read_poses
+from ganforge.data.shards.coordinates import place_points
 from ganforge.errors import ConfigError, DataError
 from ganforge.imaging.codec import Undecodable
-from ganforge.imaging.images import convert_channels, to_pixels
+from ganforge.imaging.images import Resize, convert_channels, to_pixels
+from ganforge.imaging.pose_layouts import pose_layout
+from ganforge.imaging.resize import ImageForm, ResizeMode
 from ganforge.imaging.save import check_folder, write_pixels
+from ganforge.imaging.skeletons import draw_poses
 from ganforge.imaging.video import Timing, VideoFile
 from ganforge.imaging.video_writer import check_video_file, video_writer
+from ganforge.inference.sizes import Sizing
 from ganforge.inference.source_images import SourceReader
+from ganforge.interfaces.source import Poses
+from ganforge.interfaces.spec import ImageSpec
 from ganforge.io.atomic import atomic_folder
 
-Clip = str | Path | Iterable[Image.Image | Tensor]
-"""A video file, a folder of frames, or the frames: PIL images or tensors [C, H, W]."""
+Clip = str | Path | Iterable[Image.Image | Tensor] | Poses
+"""A video file, a folder of frames, or the frames: PIL images or tensors [C, H, W]; of a model that
+draws poses, a file or folder of keypoints, or poses."""
 Rate = Fraction | float | str
 Progress = Callable[[int, int | None], None]
 """Called with the number of frames that are done, and that of all if it is known."""
 DEFAULT_RATE = Fraction(25)
 FRAME_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 _MAX_RATE = 1000
+_LEAST_INSIDE = 0.5
+"""Share of the joints of a clip that lie inside the frames."""
+_FORMS: Mapping[Resize, ResizeMode] = {"crop": "crop", "pad": "fit", "stretch": "stretch"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,7 @@ class OpenClip:
         num_frames: how many, if that is known.
         file: the video that it is read from.
         stems: file names of its frames without extension; empty if they have none.
+        poses: [T, D] what its frames are drawn from; None if they are images.
     """
 
     name: str
@@ -54,6 +67,7 @@ class OpenClip:
     num_frames: int | None = None
     file: VideoFile | None = None
     stems: tuple[str, ...] = ()
+    poses: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -74,19 +88,28 @@ class VideoSummary:
         return f"{self.path}: {self.num_frames} frames, {self.height} x {self.width}, {rate}{audio}"
 
 
-def open_clip(video: Clip, reader: SourceReader, fps: Rate | None, skip_bad: bool) -> OpenClip:
-    """Open a clip, whose frames `reader` reads.
+def open_clip(
+    video: Clip, reader: SourceReader, sizing: Sizing, fps: Rate | None, skip_bad: bool
+) -> OpenClip:
+    """Open a clip, whose frames `reader` reads; poses are drawn at the size of `sizing`.
 
     Raises:
         ConfigError: `fps` is out of range, or given for a video file; PyAV is missing; a video
-            file cannot hold label maps.
-        DataError: it is not a video, or a folder without images.
+            file cannot hold label maps or poses; the model does not draw poses.
+        DataError: it is not a video, or a folder without images, or poses lie outside the frames.
     """
+    if isinstance(video, Poses) or (isinstance(video, str | Path) and holds_keypoints(Path(video))):
+        return _poses_clip(video, reader, sizing, _timing(fps))
     if not isinstance(video, str | Path):
         return _frames_clip(video, reader, _timing(fps))
     path = Path(video)
     if path.is_dir():
         return _folder_clip(path, reader, _timing(fps), skip_bad)
+    if reader.kind == "pose":
+        raise ConfigError(
+            f"{path} is a video, but this model draws poses. Find its keypoints with a pose "
+            f"estimator, e.g. OpenPose with --write_json, and give their file or folder."
+        )
     if fps is not None:
         raise ConfigError(
             f"fps={fps}: {path} has its own frame rate, which is kept. Leave fps out; it is for "
@@ -152,6 +175,58 @@ def _frames_clip(images: Any, reader: SourceReader, timing: Timing) -> OpenClip:
             yield img, number
 
     return OpenClip("the clip", timing, frames, reader, count)
+
+
+def _poses_clip(
+    given: Poses | str | Path, reader: SourceReader, sizing: Sizing, timing: Timing
+) -> OpenClip:
+    name = "the clip" if isinstance(given, Poses) else str(given)
+    if reader.kind != "pose":
+        raise ConfigError(f"{name} holds poses, but this model translates images. Give images.")
+    height, width = sizing.canvas()
+    poses = given if isinstance(given, Poses) else read_poses(Path(given))
+    _check_layout(poses, reader.spec, name)
+    points = torch.from_numpy(_placed(poses, sizing, name))
+
+    def frames() -> Iterator[tuple[Tensor, int]]:
+        for number, row in enumerate(points):
+            yield draw_poses(row, height, width), number
+
+    return OpenClip(name, timing, frames, reader, len(points), poses=points)
+
+
+def _check_layout(poses: Poses, spec: ImageSpec, name: str) -> None:
+    size = poses.points.shape[1]
+    if spec.pose_size and size != spec.pose_size:
+        found, wanted = (pose_layout(numbers) for numbers in (size, spec.pose_size))
+        raise DataError(
+            f"{name} holds poses of {size} numbers ({found.name if found else 'no known layout'}), "
+            f"but the model was trained on {wanted.name if wanted else spec.pose_size}. Find the "
+            f"keypoints with an estimator of that layout."
+        )
+
+
+def _placed(poses: Poses, sizing: Sizing, name: str) -> NDArray[np.float32]:
+    """Points [T, 3 J] in pixels of the canvas.
+
+    Raises:
+        DataError: most of them lie outside of it.
+    """
+    points, (height, width) = poses.points, sizing.canvas()
+    if poses.frame_size is not None:
+        form = ImageForm(height, width, 3, 8, _FORMS[sizing.way], (0, 0, 0))
+        points = place_points(points, "xyv", form, poses.frame_size)
+    joints = points.reshape(-1, 3)
+    seen = joints[joints[:, 2] > 0]
+    is_inside = (seen[:, :2] >= 0).all(1) & (seen[:, 0] <= width) & (seen[:, 1] <= height)
+    if len(seen) and is_inside.mean() < _LEAST_INSIDE:
+        raise DataError(
+            f"{name}: {len(seen) - is_inside.sum()} of {len(seen)} joints lie outside of the "
+            f"frames of {height} x {width} (height x width). Keypoints are in pixels of these "
+            f"frames. Fit them by `ganforge data pose-normalize`, or name the size of their frames "
+            f"in the file (docs/poses.md)."
+        )
+    return points.astype(np.float32)
 
 
 def chunks(clip: OpenClip, length: int) -> Iterator[list[tuple[Tensor, int]]]:

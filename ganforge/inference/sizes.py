@@ -49,6 +49,21 @@ class Sizing:
                 f"resize='crop', 'pad' or 'stretch' (--size model --resize crop)."
             )
 
+    def canvas(self) -> tuple[int, int]:
+        """Height and width at which poses are drawn: of all results.
+
+        Raises:
+            ConfigError: the translator does not take it.
+        """
+        size = self.result(*self.model)
+        padded = self.padded(*size)
+        if padded != size:
+            raise ConfigError(
+                f"size={size}: '{self.architecture}' draws poses at sizes that are multiples of "
+                f"{self.stride}. Use {padded} (--size {padded[0]}x{padded[1]}), or 'model'."
+            )
+        return size
+
     def result(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the translation of an image."""
         return self.target or (height, width)

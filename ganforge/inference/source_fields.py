@@ -4,13 +4,14 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
 
-from ganforge.errors import ConfigError, ShapeError
-from ganforge.imaging.codec import read_image_file, read_npy
+from ganforge.data.sources.class_names import natural_order
+from ganforge.errors import ConfigError, DataError, ShapeError
+from ganforge.imaging.codec import Undecodable, read_image_file, read_npy
 from ganforge.inference.sizes import Sizing
 from ganforge.inference.source_images import SourceReader
 from ganforge.interfaces.spec import FieldSpec, ImageSpec
@@ -79,6 +80,43 @@ def check_field(spec: ImageSpec, name: str) -> None:
         raise ConfigError(f"fields: the model reads no field {name!r} (known: {known}). {hint}")
 
 
+class FieldFiles(Sequence[Tensor]):
+    """The values of a field of a clip, one file for each frame in the order of their names.
+
+    A file is read when its value is used.
+    """
+
+    def __init__(self, spec: ImageSpec, name: str, folder: Path) -> None:
+        """`folder` holds nothing else.
+
+        Raises:
+            DataError: it holds no files.
+        """
+        self._spec, self._name = spec, name
+        files = (path for path in folder.iterdir() if path.is_file())
+        self._files = sorted(files, key=lambda path: natural_order(path.name))
+        if not self._files:
+            raise DataError(f"{folder} holds no files of '{name}'. Check --field.")
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @overload
+    def __getitem__(self, frames: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, frames: slice) -> list[Tensor]: ...
+    def __getitem__(self, frames: int | slice) -> Tensor | list[Tensor]:
+        if isinstance(frames, slice):
+            return [self._read(path) for path in self._files[frames]]
+        return self._read(self._files[frames])
+
+    def _read(self, path: Path) -> Tensor:
+        try:
+            return read_field_file(self._spec, self._name, path)
+        except Undecodable as err:
+            raise DataError(f"{path} {err}. Repair it.") from err
+
+
 def read_field_file(spec: ImageSpec, name: str, path: Path) -> Tensor:
     """One value of a field from an image file, or of a vector from a .npy file.
 
@@ -102,7 +140,8 @@ def _read(name: str, spec: ImageSpec, value: Any) -> list[Tensor]:
 
 
 def _read_vectors(name: str, field: FieldSpec, value: Any) -> list[Tensor]:
-    vectors = torch.as_tensor(value, dtype=torch.float32)
+    is_listed = isinstance(value, list | tuple) and value and isinstance(value[0], Tensor)
+    vectors = torch.as_tensor(torch.stack(tuple(value)) if is_listed else value).float()
     if vectors.ndim != 2 or vectors.shape[1] != field.size:
         raise ShapeError(
             f"fields[{name!r}] has shape {list(vectors.shape)}; this model wants [N, {field.size}]."

@@ -31,13 +31,14 @@ class SourceReader:
     Attributes:
         spec: of the model.
         channels: of the sources.
-        kind: whether the images are sources, label maps, or images to derive sources from.
+        kind: whether the images are sources, label maps, drawn poses, or images to derive sources
+            from.
         value_range: the values that -1 and 1 stand for in images of floats.
     """
 
     spec: ImageSpec
     channels: int
-    kind: Literal["image", "labels", "derived"]
+    kind: Literal["image", "labels", "pose", "derived"]
     value_range: tuple[float, float] | None = None
 
     def read(self, images: Images) -> list[Tensor]:

@@ -130,6 +130,7 @@ class TranslationMethods:
         skip_bad: bool = False,
         progress: Progress = lambda done, total: None,
         output_type: OutputType = "pil",
+        fields: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Iterator[Any] | VideoSummary:
         """Translate a video in chunks of frames; memory does not grow with its length.
@@ -138,7 +139,8 @@ class TranslationMethods:
 
         Args:
             video: a video file, a folder of frames (in the order of their names), or an iterable
-                of frames, as for `translate`.
+                of frames, as for `translate`. A model that draws poses takes keypoints: a file, a
+                folder, or `Poses`.
             out: a video to write (.mp4, .mov or .mkv: H.264), or a folder for the frames as PNG
                 files. Default: the frames are yielded.
             seed: of the clip, for models with noise.
@@ -149,6 +151,8 @@ class TranslationMethods:
             skip_bad: leave out frames that cannot be decoded, rather than stop.
             progress: called with the numbers of translated and of all frames (None if unknown).
             output_type: of yielded frames, as for `generate`.
+            fields: what else the model reads, by name, a sequence with one value for each frame, as
+                for `translate`; one value of what belongs to the whole clip. Poses are known.
             **options: as for `translate`, but no `seeds`.
 
         Returns:
@@ -167,8 +171,8 @@ class TranslationMethods:
             raise ConfigError("seeds: a clip has one seed. Pass seed=... instead.")
         translator = self.translator(**_how(options))
         request = self._translation(1, translator, options | {"seeds": [seed]}).take([0])
-        clip = open_clip(video, translator.reader, fps, skip_bad)
-        frames = translator.frames(clip, request, chunk_frames)
+        clip = open_clip(video, translator.reader, translator.sizing, fps, skip_bad)
+        frames = translator.frames(clip, request, chunk_frames, fields)
         if out is None:
             return (convert_output(img[None], output_type)[0] for img, _ in frames)
         check_output(Path(out), clip)

@@ -12,11 +12,14 @@ from ganforge.inference.clips import OpenClip, chunks
 from ganforge.inference.derive import derivation_of
 from ganforge.inference.generate import run_batch
 from ganforge.inference.sizes import Size, Sizing, resolve_sizing
-from ganforge.inference.source_fields import SourceFields
+from ganforge.inference.source_fields import SourceFields, check_field, read_fields
 from ganforge.inference.source_images import SourceReader, source_reader
 from ganforge.inference.tiles import Tiling, Window, resolve_tiling
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
+
+POSE = "pose"
+"""The field that holds the poses of drawn sources."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,22 @@ class Translator:
         return results
 
     def frames(
-        self, clip: OpenClip, request: GenerateRequest, chunk_frames: int
+        self,
+        clip: OpenClip,
+        request: GenerateRequest,
+        chunk_frames: int,
+        fields: Mapping[str, Any] | None = None,
     ) -> Iterator[tuple[Tensor, int]]:
-        """The translated frames of a clip, and their times; read as they are consumed."""
-        frame_index = 0
+        """The translated frames of a clip, and their times; read as they are consumed.
+
+        `fields` are what the model reads beside them: a value for each frame, or one of the clip.
+
+        Raises:
+            ConfigError: the model has no such field, or there is not one value for each frame.
+        """
+        frame_index, given_fields = 0, dict(fields or {})
+        if clip.poses is not None and POSE in self.architecture.spec.fields:
+            given_fields[POSE] = clip.poses
         for chunk in chunks(clip, chunk_frames):
             given = [img for img, _ in chunk]
             resized = [self._before(img) for img in given]
@@ -74,9 +89,26 @@ class Translator:
             self.check_size(images[0], clip.name)
             request.frame_index = frame_index
             part = request if self.architecture.is_video else request.take([0] * len(images))
+            part.fields = self._fields_of_frames(given_fields, frame_index, images)
             made = self._translate(images, part)
             yield from zip(made, (time for _, time in chunk), strict=True)
             frame_index += len(chunk)
+
+    def _fields_of_frames(
+        self, given: Mapping[str, Any], start: int, images: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """The fields of the next frames, as networks see them."""
+        spec, is_video = self.architecture.spec, self.architecture.is_video
+        found: dict[str, Tensor] = {}
+        for name, values in given.items():
+            check_field(spec, name)
+            is_of_clip = is_video and not spec.fields[name].is_clip
+            those = [values] if is_of_clip else values[start : start + len(images)]
+            chosen = images[:1] if is_of_clip else images
+            read = read_fields(spec, {name: those}, chosen)
+            taken = read.take(range(len(chosen)), self.sizing, self.device)[name]
+            found[name] = taken[None] if is_video and not is_of_clip else taken
+        return found
 
     def derive(self, images: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor]:
         """The sources of images from `reader.read`: themselves, or what is derived of them."""

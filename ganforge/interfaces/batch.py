@@ -54,7 +54,8 @@ class Batch:
         fields: tensors by field name. By kind: images are float [N, C, H, W] in [-1, 1]; label
             maps are one-hot [N, K, H, W], all zero for ids from K on, or int64 ids [N, 1, H, W]
             where K is 0; vectors are float32 [N, D]. Clips have an axis of frames: [N, T, ...].
-            `image`, `target` and `frames` are images, `source` is an image or a label map,
+            `image`, `target` and `frames` are images, `source` is an image, a label map or drawn
+            poses,
             `label` is one-hot [N, num_classes], `attributes` [N, A], `text` [N, D]; the kinds of
             all others are in `ImageSpec.fields`.
         nimg: real images shown to the discriminator before this batch.

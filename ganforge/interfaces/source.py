@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ganforge.interfaces.component import Component, ConfigT
 
 
@@ -37,6 +40,26 @@ class Frames(ABC):
         """
 
 
+@dataclass(frozen=True)
+class Poses:
+    """The pose of one person in each frame of a clip.
+
+    As the field `source` it is drawn as a skeleton; under another name it is a vector.
+    """
+
+    points: NDArray[np.float32]
+    """[T, 3 J]: x, y and confidence of J joints in pixels of the frames; a missing one is 0 0 0.
+    51 numbers are COCO-17, 75 are OpenPose-25."""
+    frame_size: tuple[int, int] | None = None
+    """Height and width of the frames; None if unknown."""
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, frames: slice) -> "Poses":
+        return Poses(self.points[frames], self.frame_size)
+
+
 @dataclass
 class Sample:
     """One sample before it is written to a shard.
@@ -46,7 +69,7 @@ class Sample:
         fields: by field name. Images and label maps: bytes (with their file extension in
             `formats`), a `Path` or an `ImageHalf` that is read in the worker, a PIL image or an
             array. Clips: a list of these, an array [T, H, W, C], or `Frames`. Vectors: numbers, or
-            one row of numbers per frame. label: an integer; caption: a string or several;
+            one row of numbers per frame; `Poses`. label: an integer; caption: a string or several;
             attributes and text: a list of floats.
         formats: file extension of each field given as bytes, e.g. {"image": "png"}.
         group: samples of one group (pieces of one video) are all used for training or all for

@@ -72,8 +72,11 @@ class ImageSpec:
     """Frames per sample; 1 for still images."""
     text_encoding: TextEncoding | None = None
     """What made the caption embeddings; None if unknown."""
-    source_kind: Literal["image", "labels"] = "image"
-    """Whether sources are images, or integer label maps that networks see one-hot."""
+    source_kind: Literal["image", "labels", "pose"] = "image"
+    """Whether sources are images, integer label maps that networks see one-hot, or poses that they
+    see as drawn skeletons."""
+    pose_size: Annotated[StrictInt, Field(ge=0)] = 0
+    """Numbers of each pose, which tell its layout; 0 where sources are no poses."""
     bit_depth: Literal[8, 16] = 8
     """Bits per channel of the images to generate."""
     value_range: tuple[float, float] | None = None
@@ -89,6 +92,12 @@ class ImageSpec:
     def num_classes(self) -> int:
         """Number of classes; 0 means unconditional."""
         return len(self.class_names)
+
+    @property
+    def source(self) -> FieldSpec:
+        """What networks see of a source, which may be drawn or one-hot."""
+        kind: Literal["image", "labels"] = "labels" if self.source_kind == "labels" else "image"
+        return FieldSpec(kind, self.source_channels or self.channels, self.num_frames > 1)
 
     @model_serializer(mode="wrap")
     def _without_what_is_rare(self, serialize: Serializer) -> dict[str, Any]:
@@ -113,6 +122,7 @@ class ImageSpec:
 _RARE: Mapping[str, Any] = {
     "text_encoding": None,
     "source_kind": "image",
+    "pose_size": 0,
     "bit_depth": 8,
     "value_range": None,
     "source_value_range": None,

@@ -218,7 +218,7 @@ def _field_spec(name: str, spec: ImageSpec) -> FieldSpec:
         return spec.fields[name]
     is_clip = spec.num_frames > 1
     if name == "source" and spec.source_channels is not None:
-        return FieldSpec(spec.source_kind, spec.source_channels, is_clip)
+        return spec.source
     return FieldSpec("image", spec.channels, is_clip)
 
 

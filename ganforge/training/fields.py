@@ -142,7 +142,7 @@ def _num_frames(
 def _source(spec: ImageSpec, data: ReadableFields, fields: tuple[str, ...]) -> dict[str, Any]:
     """What the spec says of sources."""
     if "source" not in fields:
-        return {"source_channels": None, "source_kind": "image"}
+        return {"source_channels": None, "source_kind": "image", "pose_size": 0}
     if data.derivation is None:
         return {}
     return _derived(data.derivation, spec.channels, (spec.height, spec.width))
@@ -151,7 +151,12 @@ def _source(spec: ImageSpec, data: ReadableFields, fields: tuple[str, ...]) -> d
 def _derived(derivation: Derivation[Any], channels: int, size: tuple[int, int]) -> dict[str, Any]:
     derivation.check(*size)
     made = derivation.channels(channels)
-    return {"source_channels": made, "source_kind": "image", "derived": derivation.derived}
+    return {
+        "source_channels": made,
+        "source_kind": "image",
+        "pose_size": 0,
+        "derived": derivation.derived,
+    }
 
 
 def check_encoder(config: PipelineConfig, index: DatasetIndex, location: str) -> None:

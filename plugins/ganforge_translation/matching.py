@@ -4,12 +4,15 @@ Source: Wang et al. 2018, arXiv:1711.11585, sections 3.2 and 3.3, with the weigh
 code.
 """
 
+import functools
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ganforge.api import FrozenFeatures, Objective
+from ganforge.api import Batch, FrozenFeatures, Objective, Terms
+from ganforge_translation.family import weighted
 
 _AUTHORS_LAYERS = 4
 """Maps that feature matching compares at each scale of the paper's discriminator."""
@@ -67,3 +70,56 @@ def perceptual_distance(features: FrozenFeatures, gen_img: Tensor, real_img: Ten
         weight = 2.0 ** -(left + 1) if left else 1.0
         total = total + weight * (gen.float() - real.float()).abs().mean()
     return total
+
+
+class Weights(Protocol):
+    """The options of an architecture that weight its terms."""
+
+    @property
+    def adversarial_weight(self) -> float: ...  # noqa: D102
+    @property
+    def discriminator_weight(self) -> float: ...  # noqa: D102
+    @property
+    def feature_weight(self) -> float: ...  # noqa: D102
+
+
+Maps = Sequence[Sequence[Tensor]]
+"""For each scale of a discriminator the maps of its layers, the logits last."""
+
+
+def fooling_terms(
+    objective: Objective, weights: Weights, gen: Maps, real: Maps, part: str = ""
+) -> Terms:
+    """A generator's terms against one discriminator: adversarial at each scale, and its features.
+
+    `part` is in the names of the terms where there are several discriminators.
+    """
+    terms: Terms = {}
+    for scale, (gen_maps, real_maps) in enumerate(zip(gen, real, strict=True)):
+        logits = functools.partial(_last, real_maps)
+        found = objective.generator(gen_maps[-1], logits, part=_named(part, f"scale{scale}"))
+        terms |= weighted(found, weights.adversarial_weight)
+    if weights.feature_weight:
+        name = f"features_{part}" if part else "features"
+        terms[name] = weights.feature_weight * feature_distance(gen, real)
+    return terms
+
+
+def telling_terms(
+    objective: Objective, weights: Weights, batch: Batch, maps: Maps, part: str = ""
+) -> Terms:
+    """A discriminator's terms at each scale, from its maps of real and then generated images."""
+    terms: Terms = {}
+    for scale, (*_, logits) in enumerate(maps):
+        name = _named(part, f"scale{scale}")
+        found = objective.discriminator(batch, *logits.chunk(2), part=name)
+        terms |= weighted(found, weights.discriminator_weight)
+    return terms
+
+
+def _named(part: str, scale: str) -> str:
+    return f"{part}_{scale}" if part else scale
+
+
+def _last(maps: Sequence[Tensor]) -> Tensor:
+    return maps[-1]

@@ -5,8 +5,7 @@ Discriminators at several scales judge the result, and their features must be th
 Deviation: no encoder of instance features (section 3.4 of the paper).
 """
 
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -29,12 +28,13 @@ from ganforge.api import (
 )
 from ganforge.layers import MultiScaleDiscriminator, Upsampling
 from ganforge_translation.coarse_to_fine import CoarseToFine
-from ganforge_translation.family import ImageTranslator, TranslatorOptions, remembered, weighted
+from ganforge_translation.family import ImageTranslator, TranslatorOptions, remembered
 from ganforge_translation.matching import (
     aligned_pairs,
-    feature_distance,
+    fooling_terms,
     instance_edges,
     perceptual_distance,
+    telling_terms,
 )
 from ganforge_translation.networks import UP_KERNELS, receptive_field
 
@@ -205,12 +205,7 @@ class Pix2pixHd(ImageTranslator[Pix2pixHdConfig]):
         gen_maps = nets["discriminator"](gen_pair)
         with torch.no_grad():  # the discriminators do not train in this phase
             real_maps = nets["discriminator"](real_pair)
-        terms: Terms = {}
-        for scale, (gen, real) in enumerate(zip(gen_maps, real_maps, strict=True)):
-            found = objective.generator(gen[-1], functools.partial(_last, real), part=_part(scale))
-            terms |= weighted(found, self.config.adversarial_weight)
-        if self.config.feature_weight:
-            terms["features"] = self.config.feature_weight * feature_distance(gen_maps, real_maps)
+        terms = fooling_terms(objective, self.config, gen_maps, real_maps)
         if self._features is not None:
             distance = perceptual_distance(self._features, gen_img, target)
             terms["perceptual"] = self.config.perceptual_weight * distance
@@ -221,12 +216,7 @@ class Pix2pixHd(ImageTranslator[Pix2pixHdConfig]):
         source = self._source(batch)
         img = torch.cat([batch["target"], self._gen_img(nets, batch)])
         maps = nets["discriminator"](_pair(objective, img, torch.cat([source] * 2)))
-        terms: Terms = {}
-        for scale, (*_, logits) in enumerate(maps):
-            real_logits, gen_logits = logits.chunk(2)
-            found = objective.discriminator(batch, real_logits, gen_logits, part=_part(scale))
-            terms |= weighted(found, self.config.discriminator_weight)
-        return terms
+        return telling_terms(objective, self.config, batch, maps)
 
     def penalty_inputs(
         self, objective: Objective, nets: Networks, batch: Batch
@@ -266,14 +256,6 @@ class Pix2pixHd(ImageTranslator[Pix2pixHdConfig]):
 
     def _gen_img(self, nets: Networks, batch: Batch) -> Tensor:
         return remembered(batch, "gen_img", lambda: nets["generator"](self._source(batch)))
-
-
-def _part(scale: int) -> str:
-    return f"scale{scale}"
-
-
-def _last(maps: Sequence[Tensor]) -> Tensor:
-    return maps[-1]
 
 
 def _pair(objective: Objective, img: Tensor, source: Tensor) -> Tensor:

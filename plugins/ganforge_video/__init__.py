@@ -1,4 +1,4 @@
-"""Video-to-video translation: vid2vid, and metrics of clips."""
+"""Video-to-video translation: vid2vid, Everybody Dance Now, and metrics of clips."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 @hookimpl
 def ganforge_architectures() -> list[type[Architecture[Any]]]:
     """The architectures of this package."""
+    from ganforge_video.everybody_dance_now import EverybodyDanceNow
     from ganforge_video.vid2vid import Vid2vid
 
-    return [Vid2vid]
+    return [Vid2vid, EverybodyDanceNow]
 
 
 @hookimpl

@@ -18,9 +18,12 @@ def check(config: Vid2vidConfig, spec: ImageSpec, objective: Objective, stride: 
             "data.source: {name: video, source: ..., target: ...}, or derive the source: "
             "{name: video, path: ...} with data.derive: edges."
         )
-    if objective.regularizers or objective.augmentation:
-        what = "augment" if objective.augmentation else "loss.regularizers"
-        raise ConfigError(f"{what}: 'vid2vid' does not support it yet. Remove it.")
+    for regularizer in objective.for_target("generator"):
+        raise ConfigError(
+            f"loss.regularizers: '{regularizer.name}' is made for a generator that starts from a "
+            f"latent; those of 'vid2vid' start from frames. Remove it; penalties on the "
+            f"discriminators (r1, r2, gradient_penalty, ...) work."
+        )
     _check_foreground(config, spec)
     _check_size(config, spec, stride)
 

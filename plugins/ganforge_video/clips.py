@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from ganforge.api import Batch
 from ganforge_video.networks import Made
 
 
@@ -57,6 +58,12 @@ class ClipState:
         self.real = joined(self.real, real)[:, -keep:]
         self.made = None
         self.flows.clear()
+
+
+def clip_state(batch: Batch) -> ClipState:
+    """The state that the phases and chunks of a batch share."""
+    found: ClipState = batch.memory.setdefault("clip", ClipState())
+    return found
 
 
 def unroll(

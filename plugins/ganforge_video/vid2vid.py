@@ -6,13 +6,18 @@ frames, others judge their motion at several frame rates.
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
 from ganforge_translation.coarse_to_fine import CoarseToFine
-from ganforge_translation.matching import feature_distance, perceptual_distance
+from ganforge_translation.matching import (
+    fooling_terms,
+    perceptual_distance,
+    telling_terms,
+)
 from ganforge_translation.pix2pix_hd import Discriminator
+from ganforge_translation.requests import no_latent
 from torch import Tensor, nn
 
 from ganforge.api import (
@@ -25,15 +30,18 @@ from ganforge.api import (
     Networks,
     Objective,
     OptimizerConfig,
+    PenaltyInput,
     Phase,
     ShapeError,
     Terms,
+    with_penalties,
 )
 from ganforge.layers import flow_confidence, warp
 from ganforge_video.checks import check
-from ganforge_video.clips import ClipState, Past, joined, unroll, windows
+from ganforge_video.clips import Past, clip_state, joined, unroll
 from ganforge_video.config import Vid2vidConfig
 from ganforge_video.networks import Made, SequentialGenerator, Shape
+from ganforge_video.seen import Seen
 from ganforge_video.teacher import Teacher, teacher
 
 _IMAGE = "image_discriminator"
@@ -68,6 +76,8 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         self._features = (
             FrozenFeatures(config.perceptual, "model.perceptual") if config.perceptual else None
         )
+
+        self.seen = Seen(config, lambda: self.teacher)
 
     @functools.cached_property
     def teacher(self) -> Teacher:
@@ -126,20 +136,23 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         slow, bind = objective.n_critic, functools.partial
         first = bind(self.first_terms, objective)
         others = bind(self.generator_terms, objective)
-        image = bind(self.image_terms, objective)
+        penalties = objective.for_target("discriminator")
+        judges = [
+            *with_penalties(
+                Phase(_IMAGE, (_IMAGE,), bind(self.image_terms, objective)),
+                penalties,
+                bind(self.image_penalty, objective),
+            )
+        ]
+        for stride in self.config.motion_strides:
+            name, due = _motion(stride), bind(self._sees_motion, stride)
+            terms = bind(self.motion_terms, objective, stride)
+            penalty = bind(self.motion_penalty, objective, stride)
+            judges += with_penalties(Phase(name, (name,), terms, due=due), penalties, penalty)
         return [
             Phase("first_frame", ("first_generator",), first, slow),
             Phase("generator", ("generator",), others, slow, due=lambda _, chunk: chunk > 0),
-            Phase(_IMAGE, (_IMAGE,), image),
-            *(
-                Phase(
-                    _motion(stride),
-                    (_motion(stride),),
-                    bind(self.motion_terms, objective, stride),
-                    due=bind(self._sees_motion, stride),
-                )
-                for stride in self.config.motion_strides
-            ),
+            *judges,
         ]
 
     def _sees_motion(self, stride: int, nimg: int, chunk: int) -> bool:
@@ -163,14 +176,14 @@ class Vid2vid(Architecture[Vid2vidConfig]):
             fields = {name: value[:, start:end] for name, value in batch.fields.items()}
             chunk = replace(batch, fields=fields)
             yield chunk
-            _state(chunk).advance(chunk["source"], chunk["frames"], self.config.reach)
+            clip_state(chunk).advance(chunk["source"], chunk["frames"], self.config.reach)
 
     def first_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Translate a frame alone, and fool the image discriminator.
 
         It is the first frame of any chunk: every frame may be the first one of a video.
         """
-        frames, state = nets["first_generator"](batch["source"][:, 0])[:, None], _state(batch)
+        frames, state = nets["first_generator"](batch["source"][:, 0])[:, None], clip_state(batch)
         if state.past is None:
             state.made = frames.detach()
         return self._fooling_image(objective, nets, batch, frames)
@@ -178,10 +191,10 @@ class Vid2vid(Architecture[Vid2vidConfig]):
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Fool all discriminators with the frames of this chunk, and move as the real ones do."""
         made = self._unrolled(nets, batch)
-        _state(batch).made = made.frame.detach()
+        clip_state(batch).made = made.frame.detach()
         terms = self._fooling_image(objective, nets, batch, made.frame)
         for stride in self.config.motion_strides:
-            real, gen = self._motion_pairs(batch, made.frame, stride)
+            real, gen = self.seen.motion_pairs(objective, batch, made.frame, stride)
             if len(gen):
                 part = f"motion{stride}"
                 terms |= self._fooling(objective, nets[_motion(stride)], gen, real, part)
@@ -189,16 +202,70 @@ class Vid2vid(Architecture[Vid2vidConfig]):
 
     def image_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Tell real from generated frames, each with its source."""
-        real, gen = self._image_pairs(batch, self._made(nets, batch))
+        real, gen = self.seen.image_pairs(objective, batch, self._made(nets, batch))
         return self._telling(objective, batch, nets[_IMAGE], real, gen, "image")
 
     def motion_terms(
         self, objective: Objective, stride: int, nets: Networks, batch: Batch
     ) -> Terms:
         """Tell real from generated motion, both with the flow of the real frames."""
-        real, gen = self._motion_pairs(batch, self._made(nets, batch), stride)
+        real, gen = self.seen.motion_pairs(objective, batch, self._made(nets, batch), stride)
         part = f"motion{stride}"
         return self._telling(objective, batch, nets[_motion(stride)], real, gen, part)
+
+    def image_penalty(
+        self, objective: Objective, nets: Networks, batch: Batch
+    ) -> dict[str, PenaltyInput]:
+        """Frames [N T, C, H, W] under their sources."""
+        made = self._made(nets, batch)
+        count = made.shape[1]
+        source, frames = (batch[name][:, :count].flatten(0, 1) for name in ("source", "frames"))
+
+        def seen(img: Tensor) -> Tensor:
+            img, along = objective.augment(img, along=source)
+            return torch.cat([along, img], dim=1)
+
+        return {"": self._penalized(nets, batch, _IMAGE, seen, frames, made.flatten(0, 1))}
+
+    def motion_penalty(
+        self, objective: Objective, stride: int, nets: Networks, batch: Batch
+    ) -> dict[str, PenaltyInput]:
+        """Windows of frames [windows, frames C, H, W] with their flow."""
+        real, gen = self.seen.windows(batch, self._made(nets, batch), stride)
+
+        def seen(img: Tensor) -> Tensor:
+            clip = objective.augment(img.view(real.shape))
+            is_moved = objective.augmentation is not None
+            flow = (
+                self.seen.flow(clip.detach())
+                if is_moved
+                else self.seen.real_flow(batch, real, stride)
+            )
+            return torch.cat([clip.flatten(1, 2), flow], 1)
+
+        films = real.flatten(1, 2), gen.flatten(1, 2)
+        return {"": self._penalized(nets, batch, _motion(stride), seen, *films)}
+
+    def _penalized(
+        self,
+        nets: Networks,
+        batch: Batch,
+        role: str,
+        seen: Callable[[Tensor], Tensor],
+        real: Tensor,
+        gen: Tensor,
+    ) -> PenaltyInput:
+        """`seen` makes what the discriminator looks at of images."""
+        judge = nets.eager(role)
+        return PenaltyInput(
+            discriminator=judge,
+            generator=nets.eager("generator"),
+            critic=lambda img: torch.cat([m[-1].flatten(1) for m in judge(seen(img))], dim=1),
+            nimg=batch.nimg,
+            real_img=real.detach(),
+            gen_img=lambda: gen,
+            synthesize=no_latent(self.name),
+        )
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
         """Translate the next frames, `request.source` [N, T, S, H, W], after those before.
@@ -222,14 +289,14 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         return torch.cat(frames, 1)
 
     def _unrolled(self, nets: Networks, batch: Batch) -> Made:
-        config, past = self.config, _state(batch).past
+        config, past = self.config, clip_state(batch).past
         assert past is not None  # the first frame has a phase and a generator of its own
         generator = nets["generator"]
         return unroll(generator, batch["source"], past, config.past_frames, config.backprop_frames)
 
     def _made(self, nets: Networks, batch: Batch) -> Tensor:
         """Frames [N, T, C, H, W] from the generator's phase; new ones where it was not due."""
-        state = _state(batch)
+        state = clip_state(batch)
         if state.made is None:
             with torch.no_grad():
                 if state.past is None:
@@ -242,7 +309,7 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         self, objective: Objective, nets: Networks, batch: Batch, gen_frames: Tensor
     ) -> Terms:
         """The terms of the first frames of a chunk, as many as `gen_frames` has."""
-        real, gen = self._image_pairs(batch, gen_frames)
+        real, gen = self.seen.image_pairs(objective, batch, gen_frames)
         terms = self._fooling(objective, nets[_IMAGE], gen, real, "image")
         if self._features is not None:
             count = gen_frames.shape[1]
@@ -258,15 +325,7 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         gen_maps = judge(gen)
         with torch.no_grad():  # discriminators do not train in this phase
             real_maps = judge(real)
-        terms: Terms = {}
-        for scale, (gen_map, real_map) in enumerate(zip(gen_maps, real_maps, strict=True)):
-            logits = functools.partial(_last_of, real_map)
-            found = objective.generator(gen_map[-1], logits, part=f"{part}_scale{scale}")
-            terms |= _weighted(found, self.config.adversarial_weight)
-        if self.config.feature_weight:
-            distance = feature_distance(gen_maps, real_maps)
-            terms[f"features_{part}"] = self.config.feature_weight * distance
-        return terms
+        return fooling_terms(objective, self.config, gen_maps, real_maps, part)
 
     def _telling(
         self,
@@ -278,43 +337,12 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         part: str,
     ) -> Terms:
         """A discriminator's terms, scale by scale."""
-        terms: Terms = {}
-        for scale, (*_, logits) in enumerate(judge(torch.cat([real, gen]))):
-            name = f"{part}_scale{scale}"
-            found = objective.discriminator(batch, *logits.chunk(2), part=name)
-            terms |= _weighted(found, self.config.discriminator_weight)
-        return terms
-
-    def _image_pairs(self, batch: Batch, gen_frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Sources with real and with generated frames: [N T, S + C, H, W], both.
-
-        T is the number of generated frames, which are the first ones of the chunk.
-        """
-        count = gen_frames.shape[1]
-        source, frames = batch["source"][:, :count], (batch["frames"][:, :count], gen_frames)
-        real, gen = (torch.cat([source, img], dim=2).flatten(0, 1) for img in frames)
-        return real, gen
-
-    def _motion_pairs(self, batch: Batch, gen_frames: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-        """Windows of real and of generated frames, each with the flow of the real ones.
-
-        [windows, frames C + 2 (frames - 1), H, W], both; none where too few frames have been made.
-        """
-        state, count, ends = _state(batch), self.config.motion_frames, gen_frames.shape[1]
-        clips = joined(state.real, batch["frames"]), joined(_frames(state.past), gen_frames)
-        real, gen = (windows(clip, count, stride, ends).flatten(0, 1) for clip in clips)
-        if not len(real):
-            return real, gen
-        if stride not in state.flows:
-            pairs = real[:, 1:].flatten(0, 1), real[:, :-1].flatten(0, 1)
-            flow = self.teacher(*pairs) / self.config.flow_scale
-            state.flows[stride] = flow.view(len(real), -1, *flow.shape[2:])
-        flow = state.flows[stride]
-        return torch.cat([real.flatten(1, 2), flow], 1), torch.cat([gen.flatten(1, 2), flow], 1)
+        maps = judge(torch.cat([real, gen]))
+        return telling_terms(objective, self.config, batch, maps, part)
 
     def _flow_terms(self, batch: Batch, made: Made) -> Terms:
         """Flow and mask against the teacher's flow, and the real past frame warped."""
-        config, before = self.config, _state(batch).real
+        config, before = self.config, clip_state(batch).real
         assert before is not None
         real = joined(before[:, -1:], batch["frames"])
         now, before = real[:, 1:].flatten(0, 1), real[:, :-1].flatten(0, 1)
@@ -345,20 +373,3 @@ class Vid2vid(Architecture[Vid2vidConfig]):
 
 def _motion(stride: int) -> str:
     return f"motion_discriminator_{stride}"
-
-
-def _state(batch: Batch) -> ClipState:
-    found: ClipState = batch.memory.setdefault("clip", ClipState())
-    return found
-
-
-def _frames(past: Past | None) -> Tensor | None:
-    return None if past is None else past.frames
-
-
-def _last_of(maps: list[Tensor]) -> Tensor:
-    return maps[-1]
-
-
-def _weighted(terms: Terms, weight: float) -> Terms:
-    return {name: weight * term for name, term in terms.items()}

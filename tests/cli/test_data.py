@@ -4,8 +4,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from dancer import dance, write_coco
 from PIL import Image
 
+from ganforge.data.keypoints import read_poses
 from ganforge.data.shards.index import load_index
 
 
@@ -227,3 +229,17 @@ def test_data_prepare_refuses_colors_after_gray_images(ganforge):
 
     assert "raw/66.png) has 3 channels, the images before it have 1; set data.channels" in failed
     assert "Wrote 70" in ganforge("data", "prepare", "raw", "out", "channels=3").stdout
+
+
+def test_pose_normalize_writes_poses_of_the_size_and_frames_of_the_target(ganforge, tmp_path):
+    write_coco(tmp_path / "a.json", dance(4, 100, 100, unit=8))
+    write_coco(tmp_path / "b.json", dance(3, 20, 20))
+    out = tmp_path / "out.json"
+    said = ganforge(
+        "data", "pose-normalize", "a.json", "b.json", "out.json", "--frame-size", 48, 64
+    )
+    assert "Wrote the poses of 4 frames to out.json." in said.stdout
+    poses = read_poses(out)
+    assert poses.frame_size == (48, 64)
+    first = poses.points[0].reshape(17, 3)
+    assert first[15, 1] - first[0, 1] == pytest.approx(16, rel=0.05)

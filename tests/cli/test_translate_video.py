@@ -3,12 +3,16 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from cli.conftest import export
 from clips import damage, make_video, read_video
+from dancer import dance, write_coco, write_openpose
 from docs.test_examples import install
 from PIL import Image
 
-from ganforge.interfaces.spec import ImageSpec
+from ganforge.imaging.images import to_pixels
+from ganforge.imaging.skeletons import draw_poses
+from ganforge.interfaces.spec import FieldSpec, ImageSpec
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +156,51 @@ def test_translate_video_refuses_what_has_no_meaning(
     (tmp_path / "full" / "shots" / "old.png").touch()
     assert "is not empty" in error(video_gan, folder, "--out", "full")
     np.testing.assert_equal(sorted(path.name for path in tmp_path.glob("o.*")), [])
+
+
+@pytest.fixture(scope="module")
+def dance_model(tmp_path_factory):
+    fields = {"pose": FieldSpec("vector", 51, is_clip=True)}
+    spec = ImageSpec(
+        32, 40, 3, source_channels=3, num_frames=4, source_kind="pose", pose_size=51, fields=fields
+    )
+    return export(tmp_path_factory.mktemp("models"), "everybody_dance_now", spec)
+
+
+@pytest.mark.parametrize("as_frames", [False, True])
+def test_translate_keypoints_is_a_video_or_a_folder_of_frames(
+    ganforge, dance_model, tmp_path, as_frames
+):
+    write_coco(tmp_path / "dance.json", dance(3, 15, 16))
+    more = ("--frames",) if as_frames else ("--fps", 12)
+    ganforge("translate", dance_model, "dance.json", "--out", "out", *more)
+    if as_frames:
+        assert len(list((tmp_path / "out" / "dance").iterdir())) == 3
+    else:
+        images, _, rate, _ = read_video(tmp_path / "out" / "dance.mp4")
+        assert (len(images), rate, images[0].shape) == (3, 12, (32, 40, 3))
+
+
+def test_translate_folder_of_openpose_of_another_layout_is_refused(ganforge, dance_model, tmp_path):
+    write_openpose(tmp_path / "poses", [[np.ones((25, 3))]] * 2)
+    said = ganforge("translate", dance_model, "poses", "--out", "out.mp4", code=2)
+    assert "75 numbers (OpenPose-25), but the model was trained on COCO-17" in said.stderr
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_translate_video_takes_a_field_from_files_in_order(ganforge, dance_model, tmp_path):
+    poses = dance(3, 15, 16).reshape(3, -1).astype(np.float32)
+    (tmp_path / "poses").mkdir()
+    for number, pose in enumerate(poses):
+        np.save(tmp_path / "poses" / f"{number}.npy", pose)
+        drawn = draw_poses(torch.from_numpy(pose), 32, 40)
+        path = tmp_path / "drawn" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(to_pixels(drawn[None], 8)[0]).save(path)
+    ganforge("translate", dance_model, "drawn", "--out", "out", "--field", "pose=poses")
+    assert len(list((tmp_path / "out" / "drawn").iterdir())) == 3
+    (tmp_path / "poses" / "2.npy").unlink()
+    said = ganforge(
+        "translate", dance_model, "drawn", "--out", "b", "--field", "pose=poses", code=2
+    )
+    assert "has 2 values for 3 images" in said.stderr

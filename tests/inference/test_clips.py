@@ -4,19 +4,24 @@ import numpy as np
 import pytest
 import torch
 from clips import damage, make_video, read_video
+from dancer import dance, write_coco
 from PIL import Image
 from torch.testing import assert_close
 
 from ganforge.errors import ConfigError, DataError, ShapeError
 from ganforge.imaging.codec import decode_image, encode_png
+from ganforge.imaging.skeletons import draw_poses
 from ganforge.inference.clips import VideoSummary, check_output, chunks, open_clip, save_clip
+from ganforge.inference.sizes import Sizing
 from ganforge.inference.source_images import SourceReader
+from ganforge.interfaces.source import Poses
 from ganforge.interfaces.spec import ImageSpec
 
 
-def opened(video, channels=3, fps=None, skip_bad=False, kind="image"):
+def opened(video, channels=3, fps=None, skip_bad=False, kind="image", **sizing):
     reader = SourceReader(ImageSpec(8, 8), channels, kind)
-    return open_clip(video, reader, fps, skip_bad)
+    sizing = Sizing("echo", 4, (40, 40), None, **sizing)
+    return open_clip(video, reader, sizing, fps, skip_bad)
 
 
 def saved(clip, out, **given):
@@ -196,3 +201,41 @@ def test_save_clip_in_a_folder_keeps_every_pixel(folder, tmp_path):
     again = opened(tmp_path / "out")
     for (one, _), (other, _) in zip(clip.frames(), again.frames(), strict=True):
         assert_close(one, other)
+
+
+def poses(frame_size=None, **options):
+    return Poses(dance(3, **options).reshape(3, -1).astype(np.float32), frame_size)
+
+
+def test_open_clip_of_keypoints_draws_them_in_pixels_of_the_result(tmp_path):
+    clip = opened(write_coco(tmp_path / "a.json", dance(3)), kind="pose", fps=30)
+    frames = list(clip.frames())
+    assert (clip.num_frames, clip.timing.rate, len(frames)) == (3, 30, 3)
+    for (img, _), row in zip(frames, poses().points, strict=True):
+        assert torch.equal(img, draw_poses(torch.from_numpy(row), 40, 40))
+    assert [time for _, time in frames] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("way", "x", "y"), [("crop", 20, 20), ("stretch", 10, 20)])
+def test_open_clip_of_keypoints_of_larger_frames_scales_them_like_the_frames(way, x, y):
+    clip = opened(poses((80, 160), x=40 if way == "stretch" else 80, y=40), kind="pose", way=way)
+    middle = clip.poses[0].view(17, 3)[11:13].mean(0)  # the hips, 2 units above the middle
+    assert middle[:2].tolist() == pytest.approx([x, y - 1])
+
+
+def test_open_clip_of_keypoints_outside_of_the_frames_is_refused():
+    with pytest.raises(DataError, match=r"of 51 joints lie outside of the frames of 40 x 40"):
+        opened(poses(x=400), kind="pose")
+
+
+def test_open_clip_of_keypoints_at_a_size_between_strides_is_refused():
+    reader = SourceReader(ImageSpec(8, 8), 3, "pose")
+    with pytest.raises(ConfigError, match=r"multiples of 4. Use \(44, 40\)"):
+        open_clip(poses(), reader, Sizing("echo", 4, (40, 40), (41, 38)), None, False)
+
+
+def test_open_clip_of_keypoints_and_of_videos_is_for_models_of_these(tmp_path):
+    with pytest.raises(ConfigError, match="the clip holds poses, but this model translates images"):
+        opened(poses())
+    with pytest.raises(ConfigError, match="clip.mp4 is a video, but this model draws poses"):
+        opened(make_video(tmp_path / "clip.mp4"), kind="pose")

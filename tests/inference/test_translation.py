@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from clips import make_video, read_video
+from dancer import dance
 from inference.shown import Shown, Translator, pretrained
 from PIL import Image
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -14,7 +15,8 @@ from ganforge.imaging.codec import decode_image
 from ganforge.imaging.images import resize
 from ganforge.inference.derive import derive_sources
 from ganforge.inference.pretrained import PretrainedGan
-from ganforge.interfaces.spec import DerivedSource
+from ganforge.interfaces.source import Poses
+from ganforge.interfaces.spec import DerivedSource, FieldSpec
 
 
 class Negative(Translator):
@@ -381,3 +383,52 @@ def test_translate_video_keeps_no_more_frames_of_a_longer_clip(kind):
         return most
 
     assert most_alive(60) == most_alive(30) <= 10
+
+
+# Fields of clips ---------------------------------------------------------------------------------
+
+
+class Fields(Clips):
+    """Shows its fields: a number of each frame, one of the clip, and the x of the first joint."""
+
+    name = "fields"
+
+    def generate(self, nets, request):
+        shown = torch.zeros_like(request.source)
+        for channel, name in enumerate(("heat", "style", "pose")):
+            value = request.fields.get(name, torch.zeros(1, 1))
+            value = value[..., 0] if value.ndim == 3 else value
+            shown[:, :, channel] = value.reshape(1, -1, 1, 1) / 8
+        return shown
+
+
+def with_fields():
+    fields = {
+        "heat": FieldSpec("vector", 1, is_clip=True),
+        "style": FieldSpec("vector", 1),
+        "pose": FieldSpec("vector", 51, is_clip=True),
+    }
+    return pretrained(Fields, source_channels=3, source_kind="pose", fields=fields)
+
+
+@pytest.mark.parametrize("chunk_frames", [1, 3, 8])
+def test_translate_video_gives_each_chunk_the_fields_of_its_frames(chunk_frames):
+    poses = Poses(dance(5, x=1).reshape(5, -1).astype(np.float32))
+    heat = torch.arange(5.0)[:, None]
+    shown = with_fields().translate_video(
+        poses, size=(32, 40), chunk_frames=chunk_frames, output_type="pt",
+        fields={"heat": heat, "style": [7.0]},
+    )  # fmt: skip
+    values = 8 * torch.stack([img[:, 0, 0] for img in shown])
+    assert values[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert values[:, 1].tolist() == [7] * 5
+    assert values[:, 2].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_translate_video_with_too_few_values_or_an_unknown_field_is_refused():
+    poses = Poses(dance(5).reshape(5, -1).astype(np.float32))
+    make = with_fields().translate_video
+    with pytest.raises(ConfigError, match=r"fields\['heat'\] has 1 values for 2 images"):
+        list(make(poses, size=40, chunk_frames=3, fields={"heat": torch.zeros(4, 1)}))
+    with pytest.raises(ConfigError, match=r"no field 'heet'.*Did you mean 'heat'"):
+        list(make(poses, size=40, fields={"heet": torch.zeros(5, 1)}))

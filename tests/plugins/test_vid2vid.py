@@ -12,7 +12,7 @@ from ganforge.errors import ShapeError
 from ganforge.layers import estimate_flow, flow_confidence, warp
 from ganforge.objectives.augment.diffaugment import DiffAugment
 from ganforge.objectives.losses import LeastSquares
-from ganforge.objectives.regularizers import R1
+from ganforge.objectives.regularizers import R1, PathLength
 from ganforge.plugin_tools.cases import cases_of, make_fields, start
 from ganforge.training.engine.loop import make_batches
 from ganforge.training.engine.step import Stepper
@@ -213,7 +213,7 @@ def test_motion_phase_is_due_exactly_when_windows_are_full():
     for number, chunk in enumerate(architecture.chunks(batch)):
         frames = architecture._made(nets, chunk)
         for stride in (1, 2, 3):
-            _, gen = architecture._motion_pairs(chunk, frames, stride)
+            _, gen = architecture.seen.motion_pairs(OBJECTIVE, chunk, frames, stride)
             assert phases[f"motion_discriminator_{stride}"].is_due(0, 0, number) == (len(gen) > 0)
 
 
@@ -222,7 +222,7 @@ def test_motion_pairs_are_windows_across_chunks_with_the_flow_of_the_real_frames
     batch = make_batch(5, size=1)
     chunk = walk(architecture, nets, batch, 2)
     frames = architecture._made(nets, chunk)
-    real, gen = architecture._motion_pairs(chunk, frames, 1)
+    real, gen = architecture.seen.motion_pairs(OBJECTIVE, chunk, frames, 1)
     clip = batch["frames"][0]
     assert real.shape == (2, 3 * 3 + 2 * 2, *SIZE)
     assert torch.equal(real[:, :9], torch.stack([clip[1:4], clip[2:5]]).flatten(1, 2))
@@ -320,17 +320,41 @@ def test_check_refuses_what_does_not_fit(spec, options, message):
         architecture.check(OBJECTIVE)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"regularizers": (R1(R1.Config(gamma=1.0)),)}, "loss.regularizers"),
-        ({"augmentation": DiffAugment(DiffAugment.Config())}, "augment"),
-    ],
-)
-def test_check_refuses_objectives_that_it_would_not_follow(changes, message):
+def test_penalty_of_a_latent_is_refused():
     architecture, _ = make()
-    with pytest.raises(ConfigError, match=message):
-        architecture.check(Objective(LeastSquares(LeastSquares.Config()), **changes))
+    penalty = PathLength(PathLength.Config())
+    with pytest.raises(ConfigError, match="'path_length' is made for a generator that starts from"):
+        architecture.check(Objective(OBJECTIVE.loss, (penalty,)))
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "regularizers"),
+    [(DiffAugment(DiffAugment.Config()), ()), (None, (R1(R1.Config(every=1)),))],
+)
+def test_augmentation_and_penalties_work_in_every_phase(augmentation, regularizers):
+    objective = Objective(OBJECTIVE.loss, regularizers, augmentation)
+    architecture, nets = make()
+    architecture.check(objective)
+    chunk = walk(architecture, nets, make_batch(), 2)
+    for phase in architecture.phases(objective):
+        terms = phase.loss(nets, chunk)
+        assert all(bool(term.isfinite().all()) for term in terms.values())
+        assert ("r1" in terms) == (bool(regularizers) and "discriminator" in phase.name)
+        sum(terms.values()).backward()
+
+
+def test_augmented_window_has_the_flow_of_what_is_seen_of_the_real_frames():
+    objective = Objective(OBJECTIVE.loss, (), DiffAugment(DiffAugment.Config()))
+    architecture, nets = make()
+    chunk = walk(architecture, nets, make_batch(), 1)
+    real, gen = architecture.seen.motion_pairs(objective, chunk, chunk["frames"], 1)
+    clip = real[:, :9].unflatten(1, (3, 3))
+    assert_close(real[:, 9:], architecture.seen.flow(clip))
+    assert torch.equal(real[:, 9:], gen[:, 9:])
+    # The last frame is real in both, and augmented alike.
+    assert torch.equal(real[:, 6:9], gen[:, 6:9])
+    plain, _ = architecture.seen.motion_pairs(OBJECTIVE, chunk, chunk["frames"], 1)
+    assert not torch.equal(plain, real)
 
 
 def test_strides_must_rise():

@@ -9,10 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ganforge.config.data import Coordinates
 from ganforge.data.prepare.field_kinds import frames_of
 from ganforge.data.shards.clip import pack_clip
-from ganforge.data.shards.coordinates import move_points
+from ganforge.data.shards.coordinates import place_points
 from ganforge.data.shards.index import FieldSchema
 from ganforge.imaging.channels import MODES
 from ganforge.imaging.codec import (
@@ -27,7 +26,7 @@ from ganforge.imaging.codec import (
 )
 from ganforge.imaging.label_maps import decode_labels
 from ganforge.imaging.resize import ImageForm
-from ganforge.interfaces.source import Frames, ImageHalf
+from ganforge.interfaces.source import Frames, ImageHalf, Poses
 
 Vector = NDArray[np.float32]
 
@@ -168,6 +167,8 @@ def as_vector(value: Any) -> Vector:
     """
     if isinstance(value, Path):
         value = read_npy(read_image_file(value))
+    if isinstance(value, Poses):
+        value = value.points
     try:
         vector = np.atleast_1d(np.asarray(value, dtype=np.float32))
     except (TypeError, ValueError, OverflowError) as err:
@@ -199,17 +200,8 @@ def encode_vector(
         raise Undecodable(f"must hold {wanted}, as before; its shape is {list(vector.shape)}")
     vector = vector.reshape(shape)
     if schema.coordinates is not None and form is not None:
-        vector = _move_points(vector, schema.coordinates, form, size)
+        vector = place_points(vector, schema.coordinates, form, size)
     return npy_bytes(vector)
-
-
-def _move_points(
-    vector: Vector, coordinates: Coordinates, form: ImageForm, size: tuple[int, int]
-) -> Vector:
-    """Points in pixels of the image as it is stored."""
-    place = form.place(*size)
-    factors = place.height / size[0], place.width / size[1]
-    return move_points(vector, coordinates, factors, (place.top, place.left))
 
 
 def npy_bytes(array: NDArray[Any]) -> bytes:

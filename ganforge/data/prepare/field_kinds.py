@@ -7,7 +7,7 @@ import numpy as np
 
 from ganforge.config.data import FieldConfig
 from ganforge.data.shards.index import PIXEL_KINDS, FieldKind
-from ganforge.interfaces.source import Frames, Sample
+from ganforge.interfaces.source import Frames, Poses, Sample
 
 BY_NAME: Mapping[str, FieldKind] = {
     "label": "label",
@@ -20,7 +20,7 @@ BY_NAME: Mapping[str, FieldKind] = {
 
 def kind_of(name: str, value: Any, config: FieldConfig) -> FieldKind:
     """The kind of a field: from its name, from `data.fields`, or from a value."""
-    known = BY_NAME.get(name) or config.known_kind
+    known = BY_NAME.get(name) or ("vector" if isinstance(value, Poses) else config.known_kind)
     return known or ("vector" if _is_numbers(value) else "image")
 
 

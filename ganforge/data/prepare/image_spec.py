@@ -5,6 +5,7 @@ from typing import Literal, cast
 
 from ganforge.data.shards.index import PIXEL_KINDS, FieldSchema
 from ganforge.errors import DataError
+from ganforge.imaging.pose_layouts import POSE_CHANNELS, pose_layout
 from ganforge.interfaces.spec import FieldSpec, ImageSpec
 
 _GENERATED = ("image", "target", "frames")
@@ -34,7 +35,6 @@ def image_spec(
             f"{len(attributes)}. Name each attribute in data.source."
         )
     source = fields.get("source") if name != "source" else None
-    is_map = source is not None and source.kind == "labels"
     return ImageSpec(
         main.height,
         main.width,
@@ -44,7 +44,8 @@ def image_spec(
         attribute_names=tuple(attributes) if "attributes" in fields else (),
         text_dim=fields["text"].size if "text" in fields else 0,
         num_frames=main.num_frames,
-        source_kind="labels" if is_map else "image",
+        source_kind="image" if source is None else _source_kind(source),
+        pose_size=source.size if source is not None and _is_pose(source) else 0,
         bit_depth=main.bit_depth,
         value_range=main.value_range,
         source_value_range=None if source is None else source.value_range,
@@ -85,7 +86,19 @@ def check_sizes(fields: Mapping[str, FieldSchema]) -> None:
             )
 
 
+def _source_kind(source: FieldSchema) -> Literal["image", "labels", "pose"]:
+    if source.kind == "vector":
+        return "pose"
+    return "labels" if source.kind == "labels" else "image"
+
+
+def _is_pose(source: FieldSchema) -> bool:
+    return source.coordinates == "xyv" and pose_layout(source.size) is not None
+
+
 def _source_channels(source: FieldSchema) -> int:
+    if _is_pose(source):
+        return POSE_CHANNELS
     if source.kind == "image":
         return source.channels
     if source.kind == "labels" and source.size > 0:
@@ -96,8 +109,8 @@ def _source_channels(source: FieldSchema) -> int:
             "data.fields.source.num_labels, or give the ids another field name, e.g. instances."
         )
     raise DataError(
-        f"The field 'source' holds {source.kind}, but a source is an image or a label map. Give "
-        f"the field another name."
+        f"The field 'source' holds {source.kind}, but a source is an image, a label map or poses. "
+        f"Give the field another name."
     )
 
 

@@ -12,7 +12,8 @@ from ganforge.data.shards.coordinates import POINT_SIZES
 from ganforge.data.shards.index import FieldKind, FieldSchema
 from ganforge.errors import DataError, suggest
 from ganforge.imaging.codec import Undecodable
-from ganforge.interfaces.source import Sample
+from ganforge.imaging.pose_layouts import pose_layout
+from ganforge.interfaces.source import Poses, Sample
 
 PROBED = 64
 """Samples of a stream that decide its schema."""
@@ -128,7 +129,7 @@ def _look(value: Any, kind: FieldKind, options: FieldConfig) -> tuple[int, int, 
 def _probe_vector(
     config: DataConfig, stream: str, name: str, sample: Sample, where: str
 ) -> FieldSchema:
-    options = config.fields.get(name, FieldConfig())
+    options = _vector_options(config, name, sample.fields[name])
     try:
         vector = as_vector(sample.fields[name])
         per_frame = vector.ndim > 1 and clip_length(sample, config.fields) is not None
@@ -145,6 +146,14 @@ def _probe_vector(
         coordinates=options.coordinates,
         swap=options.swap,
     )
+
+
+def _vector_options(config: DataConfig, name: str, value: Any) -> FieldConfig:
+    """The options of a vector; those of poses follow from their layout."""
+    layout = pose_layout(value.points.shape[1]) if isinstance(value, Poses) else None
+    if layout is None:
+        return config.fields.get(name, FieldConfig())
+    return FieldConfig(kind="vector", coordinates="xyv", swap=layout.swap)
 
 
 def _check_points(size: int, options: FieldConfig) -> None:

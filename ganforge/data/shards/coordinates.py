@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ganforge.config.data import Coordinates
 from ganforge.data.views import Size
+from ganforge.imaging.resize import ImageForm
 
 Points = NDArray[np.floating[Any]]
 """[..., D]: the numbers of all points of an image, one after the other."""
@@ -44,6 +45,17 @@ def move_points(
         moved[..., 2] *= factors[1]
         moved[..., 3] *= factors[0]
     return _visible(moved, rows, kind).reshape(points.shape)
+
+
+def place_points(points: Points, kind: Coordinates, form: ImageForm, size: Size) -> Points:
+    """The points of an image of a (height, width) that is brought into a form.
+
+    Raises:
+        Undecodable: the image does not fit the form.
+    """
+    place = form.place(*size)
+    factors = place.height / size[0], place.width / size[1]
+    return move_points(points, kind, factors, (place.top, place.left))
 
 
 def crop_points(points: Points, kind: Coordinates, region: Sequence[int], size: Size) -> Points:

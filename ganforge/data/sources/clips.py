@@ -9,18 +9,22 @@ from typing import Any, TypeVar
 from pydantic import Field, model_validator
 
 from ganforge.config.models import StrictModel
+from ganforge.data.keypoints import find_poses, holds_keypoints, read_poses
 from ganforge.data.sources.image_files import image_files, key_of
 from ganforge.data.sources.matching import listed, partners
 from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError
-from ganforge.interfaces.source import Sample, Source
+from ganforge.interfaces.source import Poses, Sample, Source
 
 
 class ClipsConfig(StrictModel):
     """Where clips are: one place, or two places with pairs of clips."""
 
     path: UserPath | None = Field(None, description="The clips, where they are no pairs.")
-    source: UserPath | None = Field(None, description="Pairs: the clips to translate.")
+    source: UserPath | None = Field(
+        None,
+        description="Pairs: the clips to translate, or their keypoints (.json), which are drawn.",
+    )
     target: UserPath | None = Field(
         None, description="Pairs: the clips to translate to, of the same names and lengths."
     )
@@ -54,7 +58,10 @@ ClipsConfigT = TypeVar("ClipsConfigT", bound=ClipsConfig)
 
 
 class ClipsSource(Source[ClipsConfigT]):
-    """Clips, whole or in pieces: the field frames, and source of pairs."""
+    """Clips, whole or in pieces: the field frames, and source of pairs.
+
+    Keypoints are two fields: `source`, which is drawn, and `pose`, the same as numbers.
+    """
 
     def __init__(self, config: ClipsConfigT) -> None:
         super().__init__(config)
@@ -77,7 +84,7 @@ class ClipsSource(Source[ClipsConfigT]):
         if config.path is not None:
             found = self._found("path")[0]
             return {name: {"frames": self._part(clip)} for name, clip in found.items()}
-        source, target = self._found("source", "target")
+        source, target = self._pairs()
         sides = {f"source={config.source!r}": source, f"target={config.target!r}": target}
         names = partners(sides, "error", "clips")
         unequal = [
@@ -91,7 +98,31 @@ class ClipsSource(Source[ClipsConfigT]):
                 f"target={config.target!r}: {listed(unequal)}. Make each pair equally long."
             )
         sides = {"source": source, "frames": target}
+        if all(isinstance(clip, Poses) for clip in source.values()):
+            sides["pose"] = source
         return {n: {field: self._part(side[n]) for field, side in sides.items()} for n in names}
+
+    def _pairs(self) -> list[dict[str, Any]]:
+        """The clips of both places by name; the keypoints of a single clip may have any name."""
+        place = Path(self.config.source or "")
+        if not holds_keypoints(place):
+            return self._found("source", "target")
+        poses = self._find_poses(place)
+        (target,) = self._found("target")
+        if len(poses) == len(target) == 1:
+            poses = dict(zip(target, poses.values(), strict=True))
+        return [{n: clip for n, clip in poses.items() if n not in self.faults}, target]
+
+    def _find_poses(self, place: Path) -> dict[str, Poses]:
+        if place.is_file():
+            return {place.stem: read_poses(place)}
+        found = {}
+        for name, path in find_poses(place):
+            try:
+                found[name] = read_poses(path)
+            except DataError as err:
+                self.faults[name] = str(err).rstrip(".")
+        return found
 
     def _part(self, clip: Any) -> Any:
         begin, end = (round(share * len(clip)) for share in self.config.part)

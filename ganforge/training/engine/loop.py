@@ -3,7 +3,7 @@
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -92,7 +92,7 @@ def _train_from(run: TrainingRun, loader: Loader, meter: Meter, tasks: Sequence[
         run.ema.update(run.progress.nimg, batch_size)
         if run.objective.augmentation is not None:
             run.objective.augmentation.step_end(batch_size)
-        meter.add(result, batch_size, data_wait_sec)
+        meter.add(result, batch_size, data_wait_sec, _num_frames(fields))
         hooks.ganforge_step_end(run=view_of(run))
         wanted = agreement.outcome()
         for index, task in enumerate(tasks):
@@ -101,6 +101,11 @@ def _train_from(run: TrainingRun, loader: Loader, meter: Meter, tasks: Sequence[
                 task.run(run)
                 agreement.done(index)
     stepper.finite.settle()
+
+
+def _num_frames(fields: Sequence[Mapping[str, Tensor]]) -> int:
+    """Frames of each clip of a step; a still image is one."""
+    return next((values["frames"].shape[1] for values in fields if "frames" in values), 1)
 
 
 def make_batches(run: TrainingRun, fields: Sequence[dict[str, Tensor]]) -> list[Batch]:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganforge.errors import DataError
+from ganforge.imaging.skeletons import draw_poses
 from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.spec import FieldSpec, ImageSpec
 
@@ -54,7 +55,7 @@ def prepare_field(
     Args:
         name: of the field, which decides with the spec what it holds.
         value: uint8 or int32 image or label map [N, C, H, W] or [N, T, C, H, W], int64 classes
-            [N], or float32 vectors.
+            [N], or float32 vectors. A source of poses is drawn.
         spec: of the images.
         device: where to put it.
         channels_last: memory format of still images and label maps.
@@ -65,6 +66,8 @@ def prepare_field(
     value = value.to(device, non_blocking=True)
     if name == "label":
         return functional.one_hot(value, spec.num_classes).float()
+    if name == "source" and spec.source_kind == "pose":
+        return draw_poses(value, spec.height, spec.width)
     field = _field_spec(name, spec)
     if field.kind == "vector":
         return value
@@ -83,7 +86,7 @@ def _field_spec(name: str, spec: ImageSpec) -> FieldSpec:
     if name in spec.fields:
         return spec.fields[name]
     if name == "source":
-        return FieldSpec(spec.source_kind, spec.source_channels or spec.channels)
+        return spec.source
     if name in ("image", "target", "frames"):
         return FieldSpec("image", spec.channels)
     if name in ("attributes", "text"):

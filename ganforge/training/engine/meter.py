@@ -42,8 +42,10 @@ class Meter:
         self._first: tuple[int, float] | None = None
         """Images and seconds of the first step of this launch."""
 
-    def add(self, result: StepResult, batch_size: int, data_wait_sec: float) -> None:
-        """Add one step; nothing leaves the device."""
+    def add(
+        self, result: StepResult, batch_size: int, data_wait_sec: float, num_frames: int = 1
+    ) -> None:
+        """Add one step, on clips of `num_frames`; nothing leaves the device."""
         totals = self._totals
         for name, value in result.sums.items():
             totals.values.add(name, value, result.counts[name])
@@ -54,7 +56,7 @@ class Meter:
         else:
             totals.nimg += batch_size
             totals.data_wait_sec += data_wait_sec
-        self.pace.step_ends()
+        self.pace.step_ends(num_frames)
 
     def peek(self) -> dict[str, float]:
         """As `flush`, since the last call of either; does not change what `flush` will return."""

@@ -14,7 +14,9 @@ _FIRST_SEC = 5.0
 
 
 class Pace:
-    """Seconds per step: the median over blocks of steps.
+    """Seconds per step and frame of its clips: the median over blocks of steps.
+
+    Of still images, which are one frame, these are the seconds per step.
 
     Compilation, sample pictures, evaluations and moments in which another program had the
     processor fall out of the median. The first step of a launch, which compiles, is not counted.
@@ -27,25 +29,26 @@ class Pace:
         self._clock = clock
         self._blocks: deque[float] = deque(maxlen=_BLOCKS)
         self._start: float | None = None
-        self._steps = 0
+        self._steps = self._frames = 0
 
-    def step_ends(self) -> None:
-        """Count one step."""
+    def step_ends(self, num_frames: int = 1) -> None:
+        """Count one step on clips of so many frames."""
         now = self._clock()
         if self._start is None:
             self._start = now
             return
         self._steps += 1
+        self._frames += num_frames
         if self._steps == _BLOCK_STEPS:
-            self._blocks.append((now - self._start) / _BLOCK_STEPS)
-            self._start, self._steps = now, 0
+            self._blocks.append((now - self._start) / self._frames)
+            self._start, self._steps, self._frames = now, 0, 0
 
     @property
-    def sec_per_step(self) -> float | None:
+    def sec_per_frame(self) -> float | None:
         """None until enough steps have been measured."""
         if self._blocks:
             return statistics.median(self._blocks)
         if self._start is None or self._steps < _FIRST_STEPS:
             return None
         spent = self._clock() - self._start
-        return spent / self._steps if spent >= _FIRST_SEC else None
+        return spent / self._frames if spent >= _FIRST_SEC else None

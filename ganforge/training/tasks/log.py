@@ -91,7 +91,7 @@ class LogTask(Task):
         get_registry().manager.hook.ganforge_log(run=view_of(run), record=record)
 
     def _show(self, run: TrainingRun, record: dict[str, float]) -> None:
-        pace, budget = self.meter.pace.sec_per_step, self.budget.seconds_left(run)
+        pace, budget = self.meter.pace.sec_per_frame, self.budget.seconds_left(run)
         if pace is not None and not self._is_announced:
             self._is_announced = True
             self.display.say(announcement(run, pace, budget, time.time()))

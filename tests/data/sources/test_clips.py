@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+from dancer import dance, write_coco
 from pydantic import ValidationError
 
 from ganforge.data.sources.clips import ClipsConfig, cut
@@ -98,3 +100,34 @@ def test_frames_of_unequal_length_are_listed(clips, source):
 def test_clips_need_one_place_or_two(places):
     with pytest.raises(ValidationError, match="give path, or source and target"):
         ClipsConfig(**places)
+
+
+def test_keypoints_as_sources_are_poses_twice_and_part_of_them(clips, source, tmp_path):
+    write_coco(tmp_path / "keys.json", dance(5))
+    made = source("frames", source=str(tmp_path / "keys.json"), target=clips("out", a=5))
+    (sample,) = made.samples()
+    assert sample.key == "a" and len(sample.fields["frames"]) == 5
+    np.testing.assert_allclose(
+        sample.fields["source"].points.reshape(5, 17, 3), dance(5), atol=1e-5
+    )
+    part = source(
+        "frames", source=str(tmp_path / "keys.json"), target=str(tmp_path / "out"), part=[0.6, 1]
+    )
+    (sample,) = part.samples()
+    np.testing.assert_allclose(sample.fields["pose"].points[:, :2], dance(5)[3:, 0, :2], atol=1e-5)
+
+
+def test_keypoints_of_several_clips_are_matched_by_name_and_faults_are_kept(
+    clips, source, tmp_path
+):
+    target = clips("out", a=3, b=4)
+    write_coco(tmp_path / "keys" / "b.json", dance(4))
+    (tmp_path / "keys" / "a.json").write_text("[{}")
+    made = source("frames", source=str(tmp_path / "keys"), target=target)
+    good, bad = made.samples()
+    assert (good.key, good.fault, bad.key) == ("b", "", "a")
+    assert "a.json cannot be read as JSON" in bad.fault
+    write_coco(tmp_path / "keys" / "a.json", dance(4))
+    made = source("frames", source=str(tmp_path / "keys"), target=target)
+    with pytest.raises(DataError, match=r"1 clips differ in length.*a \(4 and 3 frames\)"):
+        list(made.samples())

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from ganforge.config.data import ClipConfig
 from ganforge.training.tasks.forecast import (
     announcement,
     seconds_left,
@@ -25,6 +26,27 @@ def test_seconds_left_are_those_of_the_remaining_steps_or_of_the_budget(make_run
     assert seconds_left(run, 2.0, None) == 12.0
     assert seconds_left(run, 2.0, 5.0) == 5.0
     assert seconds_left(run, 2.0, 60.0) == 12.0
+
+
+def growing(run):
+    """The run, on clips of 4, then 8, then 16 frames."""
+    frames = {"from": 4, "to": 16, "over_kimg": 8, "shape": "doubling"}
+    clip = ClipConfig(num_frames=frames)
+    data = run.config.data.model_copy(update={"clip": clip})
+    run.config = run.config.model_copy(update={"data": data})
+    return run
+
+
+def test_seconds_left_grow_with_the_frames_of_the_clips_to_come(make_run):
+    run = growing(make_run(total_kimg=16))  # 1,000 steps of 16: 250 of 4, 250 of 8, 500 of 16
+    assert seconds_left(run, 0.01, None) == pytest.approx(0.01 * (250 * 4 + 250 * 8 + 500 * 16))
+    run.progress.nimg = 8000
+    assert seconds_left(run, 0.01, None) == pytest.approx(0.01 * 500 * 16)
+
+
+def test_announcement_of_growing_clips_gives_the_speed_of_now(make_run, greenwich):
+    line = announcement(growing(make_run(total_kimg=16)), 0.125, None, NOON)
+    assert line == "32 img/s: 16 kimg will take about 23 min, until 12:22."
 
 
 def test_announcement_of_a_new_run_gives_speed_length_and_end(make_run, greenwich):
