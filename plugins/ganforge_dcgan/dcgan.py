@@ -21,19 +21,11 @@ from ganforge.api import (
     OptimizerConfig,
     Reads,
 )
-from ganforge.layers import (
-    LeakyReLU,
-    MinibatchDiscrimination,
-    Resample2d,
-    base_grid,
-    spectral_norm,
-)
+from ganforge.layers import LeakyReLU, MinibatchDiscrimination, base_grid, spectral_norm
 from ganforge_dcgan.norms import Norm, build_norm, init_dcgan, init_without_norm
 
 # LSGAN puts a second layer on the grid of each of the first steps up.
 _LSGAN_DOUBLED = 2
-_LOW_PASS = (1.0, 2.0, 1.0)
-"""Filter with a zero at the Nyquist frequency, the checkerboard's."""
 
 
 class DcganConfig(ComponentOptions):
@@ -59,12 +51,6 @@ class DcganConfig(ComponentOptions):
         "dcgan",
         description="lsgan (Mao et al. 2017, figure 5a) has further layers of stride 1: one after "
         "each of the first two steps up, and the last, to the image.",
-    )
-    upsampling: Literal["transposed", "filtered"] = Field(
-        "transposed",
-        description="Of the generator. transposed: as in the paper. filtered: a low-pass filter "
-        "[1, 2, 1] after each transposed convolution, and a 3x3 convolution at full size to the "
-        "image, which leaves no checkerboard. lsgan filters only.",
     )
     generator_norm: Norm = "batch"
     discriminator_norm: Norm | Literal["spectral"] = Field(
@@ -107,14 +93,9 @@ class DcganGenerator(nn.Module):
             build_norm(norm, widths[0]),
             nn.ReLU(),
         ]
-        if config.upsampling == "filtered":
-            widths.append(max(1, widths[-1] // 2))
         for before, after in pairwise(widths):
-            layers += _step_up(before, after, config)
-        if config.upsampling == "filtered":
-            layers.append(nn.Conv2d(widths[-1], spec.channels, 3, 1, 1))
-        else:
-            layers.append(nn.ConvTranspose2d(widths[-1], spec.channels, 4, 2, 1))
+            layers += _step_up(before, after, norm)
+        layers.append(nn.ConvTranspose2d(widths[-1], spec.channels, 4, 2, 1))
         self.layers = nn.Sequential(*layers)
         self.apply(init_dcgan)
 
@@ -145,7 +126,7 @@ class LsganGenerator(nn.Module):
             nn.ReLU(),
         ]
         for level, (before, after) in enumerate(pairwise([widths[0], *widths])):
-            layers += _step_up(before, after, config)
+            layers += _step_up(before, after, norm)
             if level < _LSGAN_DOUBLED:
                 layers += [
                     nn.Conv2d(after, after, 3, 1, 1, bias=norm == "none"),
@@ -163,11 +144,9 @@ class LsganGenerator(nn.Module):
         return torch.tanh(self.layers(z[:, :, None, None]))
 
 
-def _step_up(before: int, after: int, config: DcganConfig) -> list[nn.Module]:
-    norm, is_filtered = config.generator_norm, config.upsampling == "filtered"
+def _step_up(before: int, after: int, norm: Norm) -> list[nn.Module]:
     return [
         nn.ConvTranspose2d(before, after, 4, 2, 1, bias=norm == "none"),
-        *([Resample2d(taps=_LOW_PASS)] if is_filtered else []),
         build_norm(norm, after),
         nn.ReLU(),
     ]
