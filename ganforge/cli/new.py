@@ -34,8 +34,9 @@ def new(
     """Write a pipeline file for the images in DATA, after a look at them and at this machine.
 
     DATA is a folder of images (sub-folders become classes), a zip archive, a table with captions
-    (.csv, .jsonl), or two folders: the images to translate, and those to translate to. Folders with
-    the same file names are pairs. Any other source of `ganforge data prepare` works too.
+    (.csv, .jsonl), a video, or two folders: the images to translate, and those to translate to.
+    Folders with the same file names are pairs. With --architecture vid2vid, a folder of images
+    holds the frames of a video. Any other source of `ganforge data prepare` works too.
     """
     from ganforge.starters.new import Wishes, new_pipeline
 

@@ -17,6 +17,7 @@ from ganforge.starters.recipes import (
     Starter,
     choose_resolution,
     choose_starter,
+    image_size,
     length,
     settings,
     two_digits,
@@ -65,7 +66,7 @@ def new_pipeline(places: Sequence[str], wishes: Wishes, say: Say) -> Path:
     name = _run_name(places[0] if wishes.out is None else wishes.out.stem)
     out = wishes.out or Path(f"{name}.yaml")
     _check_out(out, wishes.overwrite)
-    found = survey(places)
+    found = survey(places, as_video=wishes.architecture == "vid2vid")
     for line in describe(found):
         say(line)
     # From here on torch is needed, which takes seconds to load.
@@ -78,14 +79,16 @@ def new_pipeline(places: Sequence[str], wishes: Wishes, say: Say) -> Path:
     resolution = choose_resolution(found, starter, machine.is_gpu, wishes.resolution)
     chosen = list(settings(found, starter, name, resolution))
     header = [f"{describe(found)[0]} Written by: {_command(places)}"]
-    say(f"{starter.architecture} at {resolution[0]}x{resolution[0]}: measuring its speed ...")
+    height, width = image_size(found, resolution[0])
+    say(f"{starter.architecture} at {width}x{height}: measuring its speed ...")
     with tempfile.TemporaryDirectory(prefix="ganforge-new-") as folder:
         draft = Path(folder) / "draft.yaml"
         write_text(draft, pipeline_text(header, starter.file, chosen))
         speed = measure(draft)
     chosen += length(found, starter, wishes.minutes, speed.img_per_sec, str(machine))
     write_text(out, pipeline_text(header, starter.file, chosen))
-    rate = f"{two_digits(speed.img_per_sec):g} images/s"
+    unit = "windows" if found.kind == "video" else "images"
+    rate = f"{two_digits(speed.img_per_sec):g} {unit}/s"
     say(f"{rate} on {machine}, measured over {speed.seconds:.0f} s.")
     if load > _BUSY:
         say("Other programs use this machine: without them it is faster, so measure again then.")

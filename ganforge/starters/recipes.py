@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ganforge.errors import ConfigError, DataError, suggest
+from ganforge.errors import ConfigError, suggest
 from ganforge.starters.survey import Kind, Survey
 
 SAVED_SHARE = 0.9
@@ -18,6 +18,10 @@ _MANY_PASSES = 100
 """Passes over the data from which augmentation keeps the discriminator from memorizing them. Small
 data sets overfit after some hundred passes: Karras et al. 2020, arXiv:2006.06676, figure 1."""
 _DECAY_FROM = 0.5
+_GRID = 16
+"""Sides of video are multiples of this, which its networks halve."""
+_TRAINED = 0.8
+"""Share of each video that is trained on."""
 _FEWEST_PICTURES, _MOST_PICTURES = 4, 100
 """Of a run; within these, one a minute."""
 
@@ -106,6 +110,9 @@ STARTERS = (
         "starters/text", "gan_int_cls", ("text",), "draws from captions", 64, cpu_side=32,
         good_kimg=480, measured="emoji at 32x32",
     ),
+    Starter(
+        "starters/video", "vid2vid", ("video",), "keeps successive frames consistent", 1,
+    ),
 )  # fmt: skip
 """The first that fits is chosen."""
 
@@ -123,12 +130,9 @@ def choose_starter(found: Survey, is_gpu: bool, architecture: str | None) -> Sta
     """The starter for what was found.
 
     Raises:
-        DataError: nothing trains on data of this kind.
         ConfigError: there is no starter with this architecture for them.
     """
     fitting = [starter for starter in STARTERS if found.kind in starter.kinds]
-    if not fitting:
-        raise _no_recipe_for_video(found)
     if architecture is None:
         return next((one for one in fitting if one.for_gpu == is_gpu), fitting[0])
     named = [starter for starter in fitting if starter.architecture == architecture]
@@ -141,38 +145,6 @@ def choose_starter(found: Survey, is_gpu: bool, architecture: str | None) -> Sta
             f"of pipelines/."
         )
     return named[0]
-
-
-def _no_recipe_for_video(found: Survey) -> DataError:
-    names = _video_architectures()
-    trained_by = (
-        f"{', '.join(names)} can: begin with a recipe of pipelines/ that uses it"
-        if names
-        else "no installed architecture does: `ganforge plugins list` shows all"
-    )
-    return DataError(
-        f"{' and '.join(found.places)} holds video ({found.count:,} clips). `ganforge new` has no "
-        f"recipe that trains on video; {trained_by}. To train on single frames, extract them to "
-        f"a folder of images and name that."
-    )
-
-
-def _video_architectures() -> list[str]:
-    """Registered architectures that read clips with their default options."""
-    from ganforge.interfaces.architecture import Architecture
-    from ganforge.registry.plugins import get_registry
-
-    registry = get_registry()
-    found = []
-    for name in registry.names(Architecture):
-        component = registry.find(Architecture, name)
-        try:
-            reads = component.reads(component.Config())
-        except ValueError:  # an option has no default
-            continue
-        if "frames" in reads.required:
-            found.append(name)
-    return found
 
 
 def choose_resolution(
@@ -188,13 +160,27 @@ def choose_resolution(
     return limit, f"the images allow {fitting[-1]}; twice the side costs four times on this {where}"
 
 
+def image_size(found: Survey, side: int) -> tuple[int, int]:
+    """Height and width at a side: square, but of video the shorter side, with its aspect."""
+    if found.kind != "video":
+        return side, side
+    form = max(found.report.forms, key=found.report.forms.__getitem__)
+    shorter = min(form.height, form.width)
+    height, width = (
+        max(_GRID, round(side * each / shorter / _GRID) * _GRID)
+        for each in (form.height, form.width)
+    )
+    return height, width
+
+
 def settings(
     found: Survey, starter: Starter, name: str, resolution: tuple[int, str]
 ) -> Iterator[Setting]:
     """All that depends on the data but the length, in the order of the file."""
     yield Setting("name", name, "of the run: everything goes to runs/" + name)
-    yield Setting("data.source", dict(found.source), found.reason)
-    yield Setting("data.resolution", *resolution)
+    yield from _source(found)
+    height, width = image_size(found, resolution[0])
+    yield Setting("data.resolution", height if height == width else [height, width], resolution[1])
     yield from _data(found)
     yield Setting("model.architecture", starter.architecture, starter.why)
     if starter.penalties:
@@ -202,11 +188,24 @@ def settings(
     yield Setting("train.batch_size", starter.batch_size, "that of the recipe")
 
 
+def _source(found: Survey) -> Iterator[Setting]:
+    source = dict(found.source)
+    if found.kind != "video":
+        yield Setting("data.source", source, found.reason)
+        return
+    begin, end = ({**source, "part": part} for part in ([0, _TRAINED], [_TRAINED, 1]))
+    yield Setting("data.source", begin, found.reason)
+    yield Setting("data.validation", {"source": end}, "the end of each clip is held out")
+
+
 def _data(found: Survey) -> Iterator[Setting]:
     report = found.report
     if found.is_gray:
         yield Setting("data.channels", 1, "no image has colors")
-    yield Setting("data.resize", "crop", "the largest centered square; pad shows the whole image")
+    shape = "the largest centered part of this shape" if found.kind == "video" else (
+        "the largest centered square; pad shows the whole image"
+    )  # fmt: skip
+    yield Setting("data.resize", "crop", shape)
     if report.num_transparent:
         is_bright = report.brightness is not None and report.brightness > _BRIGHT
         color, why = ([0, 0, 0], "black: the images are bright") if is_bright else (
@@ -216,7 +215,7 @@ def _data(found: Survey) -> Iterator[Setting]:
     if found.kind == "pairs":
         yield Setting("data.validation", {"num_samples": max(1, min(256, found.count // 10))},
                       "held out for pictures and numbers")  # fmt: skip
-    is_flipped = not found.is_gray and found.kind != "text"
+    is_flipped = not found.is_gray and found.kind not in ("text", "video")
     yield Setting("data.flip", is_flipped, "mirrored images too; not for text, digits or maps")
     if found.kind == "images" and report.class_counts:
         yield Setting("data.use_labels", False, "the classes are too small")
@@ -241,7 +240,8 @@ def length(
     passes = kimg * 1000 / found.count
     if found.kind in ("images", "classes"):
         yield _augmentation(passes, starter)
-    rate = f"{two_digits(img_per_sec):g} images/s"
+    unit = "windows of frames" if found.kind == "video" else "images"
+    rate = f"{two_digits(img_per_sec):g} {unit}/s"
     yield Setting("train.total_kimg", kimg, f"{minutes:g} minutes at {rate} on {where}")
     yield Setting("train.max_minutes", two_digits(minutes), "raise it together with total_kimg")
     if starter.penalties is None or not starter.for_gpu:

@@ -44,7 +44,7 @@ class Survey:
         places: what the user named.
         source: the `data.source` section.
         report: the findings about the samples that were looked at.
-        count: samples in all: images, pairs, clips; of two domains those of the smaller one.
+        count: samples in all: images, pairs, frames; of two domains those of the smaller one.
         reason: why it is of this kind, for the user; empty where that is plain.
     """
 
@@ -75,8 +75,12 @@ class Survey:
         return sum(self.report.num_samples.values()) + self.report.num_bad
 
 
-def survey(places: Sequence[str]) -> Survey:
+def survey(places: Sequence[str], *, as_video: bool = False) -> Survey:
     """Look at a folder, an archive, a table or a video, or at two folders.
+
+    Args:
+        places: one of them, or the two folders of a translation.
+        as_video: a folder of images holds the frames of a video, each sub-folder those of one.
 
     Raises:
         DataError: there is nothing to train on, or too little; says what there is instead.
@@ -87,19 +91,24 @@ def survey(places: Sequence[str]) -> Survey:
             f"of a translation: first the images to translate, then those to translate to. A shell "
             f"also expands {places[0]!r} if it was a pattern: name the folder instead."
         )
-    found = _two_folders(*places) if len(places) == 2 else _one_place(places[0])
+    found = _two_folders(*places) if len(places) == 2 else _one_place(places[0], as_video)
     _check(found)
     return found
 
 
-def _one_place(place: str) -> Survey:
+def _one_place(place: str, as_video: bool) -> Survey:
     section = _source_of(place)
+    if as_video and section["name"] == "folder":
+        section["name"] = "frames"
     source = _build(section)
     first = next(iter(source.samples(source.streams()[0])), None)
     fields = first.fields if first is not None else {}
     report = _look(section)
     kind, reason = _kind(place, fields, report)
-    return Survey(kind, (place,), section, report, source.num_samples() or _seen(report), reason)
+    count = source.num_samples() or _seen(report)
+    if kind == "video":
+        count = sum(report.forms.values())
+    return Survey(kind, (place,), section, report, count, reason)
 
 
 def _source_of(place: str) -> dict[str, Any]:
@@ -118,7 +127,8 @@ def _source_of(place: str) -> dict[str, Any]:
 
 def _kind(place: str, fields: Mapping[str, Any], report: DatasetReport) -> tuple[Kind, str]:
     if "frames" in fields:
-        return "video", ""
+        clips = _seen(report)
+        return "video", f"{clips:,} clip{'s' * (clips > 1)}: edges are translated to frames"
     if {"source", "target"} <= fields.keys():
         return "pairs", ""
     if "caption" in fields:
@@ -184,8 +194,9 @@ def _check(found: Survey) -> None:
             f"{report.num_bad:,} of the {found.num_looked_at:,} images in {where} cannot be read. "
             f"The first: {report.bad[0]}. Repair or remove them."
         )
-    if found.count < _MIN_IMAGES and found.kind != "video":
-        what = "image" if found.count == 1 else "images"
+    if found.count < _MIN_IMAGES:
+        what = "frame" if found.kind == "video" else "image"
+        what += "s" * (found.count != 1)
         raise DataError(
             f"{where} has {found.count} {what}. A GAN needs at least {_MIN_IMAGES} to train at "
             f"all, and some thousands to draw new ones."
@@ -215,7 +226,7 @@ def _is_usable(form: ImageForm) -> bool:
 def describe(found: Survey) -> list[str]:
     """What was found, in lines for the user."""
     report = found.report
-    noun = {"pairs": "pairs", "video": "clips", "text": "images with captions"}.get(
+    noun = {"pairs": "pairs", "video": "frames", "text": "images with captions"}.get(
         found.kind, "images"
     )
     total = " and ".join(f"{count:,}" for count in found.per_domain or (found.count,))
@@ -226,7 +237,7 @@ def describe(found: Survey) -> list[str]:
         share = report.num_transparent / max(1, _seen(report))
         parts.append("transparent" if share > 0.9 else f"{share:.0%} transparent")
     lines = [", ".join(parts) + "."]
-    if found.num_looked_at < found.count:
+    if found.num_looked_at < found.count and found.kind != "video":
         lines.append(f"Looked at {found.num_looked_at:,} of them, evenly spaced.")
     if found.reason:
         lines.append(found.reason[0].upper() + found.reason[1:] + ".")

@@ -3,12 +3,12 @@ from dataclasses import replace
 import pytest
 
 from ganforge.data.inspect import DatasetReport, ImageForm
-from ganforge.errors import ConfigError, DataError
-from ganforge.starters import recipes
+from ganforge.errors import ConfigError
 from ganforge.starters.recipes import (
     STARTERS,
     choose_resolution,
     choose_starter,
+    image_size,
     length,
     settings,
     two_digits,
@@ -76,17 +76,38 @@ def test_starter_follows_the_machine_and_the_wish():
         choose_starter(IMAGES, False, "cyclegan")
 
 
-@pytest.mark.parametrize(
-    ("names", "expected"), [([], "no installed architecture does"), (["vid"], "vid can: begin")]
+VIDEO = replace(
+    IMAGES,
+    kind="video",
+    source={"name": "video", "path": "in"},
+    report=replace(
+        IMAGES.report, forms={ImageForm(720, 1280, 3, 8): 90, ImageForm(64, 64, 3, 8): 9}
+    ),
 )
-def test_video_without_a_recipe_says_what_trains_on_it(names, expected, monkeypatch):
-    monkeypatch.setattr(recipes, "_video_architectures", lambda: names)
-    with pytest.raises(DataError, match=f"has no recipe that trains on video; {expected}"):
-        choose_starter(replace(IMAGES, kind="video"), False, None)
 
 
-def test_video_architectures_are_those_that_read_frames():
-    assert "dcgan" not in recipes._video_architectures()
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ((720, 1280), (64, 112)),
+        ((1280, 720), (112, 64)),
+        ((300, 300), (64, 64)),
+        ((9, 100), (64, 704)),
+    ],
+)
+def test_size_of_video_keeps_its_aspect_in_sides_that_can_be_halved(form, expected):
+    found = replace(VIDEO, report=replace(VIDEO.report, forms={ImageForm(*form, 3, 8): 1}))
+    assert image_size(found, 64) == expected
+    assert image_size(replace(found, kind="images"), 64) == (64, 64)
+
+
+def test_video_trains_vid2vid_and_holds_out_the_end_of_each_clip():
+    starter = choose_starter(VIDEO, False, None)
+    found = values(VIDEO, starter)
+    assert starter.architecture == "vid2vid"
+    assert found["data.source"]["part"] == [0, 0.8]
+    assert found["data.validation"]["source"] == {"name": "video", "path": "in", "part": [0.8, 1]}
+    assert found["data.resolution"] == [64, 112]  # of most frames
 
 
 def test_transparent_images_get_a_background_that_shows_them():

@@ -72,6 +72,21 @@ def test_survey_of_a_table_of_captions_finds_text(paint, column):
     assert found.source["path"].endswith("metadata.jsonl")
 
 
+def test_survey_of_a_folder_of_frames_is_of_video_where_it_should_be(paint):
+    folder = str(paint("in").parent)
+    paint("in/second", 10, first=100)
+
+    found = survey([folder + "/in"], as_video=True)
+
+    assert (found.kind, found.count, found.source["name"]) == ("video", 50, "frames")
+    assert describe(found)[:2] == [
+        "50 frames, 72x64.",
+        "2 clips: edges are translated to frames.",
+    ]
+    with pytest.raises(DataError, match=r"has 10 frames\. A GAN needs at least 32"):
+        survey([folder + "/in/second"], as_video=True)
+
+
 def test_survey_counts_damage_and_goes_on(paint):
     folder = paint("in")
     (folder / "000.png").write_bytes(b"not a picture")

@@ -20,7 +20,8 @@ def describe(record: Mapping[str, float]) -> str:
         for name, value in record.items()
         if name.startswith("loss/")
     ]
-    return f"{record['img_per_sec']:.0f} img/s  {'  '.join(losses)}"
+    rate = record["img_per_sec"]
+    return f"{rate:.{0 if rate >= 10 else 2}f} img/s  {'  '.join(losses)}"
 
 
 class Display:

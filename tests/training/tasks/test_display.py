@@ -13,6 +13,7 @@ RECORD = {"img_per_sec": 200.4, "loss/generator/adversarial": 0.7, "loss/generat
 def test_describe_shows_speed_and_short_names_of_losses():
     line = describe({**RECORD, "lr/generator": 1.0})
     assert line == "200 img/s  generator 0.700  generator/r1 0.050"
+    assert describe({"img_per_sec": 0.159}).startswith("0.16 img/s")
 
 
 def test_display_without_a_terminal_logs_a_line_with_the_time_left(caplog):
