@@ -65,7 +65,7 @@ def prepare_field(
     value = value.to(device, non_blocking=True)
     if name == "label":
         return functional.one_hot(value, spec.num_classes).float()
-    field = _field_spec(name, spec)
+    field = field_spec(name, spec)
     if field.kind == "vector":
         return value
     if field.kind == "labels":
@@ -79,7 +79,12 @@ def prepare_field(
     return prepared
 
 
-def _field_spec(name: str, spec: ImageSpec) -> FieldSpec:
+def field_spec(name: str, spec: ImageSpec) -> FieldSpec:
+    """What a field of a batch holds; any but `label`.
+
+    Raises:
+        DataError: the spec does not say.
+    """
     if name in spec.fields:
         return spec.fields[name]
     if name == "source":
