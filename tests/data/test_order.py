@@ -114,13 +114,13 @@ def test_order_far_into_training_is_found_without_walking():
     assert len(order._cache) == 2
 
 
-def test_order_cache_drops_the_oldest_beyond_its_limit(monkeypatch):
-    monkeypatch.setattr("ganforge.data.order._CACHE_BYTES", 10 * 100 * 8)
-    order = StreamOrder((1000,), 1, 100, seed=0)
-    for position in range(0, 5000, 100):
-        order.locate(0, position, 1)
-        kept = sum(a.nbytes for arrays in order._cache.values() for a in arrays)
-        assert order._cached_bytes == kept <= 10 * 100 * 8
+def test_order_cache_drops_the_oldest_lane_beyond_its_limit(monkeypatch):
+    monkeypatch.setattr("ganforge.data.order._CACHE_BYTES", 10 * 50 * 8)
+    order = StreamOrder((1000,), 20, 50, seed=0)
+    for lane in range(20):
+        order.locate(lane, 0, 1)
+        kept = sum(a.nbytes for _, arrays in order._cache.values() for a in arrays)
+        assert order._cached_bytes == kept <= 10 * 50 * 8
     assert len(order._cache) >= 9
 
 
