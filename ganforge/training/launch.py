@@ -5,6 +5,7 @@ Half-set variables would end in an error of theirs that does not name the variab
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping
 
 from ganforge.errors import ConfigError
@@ -51,7 +52,15 @@ def launch_faults(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def warn_of_launch(environ: Mapping[str, str] = os.environ) -> None:
-    """Log what is probably not meant: tasks of Slurm that do not know of each other."""
+    """Log what is probably not meant: Slurm tasks that train alone, an address that is unknown."""
+    address = environ.get("MASTER_ADDR")
+    if address and environ.get("WORLD_SIZE", "1") != "1" and not _is_known(address):
+        # No error: in Kubernetes the name of a pod appears later than the others start.
+        log.warning(
+            "MASTER_ADDR=%s is a host that this machine does not know. The start waits up to 30 "
+            "minutes for it; if it is a mistake, stop and correct it.",
+            address,
+        )
     tasks = environ.get("SLURM_STEP_NUM_TASKS", "1")
     if tasks.isascii() and tasks.isdigit() and int(tasks) > 1 and "WORLD_SIZE" not in environ:
         log.warning(
@@ -60,6 +69,14 @@ def warn_of_launch(environ: Mapping[str, str] = os.environ) -> None:
             "does; for separate runs, give each another run_dir.",
             tasks,
         )
+
+
+def _is_known(address: str) -> bool:
+    try:
+        socket.getaddrinfo(address, None)
+    except OSError:
+        return False
+    return True
 
 
 def _sharding(environ: Mapping[str, str]) -> Iterator[str]:

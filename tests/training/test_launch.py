@@ -91,3 +91,11 @@ def test_launch_by_srun_alone_warns_of_tasks_that_train_alone(caplog):
     for environ in ({}, {"SLURM_STEP_NUM_TASKS": "1"}, GROUP | {"SLURM_STEP_NUM_TASKS": "4"}):
         warn_of_launch(environ)
     assert not caplog.text
+
+
+def test_launch_with_an_unknown_address_says_for_what_it_waits(caplog):
+    warn_of_launch(GROUP | {"MASTER_ADDR": "no-such-host.invalid"})
+    assert "MASTER_ADDR=no-such-host.invalid is a host that" in caplog.text
+    caplog.clear()
+    warn_of_launch(GROUP)
+    assert not caplog.text
