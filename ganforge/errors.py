@@ -103,6 +103,8 @@ _ADVICE = {
     errno.EEXIST: "failed: something of this name is in the way. Remove it or choose another path.",
     errno.ENOTDIR: "failed: a part of the path is a file. Check the path.",
     errno.EISDIR: "failed: it is a folder. Name a file.",
+    errno.ENAMETOOLONG: "failed: the name is too long. Choose a shorter one.",
+    errno.ELOOP: "failed: its links lead in a circle. Correct them.",
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

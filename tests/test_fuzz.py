@@ -53,6 +53,20 @@ MANIFEST = [
 TABLE = 'image,label,caption,attributes\n1.png,cat,"a, b",1 0\n2.png,dog,c,[0;1]\n'
 
 
+# A further kind of JSON file takes a line here, and one in `samples`.
+READERS = {
+    "config.json": lambda folder: build_architecture(read_info(folder, "m"), "m"),
+}
+
+
+@pytest.fixture
+def samples(exported):
+    """A sound file for each reader, as values."""
+    return {
+        "config.json": json.loads((exported / "config.json").read_text()),
+    }
+
+
 def run(function):
     """Whether it went well; a `GanforgeError` must have a text."""
     try:
@@ -116,12 +130,11 @@ def sign(folder):
 
 
 @examples(40)
-@given(data=st.data())
-def test_fuzzed_model_configuration_is_read_or_refused(tmp_path_factory, exported, data):
-    content = json.loads((exported / "config.json").read_text())
+@given(name=st.sampled_from(sorted(READERS)), data=st.data())
+def test_fuzzed_json_file_is_read_or_refused(tmp_path_factory, samples, name, data):
     folder = tmp_path_factory.mktemp("fuzz")
-    (folder / "config.json").write_bytes(data.draw(json_files(content)))
-    run(lambda: build_architecture(read_info(folder, "m"), "m"))
+    (folder / name).write_bytes(data.draw(json_files(samples[name])))
+    run(lambda: READERS[name](folder))
     shutil.rmtree(folder)
 
 

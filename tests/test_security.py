@@ -18,11 +18,12 @@ from ganforge.config.load import load_pipeline
 from ganforge.data.inspect import inspect
 from ganforge.data.shards.member_table import sidecar_path
 from ganforge.data.shards.verify import verify_shards
-from ganforge.errors import GanforgeError
+from ganforge.errors import GanforgeError, explain
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.io.hashing import file_sha256
 from ganforge.metrics.extractors import _load as load_inception
 from ganforge.training.state import checkpoint as checkpoints
+from ganforge.training.state.run_lock import lock_run_dir
 
 
 class Payload:
@@ -130,3 +131,21 @@ def test_yaml_tag_that_calls_a_function_is_not_run(tmp_path, mark, tag):
         load_pipeline(str(path))
     with pytest.raises(yaml.YAMLError):
         yaml.safe_load(path.read_text())
+
+
+def test_name_that_is_too_long_is_one_message(tmp_path):
+    for length in (300, 5000):
+        with (
+            pytest.raises((GanforgeError, OSError)) as caught,
+            lock_run_dir(tmp_path / ("n" * length)),
+        ):
+            pass
+        assert "too long" in explain(caught.value)
+
+
+def test_links_in_a_circle_are_one_message(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(OSError) as caught:
+        (tmp_path / "a" / "config.yaml").read_text()
+    assert "links lead in a circle" in explain(caught.value)

@@ -12,6 +12,7 @@ from ganforge.cli._group import RootGroup
 
 _COMMANDS = {
     "new": "ganforge.cli.new:new",
+    "plan": "ganforge.cli.plan:plan",
     "run": "ganforge.cli.run:run",
     "status": "ganforge.cli.status:status",
     "report": "ganforge.cli.report:report",

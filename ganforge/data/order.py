@@ -86,7 +86,7 @@ class StreamOrder:
     stream: str = "main"
 
     def __post_init__(self) -> None:
-        self._cache: OrderedDict[tuple[int, ...], _Arrays] = OrderedDict()
+        self._cache: OrderedDict[tuple[int, int], tuple[int, _Arrays]] = OrderedDict()
         self._cached_bytes = 0
         self.num_samples = sum(self.shard_sizes)
         self._stream_key = zlib.crc32(self.stream.encode())
@@ -124,8 +124,9 @@ class StreamOrder:
         return hash_key(self.seed, self._stream_key, *parts)
 
     def _block(self, epoch: int, lane: int, block: int, size: int) -> NDArray[np.int64]:
-        name = (_BLOCK, epoch, lane, block)
-        return self._cached(name, lambda: (permutation(size, self._key(*name)),))[0]
+        # A lane goes forward: only its newest block is worth keeping.
+        key = self._key(_BLOCK, epoch, lane, block)
+        return self._cached((_BLOCK, lane), key, lambda: (permutation(size, key),))[0]
 
     def _shard_order(self, epoch: int) -> _Arrays:
         """The shards in the order of an epoch, and where each ends and begins in it."""
@@ -135,19 +136,27 @@ class StreamOrder:
         return order, ends, ends - sizes
 
     def _to_shards(self, epoch: int, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        order, ends, begins = self._cached((_SHARDS, epoch), lambda: self._shard_order(epoch))
+        # Lanes pass from one epoch to the next at slightly different times.
+        name = (_SHARDS, epoch % 2)
+        order, ends, begins = self._cached(name, epoch, lambda: self._shard_order(epoch))
         rotation = self._key(_ROTATION, epoch) % self.num_samples
         places = (places + rotation) % self.num_samples
         rank = np.searchsorted(ends, places, side="right")
         return np.stack([order[rank], places - begins[rank]], axis=1)
 
-    def _cached(self, name: tuple[int, ...], make: Callable[[], _Arrays]) -> _Arrays:
-        if name in self._cache:
+    def _cached(self, name: tuple[int, int], version: int, make: Callable[[], _Arrays]) -> _Arrays:
+        """The arrays of this name, made anew where those at hand are of another version."""
+        if name in self._cache and self._cache[name][0] == version:
             self._cache.move_to_end(name)
-            return self._cache[name]
-        arrays = self._cache[name] = make()
+            return self._cache[name][1]
+        self._drop(self._cache.pop(name, None))
+        arrays = make()
+        self._cache[name] = version, arrays
         self._cached_bytes += sum(a.nbytes for a in arrays)
         while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 2:
-            _, dropped = self._cache.popitem(last=False)
-            self._cached_bytes -= sum(a.nbytes for a in dropped)
+            self._drop(self._cache.popitem(last=False)[1])
         return arrays
+
+    def _drop(self, entry: tuple[int, _Arrays] | None) -> None:
+        if entry is not None:
+            self._cached_bytes -= sum(a.nbytes for a in entry[1])

@@ -11,6 +11,9 @@ from ganforge.io.network import network_faults
 _TRANSPORT_ERROR: type[BaseException] = errors.HfHubHTTPError.__mro__[1]
 """Base of the HTTP client's own errors, whichever client this huggingface_hub uses."""
 
+_REFUSED = (400, 413, 422)
+"""What was sent is at fault: the metadata of the model card, a file that is too large."""
+
 
 @contextlib.contextmanager
 def explain_hub_errors(
@@ -81,4 +84,7 @@ def _refusal(err: errors.HfHubHTTPError, revision: str | None) -> str:
             "the token has no permission for this. Use a token with write access, of a member of "
             "the organization."
         )
-    return f"the Hub answered {status} ({err.server_message or err}). Try again later."
+    answer = f"the Hub answered {status} ({err.server_message or err})."
+    if status in _REFUSED:
+        return f"{answer} It will answer the same again: correct what it names."
+    return f"{answer} Try again later."

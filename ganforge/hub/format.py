@@ -24,6 +24,7 @@ DISCRIMINATOR_FILE = "discriminator.safetensors"
 CARD_FILE = "README.md"
 SAMPLES_FILE = "samples.png"
 ALL_FILES = [CONFIG_FILE, WEIGHTS_FILE, DISCRIMINATOR_FILE, CARD_FILE, SAMPLES_FILE]
+_LFS_POINTER = b"version https://git-lfs"
 _SHA256 = r"^[0-9a-f]{64}$"
 _DISTRIBUTION_NAME = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 
@@ -185,6 +186,13 @@ def check_hash(folder: Path, name: str, sha256: str, source: str) -> Path:
     path = require_file(folder, name, source)
     found = file_sha256(path)
     if found != sha256:
+        with path.open("rb") as file:
+            is_pointer = file.read(len(_LFS_POINTER)) == _LFS_POINTER
+        if is_pointer:
+            raise PublishError(
+                f"{name} of {source} is a pointer of Git LFS, not the file. Fetch it in that "
+                f"folder: git lfs install, then git lfs pull. Or load the model by its name."
+            )
         raise PublishError(
             f"{name} of {source} is damaged: its sha256 is {found}, {CONFIG_FILE} says {sha256}. "
             f"Export it again, or delete {path} and download it again."

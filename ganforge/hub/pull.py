@@ -1,9 +1,12 @@
 """Finds the files of a published model: in a folder, or on the Hub through its cache."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import huggingface_hub  # which imports its parts when they are used
+from huggingface_hub import constants
 
 from ganforge import __version__
 from ganforge.errors import PublishError, suggest
@@ -23,15 +26,30 @@ class Location:
     """A published model, and how to get it: the arguments of `PretrainedGan.from_pretrained`."""
 
     path_or_repo: str
+    """A folder, of which ~ may be the first part; owner/name; or the address of its page."""
     revision: str | None = None
     token: str | None = None
     cache_dir: str | Path | None = None
     local_files_only: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path_or_repo", _normal(self.path_or_repo))
+
     @property
     def is_folder(self) -> bool:
         """Whether it is a folder, which takes precedence over a repository of the same name."""
         return Path(self.path_or_repo).is_dir()
+
+
+def _normal(source: str) -> str:
+    """The folder or the name that people mean: as they copy it from a page or a shell."""
+    if source.startswith("~"):
+        return os.path.expanduser(source)  # noqa: PTH111  # which does not fail without a home
+    page = urlsplit(source)
+    if page.scheme in ("http", "https") and page.netloc == urlsplit(constants.ENDPOINT).netloc:
+        return "/".join(page.path.strip("/").split("/")[:2])
+    # owner/name/, as tab completion and addresses leave it
+    return source if Path(source).is_dir() else source.removesuffix("/")
 
 
 def fetch_info(location: Location) -> tuple[Path, ModelInfo]:

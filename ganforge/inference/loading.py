@@ -1,6 +1,8 @@
 """Builds the networks of a published model from an installed plugin, and loads its weights."""
 
 import logging
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from ganforge.errors import CheckpointError, PluginError, PluginNotFound, Publis
 from ganforge.hub.format import WEIGHTS_FILE, ModelInfo
 from ganforge.interfaces.architecture import Architecture
 from ganforge.registry.plugins import Plugin, get_registry
-from ganforge.training.state.tensors import load_networks
+from ganforge.training.state.tensors import check_shapes, load_networks
 
 _logger = logging.getLogger(__name__)
 
@@ -93,11 +95,14 @@ def build_networks(
             f"'{info.architecture}' generates with {', '.join(architecture.ema_roles)}. Export "
             f"or download the model again."
         )
-    # Initialization draws random numbers; loading must not change the caller's random state.
-    with torch.random.fork_rng(devices=[]):
-        built = architecture.networks()
-    networks = {role: built[role] for role in architecture.ema_roles}
     try:
+        meta = architecture.meta_networks()
+        check_shapes({role: meta[role] for role in architecture.ema_roles}, weights)
+        _check_memory(meta, source)
+        # Initialization draws random numbers; loading must not change the caller's random state.
+        with torch.random.fork_rng(devices=[]):
+            built = architecture.networks()
+        networks = {role: built[role] for role in architecture.ema_roles}
         load_networks(networks, safetensors.torch.load_file(weights))
     except safetensors.SafetensorError as err:
         raise PublishError(
@@ -110,3 +115,23 @@ def build_networks(
             f"pip install '{info.plugin.distribution}=={info.plugin.version}'"
         ) from err
     return networks
+
+
+def _check_memory(meta: Mapping[str, nn.Module], source: str) -> None:
+    """Refuse networks that this machine cannot hold, those beside the published ones too."""
+    tensors = [t for network in meta.values() for t in (*network.parameters(), *network.buffers())]
+    needed, there = sum(t.nbytes for t in tensors), physical_memory()
+    if there and needed > there:
+        raise PublishError(
+            f"The networks that config.json of {source} describes would take {needed / 1e9:,.0f} "
+            f"GB; this machine has {there / 1e9:,.0f} GB of memory. Load it on a larger machine, "
+            f"or check the name."
+        )
+
+
+def physical_memory() -> int:
+    """Bytes of memory of this machine; 0 where that is not known."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0

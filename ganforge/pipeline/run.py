@@ -25,7 +25,7 @@ from ganforge.pipeline.session import end_session, runtime_of, shards_location
 from ganforge.redaction import hide_secrets
 from ganforge.registry.components import resolve
 from ganforge.registry.plugins import get_registry
-from ganforge.training.launch import check_launch
+from ganforge.training.launch import check_launch, warn_of_launch
 from ganforge.training.signals import stop_signals
 from ganforge.training.state.run_lock import lock_run_dir
 
@@ -49,6 +49,7 @@ def run_pipeline(
     config = load_pipeline(path_or_name, overrides, get_registry().options_model)
     components = resolve(config)
     check_launch()
+    warn_of_launch()
     run_dir = Path(config.run_dir or Path("runs") / config.name)
     context = RunContext(config, run_dir, components)
     stages = [choice.built for choice in components.stages]
@@ -166,7 +167,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of one rank. Returns the exit code: 0, 2 (user's error) or 75 (stopped)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     dry_run = "--dry-run" in given
-    given = [argument for argument in given if argument != "--dry-run"]
+    # torch.distributed.launch adds --local-rank, which LOCAL_RANK says too.
+    ours = ("--dry-run", "--local-rank", "--local_rank")
+    given = [argument for argument in given if argument.partition("=")[0] not in ours]
     if not given or given[0].startswith("-"):
         sys.stderr.write(f"{_USAGE}\n")
         return 0 if given[:1] in (["-h"], ["--help"]) else 2

@@ -3,11 +3,14 @@
 Half-set variables would end in an error of theirs that does not name the variable.
 """
 
+import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping
 
 from ganforge.errors import ConfigError
 
+log = logging.getLogger(__name__)
 _GROUP = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What every process of a process group needs."""
 _MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -44,6 +47,36 @@ def launch_faults(environ: Mapping[str, str]) -> Iterator[str]:
     if not wrong:
         yield from _incomplete_group(environ)
     yield from _missing_device(environ)
+    if not wrong:
+        yield from _hidden_gpu(environ)
+
+
+def warn_of_launch(environ: Mapping[str, str] = os.environ) -> None:
+    """Log what is probably not meant: Slurm tasks that train alone, an address that is unknown."""
+    address = environ.get("MASTER_ADDR")
+    if address and environ.get("WORLD_SIZE", "1") != "1" and not _is_known(address):
+        # No error: in Kubernetes the name of a pod appears later than the others start.
+        log.warning(
+            "MASTER_ADDR=%s is a host that this machine does not know. The start waits up to 30 "
+            "minutes for it; if it is a mistake, stop and correct it.",
+            address,
+        )
+    tasks = environ.get("SLURM_STEP_NUM_TASKS", "1")
+    if tasks.isascii() and tasks.isdigit() and int(tasks) > 1 and "WORLD_SIZE" not in environ:
+        log.warning(
+            "srun started %s tasks here, and each trains alone: nothing tells them of each other. "
+            "To train together, start one task a node, which runs torchrun, as slurm/train.sbatch "
+            "does; for separate runs, give each another run_dir.",
+            tasks,
+        )
+
+
+def _is_known(address: str) -> bool:
+    try:
+        socket.getaddrinfo(address, None)
+    except OSError:
+        return False
+    return True
 
 
 def _sharding(environ: Mapping[str, str]) -> Iterator[str]:
@@ -110,4 +143,21 @@ def _missing_device(environ: Mapping[str, str]) -> Iterator[str]:
         yield (
             f"ACCELERATE_TORCH_DEVICE={name} is no device of this machine ({reason}). Unset it: "
             f"without it, the GPU is used if there is one."
+        )
+
+
+def _hidden_gpu(environ: Mapping[str, str]) -> Iterator[str]:
+    """Ranks whose GPU is hidden from them, as by `srun --gpus-per-task` or `--gpu-bind`."""
+    import torch
+
+    rank = environ.get("LOCAL_RANK")
+    if rank is None or not torch.cuda.is_available() or environ.get("ACCELERATE_USE_CPU"):
+        return
+    if int(rank) >= (there := torch.cuda.device_count()):
+        visible = environ.get("CUDA_VISIBLE_DEVICES", "not set")
+        yield (
+            f"LOCAL_RANK={rank} is to use GPU {rank}, but this process sees only {there} "
+            f"(CUDA_VISIBLE_DEVICES: {visible}). Let each process see all GPUs of its node: srun "
+            f"with --gpus-per-node in place of --gpus-per-task or --gpu-bind; or start fewer "
+            f"processes."
         )

@@ -1,4 +1,5 @@
 import itertools
+import os
 import pickle
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from ganforge.config.models import DataConfig
-from ganforge.data.loader import RealImages
+from ganforge.data.loader import RealImages, SlotLoader
 from ganforge.data.order import StreamOrder
 from ganforge.data.shards.clip import pack_clip
 from ganforge.data.shards.index import DatasetIndex, FieldSchema
@@ -47,6 +48,25 @@ def test_loader_gives_tensors_of_the_contract(dataset, load):
     assert batch["image"].is_contiguous(memory_format=torch.channels_last)
     assert batch["label"].shape == (3,)
     assert batch["label"].dtype == torch.int64
+
+
+def test_loader_opens_no_more_files_from_epoch_to_epoch(dataset):
+    # tests/benchmarks/bench_loader_load.py: the same for 8 workers and 2,000 shards.
+    loader = SlotLoader(
+        DataConfig(workers=0, shuffle_window=4),
+        dataset,
+        fields=["image"],
+        seed=0,
+        num_slots=2,
+        local_slots=range(2),
+        micro_batch=5,
+    )
+    batches, files = iter(loader), []
+    for _ in range(12):  # an epoch takes 2
+        next(batches)
+        files.append(len(os.listdir("/proc/self/fd")))
+    loader.close()
+    assert max(files[4:]) <= max(files[:4])
 
 
 def test_loader_pixels_and_labels_belong_together(dataset, helpers, load):

@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+from benchmarks.simulate_order import shard_sizes, simulate
 
 from ganforge.data.order import (
     Draw,
@@ -113,13 +114,13 @@ def test_order_far_into_training_is_found_without_walking():
     assert len(order._cache) == 2
 
 
-def test_order_cache_drops_the_oldest_beyond_its_limit(monkeypatch):
-    monkeypatch.setattr("ganforge.data.order._CACHE_BYTES", 10 * 100 * 8)
-    order = StreamOrder((1000,), 1, 100, seed=0)
-    for position in range(0, 5000, 100):
-        order.locate(0, position, 1)
-        kept = sum(a.nbytes for arrays in order._cache.values() for a in arrays)
-        assert order._cached_bytes == kept <= 10 * 100 * 8
+def test_order_cache_drops_the_oldest_lane_beyond_its_limit(monkeypatch):
+    monkeypatch.setattr("ganforge.data.order._CACHE_BYTES", 10 * 50 * 8)
+    order = StreamOrder((1000,), 20, 50, seed=0)
+    for lane in range(20):
+        order.locate(lane, 0, 1)
+        kept = sum(a.nbytes for _, arrays in order._cache.values() for a in arrays)
+        assert order._cached_bytes == kept <= 10 * 50 * 8
     assert len(order._cache) >= 9
 
 
@@ -160,3 +161,22 @@ def test_order_golden_values_never_change():
     assert (order.draw(Draw.FLIP, 2, 0, 8) >> np.uint64(63)).tolist() == GOLDEN_FLIPS
     assert order.draw(Draw.CAPTION, 2, 0, 2).tolist() == GOLDEN_CAPTIONS
     assert [what.value for what in Draw] == list(range(3, 10))
+
+
+def test_large_run_shows_each_sample_once_and_keeps_its_lanes_even():
+    # tests/benchmarks/simulate_order.py: the same for 4,096 ranks and 100,000 shards.
+    found = simulate(shard_sizes(num_shards=2000, samples=50), num_lanes=256)
+    assert found["shown_once"] == found["samples"]
+    assert found["imbalance"] < 0.01
+    assert found["most_shards_of_a_lane"] <= 12  # 2000 / 256 = 8, and one that is cut at each end
+
+
+def test_order_keeps_the_same_memory_however_long_it_goes_on():
+    order = StreamOrder([50] * 40, num_lanes=2, window=100, seed=0)
+    held = []
+    for position in range(0, 20_000, 64):
+        for lane in range(2):
+            order.locate(lane, position, 64)
+        held.append(sum(a.nbytes for _, arrays in order._cache.values() for a in arrays))
+    assert max(held) <= max(held[:40])
+    assert held[-1] == order._cached_bytes

@@ -1,12 +1,15 @@
 import shutil
 import time
+from types import SimpleNamespace
 
 import huggingface_hub.constants
 import pytest
+from huggingface_hub import errors
 from minihub import READ_TOKEN
 
 import ganforge
 from ganforge.errors import PublishError
+from ganforge.hub.errors import explain_hub_errors
 from ganforge.hub.push import push_folder
 
 
@@ -107,3 +110,12 @@ def test_pull_with_a_proxy_of_an_unknown_kind_names_the_variable(hub, pushed, mo
     monkeypatch.setattr("huggingface_hub.HfApi.snapshot_download", refuse)
     with pytest.raises(PublishError, match="Cannot download 'org/tiny'.*ALL_PROXY is 'socks://"):
         ganforge.from_pretrained("org/tiny")
+
+
+@pytest.mark.parametrize(("status", "advice"), [(400, "correct what it names"), (503, "later")])
+def test_refusal_of_what_was_sent_is_not_to_be_tried_again(status, advice):
+    error = errors.HfHubHTTPError.__new__(errors.HfHubHTTPError)
+    error.response, error.server_message = SimpleNamespace(status_code=status), "license: no"
+    with pytest.raises(PublishError, match=f"answered {status} .license: no.*{advice}"):
+        with explain_hub_errors("push to", "org/tiny"):
+            raise error

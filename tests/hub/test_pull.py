@@ -1,5 +1,6 @@
 import time
 
+import huggingface_hub.constants
 import pytest
 from huggingface_hub import HfApi
 from minihub import Blob
@@ -7,7 +8,7 @@ from torch.testing import assert_close
 
 import ganforge
 from ganforge.errors import PluginNotFound, PublishError
-from ganforge.hub.pull import pull
+from ganforge.hub.pull import Location, pull
 from ganforge.hub.push import push_folder
 from ganforge.inference.pretrained import PretrainedGan
 
@@ -145,3 +146,22 @@ def test_pull_takes_the_discriminator_and_from_pretrained_does_not(hub, export, 
     ganforge.from_pretrained("org/tiny")
     assert not any(request.endswith("discriminator.safetensors") for request in hub.requests)
     assert (pull("org/tiny") / "discriminator.safetensors").is_file()
+
+
+def test_folder_below_the_home_is_found_as_a_shell_would(exported, monkeypatch):
+    monkeypatch.setenv("HOME", str(exported.parent))
+    assert Location(f"~/{exported.name}").is_folder
+
+
+def test_names_are_taken_as_people_copy_them(hub):
+    page = f"{huggingface_hub.constants.ENDPOINT}/org/tiny/tree/main"
+    for copied in ("org/tiny", "org/tiny/", page, page.removesuffix("/tree/main")):
+        assert Location(copied).path_or_repo == "org/tiny"
+    assert Location("https://example.org/org/tiny").path_or_repo == "https://example.org/org/tiny"
+
+
+def test_pointer_of_git_lfs_in_place_of_the_weights_is_named(exported):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    (exported / "model.safetensors").write_text(pointer)
+    with pytest.raises(PublishError, match=r"is a pointer of Git LFS.*git lfs pull"):
+        pull(exported)

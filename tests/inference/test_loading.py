@@ -4,10 +4,11 @@ import logging
 import pytest
 import safetensors.torch
 import torch
-from published import edit_config
+from published import Tiny, edit_config
 
 from ganforge.errors import ConfigError, PluginError, PluginNotFound, PublishError
 from ganforge.hub.format import file_sha256
+from ganforge.inference import loading
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.registry.plugins import Plugin
 
@@ -58,6 +59,30 @@ def test_load_unknown_architecture_is_found_out_before_the_weights(exported, use
 def test_load_unknown_option_names_it(exported):
     edit_config(exported, options={"z_dims": 4})
     with pytest.raises(ConfigError, match=r"config.json: options.z_dims.*Did you mean 'z_dim'"):
+        load(exported)
+
+
+@pytest.fixture
+def no_memory(monkeypatch):
+    """Networks are looked at on the meta device alone."""
+
+    def built(self):
+        assert torch.get_default_device().type == "meta", "memory was taken"
+        return plain(self)
+
+    plain = Tiny.networks
+    monkeypatch.setattr(Tiny, "networks", built)
+
+
+def test_load_of_huge_networks_is_refused_before_memory_is_taken(exported, no_memory):
+    edit_config(exported, options={"z_dim": 10**9})
+    with pytest.raises(PublishError, match=r"does not fit .*\(s\) differ: .*1000000003"):
+        load(exported)
+
+
+def test_load_beyond_the_memory_of_the_machine_is_refused(exported, no_memory, monkeypatch):
+    monkeypatch.setattr(loading, "physical_memory", lambda: 1000)
+    with pytest.raises(PublishError, match=r"would take .* GB; this machine has 0 GB"):
         load(exported)
 
 

@@ -1,9 +1,10 @@
 """What a launcher left in the environment is checked before anybody stumbles over it."""
 
 import pytest
+import torch
 
 from ganforge.errors import ConfigError
-from ganforge.training.launch import check_launch, launch_faults
+from ganforge.training.launch import check_launch, launch_faults, warn_of_launch
 
 GROUP = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
 
@@ -72,3 +73,29 @@ def test_launch_that_shards_parameters_is_refused(name):
 def test_launch_on_a_device_that_is_not_there_is_refused(device):
     with pytest.raises(ConfigError, match=f"ACCELERATE_TORCH_DEVICE={device}.*Unset it"):
         check_launch({"ACCELERATE_TORCH_DEVICE": device})
+
+
+def test_launch_of_a_rank_whose_gpu_is_hidden_names_what_hides_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    check_launch(GROUP | {"LOCAL_RANK": "0"})
+    environ = GROUP | {"LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "3"}
+    with pytest.raises(ConfigError, match=r"sees only 1 .*: 3\).*--gpus-per-node"):
+        check_launch(environ)
+
+
+def test_launch_by_srun_alone_warns_of_tasks_that_train_alone(caplog):
+    warn_of_launch({"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "1"})
+    assert "srun started 4 tasks here, and each trains alone" in caplog.text
+    caplog.clear()
+    for environ in ({}, {"SLURM_STEP_NUM_TASKS": "1"}, GROUP | {"SLURM_STEP_NUM_TASKS": "4"}):
+        warn_of_launch(environ)
+    assert not caplog.text
+
+
+def test_launch_with_an_unknown_address_says_for_what_it_waits(caplog):
+    warn_of_launch(GROUP | {"MASTER_ADDR": "no-such-host.invalid"})
+    assert "MASTER_ADDR=no-such-host.invalid is a host that" in caplog.text
+    caplog.clear()
+    warn_of_launch(GROUP)
+    assert not caplog.text

@@ -68,7 +68,7 @@ def prepare_field(
         return functional.one_hot(value, spec.num_classes).float()
     if name == "source" and spec.source_kind == "pose":
         return draw_poses(value, spec.height, spec.width)
-    field = _field_spec(name, spec)
+    field = field_spec(name, spec)
     if field.kind == "vector":
         return value
     if field.kind == "labels":
@@ -82,7 +82,12 @@ def prepare_field(
     return prepared
 
 
-def _field_spec(name: str, spec: ImageSpec) -> FieldSpec:
+def field_spec(name: str, spec: ImageSpec) -> FieldSpec:
+    """What a field of a batch holds; any but `label`.
+
+    Raises:
+        DataError: the spec does not say.
+    """
     if name in spec.fields:
         return spec.fields[name]
     if name == "source":

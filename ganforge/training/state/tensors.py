@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import safetensors
 import torch
 from torch import Tensor, nn
 
@@ -46,6 +48,22 @@ def load_networks(networks: Mapping[str, nn.Module], tensors: Mapping[str, Tenso
     )
 
 
+def check_shapes(networks: Mapping[str, nn.Module], file: Path) -> None:
+    """Check that a safetensors file holds these networks, by its header, before it is read.
+
+    Raises:
+        CheckpointError: as `copy_tensors`.
+        SafetensorError: it is no safetensors file.
+    """
+    with safetensors.safe_open(file, "pt") as opened:
+        saved = {
+            name: torch.empty(opened.get_slice(name).get_shape(), device="meta")
+            for name in opened.keys()  # noqa: SIM118  # it is no mapping
+        }
+    live = flatten({role: network.state_dict() for role, network in networks.items()})
+    _refuse_differences(compare(live, saved))
+
+
 def copy_tensors(live: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
     """Copy saved tensors into the live ones of the same names; all of them must match.
 
@@ -54,13 +72,17 @@ def copy_tensors(live: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> Non
             sentence, for the caller to say where and what to do.
     """
     found = compare(live, saved)
+    _refuse_differences(found)
+    copy_matching(live, saved, found.matching)
+
+
+def _refuse_differences(found: "Comparison") -> None:
     faults = [f"missing {name}" for name in found.missing]
     faults += [f"unexpected {name}" for name in found.unused]
     faults += [f"{n} is {list(old)}, not {list(new)}" for n, (old, new) in found.reshaped.items()]
     if faults:
         shown = "; ".join(faults[:5]) + ("; ..." if len(faults) > 5 else "")
         raise CheckpointError(f"{len(faults)} tensor(s) differ: {shown}.")
-    copy_matching(live, saved, found.matching)
 
 
 @dataclass(frozen=True)
