@@ -25,7 +25,13 @@ from ganforge.api import (
     full_precision,
 )
 from ganforge.layers import ReLU, Upsampling, init_xavier
-from ganforge_translation.family import ImageTranslator, TranslatorOptions, remembered, weighted
+from ganforge_translation.family import (
+    ImageTranslator,
+    TranslatorOptions,
+    l1,
+    remembered,
+    weighted,
+)
 from ganforge_translation.networks import UP_KERNELS, Translator, receptive_field
 
 _INIT_GAIN = 0.02
@@ -53,6 +59,12 @@ class CutConfig(TranslatorOptions):
         True,
         description="PatchNCE also between images of the target domain and their translations, "
         "half of the weight each; false for FastCUT.",
+    )
+    identity_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Images of the target domain and their translations, mean L1, as in CycleGAN. "
+        "PatchNCE alone does not say which color a patch keeps.",
     )
     flip_equivariance: bool = Field(
         False,
@@ -151,19 +163,23 @@ class Cut(ImageTranslator[CutConfig]):
         """Fool the discriminator, and keep what each patch shows."""
         config, size = self.config, batch.size
         img = batch["source"]
-        if config.nce_identity:
+        if config.nce_identity or config.identity_weight:
             # One pass of twice the size; instance norm keeps the images apart.
             img = torch.cat([img, batch["target"]])
         mirrored = self._draw_mirrored(img)
-        out = nets["generator"](_flipped(img, mirrored))
-        gen_img = out[:size]
-        batch.memory["gen_img"] = gen_img.detach()
+        shown = _flipped(img, mirrored)
+        out = nets["generator"](shown)
+        batch.memory["gen_img"] = out[:size].detach()
         adversarial = objective.generator(
-            nets["discriminator"](objective.augment(gen_img)),
+            nets["discriminator"](objective.augment(out[:size])),
             lambda: nets["discriminator"](objective.augment(batch["target"])),
         )
         terms = weighted(adversarial, config.adversarial_weight)
-        nce = config.nce_weight * self._nce(nets, img, out, mirrored)
+        if config.identity_weight:
+            terms["identity"] = config.identity_weight * l1(out[size:], shown[size:])
+        num = len(img) if config.nce_identity else size
+        mirrored = mirrored if mirrored is None else mirrored[:num]
+        nce = config.nce_weight * self._nce(nets, img[:num], out[:num], mirrored)
         if not config.nce_identity:
             return {**terms, "nce": nce.mean()}
         return {**terms, "nce": nce[:size].mean() / 2, "nce_identity": nce[size:].mean() / 2}

@@ -108,8 +108,7 @@ class Cyclegan(ImageTranslator[CycleganConfig]):
 
     def networks(self) -> dict[str, nn.Module]:
         """Two translators and two discriminators, named after the domain they make or judge."""
-        config, spec = self.config, self.spec
-        channels = {"source": spec.source_channels or spec.channels, "target": spec.channels}
+        config, channels = self.config, self.channels
         networks: dict[str, nn.Module] = {}
         for domain in ("target", "source"):
             networks[f"generator_{domain}"] = Translator(

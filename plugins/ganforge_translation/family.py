@@ -101,6 +101,14 @@ class ImageTranslator(Architecture[OptionsT]):
             ),
         ]
 
+    @property
+    def channels(self) -> dict[str, int]:
+        """Channels of the images of each domain."""
+        return {
+            "source": self.spec.source_channels or self.spec.channels,
+            "target": self.spec.channels,
+        }
+
     def penalized(
         self,
         nets: Networks,

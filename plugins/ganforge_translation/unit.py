@@ -55,6 +55,12 @@ class UnitConfig(TranslatorOptions):
         description="Residual blocks at the end of the encoders, and as many at the start of the "
         "decoders, that both domains share. 0: only the losses tie the domains together.",
     )
+    same_start: bool = Field(
+        False,
+        description="Start the encoders and the decoders of both domains from the same weights, so "
+        "that a translation starts as a reconstruction. Without it nothing in the losses says "
+        "which color of one domain is which of the other, and short trainings swap them.",
+    )
     discriminator_scales: int = Field(
         3, ge=1, le=4, description="Discriminators per domain: of the image, of its half, ..."
     )
@@ -116,17 +122,26 @@ class Unit(ImageTranslator[UnitConfig]):
                 "data.source: 'unit' makes images of both domains, but the source has label maps. "
                 "Train pix2pix on pairs, or prepare the label maps as color images."
             )
+        channels = self.channels
+        if self.config.same_start and channels["source"] != channels["target"]:
+            raise ConfigError(
+                f"model.same_start: true needs images of equal channels, but the source has "
+                f"{channels['source']} and the target {channels['target']}. Set data.channels: 3, "
+                f"or model.same_start: false."
+            )
 
     def networks(self) -> dict[str, nn.Module]:
         """An encoder, a decoder and a discriminator per domain, and the layers they share."""
-        config, spec = self.config, self.spec
+        config, channels = self.config, self.channels
         width, blocks = config.generator_width, config.num_blocks
-        channels = {"source": spec.source_channels or spec.channels, "target": spec.channels}
         networks: dict[str, nn.Module] = {}
         for domain in DOMAINS:
             networks[f"encoder_{domain}"] = Encoder(channels[domain], width, blocks)
             networks[f"decoder_{domain}"] = Decoder(channels[domain], width, blocks)
             networks[f"discriminator_{domain}"] = self.multi_scale_discriminator(channels[domain])
+        if config.same_start:
+            for part in ("encoder", "decoder"):
+                networks[f"{part}_target"].load_state_dict(networks[f"{part}_source"].state_dict())
         if config.shared_blocks:
             for role in SHARED:
                 networks[role] = ResidualBlocks(4 * width, config.shared_blocks)

@@ -250,6 +250,29 @@ def test_fastcut_compares_the_mirrored_translation_mirrored_back(monkeypatch):
     assert_close(terms["nce"], 10 * torch.stack(losses).mean())
 
 
+@pytest.mark.parametrize("options", [{}, FAST])
+def test_identity_loss_is_that_of_cyclegan_and_leaves_the_other_terms(options, monkeypatch):
+    monkeypatch.setattr("ganforge_translation.cut.draw_places", all_places)
+    mirrored = torch.tensor([True, False, False, True]).view(4, 1, 1, 1)
+    batch = make_batch(2)
+    found = []
+    for weight in (0.0, 5.0):
+        architecture, nets = make(identity_weight=weight, **options)
+        enlarge(nets)
+        flips = mirrored if options else None
+        monkeypatch.setattr(Cut, "_draw_mirrored", lambda self, img, flips=flips: flips)
+        if options and not weight:
+            monkeypatch.setattr(Cut, "_draw_mirrored", lambda self, img: mirrored[:2])
+        found.append(architecture.generator_terms(objective(), nets, batch))
+    without, with_identity = found
+    shown = batch["target"]
+    if options:
+        shown = torch.where(mirrored[2:], shown.flip(3), shown)
+    wanted = 5 * (nets["generator"](shown) - shown).abs().mean()
+    assert_close(with_identity.pop("identity"), wanted)
+    assert_close(with_identity, without)
+
+
 def test_flips_are_drawn_for_about_half_of_the_images():
     architecture, _ = make(**FAST)
     torch.manual_seed(0)

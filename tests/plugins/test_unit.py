@@ -114,6 +114,19 @@ def test_networks_without_shared_layers_are_those_of_the_authors_second_version(
     assert found["encoder_source"] == path
 
 
+def test_same_start_makes_a_translation_start_as_the_reconstruction():
+    spec = ImageSpec(16, 16, 3, source_channels=3)
+    img = make_batch(spec=spec)["source"]
+    for same_start in (True, False):
+        _, nets = make(spec, same_start=same_start)
+        (_, same), (_, gen) = (plain(nets, "source", domain, img) for domain in DOMAINS)
+        assert torch.equal(same, gen) == same_start
+        pairs = zip(
+            nets["encoder_source"].parameters(), nets["encoder_target"].parameters(), strict=True
+        )
+        assert not any(one is other for one, other in pairs)
+
+
 def test_domains_share_layers_and_no_parameter_is_in_two_roles():
     _, nets = make()
     parameters = [id(p) for network in nets.modules().values() for p in network.parameters()]
@@ -386,6 +399,7 @@ class Latent(Regularizer):
             "32x64.*discriminator_scales=4.*64 pixels.*lower one of these",
         ),
         (ImageSpec(18, 16, 3, 3), {}, r"18x16.*multiples of 4.*\[16, 16\]"),
+        (SPEC, {"same_start": True}, "model.same_start: .*source has 1 and the target 3.*Set"),
         (ImageSpec(16, 16, 3, 5, source_kind="labels"), {}, "label maps.*pix2pix on pairs"),
     ],
 )
