@@ -27,9 +27,10 @@ from ganforge.api import (
 from ganforge.layers import ReLU, Upsampling, init_xavier
 from ganforge_translation.family import (
     ImageTranslator,
-    TranslatorOptions,
+    LeastSquaresOptions,
     l1,
     remembered,
+    seen_by,
     weighted,
 )
 from ganforge_translation.networks import UP_KERNELS, Translator, receptive_field
@@ -37,7 +38,7 @@ from ganforge_translation.networks import UP_KERNELS, Translator, receptive_fiel
 _INIT_GAIN = 0.02
 
 
-class CutConfig(TranslatorOptions):
+class CutConfig(LeastSquaresOptions):
     """Options of CUT; the defaults are the paper's CUT."""
 
     generator_width: int = Field(64, gt=0, description="Channels at full resolution.")
@@ -74,18 +75,6 @@ class CutConfig(TranslatorOptions):
     num_patches: int = Field(256, ge=2, description="Patches of each image, drawn for each layer.")
     temperature: float = Field(0.07, gt=0, description="Divides the similarities of patches.")
     projector_width: int = Field(256, gt=0, description="Width of the heads of the features.")
-    adversarial_weight: float = Field(
-        2.0,
-        gt=0,
-        description="Generator's adversarial term. 2 undoes the 1/2 in `least_squares`, which "
-        "gives the paper's balance of 1 : 1; with a loss that has no 1/2 take 1.",
-    )
-    discriminator_weight: float = Field(
-        1.0,
-        gt=0,
-        description="Discriminator's loss. `least_squares` has the authors' 1/2; with a loss "
-        "that has none take 0.5.",
-    )
 
 
 class Projector(nn.Module):
@@ -220,12 +209,7 @@ class Cut(ImageTranslator[CutConfig]):
         self, objective: Objective, nets: Networks, batch: Batch
     ) -> dict[str, PenaltyInput]:
         """The discriminator of the target domain."""
-
-        def critic(discriminator: nn.Module, img: Tensor) -> Tensor:
-            logits: Tensor = discriminator(objective.augment(img))
-            return logits
-
-        return {"": self.penalized(nets, batch, critic, lambda: _gen_img(nets, batch))}
+        return {"": self.penalized(nets, batch, seen_by(objective), lambda: _gen_img(nets, batch))}
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
         """Translate `request.source`.

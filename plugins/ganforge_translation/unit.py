@@ -28,7 +28,7 @@ from ganforge_translation.family import (
     OTHER,
     DiscriminatorNorm,
     ImageTranslator,
-    TranslatorOptions,
+    LeastSquaresOptions,
     l1,
     remembered,
     weighted,
@@ -42,7 +42,7 @@ SHARED = ("encoder_shared", "decoder_shared")
 DISCRIMINATORS = tuple(f"discriminator_{domain}" for domain in DOMAINS)
 
 
-class UnitConfig(TranslatorOptions):
+class UnitConfig(LeastSquaresOptions):
     """Options of UNIT."""
 
     generator_width: int = Field(64, gt=0, description="Channels at full resolution.")
@@ -78,14 +78,8 @@ class UnitConfig(TranslatorOptions):
     cycle_kl_weight: float = Field(
         0.01, ge=0, description="Mean square of the latent mean of a translation."
     )
-    adversarial_weight: float = Field(
-        2.0,
-        gt=0,
-        description="Generators' adversarial term, of each scale. 2 undoes the 1/2 in "
-        "`least_squares`; with a loss that has no 1/2 take 1.",
-    )
     discriminator_weight: float = Field(
-        2.0, gt=0, description="Discriminators' loss, of each scale; as for the generators' term."
+        2.0, gt=0, description="Discriminators' loss; as for the generators' term, of each scale."
     )
 
 

@@ -6,8 +6,9 @@ from ganforge_translation.cut import Cut, CutConfig, Projector, draw_places, pat
 from ganforge_translation.networks import Translator
 from torch import nn
 from torch.testing import assert_close
+from translating import build, component, count, images_of, objective
 
-from ganforge.api import Batch, ConfigError, GenerateRequest, ImageSpec, Networks, Objective
+from ganforge.api import ConfigError, GenerateRequest, ImageSpec, Networks
 from ganforge.errors import ShapeError
 from ganforge.layers import InstanceNorm
 from ganforge.objectives.augment.ada import Ada
@@ -28,28 +29,11 @@ FAST = {"nce_weight": 10.0, "nce_identity": False, "flip_equivariance": True}
 
 
 def make(spec=SPEC, **options):
-    architecture = Cut(CutConfig(**(TINY | options)), spec)
-    torch.manual_seed(0)
-    return architecture, Networks(architecture.networks())
+    return build(Cut, spec, TINY | options)
 
 
 def make_batch(size=2, spec=SPEC):
-    generator = torch.Generator().manual_seed(7)
-    shape = (size, spec.channels, spec.height, spec.width)
-    fields = {name: torch.rand(shape, generator=generator) * 2 - 1 for name in ("source", "target")}
-    return Batch(fields)
-
-
-def component(kind, **options):
-    return kind(kind.Config(**options))
-
-
-def objective(*regularizers, loss=LeastSquares, **options):
-    return Objective(component(loss), tuple(regularizers), **options)
-
-
-def count(network):
-    return sum(parameter.numel() for parameter in network.parameters())
+    return images_of(spec, size)
 
 
 def enlarge(nets):
