@@ -23,7 +23,7 @@ from ganforge.data.reader_processes import (
     share,
     wait_for,
 )
-from ganforge.data.shards.index import FieldSchema, load_index
+from ganforge.data.shards.index import load_index
 from ganforge.data.shards.pixel_reader import WHITE_16
 from ganforge.data.shards.reader import FieldValues, SampleReader, check_shards_present
 from ganforge.data.shards.shard_cache import warn_of_small_cache
@@ -322,15 +322,19 @@ class RealImages(Dataset[Tensor]):
 
     def batch(self, numbers: Sequence[int]) -> Tensor:
         """Several images: uint8 [n, C, H, W]."""
-        return self.samples(numbers, [self.field])[self.field]
+        value = self.samples(numbers, [self.field])[self.field]
+        kind = self._reader.schemas([self.field])[self.field].kind
+        return in_8_bits(value) if kind == "image" else value
 
     def samples(self, numbers: Sequence[int], fields: Sequence[str]) -> dict[str, Tensor]:
-        """Fields of the same samples by name, as a `SlotLoader` yields them; images are uint8.
+        """Fields of the same samples by name, as a `SlotLoader` yields them.
+
+        Images of 16 bits are int32 with white at 65535.
 
         Raises:
-            DataError: the stream of these images has no such field.
+            DataError: the stream of these images has no such field, or it holds text.
         """
-        schemas = self._reader.schemas(fields)
+        self._reader.schemas(fields)  # refuses what is not there
         chosen = np.asarray(numbers, dtype=np.int64)
         shard = np.searchsorted(self._ends, chosen, side="right")
         begin = np.concatenate([[0], self._ends])[shard]
@@ -339,16 +343,21 @@ class RealImages(Dataset[Tensor]):
         values, bad = self._reader.batch(self.stream, places, fields, views)
         for message in bad:
             logger.warning("A neighbor stands in for a bad sample: %s", message)
-        return {name: _as_bytes(name, value, schemas[name]) for name, value in values.items()}
+        return {name: _tensor(name, value) for name, value in values.items()}
 
     def close(self) -> None:
         """Close all files."""
         self._reader.close()
 
 
-def _as_bytes(name: str, value: Tensor | list[str], schema: FieldSchema) -> Tensor:
+def in_8_bits(img: Tensor) -> Tensor:
+    """Images from `RealImages.samples` as uint8."""
+    if img.dtype == torch.uint8:
+        return img
+    return (img.float() * (255 / WHITE_16)).round_().to(torch.uint8)
+
+
+def _tensor(name: str, value: Tensor | list[str]) -> Tensor:
     if not isinstance(value, Tensor):
         raise DataError(f"The field '{name}' holds text, not images. Choose an image field.")
-    if schema.kind == "image" and value.dtype != torch.uint8:
-        return (value.float() * (255 / WHITE_16)).round_().to(torch.uint8)
     return value

@@ -24,8 +24,9 @@ Dropping = Callable[[Tensor, int], Tensor]
 class InstanceNorm(nn.Module):
     """Normalize each channel of each image to mean 0 and variance 1.
 
-    Written with plain reductions: torch's own op copies a channels_last tensor to the other
-    layout and back, and this form lets the compiler fuse it with the activation that follows.
+    Written with plain reductions, which keep the memory format and which the compiler fuses with
+    the activation that follows. On a CPU, uncompiled, they take about as long as the convolutions;
+    torch's group norm is many times faster there, but wants the contiguous format.
     """
 
     def __init__(self, channels: int | None = None, eps: float = 1e-5) -> None:
@@ -40,8 +41,11 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] of any float type; the statistics are float32."""
-        var, mean = torch.var_mean(x.float(), dim=(2, 3), keepdim=True, correction=0)
-        normal = (x - mean) * torch.rsqrt(var + self.eps)
+        if x.device.type == "cpu" and not torch.compiler.is_compiling():
+            normal = torch.group_norm(x.contiguous(), x.shape[1], eps=self.eps)
+        else:
+            var, mean = torch.var_mean(x.float(), dim=(2, 3), keepdim=True, correction=0)
+            normal = (x - mean) * torch.rsqrt(var + self.eps)
         if self.scale is not None and self.bias is not None:
             normal = normal * self.scale + self.bias
         return normal.to(x.dtype)

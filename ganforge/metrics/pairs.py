@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganforge.data.loader import in_8_bits
 from ganforge.data.shards.index import FieldSchema
 from ganforge.errors import MetricError, PluginContractError
 from ganforge.imaging.images import from_uint8
@@ -81,7 +82,8 @@ def _pairs(view: View, indices: range, runtime: Runtime) -> tuple[Tensor, Tensor
     request = view.requests.request(indices, samples)
     made = as_bytes(view.model.generate(request), request.seeds, view.real.shape)
     assert request.source is not None  # a direction has sources
-    output, target = (from_uint8(img).to(runtime.device) for img in (made, samples[field]))
+    wanted = in_8_bits(samples[field])
+    output, target = (from_uint8(img).to(runtime.device) for img in (made, wanted))
     return request.source, output, target
 
 

@@ -25,13 +25,20 @@ from ganforge.api import (
     full_precision,
 )
 from ganforge.layers import ReLU, Upsampling, init_xavier
-from ganforge_translation.family import ImageTranslator, TranslatorOptions, remembered, weighted
+from ganforge_translation.family import (
+    ImageTranslator,
+    LeastSquaresOptions,
+    l1,
+    remembered,
+    seen_by,
+    weighted,
+)
 from ganforge_translation.networks import UP_KERNELS, Translator, receptive_field
 
 _INIT_GAIN = 0.02
 
 
-class CutConfig(TranslatorOptions):
+class CutConfig(LeastSquaresOptions):
     """Options of CUT; the defaults are the paper's CUT."""
 
     generator_width: int = Field(64, gt=0, description="Channels at full resolution.")
@@ -54,6 +61,12 @@ class CutConfig(TranslatorOptions):
         description="PatchNCE also between images of the target domain and their translations, "
         "half of the weight each; false for FastCUT.",
     )
+    identity_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Images of the target domain and their translations, mean L1, as in CycleGAN. "
+        "PatchNCE alone does not say which color a patch keeps.",
+    )
     flip_equivariance: bool = Field(
         False,
         description="Translate a random half of the images mirrored, and compare their features "
@@ -62,18 +75,6 @@ class CutConfig(TranslatorOptions):
     num_patches: int = Field(256, ge=2, description="Patches of each image, drawn for each layer.")
     temperature: float = Field(0.07, gt=0, description="Divides the similarities of patches.")
     projector_width: int = Field(256, gt=0, description="Width of the heads of the features.")
-    adversarial_weight: float = Field(
-        2.0,
-        gt=0,
-        description="Generator's adversarial term. 2 undoes the 1/2 in `least_squares`, which "
-        "gives the paper's balance of 1 : 1; with a loss that has no 1/2 take 1.",
-    )
-    discriminator_weight: float = Field(
-        1.0,
-        gt=0,
-        description="Discriminator's loss. `least_squares` has the authors' 1/2; with a loss "
-        "that has none take 0.5.",
-    )
 
 
 class Projector(nn.Module):
@@ -151,19 +152,23 @@ class Cut(ImageTranslator[CutConfig]):
         """Fool the discriminator, and keep what each patch shows."""
         config, size = self.config, batch.size
         img = batch["source"]
-        if config.nce_identity:
+        if config.nce_identity or config.identity_weight:
             # One pass of twice the size; instance norm keeps the images apart.
             img = torch.cat([img, batch["target"]])
         mirrored = self._draw_mirrored(img)
-        out = nets["generator"](_flipped(img, mirrored))
-        gen_img = out[:size]
-        batch.memory["gen_img"] = gen_img.detach()
+        shown = _flipped(img, mirrored)
+        out = nets["generator"](shown)
+        batch.memory["gen_img"] = out[:size].detach()
         adversarial = objective.generator(
-            nets["discriminator"](objective.augment(gen_img)),
+            nets["discriminator"](objective.augment(out[:size])),
             lambda: nets["discriminator"](objective.augment(batch["target"])),
         )
         terms = weighted(adversarial, config.adversarial_weight)
-        nce = config.nce_weight * self._nce(nets, img, out, mirrored)
+        if config.identity_weight:
+            terms["identity"] = config.identity_weight * l1(out[size:], shown[size:])
+        num = len(img) if config.nce_identity else size
+        mirrored = mirrored if mirrored is None else mirrored[:num]
+        nce = config.nce_weight * self._nce(nets, img[:num], out[:num], mirrored)
         if not config.nce_identity:
             return {**terms, "nce": nce.mean()}
         return {**terms, "nce": nce[:size].mean() / 2, "nce_identity": nce[size:].mean() / 2}
@@ -204,12 +209,7 @@ class Cut(ImageTranslator[CutConfig]):
         self, objective: Objective, nets: Networks, batch: Batch
     ) -> dict[str, PenaltyInput]:
         """The discriminator of the target domain."""
-
-        def critic(discriminator: nn.Module, img: Tensor) -> Tensor:
-            logits: Tensor = discriminator(objective.augment(img))
-            return logits
-
-        return {"": self.penalized(nets, batch, critic, lambda: _gen_img(nets, batch))}
+        return {"": self.penalized(nets, batch, seen_by(objective), lambda: _gen_img(nets, batch))}
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
         """Translate `request.source`.

@@ -21,13 +21,14 @@ from ganforge.api import (
     PenaltyInput,
     Terms,
 )
-from ganforge.layers import Upsampling
 from ganforge_translation.family import (
     OTHER,
     ImageTranslator,
-    TranslatorOptions,
+    LeastSquaresOptions,
+    UpsamplingOption,
     l1,
     remembered,
+    seen_by,
     weighted,
 )
 from ganforge_translation.networks import UP_KERNELS, Translator, receptive_field
@@ -38,33 +39,17 @@ GENERATORS = ("generator_target", "generator_source")
 DISCRIMINATORS = ("discriminator_target", "discriminator_source")
 
 
-class CycleganConfig(TranslatorOptions):
+class CycleganConfig(LeastSquaresOptions):
     """Options of CycleGAN."""
 
     generator_width: int = Field(64, gt=0, description="Channels at full resolution.")
     num_blocks: int | None = Field(
         None, ge=0, description="Residual blocks. Default: 6 up to 128 pixels, 9 above."
     )
-    upsampling: Upsampling = Field(
-        "transposed",
-        description="transposed: as in the paper; resize: nearest neighbor and a convolution, "
-        "which leaves no checkerboard.",
-    )
+    upsampling: UpsamplingOption = "transposed"
     cycle_weight: float = Field(10.0, ge=0, description="Lambda: there and back, mean L1.")
     identity_weight: float = Field(
         5.0, ge=0, description="Images already of the wanted domain, mean L1; 0 saves the work."
-    )
-    adversarial_weight: float = Field(
-        2.0,
-        gt=0,
-        description="Generators' adversarial term. 2 undoes the 1/2 in `least_squares`, which "
-        "gives the paper's balance of 1 : 10; with a loss that has no 1/2 take 1.",
-    )
-    discriminator_weight: float = Field(
-        1.0,
-        gt=0,
-        description="Discriminators' loss. `least_squares` has the paper's 1/2; with a loss "
-        "that has none take 0.5.",
     )
     pool_size: int = Field(
         50, ge=0, description="Images that the discriminators' pool holds, per slot; 0: none."
@@ -108,8 +93,7 @@ class Cyclegan(ImageTranslator[CycleganConfig]):
 
     def networks(self) -> dict[str, nn.Module]:
         """Two translators and two discriminators, named after the domain they make or judge."""
-        config, spec = self.config, self.spec
-        channels = {"source": spec.source_channels or spec.channels, "target": spec.channels}
+        config, channels = self.config, self.channels
         networks: dict[str, nn.Module] = {}
         for domain in ("target", "source"):
             networks[f"generator_{domain}"] = Translator(
@@ -175,16 +159,11 @@ class Cyclegan(ImageTranslator[CycleganConfig]):
         self, objective: Objective, nets: Networks, batch: Batch
     ) -> dict[str, PenaltyInput]:
         """The same penalties on each discriminator."""
-
-        def critic(discriminator: nn.Module, img: Tensor) -> Tensor:
-            logits: Tensor = discriminator(objective.augment(img))
-            return logits
-
         return {
             f"_{domain}": self.penalized(
                 nets,
                 batch,
-                critic,
+                seen_by(objective),
                 functools.partial(_gen_img, nets, batch, domain),
                 generator=f"generator_{domain}",
                 domain=domain,

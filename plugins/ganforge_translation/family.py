@@ -3,7 +3,7 @@
 import functools
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,12 +23,24 @@ from ganforge.api import (
     Terms,
     with_penalties,
 )
-from ganforge.layers import MultiScaleDiscriminator, PatchDiscriminator, spectral_norm
+from ganforge.layers import (
+    MultiScaleDiscriminator,
+    PatchDiscriminator,
+    Upsampling,
+    spectral_norm,
+)
 from ganforge_translation.requests import checked_source, no_latent
 
 OTHER = {"source": "target", "target": "source"}
 """Each domain's counterpart."""
 DiscriminatorNorm = Literal["none", "instance", "spectral"]
+UpsamplingOption = Annotated[
+    Upsampling,
+    Field(
+        description="transposed: as in the paper; resize: nearest neighbor and a convolution, "
+        "which leaves no checkerboard."
+    ),
+]
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
@@ -46,6 +58,23 @@ class TranslatorOptions(ComponentOptions):
     discriminator_norm: DiscriminatorNorm = Field(
         "instance",
         description="instance: normalize the maps; spectral: the weights instead; none: neither.",
+    )
+
+
+class LeastSquaresOptions(TranslatorOptions):
+    """Weights of translators whose papers have the least-squares loss without its 1/2."""
+
+    adversarial_weight: float = Field(
+        2.0,
+        gt=0,
+        description="Generators' adversarial term. 2 undoes the 1/2 in `least_squares`, which "
+        "gives the paper's balance; with a loss that has no 1/2 take 1.",
+    )
+    discriminator_weight: float = Field(
+        1.0,
+        gt=0,
+        description="Discriminators' loss. `least_squares` has the authors' 1/2; with a loss "
+        "that has none take 0.5.",
     )
 
 
@@ -100,6 +129,14 @@ class ImageTranslator(Architecture[OptionsT]):
                 functools.partial(self.penalty_inputs, objective),
             ),
         ]
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Channels of the images of each domain."""
+        return {
+            "source": self.spec.source_channels or self.spec.channels,
+            "target": self.spec.channels,
+        }
 
     def penalized(
         self,
@@ -238,6 +275,16 @@ class ImageTranslator(Architecture[OptionsT]):
     def _with(self, options: tuple[str, ...]) -> str:
         values = self.config.model_dump()
         return " and ".join(f"model.{name}={values[name]}" for name in options)
+
+
+def seen_by(objective: Objective) -> Callable[[nn.Module, Tensor], Tensor]:
+    """(discriminator, images) -> logits of the images through the augmentation, for penalties."""
+
+    def critic(discriminator: nn.Module, img: Tensor) -> Tensor:
+        logits: Tensor = discriminator(objective.augment(img))
+        return logits
+
+    return critic
 
 
 def remembered(batch: Batch, name: str, translate: Callable[[], Tensor]) -> Tensor:

@@ -22,7 +22,14 @@ from ganforge.api import (
     Terms,
 )
 from ganforge.layers import UNet, Upsampling
-from ganforge_translation.family import ImageTranslator, TranslatorOptions, l1, remembered, weighted
+from ganforge_translation.family import (
+    ImageTranslator,
+    TranslatorOptions,
+    UpsamplingOption,
+    l1,
+    remembered,
+    weighted,
+)
 from ganforge_translation.networks import receptive_field
 
 _MAX_DEPTH = 8
@@ -42,11 +49,7 @@ class Pix2pixConfig(TranslatorOptions):
     dropout: float = Field(
         0.5, ge=0, lt=1, description="Dropout in three decoder layers, also when translating."
     )
-    upsampling: Upsampling = Field(
-        "transposed",
-        description="transposed: as in the paper; resize: nearest neighbor and a convolution, "
-        "which leaves no checkerboard.",
-    )
+    upsampling: UpsamplingOption = "transposed"
     l1_weight: float = Field(100.0, ge=0, description="Lambda: mean L1 distance to the target.")
     discriminator_weight: float = Field(
         0.5, gt=0, description="Discriminator's loss; 1/2 slows it down, as in the paper."

@@ -26,9 +26,14 @@ from ganforge.api import (
     ShapeError,
     Terms,
 )
-from ganforge.layers import MultiScaleDiscriminator, Upsampling
+from ganforge.layers import MultiScaleDiscriminator
 from ganforge_translation.coarse_to_fine import CoarseToFine
-from ganforge_translation.family import ImageTranslator, TranslatorOptions, remembered
+from ganforge_translation.family import (
+    ImageTranslator,
+    LeastSquaresOptions,
+    UpsamplingOption,
+    remembered,
+)
 from ganforge_translation.matching import (
     aligned_pairs,
     fooling_terms,
@@ -42,7 +47,7 @@ INSTANCES = "instances"
 _INSTANCE_IDS = FieldSpec("labels", 0)
 
 
-class Pix2pixHdConfig(TranslatorOptions):
+class Pix2pixHdConfig(LeastSquaresOptions):
     """Options of pix2pixHD."""
 
     enhancers: Literal[0, 1] = Field(
@@ -54,11 +59,7 @@ class Pix2pixHdConfig(TranslatorOptions):
     num_downs: int = Field(4, ge=1, le=6, description="How often the global network halves.")
     num_blocks: int = Field(9, ge=0, description="Residual blocks of the global network.")
     local_blocks: int = Field(3, ge=0, description="Residual blocks of the local enhancer.")
-    upsampling: Upsampling = Field(
-        "transposed",
-        description="transposed: as in the paper; resize: nearest neighbor and a convolution, "
-        "which leaves no checkerboard.",
-    )
+    upsampling: UpsamplingOption = "transposed"
     num_scales: int = Field(
         3, ge=1, le=5, description="Discriminators, each of half the resolution of the one before."
     )
@@ -70,18 +71,6 @@ class Pix2pixHdConfig(TranslatorOptions):
     )
     perceptual_weight: float = Field(
         10.0, gt=0, description="Distance of the extractor's features, mean L1."
-    )
-    adversarial_weight: float = Field(
-        2.0,
-        gt=0,
-        description="Generator's adversarial term. 2 undoes the 1/2 in `least_squares`; with a "
-        "loss that has no 1/2 take 1.",
-    )
-    discriminator_weight: float = Field(
-        1.0,
-        gt=0,
-        description="Discriminators' loss. `least_squares` has the authors' 1/2; with a loss "
-        "that has none take 0.5.",
     )
 
 

@@ -28,7 +28,7 @@ from ganforge_translation.family import (
     OTHER,
     DiscriminatorNorm,
     ImageTranslator,
-    TranslatorOptions,
+    LeastSquaresOptions,
     l1,
     remembered,
     weighted,
@@ -42,7 +42,7 @@ SHARED = ("encoder_shared", "decoder_shared")
 DISCRIMINATORS = tuple(f"discriminator_{domain}" for domain in DOMAINS)
 
 
-class UnitConfig(TranslatorOptions):
+class UnitConfig(LeastSquaresOptions):
     """Options of UNIT."""
 
     generator_width: int = Field(64, gt=0, description="Channels at full resolution.")
@@ -54,6 +54,12 @@ class UnitConfig(TranslatorOptions):
         ge=0,
         description="Residual blocks at the end of the encoders, and as many at the start of the "
         "decoders, that both domains share. 0: only the losses tie the domains together.",
+    )
+    same_start: bool = Field(
+        False,
+        description="Start the encoders and the decoders of both domains from the same weights, so "
+        "that a translation starts as a reconstruction. Without it nothing in the losses says "
+        "which color of one domain is which of the other, and short trainings swap them.",
     )
     discriminator_scales: int = Field(
         3, ge=1, le=4, description="Discriminators per domain: of the image, of its half, ..."
@@ -72,14 +78,8 @@ class UnitConfig(TranslatorOptions):
     cycle_kl_weight: float = Field(
         0.01, ge=0, description="Mean square of the latent mean of a translation."
     )
-    adversarial_weight: float = Field(
-        2.0,
-        gt=0,
-        description="Generators' adversarial term, of each scale. 2 undoes the 1/2 in "
-        "`least_squares`; with a loss that has no 1/2 take 1.",
-    )
     discriminator_weight: float = Field(
-        2.0, gt=0, description="Discriminators' loss, of each scale; as for the generators' term."
+        2.0, gt=0, description="Discriminators' loss; as for the generators' term, of each scale."
     )
 
 
@@ -116,17 +116,26 @@ class Unit(ImageTranslator[UnitConfig]):
                 "data.source: 'unit' makes images of both domains, but the source has label maps. "
                 "Train pix2pix on pairs, or prepare the label maps as color images."
             )
+        channels = self.channels
+        if self.config.same_start and channels["source"] != channels["target"]:
+            raise ConfigError(
+                f"model.same_start: true needs images of equal channels, but the source has "
+                f"{channels['source']} and the target {channels['target']}. Set data.channels: 3, "
+                f"or model.same_start: false."
+            )
 
     def networks(self) -> dict[str, nn.Module]:
         """An encoder, a decoder and a discriminator per domain, and the layers they share."""
-        config, spec = self.config, self.spec
+        config, channels = self.config, self.channels
         width, blocks = config.generator_width, config.num_blocks
-        channels = {"source": spec.source_channels or spec.channels, "target": spec.channels}
         networks: dict[str, nn.Module] = {}
         for domain in DOMAINS:
             networks[f"encoder_{domain}"] = Encoder(channels[domain], width, blocks)
             networks[f"decoder_{domain}"] = Decoder(channels[domain], width, blocks)
             networks[f"discriminator_{domain}"] = self.multi_scale_discriminator(channels[domain])
+        if config.same_start:
+            for part in ("encoder", "decoder"):
+                networks[f"{part}_target"].load_state_dict(networks[f"{part}_source"].state_dict())
         if config.shared_blocks:
             for role in SHARED:
                 networks[role] = ResidualBlocks(4 * width, config.shared_blocks)

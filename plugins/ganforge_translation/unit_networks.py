@@ -25,9 +25,8 @@ class ImageNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] of any float type; the statistics are float32."""
-        var, mean = torch.var_mean(x.float(), dim=(1, 2, 3), keepdim=True, correction=0)
-        normal = (x - mean) * torch.rsqrt(var + self.eps) * self.scale + self.bias
-        return normal.to(x.dtype)
+        scale, bias = self.scale.flatten(), self.bias.flatten()
+        return nn.functional.group_norm(x.float(), 1, scale, bias, self.eps).to(x.dtype)
 
 
 class ResidualBlocks(nn.Module):

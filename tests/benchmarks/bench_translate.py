@@ -1,7 +1,8 @@
 """`ganforge translate` of a folder, against a loop that reads, translates and writes one by one.
 
 Both translate the same JPEG files by the same CycleGAN of random weights into PNG files, in one
-process, in turns. The loop is the usual one: Pillow, one image a forward, eager float32.
+process, in turns. The loop is the usual one: Pillow, torch's own layers, one image a forward, eager
+float32.
 
     python tests/benchmarks/bench_translate.py [--size 64] [--images 500] [--width 16] [--json]
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
+from loops import with_torch_layers
 from PIL import Image
 from torch import nn
 from turns import show
@@ -41,7 +43,7 @@ def write_photos(folder: Path, count: int, size: int) -> None:
 
 
 def export_translator(folder: Path, size: int, width: int, blocks: int) -> nn.Module:
-    """Export a CycleGAN of random weights; returns its first translator."""
+    """Export a CycleGAN of random weights; returns its first translator, with torch's layers."""
     found = get_registry().find(Architecture, "cyclegan")
     config = found.Config(generator_width=width, num_blocks=blocks, upsampling="resize")
     architecture = found(config, ImageSpec(size, size, 3, source_channels=3))
@@ -50,7 +52,7 @@ def export_translator(folder: Path, size: int, width: int, blocks: int) -> nn.Mo
     export_model(
         folder, architecture=architecture, networks=networks, nimg=0, card=CardInfo(name="bench")
     )
-    return networks["generator_target"].eval()
+    return with_torch_layers(networks["generator_target"]).eval()
 
 
 @torch.no_grad()

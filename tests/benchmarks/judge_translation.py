@@ -16,11 +16,12 @@ the same emoji.
 
 import itertools
 import json
+import tarfile
 from pathlib import Path
 
 import click
 import torch
-from ganforge_emoji.domains import EmojiDomains, EmojiDomainsConfig, drawing_of
+from ganforge_emoji.domains import drawing_of
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,7 +30,8 @@ import ganforge
 from ganforge.config.load import load_pipeline
 from ganforge.config.models import PipelineConfig
 from ganforge.data.loader import RealImages
-from ganforge.imaging.images import from_pil, from_uint8, to_uint8
+from ganforge.data.shards.index import load_index
+from ganforge.imaging.images import from_uint8, to_uint8
 from ganforge.metrics.pair_scores import Psnr, Ssim, SsimConfig
 from ganforge.metrics.scores import FrechetDistance
 
@@ -72,29 +74,35 @@ def read(config: PipelineConfig, folder: str, field: str) -> Tensor:
     """All images of a field of prepared shards."""
     images = RealImages(config.data, folder, field=field)
     parts = torch.arange(len(images)).split(BATCH)
-    img = torch.cat([images.samples(part.tolist(), [field])[field] for part in parts])
+    img = torch.cat([images.batch(part.tolist()) for part in parts])
     images.close()
     return from_uint8(img)
 
 
-def training_images(config: PipelineConfig, run: Path, field: str) -> Tensor:
-    """All images of a field that the run was trained on."""
-    return read(config, config.data.shards or str(run / "shards"), field)
+def training_folder(config: PipelineConfig, run: Path) -> str:
+    """Where the images are that the run was trained on."""
+    return config.data.shards or str(run / "shards")
 
 
-def emoji(config: PipelineConfig, split: str) -> EmojiDomains:
-    """A split of the emoji that a run was trained on."""
-    assert config.data.source is not None
-    return EmojiDomains(EmojiDomainsConfig(**config.data.source.options | {"split": split}))
+def validation_folder(config: PipelineConfig, run: Path) -> str:
+    """Where the pairs are that the run was not trained on."""
+    given = config.data.validation
+    return (given and given.shards) or str(run / "validation")
 
 
 def held_out(config: PipelineConfig, run: Path) -> dict[str, Tensor]:
     """Sources and targets of the pairs that the run was not trained on."""
-    if config.data.validation is not None:
-        folder = config.data.validation.shards or str(run / "validation")
-        return {field: read(config, folder, field) for field in DOMAINS}
-    pairs = [sample.fields for sample in emoji(config, "test").samples()]
-    return {name: torch.stack([from_pil(pair[name]) for pair in pairs]) for name in DOMAINS}
+    folder = validation_folder(config, run)
+    return {field: read(config, folder, field) for field in DOMAINS}
+
+
+def held_out_drawings(config: PipelineConfig, run: Path) -> list[str]:
+    """What the held-out emoji show, in the order of `held_out`."""
+    folder, keys = validation_folder(config, run), dict[str, None]()
+    for shard in load_index(folder).streams["main"]:
+        with tarfile.open(Path(folder) / shard.name) as tar:
+            keys |= dict.fromkeys(name.split(".")[0] for name in tar.getnames())
+    return [drawing_of(key) for key in keys]
 
 
 # Numbers
@@ -172,13 +180,14 @@ def judge(run: Path, sheet: Path | None) -> dict[str, dict[str, float]]:
     """The numbers of each row, by its name."""
     config = load_pipeline(str(run / "config.yaml"))
     model, pairs, features = ganforge.from_pretrained(str(run)), held_out(config, run), Features()
-    is_unpaired = config.data.validation is None
+    training = training_folder(config, run)
+    is_unpaired = len(load_index(training).streams) > 1
     needed = DOMAINS if is_unpaired else DOMAINS[1:]
-    domains = {name: training_images(config, run, name) for name in needed}
+    domains = {name: read(config, training, name) for name in needed}
     classifier, drawings = None, list[str]()
     if is_unpaired:
         classifier = train_classifier(domains)
-        drawings = [drawing_of(sample.key) for sample in emoji(config, "test").samples()]
+        drawings = held_out_drawings(config, run)
     pictures, rows = [], {}
     for direction in model.info.directions:
         start, end = direction.split("_to_")

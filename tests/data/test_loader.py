@@ -405,6 +405,16 @@ def test_real_images_keep_the_ids_of_label_maps(tmp_path, helpers):
     assert (RealImages(DataConfig(), location, field="source")[0] == 700).all()
 
 
+def test_real_images_of_16_bits_are_whole_in_samples_and_bytes_in_a_batch(tmp_path, helpers):
+    pixels = np.full((8, 8, 3), 1000, dtype=np.uint16)
+    form = {"height": 8, "width": 8, "channels": 3, "bit_depth": 16, "max_value": 65535}
+    schema = {"image": FieldSchema(kind="image", **form)}
+    members = [{"image.png": encode_png(pixels)}]
+    real = RealImages(DataConfig(), helpers.write_custom(tmp_path / "s", members, schema))
+    assert (real.samples([0], ["image"])["image"] == 1000).all()
+    assert real[0].dtype == torch.uint8 and (real[0] == round(1000 / 257)).all()
+
+
 def test_real_images_show_the_middle_and_the_window_at_the_end_of_training(tmp_path, helpers):
     location = write_clip_pairs(tmp_path / "s", helpers)
     real = RealImages(DataConfig(**CROPPED_CLIPS), location, field="frames")

@@ -46,9 +46,13 @@ def test_instance_norm_matches_torch_in_either_layout():
     img = torch.randn(2, 3, 5, 7) * 4 + 1
     wanted = nn.functional.instance_norm(img)
     assert_close(InstanceNorm()(img), wanted)
-    last = InstanceNorm()(img.contiguous(memory_format=torch.channels_last))
-    assert_close(last, wanted)
-    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert_close(InstanceNorm()(img.contiguous(memory_format=torch.channels_last)), wanted)
+
+
+def test_instance_norm_has_the_second_derivatives_that_penalties_need():
+    img = torch.randn(2, 2, 3, 3, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradgradcheck(InstanceNorm(), (img,))
+    assert InstanceNorm()(torch.ones(1, 2, 1, 1)).tolist() == [[[[0.0]], [[0.0]]]]
 
 
 def test_instance_norm_bf16_keeps_statistics_in_float32():

@@ -8,6 +8,7 @@ from metrics.tiny import images, negative_translator, write_streams
 from torch.testing import assert_close
 
 from ganforge.config.models import DataConfig, EvaluateConfig
+from ganforge.data.loader import RealImages
 from ganforge.data.shards.index import DatasetIndex
 from ganforge.interfaces.spec import FieldSpec, ImageSpec
 from ganforge.metrics import requests
@@ -61,6 +62,13 @@ def test_source_i_is_that_of_sample_i_whatever_the_seed(pairs, seed):
     request = make(model, "source_to_target", pairs, seed=seed)([0, 4, 11, 15])
     assert request.options == {"direction": "source_to_target"}
     assert_close(request.source, source[[0, 4, 0, 4]] / 127.5 - 1)
+
+
+def test_source_of_16_bits_keeps_them(pairs, monkeypatch):
+    value = torch.full((1, 1, 8, 8), 1000, dtype=torch.int32)
+    ask = make(negative_translator(), "source_to_target", pairs)
+    monkeypatch.setattr(RealImages, "samples", lambda *args: {"source": value})
+    assert_close(ask([0]).source, torch.full((1, 1, 8, 8), 1000 / 32767.5 - 1))
 
 
 def test_source_of_the_second_direction_is_the_target_field(pairs):

@@ -6,8 +6,9 @@ from ganforge_translation.cut import Cut, CutConfig, Projector, draw_places, pat
 from ganforge_translation.networks import Translator
 from torch import nn
 from torch.testing import assert_close
+from translating import build, component, count, images_of, objective
 
-from ganforge.api import Batch, ConfigError, GenerateRequest, ImageSpec, Networks, Objective
+from ganforge.api import ConfigError, GenerateRequest, ImageSpec, Networks
 from ganforge.errors import ShapeError
 from ganforge.layers import InstanceNorm
 from ganforge.objectives.augment.ada import Ada
@@ -28,28 +29,11 @@ FAST = {"nce_weight": 10.0, "nce_identity": False, "flip_equivariance": True}
 
 
 def make(spec=SPEC, **options):
-    architecture = Cut(CutConfig(**(TINY | options)), spec)
-    torch.manual_seed(0)
-    return architecture, Networks(architecture.networks())
+    return build(Cut, spec, TINY | options)
 
 
 def make_batch(size=2, spec=SPEC):
-    generator = torch.Generator().manual_seed(7)
-    shape = (size, spec.channels, spec.height, spec.width)
-    fields = {name: torch.rand(shape, generator=generator) * 2 - 1 for name in ("source", "target")}
-    return Batch(fields)
-
-
-def component(kind, **options):
-    return kind(kind.Config(**options))
-
-
-def objective(*regularizers, loss=LeastSquares, **options):
-    return Objective(component(loss), tuple(regularizers), **options)
-
-
-def count(network):
-    return sum(parameter.numel() for parameter in network.parameters())
+    return images_of(spec, size)
 
 
 def enlarge(nets):
@@ -248,6 +232,29 @@ def test_fastcut_compares_the_mirrored_translation_mirrored_back(monkeypatch):
         plain_nce(architecture, nets, second, generator(second)),
     ]
     assert_close(terms["nce"], 10 * torch.stack(losses).mean())
+
+
+@pytest.mark.parametrize("options", [{}, FAST])
+def test_identity_loss_is_that_of_cyclegan_and_leaves_the_other_terms(options, monkeypatch):
+    monkeypatch.setattr("ganforge_translation.cut.draw_places", all_places)
+    mirrored = torch.tensor([True, False, False, True]).view(4, 1, 1, 1)
+    batch = make_batch(2)
+    found = []
+    for weight in (0.0, 5.0):
+        architecture, nets = make(identity_weight=weight, **options)
+        enlarge(nets)
+        flips = mirrored if options else None
+        monkeypatch.setattr(Cut, "_draw_mirrored", lambda self, img, flips=flips: flips)
+        if options and not weight:
+            monkeypatch.setattr(Cut, "_draw_mirrored", lambda self, img: mirrored[:2])
+        found.append(architecture.generator_terms(objective(), nets, batch))
+    without, with_identity = found
+    shown = batch["target"]
+    if options:
+        shown = torch.where(mirrored[2:], shown.flip(3), shown)
+    wanted = 5 * (nets["generator"](shown) - shown).abs().mean()
+    assert_close(with_identity.pop("identity"), wanted)
+    assert_close(with_identity, without)
 
 
 def test_flips_are_drawn_for_about_half_of_the_images():

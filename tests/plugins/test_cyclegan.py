@@ -5,14 +5,13 @@ from ganforge_translation.networks import Translator
 from ganforge_translation.pool import exchange
 from torch import nn
 from torch.testing import assert_close
+from translating import build, component, count, images_of, objective, run_phase
 
 from ganforge.api import (
-    Batch,
     ConfigError,
     GenerateRequest,
     ImageSpec,
     Networks,
-    Objective,
     Regularizer,
     ShapeError,
 )
@@ -26,40 +25,11 @@ ROLES = ["generator_target", "discriminator_target", "generator_source", "discri
 
 
 def make(spec=SPEC, **options):
-    architecture = Cyclegan(CycleganConfig(**(TINY | options)), spec)
-    torch.manual_seed(0)
-    return architecture, Networks(architecture.networks())
+    return build(Cyclegan, spec, TINY | options)
 
 
 def make_batch(size=1, spec=SPEC):
-    generator = torch.Generator().manual_seed(7)
-    fields = {
-        name: torch.rand(size, channels, spec.height, spec.width, generator=generator) * 2 - 1
-        for name, channels in (("source", spec.source_channels), ("target", spec.channels))
-    }
-    return Batch(fields)
-
-
-def component(kind, **options):
-    return kind(kind.Config(**options))
-
-
-def objective(loss=LeastSquares, *regularizers, **options):
-    return Objective(component(loss), tuple(regularizers), **options)
-
-
-def count(network):
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def run_phase(phase, nets, batch):
-    """Freeze all but what the phase trains and go backward, as the engine does."""
-    for role in nets:
-        nets[role].requires_grad_(role in phase.trains)
-        nets[role].zero_grad()
-    terms = phase.loss(nets, batch)
-    torch.stack(list(terms.values())).sum().backward()
-    return {name: term.item() for name, term in terms.items()}
+    return images_of(spec, size)
 
 
 # Networks --------------------------------------------------------------------------------------
@@ -152,7 +122,7 @@ def test_phases_names_and_roles_are_one_optimizer_for_each_kind():
 def test_phases_backward_reaches_exactly_the_networks_they_name(loss):
     architecture, nets = make()
     batch = make_batch()
-    for phase in architecture.phases(objective(loss)):
+    for phase in architecture.phases(objective(loss=loss)):
         run_phase(phase, nets, batch)
         for role in nets:
             reached = [p.grad is not None for p in nets[role].parameters()]
@@ -240,7 +210,7 @@ def test_identity_off_drops_its_terms_and_nothing_else():
 def test_penalty_each_step_falls_on_both_discriminators():
     architecture, nets = make(pool_size=0)
     batch = make_batch(2)
-    phases = architecture.phases(objective(LeastSquares, component(R1, gamma=4.0)))
+    phases = architecture.phases(objective(component(R1, gamma=4.0)))
     assert len(phases) == 2
     terms = phases[1].loss(nets, batch)
     for domain in ("source", "target"):
@@ -252,8 +222,8 @@ def test_penalty_each_step_falls_on_both_discriminators():
 
 def test_penalty_lazy_becomes_a_phase_scaled_by_its_interval():
     architecture, nets = make()
-    often = architecture.phases(objective(LeastSquares, component(R1)))[1]
-    seldom = architecture.phases(objective(LeastSquares, component(R1, every=4)))
+    often = architecture.phases(objective(component(R1)))[1]
+    seldom = architecture.phases(objective(component(R1, every=4)))
     assert [phase.name for phase in seldom] == ["generators", "discriminators", "discriminators_r1"]
     assert (seldom[2].every, seldom[2].lazy, seldom[2].trains) == (4, True, often.trains)
     batch = make_batch()
@@ -265,7 +235,7 @@ def test_penalty_lazy_becomes_a_phase_scaled_by_its_interval():
 def test_projection_clips_both_discriminators_after_their_step():
     architecture, nets = make()
     clipping = component(WeightClipping, limit=1e-3)
-    phase = architecture.phases(objective(Wasserstein, clipping))[1]
+    phase = architecture.phases(objective(clipping, loss=Wasserstein))[1]
     phase.after_step(nets)
     for role in nets:
         largest = max(p.abs().max().item() for p in nets[role].parameters())
@@ -456,19 +426,19 @@ def test_check_data_that_cannot_work_is_refused(spec, options, match):
 def test_check_penalty_on_a_latent_generator_is_refused():
     architecture, _ = make()
     with pytest.raises(ConfigError, match="loss.regularizers: 'path_length'.*Remove it"):
-        architecture.check(objective(NonSaturating, component(PathLength)))
+        architecture.check(objective(component(PathLength), loss=NonSaturating))
 
 
 def test_check_accepts_what_works():
     architecture, _ = make()
-    architecture.check(objective(Wasserstein, component(R1)))
+    architecture.check(objective(component(R1), loss=Wasserstein))
     without, _ = make(ImageSpec(24, 28, 3, source_channels=1), identity_weight=0)
     without.check(objective())
 
 
 def test_penalty_that_asks_for_latents_is_refused():
     architecture, nets = make()
-    phase = architecture.phases(objective(LeastSquares, component(Latent)))[1]
+    phase = architecture.phases(objective(component(Latent)))[1]
     with pytest.raises(ConfigError, match="loss.regularizers: .*latents.*Remove that penalty"):
         phase.loss(nets, make_batch())
 

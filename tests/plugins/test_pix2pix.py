@@ -4,8 +4,9 @@ import pytest
 import torch
 from ganforge_translation.pix2pix import Pix2pix, Pix2pixConfig
 from torch.testing import assert_close
+from translating import build, component, images_of
 
-from ganforge.api import Batch, ConfigError, GenerateRequest, ImageSpec, Networks, Objective
+from ganforge.api import ConfigError, GenerateRequest, ImageSpec, Objective
 from ganforge.errors import ShapeError
 from ganforge.objectives.augment.ada import Ada
 from ganforge.objectives.losses import NonSaturating, Relativistic
@@ -16,24 +17,11 @@ TINY = {"generator_width": 4, "discriminator_width": 4, "discriminator_layers": 
 
 
 def make(spec=SPEC, **options):
-    architecture = Pix2pix(Pix2pixConfig(**(TINY | options)), spec)
-    torch.manual_seed(0)
-    return architecture, Networks(architecture.networks())
+    return build(Pix2pix, spec, TINY | options)
 
 
 def make_batch(size=2, spec=SPEC):
-    generator = torch.Generator().manual_seed(7)
-    shapes = {"source": spec.source_channels, "target": spec.channels}
-    return Batch(
-        {
-            name: torch.rand(size, channels, spec.height, spec.width, generator=generator) * 2 - 1
-            for name, channels in shapes.items()
-        }
-    )
-
-
-def component(kind, **options):
-    return kind(kind.Config(**options))
+    return images_of(spec, size)
 
 
 def objective(*regularizers, loss=NonSaturating, **options):

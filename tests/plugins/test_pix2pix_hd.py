@@ -8,6 +8,7 @@ from ganforge_translation.matching import aligned_pairs, feature_distance, insta
 from ganforge_translation.pix2pix_hd import Pix2pixHd, Pix2pixHdConfig
 from torch import nn
 from torch.testing import assert_close
+from translating import build, component, count, objective
 
 from ganforge.api import (
     Batch,
@@ -15,8 +16,6 @@ from ganforge.api import (
     FieldSpec,
     GenerateRequest,
     ImageSpec,
-    Networks,
-    Objective,
 )
 from ganforge.errors import ShapeError
 from ganforge.objectives.augment.ada import Ada
@@ -31,9 +30,7 @@ TINY = dict(Pix2pixHd.example_options, num_scales=2)
 
 
 def make(spec=LABELS, **options):
-    architecture = Pix2pixHd(Pix2pixHdConfig(**(TINY | options)), spec)
-    torch.manual_seed(0)
-    return architecture, Networks(architecture.networks())
+    return build(Pix2pixHd, spec, TINY | options)
 
 
 def make_batch(size=2, spec=LABELS):
@@ -44,18 +41,6 @@ def make_batch(size=2, spec=LABELS):
     if spec.fields:
         fields["instances"] = (draw(size, 1, 24, 16) * 3).long()
     return Batch(fields)
-
-
-def component(kind, **options):
-    return kind(kind.Config(**options))
-
-
-def objective(*regularizers, loss=LeastSquares, **options):
-    return Objective(component(loss), tuple(regularizers), **options)
-
-
-def count(network):
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def with_edges(batch):

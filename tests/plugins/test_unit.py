@@ -6,14 +6,12 @@ from ganforge_translation.unit import Unit, UnitConfig
 from ganforge_translation.unit_networks import Decoder, Encoder, ImageNorm
 from torch import nn
 from torch.testing import assert_close
+from translating import build, component, count, images_of, objective, run_phase
 
 from ganforge.api import (
-    Batch,
     ConfigError,
     GenerateRequest,
     ImageSpec,
-    Networks,
-    Objective,
     Regularizer,
     ShapeError,
 )
@@ -35,42 +33,11 @@ DOMAINS = ("source", "target")
 
 
 def make(spec=SPEC, **options):
-    architecture = Unit(UnitConfig(**(TINY | options)), spec)
-    torch.manual_seed(0)
-    return architecture, Networks(architecture.networks())
+    return build(Unit, spec, TINY | options)
 
 
 def make_batch(size=2, spec=SPEC):
-    generator = torch.Generator().manual_seed(7)
-    shapes = {"source": spec.source_channels, "target": spec.channels}
-    return Batch(
-        {
-            name: torch.rand(size, channels, spec.height, spec.width, generator=generator) * 2 - 1
-            for name, channels in shapes.items()
-        }
-    )
-
-
-def component(kind, **options):
-    return kind(kind.Config(**options))
-
-
-def objective(loss=LeastSquares, *regularizers, **options):
-    return Objective(component(loss), tuple(regularizers), **options)
-
-
-def count(network):
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def run_phase(phase, nets, batch):
-    """Freeze all but what the phase trains and go backward, as the engine does."""
-    for role in nets:
-        nets[role].requires_grad_(role in phase.trains)
-        nets[role].zero_grad()
-    terms = phase.loss(nets, batch)
-    torch.stack(list(terms.values())).sum().backward()
-    return {name: term.item() for name, term in terms.items()}
+    return images_of(spec, size)
 
 
 @pytest.fixture
@@ -112,6 +79,19 @@ def test_networks_without_shared_layers_are_those_of_the_authors_second_version(
     shared = counts()
     path = shared["encoder_source"] + shared["encoder_shared"]
     assert found["encoder_source"] == path
+
+
+def test_same_start_makes_a_translation_start_as_the_reconstruction():
+    spec = ImageSpec(16, 16, 3, source_channels=3)
+    img = make_batch(spec=spec)["source"]
+    for same_start in (True, False):
+        _, nets = make(spec, same_start=same_start)
+        (_, same), (_, gen) = (plain(nets, "source", domain, img) for domain in DOMAINS)
+        assert torch.equal(same, gen) == same_start
+        pairs = zip(
+            nets["encoder_source"].parameters(), nets["encoder_target"].parameters(), strict=True
+        )
+        assert not any(one is other for one, other in pairs)
 
 
 def test_domains_share_layers_and_no_parameter_is_in_two_roles():
@@ -253,7 +233,7 @@ def test_discriminator_terms_are_the_authors_computed_plainly(without_noise):
 def test_phases_backward_reaches_exactly_the_networks_they_name(loss, shared):
     architecture, nets = make(shared_blocks=shared)
     batch = make_batch()
-    for phase in architecture.phases(objective(loss)):
+    for phase in architecture.phases(objective(loss=loss)):
         run_phase(phase, nets, batch)
         for role in nets:
             reached = [p.grad is not None for p in nets[role].parameters()]
@@ -265,7 +245,7 @@ def test_relativistic_loss_scores_the_real_images_once_for_all_scales():
     calls = []
     nets["discriminator_target"].register_forward_hook(lambda *args: calls.append(args[1][0]))
     batch = make_batch()
-    architecture.generator_terms(objective(Relativistic), nets, batch)
+    architecture.generator_terms(objective(loss=Relativistic), nets, batch)
     assert len(calls) == 2 and torch.equal(calls[1], batch["target"])
     calls.clear()
     architecture.generator_terms(objective(), nets, batch)
@@ -287,7 +267,7 @@ def test_augmentation_with_both_penalties_trains_the_discriminators(augmentation
     spec = ImageSpec(16, 16, 3, source_channels=3)
     architecture, nets = make(spec)
     chosen = objective(
-        Relativistic, component(R1), component(R2), augmentation=component(augmentation)
+        component(R1), component(R2), loss=Relativistic, augmentation=component(augmentation)
     )
     architecture.check(chosen)
     batch = make_batch(spec=spec)
@@ -299,9 +279,7 @@ def test_augmentation_with_both_penalties_trains_the_discriminators(augmentation
 def test_penalty_weighs_all_scales_alike():
     architecture, nets = make()
     batch = make_batch()
-    terms = architecture.phases(objective(LeastSquares, component(R1, gamma=4.0)))[1].loss(
-        nets, batch
-    )
+    terms = architecture.phases(objective(component(R1, gamma=4.0)))[1].loss(nets, batch)
     img = batch["source"].clone().requires_grad_(True)
     scales = [logits.mean((1, 2, 3)) for logits in nets["discriminator_source"](img)]
     (gradient,) = torch.autograd.grad(torch.stack(scales).mean(0).sum(), img)
@@ -386,6 +364,7 @@ class Latent(Regularizer):
             "32x64.*discriminator_scales=4.*64 pixels.*lower one of these",
         ),
         (ImageSpec(18, 16, 3, 3), {}, r"18x16.*multiples of 4.*\[16, 16\]"),
+        (SPEC, {"same_start": True}, "model.same_start: .*source has 1 and the target 3.*Set"),
         (ImageSpec(16, 16, 3, 5, source_kind="labels"), {}, "label maps.*pix2pix on pairs"),
     ],
 )
@@ -398,16 +377,16 @@ def test_check_of_data_that_cannot_work_is_refused(spec, options, match):
 def test_check_penalty_on_a_latent_generator_is_refused():
     architecture, _ = make()
     with pytest.raises(ConfigError, match="loss.regularizers: 'path_length'.*Remove it"):
-        architecture.check(objective(NonSaturating, component(PathLength)))
+        architecture.check(objective(component(PathLength), loss=NonSaturating))
 
 
 def test_check_accepts_channels_that_differ_and_penalties_on_the_discriminator():
     architecture, _ = make()
-    architecture.check(objective(Hinge, component(GradientPenalty)))
+    architecture.check(objective(component(GradientPenalty), loss=Hinge))
 
 
 def test_penalty_that_asks_for_latents_is_refused():
     architecture, nets = make()
-    phase = architecture.phases(objective(LeastSquares, component(Latent)))[1]
+    phase = architecture.phases(objective(component(Latent)))[1]
     with pytest.raises(ConfigError, match="loss.regularizers: .*latents.*Remove that penalty"):
         phase.loss(nets, make_batch())

@@ -90,11 +90,8 @@ class Preparation:
             written[self.held_out] = _Written()
         fields: dict[str, FieldSchema] = {}
         source = self.source
-        if self.like is not None and set(source.streams()) != set(self.like.streams):
-            raise DataError(
-                f"Source '{source.name}' has the streams {', '.join(source.streams())}, the "
-                f"training data have {', '.join(self.like.streams)}. Use a source of the same kind."
-            )
+        if self.like is not None and not self._is_joined:
+            _check_streams(source, self.like)
         with collected() as found, progress_bar(source.num_samples(), progress) as advance:
             for stream in source.streams():
                 schema = self._write_stream(stream, written, advance)
@@ -109,6 +106,12 @@ class Preparation:
         indexes = [self._write_index(path, fields, one) for path, one in written.items()]
         self._say_left_out(found)
         return indexes[0]
+
+    @property
+    def _is_joined(self) -> bool:
+        """Whether the samples are pairs of what the training data have in two streams."""
+        several = self.like is not None and len(self.like.streams) > 1
+        return several and len(self.source.streams()) == 1
 
     def _say_left_out(self, found: Iterable[LeftOut]) -> None:
         """Log the number of files and samples that are left out, in one line."""
@@ -172,7 +175,11 @@ class Preparation:
             check_sizes(schema)
         else:
             known = self.like.fields.items()
-            schema = {name: f for name, f in known if f.stream == stream}
+            schema = {
+                name: f.model_copy(update={"stream": stream})
+                for name, f in known
+                if self._is_joined or f.stream == stream
+            }
             if self.text_encoder is not None:
                 schema.pop("text", None)
         if len(self.source.streams()) == 1:
@@ -238,6 +245,14 @@ class Preparation:
                 f"are {len(names)} classes (labels 0 to {len(names) - 1}). Correct the label, or "
                 f"name all classes in data.source."
             )
+
+
+def _check_streams(source: Source[Any], like: DatasetIndex) -> None:
+    if set(source.streams()) != set(like.streams):
+        raise DataError(
+            f"Source '{source.name}' has the streams {', '.join(source.streams())}, the training "
+            f"data have {', '.join(like.streams)}. Use a source of the same kind."
+        )
 
 
 def _check_spool(spool: Spool, where: str) -> None:

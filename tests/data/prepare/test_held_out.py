@@ -117,6 +117,23 @@ def test_validation_source_of_other_fields_or_streams_is_refused(photos, tmp_pat
         run(config(photos, validation={"source": unpaired}), tmp_path / "out")
 
 
+def test_validation_source_of_pairs_fits_training_data_of_two_domains(tmp_path, helpers):
+    for domain, first in (("source", 0), ("target", 20)):
+        for number in range(3):
+            save(tmp_path / domain / f"{number}.png", helpers.numbered_image(first + number))
+    folders = {domain: str(tmp_path / domain) for domain in ("source", "target")}
+    pairs = {"source": {"name": "pairs", **folders}}
+    settings = config(source={"name": "unpaired", **folders}, validation=pairs)
+    index = run(settings, tmp_path / "out", validation=tmp_path / "val")
+    found = load_index(str(tmp_path / "val"))
+    assert {name: field.stream for name, field in index.fields.items()} == {
+        "source": "source",
+        "target": "target",
+    }
+    assert {field.stream for field in found.fields.values()} == {"main"}
+    assert found.image_spec == index.image_spec and found.num_samples() == 3
+
+
 def test_validation_data_can_be_prepared_for_shards_that_exist(photos, more_photos, tmp_path):
     index = run(config(photos), tmp_path / "out")
     settings = config(photos, resolution=8, validation={"source": more_photos})
