@@ -5,7 +5,7 @@ exact for every GAN step, where DistributedDataParallel is silently wrong for se
 (docs/engine.md lists them).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from ganforge.interfaces.objective import Terms
 from ganforge.training.engine.finite import FiniteCheck, PhaseLosses
 from ganforge.training.engine.optimizers import set_progress
 from ganforge.training.engine.progress import Progress, lr_factor, seed_slot
+from ganforge.training.engine.slot_buffers import SlotBuffers
 from ganforge.training.runtime import Runtime
 from ganforge.training.state.run_state import TrainingRun
 
@@ -35,43 +36,6 @@ class StepResult:
         value = value.detach().float()
         self.sums[name] = self.sums[name] + value if name in self.sums else value
         self.counts[name] = self.counts.get(name, 0) + count
-
-
-class SlotBuffers:
-    """Buffers of all modules, reduced over slots like gradients.
-
-    All slots of a phase start from the same buffers, which end as the mean over the slots.
-    Buffers that are not floating point (counters) keep the values of one slot. `fixed` buffers are
-    left out.
-    """
-
-    def __init__(self, modules: Iterable[nn.Module], fixed: Iterable[Tensor] = ()) -> None:
-        left_out = {id(buffer) for buffer in fixed}
-        self._all = [b for module in modules for b in module.buffers() if id(b) not in left_out]
-        self._float = [buffer for buffer in self._all if buffer.is_floating_point()]
-        self._start: list[Tensor] = []
-        self.sums: list[Tensor] = []
-        """Sums over this rank's slots."""
-
-    def begin_phase(self) -> None:
-        """Save the values that every slot starts from."""
-        self._start = [buffer.clone() for buffer in self._all]
-        self.sums = [torch.zeros_like(buffer) for buffer in self._float]
-
-    def begin_slot(self) -> None:
-        """Restore these values."""
-        for buffer, start in zip(self._all, self._start, strict=True):
-            buffer.copy_(start)
-
-    def end_slot(self) -> None:
-        """Add the buffers of this slot to the sums."""
-        for total, buffer in zip(self.sums, self._float, strict=True):
-            total.add_(buffer)
-
-    def end_phase(self, num_slots: int) -> None:
-        """Write the means; `sums` holds the sums over all ranks by now."""
-        for buffer, total in zip(self._float, self.sums, strict=True):
-            buffer.copy_(total / num_slots)
 
 
 @torch.no_grad()
@@ -93,9 +57,8 @@ class Stepper:
         self.run = run
         runtime, networks = run.runtime, run.nets.modules()
         self.finite = FiniteCheck(runtime.device.type == "cuda", runtime.rank, run.local_slots)
-        self._buffers = SlotBuffers(
-            [*networks.values(), *run.stateful_modules().values()], run.frozen.buffers
-        )
+        shared = [*networks.values(), *run.stateful_modules().values()] * (run.num_slots > 1)
+        self._buffers = SlotBuffers(shared, len(run.local_slots), run.frozen.buffers)
         self._to_sum: list[Tensor] = []
         self._parameters = {group: run.trainable_parameters(group) for group in run.optimizers}
         for network in networks.values():
@@ -144,24 +107,18 @@ class Stepper:
         for parameter in parameters:
             parameter.requires_grad_(True)
             parameter.grad = None
-        shared = self.run.num_slots > 1
-        if shared:
-            self._buffers.begin_phase()
+        self._buffers.begin_phase()
         slot_terms: list[Terms] = []
-        for slot, batch in zip(self.run.local_slots, batches, strict=True):
-            if shared:
-                self._buffers.begin_slot()
+        for index, (slot, batch) in enumerate(zip(self.run.local_slots, batches, strict=True)):
+            self._buffers.begin_slot(index)
             seed_slot(self.run.seed, progress.step, f"{phase.name}/{chunk}", slot)
             slot_terms.append(self._backward(phase, batch, result))
-            if shared:
-                self._buffers.end_slot()
         gradients = self._gradients(parameters)
         # Losses are reduced with the gradients, so that every rank sees a fault on any rank.
         loss = torch.stack([term for terms in slot_terms for term in terms.values()]).sum()[None]
-        if shared:
-            sums = [*gradients, *self._buffers.sums, loss, *self._take_votes()]
-            reduce_flat(self.run.runtime, sums)
-            self._buffers.end_phase(self.run.num_slots)
+        changes = self._buffers.changes()
+        reduce_flat(self.run.runtime, [*gradients, *changes, loss, *self._take_votes()])
+        self._buffers.end_phase(changes, self.run.num_slots)
         scaler = self.run.scalers.get(phase.trains)
         if scaler is not None:
             scaler.unscale_(self.run.optimizers[phase.trains])
