@@ -82,7 +82,7 @@ class _Table:
             ]
             for row in self._slots
         ]
-        torch._foreach_copy_(self._views[0], buffers)
+        torch._foreach_copy_(self._views[0], list(buffers))
         self.point(0)
 
     def point(self, slot: int) -> None:

@@ -1,10 +1,11 @@
 """One training step: for each due phase, freeze the rest, go through the slots, reduce, update.
 
-Gradients and buffers of all slots on all ranks meet in one flat all-reduce per phase. This is
-exact for every GAN step, where DistributedDataParallel is silently wrong for several
+Gradients and buffers of all slots on all ranks are summed per phase, however they were computed.
+This is exact for every GAN step, where DistributedDataParallel is silently wrong for several
 (docs/engine.md lists them).
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +18,10 @@ from ganforge.interfaces.architecture import Phase
 from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.objective import Terms
 from ganforge.training.engine.finite import FiniteCheck, PhaseLosses
+from ganforge.training.engine.gradient_sum import GradientSum, reduce_flat
 from ganforge.training.engine.optimizers import set_progress
 from ganforge.training.engine.progress import Progress, lr_factor, seed_slot
 from ganforge.training.engine.slot_buffers import SlotBuffers
-from ganforge.training.runtime import Runtime
 from ganforge.training.state.run_state import TrainingRun
 
 
@@ -38,18 +39,6 @@ class StepResult:
         self.counts[name] = self.counts.get(name, 0) + count
 
 
-@torch.no_grad()
-def reduce_flat(runtime: Runtime, tensors: Sequence[Tensor]) -> None:
-    """Replace each tensor by its sum over ranks, through one collective."""
-    if runtime.world_size == 1 or not tensors:
-        return
-    flat = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
-    flat = runtime.all_reduce_sum(flat)
-    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
-    for tensor, part in zip(tensors, parts, strict=True):
-        tensor.copy_(part.view(tensor.shape))
-
-
 class Stepper:
     """Runs the phases of a run's architecture, slot by slot."""
 
@@ -61,6 +50,12 @@ class Stepper:
         self._buffers = SlotBuffers(shared, len(run.local_slots), run.frozen.buffers)
         self._to_sum: list[Tensor] = []
         self._parameters = {group: run.trainable_parameters(group) for group in run.optimizers}
+        # Backward passes of synchronized batch normalization contain collectives.
+        overlaps = not run.config.train.sync_batchnorm
+        self._sums = {
+            group: GradientSum(runtime, parameters, overlaps=overlaps)
+            for group, parameters in self._parameters.items()
+        }
         for network in networks.values():
             network.train().requires_grad_(False)
         run.frozen.begin()
@@ -108,16 +103,19 @@ class Stepper:
             parameter.requires_grad_(True)
             parameter.grad = None
         self._buffers.begin_phase()
+        gradient_sum = self._sums[phase.trains]
         slot_terms: list[Terms] = []
         for index, (slot, batch) in enumerate(zip(self.run.local_slots, batches, strict=True)):
             self._buffers.begin_slot(index)
             seed_slot(self.run.seed, progress.step, f"{phase.name}/{chunk}", slot)
-            slot_terms.append(self._backward(phase, batch, result))
-        gradients = self._gradients(parameters)
-        # Losses are reduced with the gradients, so that every rank sees a fault on any rank.
+            is_last = index == len(batches) - 1
+            backward = gradient_sum.watching() if is_last else contextlib.nullcontext()
+            slot_terms.append(self._backward(phase, batch, result, backward))
+        gradients = gradient_sum.finish()
+        # Losses are reduced as well, so that every rank sees a fault on any rank.
         loss = torch.stack([term for terms in slot_terms for term in terms.values()]).sum()[None]
         changes = self._buffers.changes()
-        reduce_flat(self.run.runtime, [*gradients, *changes, loss, *self._take_votes()])
+        reduce_flat(self.run.runtime, [*changes, loss, *self._take_votes()])
         self._buffers.end_phase(changes, self.run.num_slots)
         scaler = self.run.scalers.get(phase.trains)
         if scaler is not None:
@@ -135,7 +133,13 @@ class Stepper:
             torch._foreach_mul_(gradients, (limit / norm).clamp(max=1.0))
         self._update(phase, parameters)
 
-    def _backward(self, phase: Phase, batch: Batch, result: StepResult) -> Terms:
+    def _backward(
+        self,
+        phase: Phase,
+        batch: Batch,
+        result: StepResult,
+        context: contextlib.AbstractContextManager[None],
+    ) -> Terms:
         batch.reports.clear()
         with self.run.runtime.training_forward():
             terms = phase.loss(self.run.nets, batch)
@@ -144,8 +148,9 @@ class Stepper:
         scaler = self.run.scalers.get(phase.trains)
         total = total if scaler is None else scaler.scale(total)
         # A penalty on frozen layers alone has no gradient.
-        if total.requires_grad or not self.run.frozen:
-            total.backward()  # type: ignore[no-untyped-call]
+        with context:
+            if total.requires_grad or not self.run.frozen:
+                total.backward()  # type: ignore[no-untyped-call]
         self.run.frozen.restore_buffers()
         terms = {name: term.detach().float() for name, term in terms.items()}
         for name, term in terms.items():
@@ -154,13 +159,6 @@ class Stepper:
             for value in values:
                 result.add(name, value)
         return terms
-
-    def _gradients(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
-        # A parameter that a loss does not reach has gradient zero, on every rank alike.
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
     def _bad_gradients(self, phase: Phase, gradients: Sequence[Tensor]) -> list[str]:
         return [
