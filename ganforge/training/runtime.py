@@ -137,6 +137,10 @@ class Runtime:
             return flat
         return self.accelerator.reduce(flat, reduction="sum")  # type: ignore[no-any-return]
 
+    def start_sum(self, tensor: Tensor) -> torch.distributed.Work:
+        """Begin to replace a tensor by its sum over ranks, of which there are several."""
+        return torch.distributed.all_reduce(tensor, async_op=True)
+
     def gather(self, tensor: Tensor) -> Tensor:
         """Concatenate equally sized tensors of all ranks along dimension 0."""
         return self.accelerator.gather(tensor)  # type: ignore[no-any-return]

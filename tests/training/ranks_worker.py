@@ -1,6 +1,7 @@
 """Run by torchrun: train every case of test_ranks.py and let rank 0 write the final state.
 
-Each rank also writes the step at which it did what only the last rank wanted.
+Each rank also writes the step at which it did what only the last rank wanted, and how it summed
+gradients.
 """
 
 import json
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import safetensors.torch
+from training.engine import gradient_cases
 from training.test_ranks import CASES, heard_at, train_case
 
 if __name__ == "__main__":
@@ -18,5 +20,7 @@ if __name__ == "__main__":
         if run.runtime.is_main:
             safetensors.torch.save_file(state, folder / f"{name}.safetensors")
     (folder / f"heard-{run.runtime.rank}.json").write_text(json.dumps(heard_at()))
+    summed = {n: gradient_cases.compare(run.runtime, d) for n, d in gradient_cases.CASES.items()}
+    (folder / f"gradients-{run.runtime.rank}.json").write_text(json.dumps(summed))
     run.runtime.any_rank(False)  # no rank leaves before the file is complete
     run.runtime.close()

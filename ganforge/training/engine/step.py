@@ -1,11 +1,12 @@
 """One training step: for each due phase, freeze the rest, go through the slots, reduce, update.
 
-Gradients and buffers of all slots on all ranks meet in one flat all-reduce per phase. This is
-exact for every GAN step, where DistributedDataParallel is silently wrong for several
+Gradients and buffers of all slots on all ranks are summed per phase, however they were computed.
+This is exact for every GAN step, where DistributedDataParallel is silently wrong for several
 (docs/engine.md lists them).
 """
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +18,10 @@ from ganforge.interfaces.architecture import Phase
 from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.objective import Terms
 from ganforge.training.engine.finite import FiniteCheck, PhaseLosses
+from ganforge.training.engine.gradient_sum import GradientSum, reduce_flat
 from ganforge.training.engine.optimizers import set_progress
 from ganforge.training.engine.progress import Progress, lr_factor, seed_slot
-from ganforge.training.runtime import Runtime
+from ganforge.training.engine.slot_buffers import SlotBuffers
 from ganforge.training.state.run_state import TrainingRun
 
 
@@ -37,55 +39,6 @@ class StepResult:
         self.counts[name] = self.counts.get(name, 0) + count
 
 
-class SlotBuffers:
-    """Buffers of all modules, reduced over slots like gradients.
-
-    All slots of a phase start from the same buffers, which end as the mean over the slots.
-    Buffers that are not floating point (counters) keep the values of one slot. `fixed` buffers are
-    left out.
-    """
-
-    def __init__(self, modules: Iterable[nn.Module], fixed: Iterable[Tensor] = ()) -> None:
-        left_out = {id(buffer) for buffer in fixed}
-        self._all = [b for module in modules for b in module.buffers() if id(b) not in left_out]
-        self._float = [buffer for buffer in self._all if buffer.is_floating_point()]
-        self._start: list[Tensor] = []
-        self.sums: list[Tensor] = []
-        """Sums over this rank's slots."""
-
-    def begin_phase(self) -> None:
-        """Save the values that every slot starts from."""
-        self._start = [buffer.clone() for buffer in self._all]
-        self.sums = [torch.zeros_like(buffer) for buffer in self._float]
-
-    def begin_slot(self) -> None:
-        """Restore these values."""
-        for buffer, start in zip(self._all, self._start, strict=True):
-            buffer.copy_(start)
-
-    def end_slot(self) -> None:
-        """Add the buffers of this slot to the sums."""
-        for total, buffer in zip(self.sums, self._float, strict=True):
-            total.add_(buffer)
-
-    def end_phase(self, num_slots: int) -> None:
-        """Write the means; `sums` holds the sums over all ranks by now."""
-        for buffer, total in zip(self._float, self.sums, strict=True):
-            buffer.copy_(total / num_slots)
-
-
-@torch.no_grad()
-def reduce_flat(runtime: Runtime, tensors: Sequence[Tensor]) -> None:
-    """Replace each tensor by its sum over ranks, through one collective."""
-    if runtime.world_size == 1 or not tensors:
-        return
-    flat = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
-    flat = runtime.all_reduce_sum(flat)
-    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
-    for tensor, part in zip(tensors, parts, strict=True):
-        tensor.copy_(part.view(tensor.shape))
-
-
 class Stepper:
     """Runs the phases of a run's architecture, slot by slot."""
 
@@ -93,11 +46,16 @@ class Stepper:
         self.run = run
         runtime, networks = run.runtime, run.nets.modules()
         self.finite = FiniteCheck(runtime.device.type == "cuda", runtime.rank, run.local_slots)
-        self._buffers = SlotBuffers(
-            [*networks.values(), *run.stateful_modules().values()], run.frozen.buffers
-        )
+        shared = [*networks.values(), *run.stateful_modules().values()] * (run.num_slots > 1)
+        self._buffers = SlotBuffers(shared, len(run.local_slots), run.frozen.buffers)
         self._to_sum: list[Tensor] = []
         self._parameters = {group: run.trainable_parameters(group) for group in run.optimizers}
+        # Backward passes of synchronized batch normalization contain collectives.
+        overlaps = not run.config.train.sync_batchnorm
+        self._sums = {
+            group: GradientSum(runtime, parameters, overlaps=overlaps)
+            for group, parameters in self._parameters.items()
+        }
         for network in networks.values():
             network.train().requires_grad_(False)
         run.frozen.begin()
@@ -144,24 +102,21 @@ class Stepper:
         for parameter in parameters:
             parameter.requires_grad_(True)
             parameter.grad = None
-        shared = self.run.num_slots > 1
-        if shared:
-            self._buffers.begin_phase()
+        self._buffers.begin_phase()
+        gradient_sum = self._sums[phase.trains]
         slot_terms: list[Terms] = []
-        for slot, batch in zip(self.run.local_slots, batches, strict=True):
-            if shared:
-                self._buffers.begin_slot()
+        for index, (slot, batch) in enumerate(zip(self.run.local_slots, batches, strict=True)):
+            self._buffers.begin_slot(index)
             seed_slot(self.run.seed, progress.step, f"{phase.name}/{chunk}", slot)
-            slot_terms.append(self._backward(phase, batch, result))
-            if shared:
-                self._buffers.end_slot()
-        gradients = self._gradients(parameters)
-        # Losses are reduced with the gradients, so that every rank sees a fault on any rank.
+            is_last = index == len(batches) - 1
+            backward = gradient_sum.watching() if is_last else contextlib.nullcontext()
+            slot_terms.append(self._backward(phase, batch, result, backward))
+        gradients = gradient_sum.finish()
+        # Losses are reduced as well, so that every rank sees a fault on any rank.
         loss = torch.stack([term for terms in slot_terms for term in terms.values()]).sum()[None]
-        if shared:
-            sums = [*gradients, *self._buffers.sums, loss, *self._take_votes()]
-            reduce_flat(self.run.runtime, sums)
-            self._buffers.end_phase(self.run.num_slots)
+        changes = self._buffers.changes()
+        reduce_flat(self.run.runtime, [*changes, loss, *self._take_votes()])
+        self._buffers.end_phase(changes, self.run.num_slots)
         scaler = self.run.scalers.get(phase.trains)
         if scaler is not None:
             scaler.unscale_(self.run.optimizers[phase.trains])
@@ -178,7 +133,13 @@ class Stepper:
             torch._foreach_mul_(gradients, (limit / norm).clamp(max=1.0))
         self._update(phase, parameters)
 
-    def _backward(self, phase: Phase, batch: Batch, result: StepResult) -> Terms:
+    def _backward(
+        self,
+        phase: Phase,
+        batch: Batch,
+        result: StepResult,
+        context: contextlib.AbstractContextManager[None],
+    ) -> Terms:
         batch.reports.clear()
         with self.run.runtime.training_forward():
             terms = phase.loss(self.run.nets, batch)
@@ -187,8 +148,9 @@ class Stepper:
         scaler = self.run.scalers.get(phase.trains)
         total = total if scaler is None else scaler.scale(total)
         # A penalty on frozen layers alone has no gradient.
-        if total.requires_grad or not self.run.frozen:
-            total.backward()  # type: ignore[no-untyped-call]
+        with context:
+            if total.requires_grad or not self.run.frozen:
+                total.backward()  # type: ignore[no-untyped-call]
         self.run.frozen.restore_buffers()
         terms = {name: term.detach().float() for name, term in terms.items()}
         for name, term in terms.items():
@@ -197,13 +159,6 @@ class Stepper:
             for value in values:
                 result.add(name, value)
         return terms
-
-    def _gradients(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
-        # A parameter that a loss does not reach has gradient zero, on every rank alike.
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
     def _bad_gradients(self, phase: Phase, gradients: Sequence[Tensor]) -> list[str]:
         return [

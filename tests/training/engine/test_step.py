@@ -13,7 +13,7 @@ from ganforge.layers import MinibatchStdDev
 from ganforge.registry.components import resolve
 from ganforge.training.build import build_run
 from ganforge.training.engine.loop import make_batches
-from ganforge.training.engine.step import SlotBuffers, Stepper
+from ganforge.training.engine.step import Stepper
 from ganforge.training.preflight import (
     check_groups,
     check_phases,
@@ -134,20 +134,6 @@ def test_step_parameter_without_gradient_counts_as_zero():
     bias = run.nets.eager("discriminator").layers[4].bias  # R1 does not depend on it
     state = run.optimizers[("discriminator",)].state[bias]
     assert state["step"] == 3  # two main updates and the lazy one
-
-
-def test_slot_buffers_leave_the_mean_of_what_slots_made():
-    norm = nn.BatchNorm1d(2, momentum=0.5)
-    buffers = SlotBuffers([norm])
-    shares = [torch.tensor([[0.0, 2.0], [4.0, 2.0]]), torch.tensor([[8.0, 0.0], [8.0, 4.0]])]
-    buffers.begin_phase()
-    for share in shares:
-        buffers.begin_slot()
-        norm(share)
-        buffers.end_slot()
-    buffers.end_phase(2)
-    torch.testing.assert_close(norm.running_mean, torch.tensor([2.5, 1.0]))
-    assert norm.num_batches_tracked == 1
 
 
 @pytest.mark.parametrize(
