@@ -1,6 +1,7 @@
 """Run by torchrun: train every case of test_ranks.py and let rank 0 write the final state.
 
-Each rank also writes the step at which it did what only the last rank wanted.
+Each rank also writes the step at which it did what only the last rank wanted, and how it ended
+when only the last rank met a NaN.
 """
 
 import json
@@ -8,7 +9,7 @@ import sys
 from pathlib import Path
 
 import safetensors.torch
-from training.test_ranks import CASES, heard_at, train_case
+from training.test_ranks import CASES, heard_at, stopped_by_nan, train_case
 
 if __name__ == "__main__":
     folder, expected_ranks = Path(sys.argv[1]), int(sys.argv[2])
@@ -18,5 +19,8 @@ if __name__ == "__main__":
         if run.runtime.is_main:
             safetensors.torch.save_file(state, folder / f"{name}.safetensors")
     (folder / f"heard-{run.runtime.rank}.json").write_text(json.dumps(heard_at()))
+    (folder / f"nan-{run.runtime.rank}.json").write_text(
+        json.dumps(stopped_by_nan(run.runtime.rank))
+    )
     run.runtime.any_rank(False)  # no rank leaves before the file is complete
     run.runtime.close()
