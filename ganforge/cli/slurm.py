@@ -57,7 +57,9 @@ def submit(
         click.echo(f"{stage}: job {number}")
 
 
-@slurm.command("may-requeue", hidden=True)
+@slurm.command(
+    "may-requeue", hidden=True, epilog="Example: ganforge slurm may-requeue 1 PIPELINE.yaml"
+)
 @click.argument("status", type=int)
 @click.argument("pipeline")
 @click.argument("overrides", nargs=-1)

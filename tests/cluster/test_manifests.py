@@ -1,7 +1,7 @@
 """The manifests for SkyPilot and Kubeflow start ganforge as torchrun and the schemas expect.
 
 The keys are those of skypilot 0.14.1 (`sky.utils.schemas`) and of kubeflow-trainer-api 2.3.0, which
-are too heavy to install for a test; docs/slurm.md has the commands that validate against them.
+are too heavy to install for a test.
 """
 
 import os

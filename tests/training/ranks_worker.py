@@ -1,7 +1,7 @@
 """Run by torchrun: train every case of test_ranks.py and let rank 0 write the final state.
 
-Each rank also writes the step at which it did what only the last rank wanted, and how it summed
-gradients.
+Each rank also writes the step at which it did what only the last rank wanted, how it summed
+gradients, and how it ended when only the last rank met a NaN.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import safetensors.torch
 from training.engine import gradient_cases
-from training.test_ranks import CASES, heard_at, train_case
+from training.test_ranks import CASES, heard_at, stopped_by_nan, train_case
 
 if __name__ == "__main__":
     folder, expected_ranks = Path(sys.argv[1]), int(sys.argv[2])
@@ -22,5 +22,8 @@ if __name__ == "__main__":
     (folder / f"heard-{run.runtime.rank}.json").write_text(json.dumps(heard_at()))
     summed = {n: gradient_cases.compare(run.runtime, d) for n, d in gradient_cases.CASES.items()}
     (folder / f"gradients-{run.runtime.rank}.json").write_text(json.dumps(summed))
+    (folder / f"nan-{run.runtime.rank}.json").write_text(
+        json.dumps(stopped_by_nan(run.runtime.rank))
+    )
     run.runtime.any_rank(False)  # no rank leaves before the file is complete
     run.runtime.close()

@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from training.toy import advance, toy_config, toy_run, train_toy, weights
 
+from ganforge.errors import NonFiniteError
 from ganforge.training.engine.loop import Task
 
 CASES = {
@@ -73,6 +74,17 @@ def heard_at():
     return task.ran
 
 
+def stopped_by_nan(rank):
+    """The error of this rank when the last rank alone meets a NaN, and the steps that it made."""
+    poison_at = 32 if rank == 1 else -1
+    run = toy_run(toy_config({"slots": 4}, {"poison_at": poison_at}))
+    try:
+        advance(run, 12)
+    except NonFiniteError as err:
+        return str(err), run.progress.step
+    return "", run.progress.step
+
+
 @pytest.mark.dist
 @pytest.mark.parametrize("name", [name for name in CASES if name != "sync_batchnorm"])
 def test_two_ranks_equal_slots_give_the_run_of_one_rank(two_ranks, name):
@@ -87,6 +99,15 @@ def test_two_ranks_equal_slots_give_the_run_of_one_rank(two_ranks, name):
 def test_two_ranks_do_what_one_of_them_wants_at_the_same_step_edge(two_ranks):
     heard = [json.loads((two_ranks / f"heard-{rank}.json").read_text()) for rank in range(2)]
     assert heard == [[3], [3]]
+
+
+@pytest.mark.dist
+def test_two_ranks_end_at_the_same_step_when_one_of_them_meets_a_nan(two_ranks):
+    (first, steps), (second, same) = (
+        json.loads((two_ranks / f"nan-{rank}.json").read_text()) for rank in range(2)
+    )
+    assert steps == same < 12
+    assert "generator" in first and "generator" in second
 
 
 @pytest.mark.dist

@@ -28,6 +28,15 @@ BATCH = 8
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Prepared shards of 32 images of noise, and `tiny.yaml`."""
+    import accelerate.tracking  # noqa: F401  # before the first fork
+    import torch._dynamo  # noqa: F401
+
+    import ganforge.pipeline.stages.train  # noqa: F401
+    from ganforge.pipeline.run import main
+    from ganforge.registry.plugins import get_registry
+
+    get_registry()
+    assert main
     folder = tmp_path_factory.mktemp("kills")
     (folder / "images").mkdir()
     rng = np.random.default_rng(0)
@@ -41,7 +50,7 @@ def folder(tmp_path_factory):
         "model": {"architecture": "dcgan", "z_dim": 4, "base_channels": 4},
         "train": {
             "batch_size": BATCH, "slots": 4, "precision": "fp32", "log_every_kimg": 0.016,
-            "sample_every_kimg": 100, "sample_grid": [2, 2], "checkpoint_every_kimg": 0.016,
+            "sample_every_kimg": 100, "sample_grid": [2, 2], "checkpoint_every_kimg": 0.024,
             "keep_checkpoints": 2, "compile": False, "health": {"enabled": False}, "trackers": [],
         },
     }  # fmt: skip
