@@ -8,9 +8,10 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -64,6 +65,7 @@ def run_pipeline(
     if dry_run:
         return context
     with contextlib.ExitStack() as stack:
+        stack.enter_context(usual_torch())
         # What refuses the run directory on rank 0 stops all ranks.
         runtime_of(context).on_main(lambda: stack.enter_context(lock_run_dir(run_dir)))
         _write_config(context)
@@ -80,6 +82,18 @@ def run_pipeline(
         # Not by the log, which breaks lines: these are to be copied.
         sys.stdout.write(f"{describe_result(context)}\n")
     return context
+
+
+@contextlib.contextmanager
+def usual_torch() -> Iterator[None]:
+    """Gradients on and float32, whatever an earlier cell of a notebook has set."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _run_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> None:

@@ -22,6 +22,7 @@ _NUMBERS = {
     )
     for name in names
 }
+_MAX_PORT = 65535
 _LAUNCH = (
     "Start several processes by `accelerate launch`, `torchrun` or slurm/train.sbatch, which set "
     "all of them"
@@ -106,6 +107,9 @@ def _wrong_numbers(environ: Mapping[str, str]) -> Iterator[str]:
             f"The environment variable {name} is {text!r}, which is no whole number from {least}. "
             f"Unset it (unset {name}), or set it to a number."
         )
+    port = environ.get("MASTER_PORT", "1")
+    if port.isascii() and port.isdigit() and int(port) > _MAX_PORT:
+        yield f"The environment variable MASTER_PORT is {port}; ports end at {_MAX_PORT}. Set one."
 
 
 def _incomplete_group(environ: Mapping[str, str]) -> Iterator[str]:

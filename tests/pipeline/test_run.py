@@ -13,6 +13,7 @@ import accelerate
 import click
 import numpy as np
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
 from docs.test_examples import install
@@ -23,7 +24,7 @@ from ganforge.config.load import load_pipeline
 from ganforge.config.models import ModelConfig, PipelineConfig
 from ganforge.interfaces.stage import RunContext
 from ganforge.pipeline import run
-from ganforge.pipeline.run import set_up_logging
+from ganforge.pipeline.run import set_up_logging, usual_torch
 from ganforge.registry.components import resolve
 from ganforge.training.state.run_lock import lock_run_dir
 
@@ -228,3 +229,14 @@ def test_full_disk_ends_a_run_with_one_message(small_disk, tmp_path, monkeypatch
     assert "No space left" in result.output or "disk is full" in result.output
     empty = [p.name for p in disk.rglob("*.*") if p.is_file() and not p.stat().st_size]
     assert empty == []
+
+
+def test_run_in_a_notebook_does_not_follow_what_earlier_cells_set():
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.no_grad(), usual_torch():
+            assert torch.zeros(1).dtype == torch.float32
+            assert (torch.zeros(1, requires_grad=True) * 2).requires_grad
+        assert torch.zeros(1).dtype == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)

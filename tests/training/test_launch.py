@@ -99,3 +99,9 @@ def test_launch_with_an_unknown_address_says_for_what_it_waits(caplog):
     caplog.clear()
     warn_of_launch(GROUP)
     assert not caplog.text
+
+
+def test_launch_with_a_port_that_cannot_be_is_refused():
+    check_launch(GROUP | {"MASTER_PORT": "65535"})
+    with pytest.raises(ConfigError, match="MASTER_PORT is 99999; ports end at 65535"):
+        check_launch(GROUP | {"MASTER_PORT": "99999"})
