@@ -47,9 +47,10 @@ def main(run: Path, animation: Path | None, sheet: Path | None) -> None:
     source, target = validation_clips(run, model)
     ways: dict[str, Callable[[PretrainedGan, Tensor], Tensor]] = {
         "with its past": with_past,
-        "without warping": without_warping,
         "without its past": without_past,
     }
+    if model.info.architecture == "vid2vid":
+        ways["without warping"] = without_warping
     outputs = {name: from_uint8(to_uint8(way(model, source))) for name, way in ways.items()}
     for name, output in outputs.items():
         click.echo(json.dumps({"clip": name, **numbers(source, output, target)}))
