@@ -43,6 +43,7 @@ from ganforge.training.run_view import view_of
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.resume import check_resumable, check_same_data, check_same_precision
 from ganforge.training.state.run_state import TrainingRun, is_out_of_time
+from ganforge.training.state.same_weights import broadcast_weights
 from ganforge.training.state.warm_start import check_source_roles, match_roles, start_from
 from ganforge.training.tasks.checkpoint import CheckpointTask
 from ganforge.training.tasks.copies import training_features
@@ -247,4 +248,6 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
     elif config.init.source is not None:
         # Rank 0 reads it for all.
         start_from(run, runtime.on_main(lambda: read_source(config.init)))
+    if saved is None:
+        broadcast_weights(run)
     return run, fields

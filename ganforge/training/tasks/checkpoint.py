@@ -12,6 +12,7 @@ from ganforge.training.run_view import view_of
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.checkpoint import Checkpoint
 from ganforge.training.state.run_state import TrainingRun
+from ganforge.training.state.same_weights import check_same_weights
 from ganforge.training.state.writer import Writer
 from ganforge.training.tasks.alarms import Alarm
 from ganforge.training.tasks.due import due_every
@@ -59,8 +60,10 @@ class CheckpointTask(Task):
 
         Raises:
             CheckpointError: the save before failed; raised on all ranks.
+            TrainingError: the ranks have different weights.
         """
         self.finish(run)
+        check_same_weights(run)
         snapshot = run.snapshot()
         self._path = self.folder / checkpoints.directory_name(run.progress.nimg)
         if run.runtime.is_main:
