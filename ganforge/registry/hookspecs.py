@@ -109,7 +109,7 @@ def ganforge_log(run: RunView, record: Mapping[str, float]) -> None:
 
 @hookspec
 def ganforge_checkpoint_saved(run: RunView, path: Path) -> None:
-    """A checkpoint directory is complete. Called on rank 0."""
+    """A checkpoint directory is complete, some steps after its `nimg`. Called on rank 0."""
 
 
 @hookspec

@@ -410,3 +410,19 @@ def test_regularizer_with_unknown_option_names_the_valid_one():
 def test_regularizer_with_negative_weight_is_refused():
     with pytest.raises(ConfigError, match=r"loss\.regularizers\.weight.*greater than 0.*-1"):
         build("gradient_penalty", weight=-1)
+
+
+def test_off_diagonal_energy_of_many_filters_is_exact_and_takes_the_small_side():
+    filters = torch.randn(64, 3, 2, dtype=torch.float64, requires_grad=True)
+    gram = filters.flatten(1) @ filters.flatten(1).T
+    expected = gram.square().sum() - gram.diagonal().square().sum()
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda x: kept.append(x.numel()) or x, lambda x: x
+    ):
+        found = regularizers.off_diagonal_energy(filters)
+    torch.testing.assert_close(found, expected.to(found.dtype), rtol=1e-5, atol=0)
+    (ours,) = torch.autograd.grad(found, filters)
+    (theirs,) = torch.autograd.grad(expected, filters)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert max(kept) <= filters.numel()  # not 64 * 64

@@ -167,7 +167,10 @@ def test_hook_ganforge_log(called, run, tmp_path):
 def test_hook_ganforge_checkpoint_saved(called, run, tmp_path):
     saved = called("ganforge_checkpoint_saved")
 
-    CheckpointTask(tmp_path).run(run)
+    task = CheckpointTask(tmp_path)
+    task.save(run)
+    assert saved == []
+    task.finish(run)
 
     assert saved == [(0, tmp_path / "nimg-000000000", True)]
 

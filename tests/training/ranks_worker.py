@@ -10,7 +10,7 @@ from pathlib import Path
 
 import safetensors.torch
 from training.engine import gradient_cases
-from training.test_ranks import CASES, heard_at, stopped_by_nan, train_case
+from training.test_ranks import CASES, compare_weights, heard_at, stopped_by_nan, train_case
 
 if __name__ == "__main__":
     folder, expected_ranks = Path(sys.argv[1]), int(sys.argv[2])
@@ -25,5 +25,6 @@ if __name__ == "__main__":
     (folder / f"nan-{run.runtime.rank}.json").write_text(
         json.dumps(stopped_by_nan(run.runtime.rank))
     )
+    (folder / f"weights-{run.runtime.rank}.json").write_text(json.dumps(compare_weights(folder)))
     run.runtime.any_rank(False)  # no rank leaves before the file is complete
     run.runtime.close()

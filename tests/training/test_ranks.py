@@ -11,8 +11,10 @@ import safetensors.torch
 import torch
 from training.toy import advance, toy_config, toy_run, train_toy, weights
 
-from ganforge.errors import NonFiniteError
+from ganforge.errors import NonFiniteError, TrainingError
 from ganforge.training.engine.loop import Task
+from ganforge.training.state.same_weights import broadcast_weights, check_same_weights
+from ganforge.training.tasks.checkpoint import CheckpointTask
 
 CASES = {
     # Each with 4 slots: 4 on one rank, 2 on each of two.
@@ -83,6 +85,26 @@ def stopped_by_nan(rank):
     except NonFiniteError as err:
         return str(err), run.progress.step
     return "", run.progress.step
+
+
+def compare_weights(folder):
+    """What a save says on ranks that start with different weights, before and after."""
+    run, found = toy_run(CASES["plain"]), {}
+    bias = run.nets.eager("generator").layers[3].bias
+    with torch.no_grad():
+        bias.add_(run.runtime.rank)
+    broadcast_weights(run)
+    save = CheckpointTask(folder / "drift")
+    for name, drift in (("after_broadcast", 0), ("after_drift", run.runtime.rank)):
+        with torch.no_grad():
+            bias.add_(1e-6 * drift)
+        try:
+            found[name] = ""
+            save.save(run) if name == "after_drift" else check_same_weights(run)
+        except TrainingError as err:
+            found[name] = str(err)
+    found["saved"] = [path.name for path in folder.glob("drift/*")]
+    return found
 
 
 @pytest.mark.dist

@@ -116,7 +116,7 @@ class Ada(Augmentation[AdaConfig]):
         self._check(img)
         # Only where reading p is free: on a GPU it would wait for the queue.
         free = self.p.device.type == "cpu" and not torch.compiler.is_compiling()
-        if free and self.p.item() == 0.0:
+        if self.config.p == 0.0 or (free and self.p.item() == 0.0):
             return img, *along
         with full_precision(img):
             out, *moved = (full(x) for x in (img, *along))

@@ -1,5 +1,6 @@
 """The `train` stage: from shards to checkpoints."""
 
+import contextlib
 import functools
 import logging
 from pathlib import Path
@@ -43,6 +44,7 @@ from ganforge.training.signals import stop_signals
 from ganforge.training.state import checkpoint as checkpoints
 from ganforge.training.state.resume import check_resumable, check_same_data, check_same_precision
 from ganforge.training.state.run_state import TrainingRun, is_out_of_time
+from ganforge.training.state.same_weights import broadcast_weights
 from ganforge.training.state.warm_start import check_source_roles, match_roles, start_from
 from ganforge.training.tasks.checkpoint import CheckpointTask
 from ganforge.training.tasks.copies import training_features
@@ -123,13 +125,19 @@ class Train(Stage[StrictModel]):
             run.runtime.accelerator.init_trackers(run.config.name)
         meter = Meter(run.runtime)
         save = CheckpointTask(checkpoints_dir(context))
-        with Display(config.total_kimg, run.runtime.is_main) as display, stop_signals:
+        pictures = SampleTask(samples, fixed, lines, monitor, save)
+        with (
+            Display(config.total_kimg, run.runtime.is_main) as display,
+            stop_signals,
+            contextlib.closing(save),
+            contextlib.closing(pictures),
+        ):
             budget = BudgetTask()
             tasks: list[Task] = [
                 budget,
-                SampleTask(samples, fixed, lines, monitor, save.folder),
+                pictures,
                 LogTask(meter, display, lines, monitor, budget, run.progress.nimg),
-                *(save, *_evaluation(context), StopTask(save, stop_signals)),
+                *(save, *_evaluation(context, save), StopTask(save, stop_signals)),
             ]
             hooks = get_registry().manager.hook
             hooks.ganforge_train_start(run=view_of(run))
@@ -141,6 +149,7 @@ class Train(Stage[StrictModel]):
             )
             with tf32(config.tf32), cudnn_benchmark(config.cudnn_benchmark):
                 train(run, loader, meter, tasks)
+            pictures.finish()
             hooks.ganforge_train_end(run=view_of(run))
         if run.runtime.is_main:
             metrics = JsonLines(context.run_dir / "metrics.jsonl")
@@ -191,9 +200,16 @@ def _health_monitor(
     return monitor
 
 
-def _evaluation(context: RunContext) -> list[Task]:
+def _evaluation(context: RunContext, save: CheckpointTask) -> list[Task]:
     every = context.config.evaluate.every_kimg
-    return [] if every is None else [EvaluateTask(functools.partial(evaluate_run, context), every)]
+    if every is None:
+        return []
+
+    def evaluate(run: TrainingRun) -> None:
+        save.finish(run)  # so that a failed metric loses nothing
+        evaluate_run(context, run)
+
+    return [EvaluateTask(evaluate, every)]
 
 
 def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str, ...]]:
@@ -214,8 +230,8 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
     fields = choose_fields(config, chosen.component.name, reads, data)
     if "text" in fields:
         check_encoder(config, index, location)
-    newest = runtime.broadcast_object(checkpoints.latest(checkpoints_dir(context)))
-    saved = None if newest is None else checkpoints.load(newest)
+    newest = runtime.on_main(lambda: checkpoints.latest(checkpoints_dir(context)))
+    saved = None if newest is None else checkpoints.load(newest, is_verified=True)
     if saved is not None and newest is not None:
         check_resumable(saved, config, newest)
         check_same_data(saved, index.digest, newest)
@@ -233,4 +249,6 @@ def open_run(context: RunContext, location: str) -> tuple[TrainingRun, tuple[str
     elif config.init.source is not None:
         # Rank 0 reads it for all.
         start_from(run, runtime.on_main(lambda: read_source(config.init)))
+    if saved is None:
+        broadcast_weights(run)
     return run, fields

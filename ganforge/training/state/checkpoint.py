@@ -11,6 +11,7 @@ In `checkpoints/nimg-000012800/`:
 - `manifest.json`: the sha256 of each of the above
 """
 
+import copy
 import errno
 import json
 import logging
@@ -27,7 +28,7 @@ from torch import Tensor
 from ganforge.errors import CheckpointError
 from ganforge.io.atomic import atomic_folder
 from ganforge.io.hashing import file_sha256
-from ganforge.training.state.tensors import storable
+from ganforge.training.state.tensors import host_copies, storable
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -43,6 +44,11 @@ class Checkpoint:
     state: dict[str, Any] = field(default_factory=dict)
     config: str = ""
     """The resolved pipeline file, as YAML."""
+
+    def on_host(self) -> "Checkpoint":
+        """A copy on the host, which later changes of the run do not reach."""
+        tensors = {name: host_copies(part) for name, part in self.tensors.items()}
+        return Checkpoint(tensors, copy.deepcopy(self.state), self.config)
 
 
 def directory_name(nimg: int) -> str:
@@ -99,15 +105,19 @@ def verify(folder: Path) -> None:
         ) from err
 
 
-def load(folder: Path, *, files: Collection[str] | None = None) -> Checkpoint:
+def load(
+    folder: Path, *, files: Collection[str] | None = None, is_verified: bool = False
+) -> Checkpoint:
     """Read and verify a checkpoint: its counters, configuration and tensors.
 
-    `files` are the kinds of tensors to read, such as "networks"; by default all.
+    `files` are the kinds of tensors to read, such as "networks"; by default all. What another rank
+    has verified (`is_verified`), `latest` for example, is read without.
 
     Raises:
         CheckpointError: it is damaged, or of a newer format.
     """
-    verify(folder)
+    if not is_verified:
+        verify(folder)
     state = json.loads((folder / "state.json").read_text())
     if state.get("format") != _FORMAT:
         raise CheckpointError(

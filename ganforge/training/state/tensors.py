@@ -37,6 +37,19 @@ def storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return stored
 
 
+@torch.no_grad()
+def host_copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the host; those from a GPU go to pinned memory, all at once."""
+    copies, is_cuda = {}, False
+    for name, tensor in tensors.items():
+        is_cuda |= tensor.is_cuda
+        target = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+        copies[name] = target.copy_(tensor, non_blocking=True)
+    if is_cuda:
+        torch.cuda.synchronize()
+    return copies
+
+
 def load_networks(networks: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
     """Load tensors `role.name`, as `flatten` makes them, into the networks of these roles.
 

@@ -1,6 +1,6 @@
 """Sample pictures: the averaged networks at fixed seeds or on fixed source images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,10 @@ from ganforge.training.fields import fixed_batch
 from ganforge.training.state.run_state import TrainingRun
 from ganforge.training.tasks.sheets import MAX_FRAMES, animation, make_block, sheet
 
-_MICRO_BATCH = 64
+# Of one forward pass: 64 images at 256x256, 4 at 1024x1024, whose activations fill a GPU.
+_MAX_IMAGES = 64
+_MAX_PIXELS = 2**22
+_MAX_SIDE = 4096
 
 
 @torch.no_grad()
@@ -37,9 +40,10 @@ def generate(
 def generate_in_parts(
     architecture: Architecture[Any], networks: Mapping[str, nn.Module], request: GenerateRequest
 ) -> Tensor:
-    """As `generate`, in micro-batches, for requests of any size."""
-    rows = range(request.size)
-    parts = [rows[start : start + _MICRO_BATCH] for start in rows[::_MICRO_BATCH]]
+    """As `generate`, in micro-batches, for requests and images of any size."""
+    rows, spec = range(request.size), architecture.spec
+    count = min(_MAX_IMAGES, max(1, _MAX_PIXELS // (spec.num_frames * spec.height * spec.width)))
+    parts = [rows[start : start + count] for start in rows[::count]]
     return torch.cat([generate(architecture, networks, request.take(part)) for part in parts])
 
 
@@ -125,13 +129,13 @@ class Pictures:
     """What the sample task saves.
 
     Attributes:
-        still: the picture.
-        frames: of video, the pictures of an animation.
+        still: () -> the picture, at most 4096 pixels a side; takes no device.
+        frames: () -> of video, the pictures of an animation; else none.
         made: generated images [N, C, H, W]; of clips their last frames.
     """
 
-    still: Image.Image
-    frames: Sequence[Image.Image]
+    still: Callable[[], Image.Image]
+    frames: Callable[[], Sequence[Image.Image]]
     made: Tensor
 
 
@@ -143,8 +147,12 @@ def sample_pictures(run: TrainingRun, fixed: FixedSamples | None) -> Pictures:
     grid = run.config.train.sample_grid
     if not run.architecture.directions or fixed is None:
         made = sample_images(run, None if fixed is None else fixed.batch)
-        last = last_frame(made)
-        return Pictures(image_grid(showable(last), *grid), _frame_grids(made, grid), last)
+        last, on_host = last_frame(made), made.cpu()
+        return Pictures(
+            lambda: fit(image_grid(showable(last_frame(on_host)), *grid)),
+            lambda: _frame_grids(on_host, grid),
+            last,
+        )
     blocks, outputs = [], []
     for direction in run.architecture.directions:
         first, last_field = direction.split("_to_")
@@ -152,7 +160,15 @@ def sample_pictures(run: TrainingRun, fixed: FixedSamples | None) -> Pictures:
         outputs.append(_translate(run, fixed.batch, direction))
         shown = target if fixed.is_paired else None
         blocks.append(make_block(source, outputs[-1], shown, direction, run.spec))
-    return Pictures(sheet(blocks, grid), animation(blocks, grid), last_frame(outputs[0]))
+    return Pictures(
+        lambda: fit(sheet(blocks, grid)), lambda: animation(blocks, grid), last_frame(outputs[0])
+    )
+
+
+def fit(picture: Image.Image) -> Image.Image:
+    """The picture, shrunk where a side is longer than 4096 pixels; viewers refuse larger ones."""
+    picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
+    return picture
 
 
 def last_frame(img: Tensor) -> Tensor:

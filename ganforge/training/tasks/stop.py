@@ -75,5 +75,6 @@ class StopTask(Task):
         """Save and stop, unless the run has just ended anyway."""
         if run.is_finished:
             return
-        self.save.run(run)
+        self.save.save(run)
+        self.save.finish(run)
         raise StopTraining("a signal was received. Run the same command to resume.")

@@ -323,3 +323,10 @@ def test_ada_strength_out_of_range_is_refused():
 def test_ada_state_is_in_the_checkpoint():
     assert set(build().state_dict()) == {"p", "sign_sum", "sign_count", "steps"}
     assert not any(isinstance(v, nn.Parameter) for v in build().parameters())
+
+
+def test_ada_fixed_at_zero_does_nothing_on_a_device_that_cannot_be_read():
+    img = torch.zeros(2, 3, 16, 16, device="meta")  # reading p would raise
+    assert build(p=0.0).to("meta")(img) is img
+    with pytest.raises(RuntimeError, match="meta"):
+        build(p=0.0).to("meta").p.item()

@@ -1,8 +1,11 @@
 """Sample pictures show fixed seeds, one class per column, or translations beside their sources."""
 
+import types
+
 import pytest
 import torch
 from metrics.tiny import images, write_clips, write_shards, write_streams
+from PIL import Image
 from torch import nn
 
 from ganforge.config.models import StrictModel
@@ -11,6 +14,7 @@ from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.batch import Batch
 from ganforge.interfaces.generation import GenerateRequest
 from ganforge.interfaces.spec import FieldSpec, ImageSpec
+from ganforge.training.tasks import pictures as module
 from ganforge.training.tasks.pictures import (
     FixedSamples,
     generate,
@@ -86,8 +90,8 @@ def test_last_frame_is_that_of_sequences_only():
 def test_sample_pictures_show_the_sample_images(make_run):
     run = make_run()
     pictures = sample_pictures(run, None)
-    assert pictures.still.size == (12, 8) and torch.equal(pictures.made, sample_images(run))
-    assert not pictures.frames
+    assert pictures.still().size == (12, 8) and torch.equal(pictures.made, sample_images(run))
+    assert not pictures.frames()
 
 
 class Paints(Shows):
@@ -109,8 +113,8 @@ def test_sample_pictures_of_a_translator_show_each_direction(make_run):
     unpaired = sample_pictures(run, FixedSamples(batch))
     assert unpaired.made.flatten().tolist() == [-1.0] * 5 * 4  # all, for the health monitor
     paired = sample_pictures(run, FixedSamples(batch, is_paired=True))
-    assert paired.still.width > unpaired.still.width
-    colors = {color for _, color in paired.still.convert("L").getcolors()}
+    assert paired.still().width > unpaired.still().width
+    colors = {color for _, color in paired.still().convert("L").getcolors()}
     assert {128, 191} <= colors  # a and b
     assert [request.size for request in run.architecture.requests] == [1] * 20
 
@@ -133,7 +137,7 @@ def test_sample_pictures_of_video_have_frames_and_watch_the_last_one(make_run):
     clips = torch.zeros(2, 5, 1, 2, 2)
     batch = Batch({"source": clips, "frames": clips})
     pictures = sample_pictures(run, FixedSamples(batch, is_paired=True))
-    assert len(pictures.frames) == 5 and pictures.made.shape == (2, 1, 2, 2)
+    assert len(pictures.frames()) == 5 and pictures.made.shape == (2, 1, 2, 2)
 
 
 def test_sample_pictures_of_clips_from_noise_are_animated(make_run, monkeypatch):
@@ -142,15 +146,15 @@ def test_sample_pictures_of_clips_from_noise_are_animated(make_run, monkeypatch)
     clips[:, 1], clips[:, 2] = 0.5, 1
     monkeypatch.setattr("ganforge.training.tasks.pictures.sample_images", lambda *args: clips)
     found = sample_pictures(run, None)
-    assert [frame.getpixel((0, 0)) for frame in found.frames] == [128, 191, 255]
-    assert found.still.size == (8, 4) and found.still.getpixel((0, 0)) == 255
+    assert [frame.getpixel((0, 0)) for frame in found.frames()] == [128, 191, 255]
+    assert found.still().size == (8, 4) and found.still().getpixel((0, 0)) == 255
 
 
 def test_sample_pictures_of_any_number_of_channels_are_drawn(make_run, monkeypatch):
     run, img = make_run(sample_grid=[1, 2]), torch.zeros(2, 7, 4, 4)
     monkeypatch.setattr("ganforge.training.tasks.pictures.sample_images", lambda *args: img)
     found = sample_pictures(run, None)
-    assert found.still.mode == "RGB" and found.made.shape == (2, 7, 4, 4)
+    assert found.still().mode == "RGB" and found.made.shape == (2, 7, 4, 4)
 
 
 def fixed_samples(run, location, *fields):
@@ -197,3 +201,24 @@ def test_fixed_samples_of_data_without_a_field_are_refused(make_run, tmp_path):
     run, location = bound(make_run()), write_shards(tmp_path / "s", images(3, 1))
     with pytest.raises(DataError, match="'source' is needed"):
         fixed_samples(run, location, "source", "image")
+
+
+def test_generate_in_parts_bounds_the_pixels_of_a_forward_pass(monkeypatch):
+    seen = []
+
+    def generate(architecture, networks, request):
+        seen.append(request.size)
+        return torch.zeros(request.size, 1, 1, 1)
+
+    monkeypatch.setattr(module, "generate", generate)
+    for side, expected in ((64, [64, 6]), (512, [16] * 4 + [6]), (4096, [1] * 70)):
+        seen.clear()
+        architecture = types.SimpleNamespace(spec=ImageSpec(side, side, 1))
+        request = GenerateRequest(range(70), torch.device("cpu"))
+        assert len(module.generate_in_parts(architecture, {}, request)) == 70
+        assert seen == expected
+
+
+def test_fit_shrinks_pictures_beyond_4096_pixels_a_side():
+    assert module.fit(Image.new("L", (8192, 2048))).size == (4096, 1024)
+    assert module.fit(Image.new("L", (4096, 64))).size == (4096, 64)

@@ -19,8 +19,8 @@ def make_task(tmp_path, lines, clock):
         (tmp_path / "samples").mkdir()
         real = torch.randn(16, 1, 4, 4, generator=torch.Generator().manual_seed(0))
         monitor = HealthMonitor(run, real)
-        checkpoints = tmp_path / "checkpoints"
-        return SampleTask(tmp_path / "samples", None, lines, monitor, checkpoints, clock)
+        save = CheckpointTask(tmp_path / "checkpoints")
+        return SampleTask(tmp_path / "samples", None, lines, monitor, save, clock)
 
     return make
 
@@ -33,7 +33,7 @@ def collapse(monkeypatch):
         run.progress.step, run.progress.nimg = 200, 3200
         monkeypatch.setattr(task.monitor._samples, "_history", {"diversity": [0.9], **EMPTY})
         monkeypatch.setattr(task.monitor._samples, "_steps", [100])
-        same = Pictures(Image.new("L", (4, 4)), (), torch.zeros(6, 1, 4, 4))
+        same = Pictures(lambda: Image.new("L", (4, 4)), tuple, torch.zeros(6, 1, 4, 4))
         monkeypatch.setattr(sample, "sample_pictures", lambda *args: same)
 
     return happen
@@ -47,6 +47,7 @@ def test_sample_task_saves_the_grid_under_the_progress(make_run, make_task, tmp_
     advance(run, 2)
     task = make_task(run)
     task.run(run)
+    task.finish()
     with Image.open(tmp_path / "samples" / "nimg-000000032.png") as picture:
         assert picture.size == (12, 8)  # 3 columns and 2 rows of 4x4 images
     assert run.extra["health"] == task.monitor.state_dict()
@@ -71,7 +72,8 @@ def test_sample_task_is_not_wanted_where_a_picture_exists(
     run = make_run()
     task = make_task(run)
     task.run(run)
-    resumed = SampleTask(task.folder, None, task.lines, task.monitor, tmp_path, clock)
+    task.finish()
+    resumed = SampleTask(task.folder, None, task.lines, task.monitor, task.save, clock)
     clock.now += 1000.0
     assert not resumed.wanted(run)
 
@@ -81,15 +83,18 @@ def test_sample_task_by_time_draws_and_judges_nothing(make_run, make_task, tmp_p
     advance(run, 1)
     task = make_task(run)
     task.run(run)
+    task.finish()
     assert (tmp_path / "samples" / "nimg-000000016.png").exists()
     assert "health" not in run.extra and task.monitor.take_unlogged() == ({}, [])
 
 
 def test_sample_task_of_video_saves_an_animation_too(make_run, make_task, tmp_path, monkeypatch):
     frames = [Image.new("L", (6, 4), shade) for shade in (0, 100, 200)]
-    pictures = Pictures(frames[0], frames, torch.randn(6, 1, 4, 4))
+    pictures = Pictures(lambda: frames[0], lambda: frames, torch.randn(6, 1, 4, 4))
     monkeypatch.setattr(sample, "sample_pictures", lambda *args: pictures)
-    make_task(make_run()).run(make_run())
+    task = make_task(make_run())
+    task.run(make_run())
+    task.finish()
     assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == [
         "nimg-000000000.gif",
         "nimg-000000000.png",
@@ -112,7 +117,7 @@ def test_sample_task_rolls_back_after_a_collapse_if_that_is_wanted(
 ):
     run = make_run(sample_every_kimg=0.016, health={"rollback": True})
     task = make_task(run)
-    CheckpointTask(tmp_path / "checkpoints").run(run)
+    task.save.save(run)
     advance(run, 2)
     collapse(run, task)
     with pytest.raises(Rollback):
