@@ -500,8 +500,13 @@ def compiled_is_eager(setup: Setup) -> Iterator[Row]:
     eager = train_steps(open_run(recipe), recipe, 3)
     run = open_run(recipe, compile=True)
     compiled = train_steps(run, recipe, 3)
-    apart = max(float((compiled[k] - eager[k]).abs() / eager[k].abs().clamp(min=1)) for k in eager)
-    yield {"form": "losses", "apart": apart, "ok": apart <= 1e-3}
+    by_step = [0.0, 0.0, 0.0]
+    for key, expected in eager.items():
+        apart = float((compiled[key] - expected).abs() / expected.abs().clamp(min=1))
+        step = int(key.rpartition("@")[2])
+        by_step[step] = max(by_step[step], apart)
+    # Adam turns gradients that are rounding into full steps, so that later losses part.
+    yield {"form": "losses of three steps", "apart": by_step, "ok": by_step[0] <= 1e-4}
     counters = torch._dynamo.utils.counters["stats"]
     train_steps(run, recipe, 14)
     before = counters["unique_graphs"]
