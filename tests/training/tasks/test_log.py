@@ -5,6 +5,7 @@ from training.toy import advance, train_toy, weights
 
 from ganforge.training.engine.meter import Meter
 from ganforge.training.tasks.alarms import Alarm
+from ganforge.training.tasks.checkpoint import CheckpointTask
 from ganforge.training.tasks.display import Display
 from ganforge.training.tasks.json_lines import JsonLines
 from ganforge.training.tasks.log import LogTask
@@ -92,11 +93,12 @@ def test_what_happens_by_time_changes_neither_the_run_nor_its_other_records(
         lines, monitor = JsonLines(folder / "log.jsonl"), make_monitor(run)
         meter, budget = Meter(run.runtime, clock), BudgetTask(clock)
         tasks = [
-            SampleTask(folder / "samples", None, lines, monitor, folder, clock),
+            SampleTask(folder / "samples", None, lines, monitor, CheckpointTask(folder), clock),
             LogTask(meter, Display(1, False), lines, monitor, budget, 0, clock),
         ]
         clock.step = seconds
         train_toy(run, tasks, meter)
+        tasks[0].finish()
         pictures = sorted(path.name for path in (folder / "samples").iterdir())
         return weights(run), run.extra, lines.read(), pictures
 
