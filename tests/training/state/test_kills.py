@@ -154,7 +154,9 @@ def test_run_whose_ranks_are_killed_at_random_moments_ends_with_the_same_bits(fo
     expected, found = weights(folder, "whole", num_images), weights(folder, "killed", num_images)
     assert expected.keys() == found.keys()
     assert [key for key in expected if not torch.equal(expected[key], found[key])] == []
-    assert losses(folder, "killed") == losses(folder, "whole")
+    # Without gap or double; the values are means of intervals, which a resume cuts short.
+    logged = [[nimg for nimg, *_ in losses(folder, name)] for name in ("killed", "whole")]
+    assert logged[0] == logged[1]
     if NUM_KILLS > 10:
         assert during_save > 3
 
