@@ -1,15 +1,17 @@
 """What a run reads from its shards: fields, the spec they make, and the loader."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
 from ganforge.config.data import DataConfig, FieldConfig
 from ganforge.config.models import PipelineConfig
 from ganforge.data.loader import SlotLoader
-from ganforge.data.shards.index import DatasetIndex
+from ganforge.data.shards.index import DatasetIndex, known_index, load_index
 from ganforge.data.shards.readable_fields import ReadableFields, build_derivation
+from ganforge.data.shards.reader import check_shards_present
 from ganforge.data.views import END_NIMG, shown_size, window_at
 from ganforge.encoders.lookup import build_encoder
 from ganforge.errors import ConfigError, DataError
@@ -20,6 +22,7 @@ from ganforge.interfaces.derivation import Derivation
 from ganforge.interfaces.spec import FieldSpec, ImageSpec
 from ganforge.interfaces.text_encoder import describe_encoding, same_encoding
 from ganforge.training.engine.make_batch import make_batch
+from ganforge.training.runtime import Runtime
 from ganforge.training.state.run_state import TrainingRun
 
 log = logging.getLogger(__name__)
@@ -222,6 +225,25 @@ def _expected_field(data: DataConfig, name: str) -> FieldSpec:
     if field.kind == "vector":
         return FieldSpec("vector", 4)
     return FieldSpec("image", _channels(data, name) or 3)
+
+
+@contextlib.contextmanager
+def read_once(runtime: Runtime, location: str) -> Iterator[None]:
+    """Until its end, all ranks use the index that rank 0 has read, of shards that it has checked.
+
+    4,096 ranks that each list 100,000 files would bring a network file system to its knees.
+
+    Raises:
+        DataError: the index or a shard is missing, or a shard has another size; on every rank.
+    """
+
+    def checked() -> DatasetIndex:
+        index = load_index(location)
+        check_shards_present(location, index)
+        return index
+
+    with known_index(location, runtime.on_main(checked)):
+        yield
 
 
 def make_loader(

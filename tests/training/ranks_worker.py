@@ -1,7 +1,7 @@
 """Run by torchrun: train every case of test_ranks.py and let rank 0 write the final state.
 
 Each rank also writes the step at which it did what only the last rank wanted, how it summed
-gradients, and how it ended when only the last rank met a NaN.
+gradients, how it ended when only the last rank met a NaN, and how often it read the index.
 """
 
 import json
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import safetensors.torch
+from training import shared_index
 from training.engine import gradient_cases
 from training.test_ranks import CASES, compare_weights, heard_at, stopped_by_nan, train_case
 
@@ -26,5 +27,8 @@ if __name__ == "__main__":
         json.dumps(stopped_by_nan(run.runtime.rank))
     )
     (folder / f"weights-{run.runtime.rank}.json").write_text(json.dumps(compare_weights(folder)))
+    (folder / f"reads-{run.runtime.rank}.json").write_text(
+        json.dumps(shared_index.count_reads(run.runtime, folder))
+    )
     run.runtime.any_rank(False)  # no rank leaves before the file is complete
     run.runtime.close()

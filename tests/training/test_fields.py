@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from ganforge.api import ConfigError, DataError, ImageSpec
@@ -215,3 +217,17 @@ def test_check_encoder_refuses_embeddings_by_another(encoding, how):
     with pytest.raises(DataError, match=f"at SHARDS are embedded {how}.*data embed SHARDS OUT"):
         check_encoder(chosen, index("image", "text", encoding=encoding), "SHARDS")
     check_encoder(config(), index("image", "text", encoding=encoding), "SHARDS")
+
+
+@pytest.mark.dist
+def test_one_rank_reads_the_index_and_lists_the_shards_for_all(two_ranks):
+    first, second = (json.loads((two_ranks / f"reads-{n}.json").read_text()) for n in range(2))
+    assert (first["opened"], first["listed"]) == (1, 1)
+    assert (second["opened"], second["listed"]) == (0, 0)
+
+
+@pytest.mark.dist
+def test_shard_that_rank_zero_misses_is_named_on_all_ranks(two_ranks):
+    faults = {json.loads((two_ranks / f"reads-{n}.json").read_text())["fault"] for n in range(2)}
+    assert "1 of 20 shards are missing" in faults.pop()
+    assert not faults

@@ -4,9 +4,10 @@
 looks like its end to them. Shards are checked against the counts, sizes and hashes kept here.
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import pydantic
@@ -180,12 +181,39 @@ def _parse_index(text: bytes, where: str) -> DatasetIndex:
     return index
 
 
+_known: dict[str, DatasetIndex] = {}
+"""What `known_index` holds, by location."""
+
+
+@contextlib.contextmanager
+def known_index(location: str, index: DatasetIndex) -> Iterator[None]:
+    """Until its end, `index` is that of `location`: neither it nor its shards are looked at again.
+
+    For ranks that got the index from rank 0, which has checked the shards.
+    """
+    before = _known.get(location)
+    _known[location] = index
+    try:
+        yield
+    finally:
+        del _known[location]
+        if before is not None:
+            _known[location] = before
+
+
+def is_known(location: str) -> bool:
+    """Whether `known_index` holds the index of `location`."""
+    return location in _known
+
+
 def load_index(location: str) -> DatasetIndex:
     """Read index.json of a folder or URL.
 
     Raises:
         DataError: it is missing, damaged, changed by hand, or of another version.
     """
+    if location in _known:
+        return _known[location]
     url = join_location(str(location), INDEX_NAME)
     try:
         text = read_bytes(url)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ganforge.config.models import DataConfig
 from ganforge.data.shards.field_reader import FieldReader
 from ganforge.data.shards.field_readers import field_reader
-from ganforge.data.shards.index import DatasetIndex, FieldSchema
+from ganforge.data.shards.index import DatasetIndex, FieldSchema, is_known
 from ganforge.data.shards.locations import is_remote, join_location
 from ganforge.data.shards.member import Member
 from ganforge.data.shards.member_table import REBUILD, TAR_BLOCK
@@ -54,10 +54,12 @@ def check_fields(index: DatasetIndex, fields: Sequence[str], location: str) -> N
 def check_shards_present(location: str, index: DatasetIndex) -> None:
     """Compare names and sizes of local shards with the index; remote ones when they are fetched.
 
+    Shards that rank 0 has checked (`known_index`) are not looked at again.
+
     Raises:
         ShardError: a shard is missing, or has another size.
     """
-    if is_remote(location):
+    if is_remote(location) or is_known(location):
         return
     folder = join_location(location, "").rstrip("/") or "/"
     try:

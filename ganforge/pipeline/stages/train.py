@@ -37,6 +37,7 @@ from ganforge.training.fields import (
     expected_spec,
     make_loader,
     model_spec,
+    read_once,
 )
 from ganforge.training.preflight import check_labels, check_trainable, choose_slots, warn_of_doubts
 from ganforge.training.run_view import view_of
@@ -84,7 +85,9 @@ class Train(Stage[StrictModel]):
         reads = check_labels(config, chosen.component, chosen.config)
         if config.evaluate.every_kimg is not None:
             check_metrics(context)
-        num_slots = choose_slots(config, runtime_of(context).world_size, _fixed_slots(context))
+        runtime = runtime_of(context)
+        fixed_slots = runtime.on_main(lambda: _fixed_slots(context))
+        num_slots = choose_slots(config, runtime.world_size, fixed_slots)
         spec = expected_spec(config, reads)
         architecture = None if spec is None else context.components.bound_architecture(spec)
         if architecture is not None:
@@ -92,7 +95,7 @@ class Train(Stage[StrictModel]):
         if config.init.source is not None:
             # The sizes of other fields than images are not known before the data are.
             is_exact = {*reads.required, *reads.optional} <= {"image"}
-            runtime_of(context).on_main(lambda: _check_init(context, architecture, is_exact))
+            runtime.on_main(lambda: _check_init(context, architecture, is_exact))
 
     def plan(self, context: RunContext) -> str:
         """How long it trains, and what it starts from."""
@@ -106,13 +109,19 @@ class Train(Stage[StrictModel]):
 
     def run(self, context: RunContext) -> None:
         """Train to the end, or until a signal, on which later stages must not run."""
-        location = shards_location(context)
+        location, validation = shards_location(context), validation_location(context)
+        with contextlib.ExitStack() as stack:
+            for place in dict.fromkeys((location, validation or location)):
+                stack.enter_context(read_once(runtime_of(context), place))
+            self._train(context, location, validation)
+
+    def _train(self, context: RunContext, location: str, validation: str | None) -> None:
         run, fields = open_run(context, location)
         samples = context.run_dir / "samples"
         samples.mkdir(parents=True, exist_ok=True)
         config = context.config.train
-        fixed = read_fixed_samples(run, validation_location(context) or location, fields)
-        if run.architecture.directions and validation_location(context) is None:
+        fixed = read_fixed_samples(run, validation or location, fields)
+        if run.architecture.directions and validation is None:
             log.info("Sample pictures translate training images: data.validation is not set.")
         if run.runtime.is_main and "image" in fields:
             real = image_grid(showable(fixed.batch.image), *config.sample_grid)
