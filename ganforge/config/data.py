@@ -208,8 +208,10 @@ class DataConfig(StrictModel):
         False,
         description="Mirror each sample horizontally with probability 1/2, in all its fields.",
     )
-    workers: int = Field(
-        1, ge=0, description="Reader processes per rank; 0 reads in the training process."
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
+        "auto",
+        description="Reader processes per rank; 0 reads in the training process. auto: 1 on a CPU, "
+        "and beside a GPU one for each core of the rank but one, at most 8.",
     )
     shuffle_window: int = Field(
         16384, gt=0, description="Samples shuffled together, per lane (a fixed share of the data)."

@@ -20,6 +20,7 @@ from ganforge.data.reader_processes import (
     as_data_error,
     check_temporary_folder,
     ignore_signals,
+    num_readers,
     share,
     wait_for,
 )
@@ -178,6 +179,7 @@ class SlotLoader:
             by_stream.setdefault(schema.stream, []).append(name)
         self._config = config
         self._location = location
+        self._workers = num_readers(config.workers)
         orders = {stream: self._order(stream, num_slots, seed) for stream in by_stream}
         self._dataset = _SlotDataset(self._reader, by_stream, orders, micro_batch, randomize)
         self._local_slots = local_slots
@@ -206,7 +208,7 @@ class SlotLoader:
         return steps
 
     def _steps(self) -> Generator[list[SlotBatch], None, None]:
-        workers = self._config.workers
+        workers = self._workers
         if workers:
             check_temporary_folder()
         loader = DataLoader(
@@ -232,7 +234,7 @@ class SlotLoader:
             del results
 
     def _next(self, results: Iterator[_SlotResult]) -> _SlotResult:
-        return wait_for(results, self._location, self._config.workers, self._is_stopping)
+        return wait_for(results, self._location, self._workers, self._is_stopping)
 
     def _checked(self, result: _SlotResult) -> SlotBatch:
         if result.error is not None:

@@ -9,12 +9,14 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
+import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from ganforge.errors import DataError, GanforgeError
+from ganforge.io.cores import own_cores
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -24,7 +26,16 @@ _WARN_EVERY_SEC = 60
 _STOP_AFTER_SEC = 30
 # A socket's name has at most 107 bytes; multiprocessing adds /pymp-xxxxxxxx/listener-xxxxxxxx.
 _MAX_TEMPORARY = 107 - 33
+MAX_READERS = 8
+"""More readers rarely help, and each takes about 0.34 GB."""
 _TIMED_OUT = "DataLoader timed out"
+
+
+def num_readers(workers: int | Literal["auto"]) -> int:
+    """The number of reader processes that `data.workers` means on this machine."""
+    if workers != "auto":
+        return workers
+    return min(max(own_cores() - 1, 1), MAX_READERS) if torch.cuda.is_available() else 1
 
 
 def check_temporary_folder() -> None:

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ganforge.config.models import DataConfig
 from ganforge.data.loader import RealImages
+from ganforge.data.reader_processes import num_readers
 from ganforge.data.shards.index import DatasetIndex, FieldSchema, load_index
 from ganforge.data.shards.readable_fields import ReadableFields
 from ganforge.data.views import END_NIMG, window_at
@@ -114,7 +115,7 @@ class RealSet:
         Raises:
             DataError: a sample cannot be read.
         """
-        workers = min(self._data.workers, len(plan))
+        workers = min(num_readers(self._data.workers), len(plan))
         loader = DataLoader(_Batches(self.images, plan), batch_size=None, num_workers=workers)
         try:
             for found in loader:
@@ -124,7 +125,7 @@ class RealSet:
         except RuntimeError as err:
             raise DataError(
                 f"A reader process of the reference images died ({err}). If memory ran out, "
-                f"lower data.workers (now {self._data.workers}) or evaluate.batch_size."
+                f"lower data.workers (now {workers}) or evaluate.batch_size."
             ) from err
 
 

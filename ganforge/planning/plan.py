@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ganforge.config.models import PipelineConfig
+from ganforge.data.reader_processes import MAX_READERS
 from ganforge.planning.data_rate import DataRate
 from ganforge.planning.gpus import Cluster, Gpu
 from ganforge.planning.roofline import MEMORY_EFFICIENCY, seconds
@@ -232,7 +233,7 @@ def all_reduce_sec(num_bytes: int, cluster: Cluster) -> float:
 def _loading(
     config: PipelineConfig, cluster: Cluster, images_per_sec: float, rate: DataRate
 ) -> Loading:
-    workers = config.data.workers
+    workers = MAX_READERS if config.data.workers == "auto" else config.data.workers
     per_rank = images_per_sec / cluster.count
     needed = max(1, -int(-per_rank // rate.samples_per_sec))
     return Loading(

@@ -40,11 +40,11 @@ def this_machine() -> Machine:
     """The GPU that training would use, else the CPU."""
     import torch
 
-    from ganforge.training.cpu.threads import cpu_threads
+    from ganforge.io.cores import own_cores
 
     if torch.cuda.is_available():
         return Machine(torch.cuda.get_device_name(), 0, is_gpu=True)
-    return Machine(_processor(), cpu_threads(), is_gpu=False)
+    return Machine(_processor(), own_cores(), is_gpu=False)
 
 
 def _processor() -> str:

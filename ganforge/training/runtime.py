@@ -20,9 +20,9 @@ from torch.distributed.distributed_c10d import _get_default_store
 
 from ganforge.errors import ConfigError, GanforgeError, suggest
 from ganforge.interfaces.numerics import set_tf32
+from ganforge.io.cores import own_cores
 from ganforge.training.cpu.kernels import CpuKernels
 from ganforge.training.cpu.small_grids import has_matrix_units
-from ganforge.training.cpu.threads import cpu_threads
 from ganforge.training.launch import SHARDED, check_launch
 from ganforge.training.precision import PrecisionChoice, choose_precision, has_bf16
 
@@ -91,11 +91,11 @@ class Runtime:
         if message:
             log.log(logging.INFO if precision == "auto" else logging.WARNING, message)
         self.cpu_kernels: CpuKernels | None = None
-        if use_cpu:
-            torch.set_num_threads(cpu_threads())
-            if cpu_kernels:
-                matrix_units = self.precision == "bf16" and has_matrix_units()
-                self.cpu_kernels = CpuKernels(matrix_units=matrix_units)
+        # On a GPU too: launchers allow one thread, and metrics compute on the CPU.
+        torch.set_num_threads(own_cores())
+        if use_cpu and cpu_kernels:
+            matrix_units = self.precision == "bf16" and has_matrix_units()
+            self.cpu_kernels = CpuKernels(matrix_units=matrix_units)
 
     @property
     def device(self) -> torch.device:

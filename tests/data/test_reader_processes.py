@@ -12,6 +12,7 @@ from ganforge.data import reader_processes
 from ganforge.data.reader_processes import (
     CHECK_EVERY_SEC,
     check_temporary_folder,
+    num_readers,
     share,
     wait_for,
 )
@@ -124,3 +125,13 @@ def test_temporary_folder_with_a_path_too_long_for_sockets_is_refused(monkeypatc
     monkeypatch.setattr("tempfile.gettempdir", lambda: "/" + "x" * 100)
     with pytest.raises(DataError, match="a path of 101 characters.*Set TMPDIR .*data.workers: 0"):
         check_temporary_folder()
+
+
+@pytest.mark.parametrize(
+    ("cores", "is_gpu", "expected"), [(1, True, 1), (6, True, 5), (64, True, 8), (64, False, 1)]
+)
+def test_automatic_readers_are_the_cores_beside_a_gpu_but_one(cores, is_gpu, expected, monkeypatch):
+    monkeypatch.setattr(reader_processes, "own_cores", lambda: cores)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: is_gpu)
+    assert num_readers("auto") == expected
+    assert num_readers(3) == 3

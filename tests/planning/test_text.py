@@ -21,7 +21,7 @@ def test_description_says_what_to_change():
     found = plan(Cluster(1, H100), 16)
     slow = replace(found, fits=False, loading=replace(found.loading, is_enough=False))
     assert "DOES NOT FIT" in describe(slow)
-    assert "set data.workers=1, it is 1" in describe(slow)
+    assert "set data.workers=1, it is 8" in describe(slow)
 
 
 def test_json_holds_all_of_it():

@@ -1,4 +1,4 @@
-"""The threads of a process on a CPU: how many there are, and how long they spin while they wait.
+"""How long the threads of a process on a CPU spin while they wait.
 
 This module imports no torch: OpenMP reads its environment variables when torch loads it.
 """
@@ -22,16 +22,3 @@ def limit_spinning(environ: MutableMapping[str, str] = os.environ) -> None:
     """
     if "OMP_WAIT_POLICY" not in environ:
         environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))
-
-
-def cpu_threads() -> int:
-    """The number of threads of this process: its share of the available cores.
-
-    `accelerate launch` and torchrun set OMP_NUM_THREADS=1, which would leave cores idle.
-    GANFORGE_NUM_THREADS overrides the number.
-    """
-    chosen = os.environ.get("GANFORGE_NUM_THREADS")
-    if chosen:
-        return max(1, int(chosen))
-    cores = len(os.sched_getaffinity(0))
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

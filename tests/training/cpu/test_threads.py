@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from ganforge.training.cpu.threads import SPIN_COUNT, cpu_threads, limit_spinning
+from ganforge.training.cpu.threads import SPIN_COUNT, limit_spinning
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,3 @@ runpy.run_module({module!r}, run_name="__main__")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ)
 
     assert done.stdout == f"{SPIN_COUNT}\n", done.stderr
-
-
-def test_cpu_threads_are_the_share_of_this_rank_unless_they_are_set(monkeypatch):
-    monkeypatch.delenv("GANFORGE_NUM_THREADS", raising=False)
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
-    assert cpu_threads() == 2
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
-    assert cpu_threads() == 1
-    monkeypatch.setenv("GANFORGE_NUM_THREADS", "5")
-    assert cpu_threads() == 5
