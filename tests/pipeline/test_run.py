@@ -165,7 +165,7 @@ def test_run_in_the_directory_of_a_running_one_is_refused_until_that_is_killed(t
 
 def test_rank_zero_decides_which_stages_are_done(monkeypatch, caplog):
     """This rank, a slow one, would find the stage undone: rank 0 has found it done."""
-    others = SimpleNamespace(on_main=lambda action: True)
+    others = SimpleNamespace(on_main=lambda action: True, any_rank=lambda vote: vote)
     stage = SimpleNamespace(name="x", is_done=lambda context: False, run=pytest.fail)
     monkeypatch.setattr(run, "runtime_of", lambda context: others)
     with caplog.at_level("INFO"):

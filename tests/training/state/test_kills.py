@@ -82,9 +82,14 @@ def be_rank(folder, environment, overrides):
     os.environ.update(environment, MASTER_ADDR="127.0.0.1", GLOO_SOCKET_IFNAME="lo")
     os.chdir(folder)
     sys.stdout = sys.stderr = open(f"rank-{environment.get('RANK', 0)}.txt", "a")  # noqa: SIM115
+    from accelerate.state import AcceleratorState
+
     from ganforge.pipeline.run import main
 
-    os._exit(main(["tiny.yaml", *overrides]))
+    AcceleratorState._reset_state(reset_partial_state=True)  # of earlier tests, which had one rank
+    code = main(["tiny.yaml", *overrides])
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def end(ranks, seconds=240):
@@ -93,9 +98,14 @@ def end(ranks, seconds=240):
     return [rank.exitcode for rank in ranks]
 
 
+def said(folder):
+    """The last lines of each rank."""
+    return "\n".join(path.read_text()[-2000:] for path in sorted(folder.glob("rank-*.txt")))
+
+
 def finish(folder, num_ranks, name, num_images):
     ranks = start(folder, num_ranks, [f"run_dir={name}", f"train.total_kimg={num_images / 1000}"])
-    assert end(ranks) == [0] * num_ranks, (folder / "rank-0.txt").read_text()[-3000:]
+    assert end(ranks) == [0] * num_ranks, said(folder)
 
 
 def weights(folder, name, num_images):
@@ -123,7 +133,7 @@ def wait_for_progress(folder, draw, ranks):
     before = newest(checkpoints)
     deadline = time.monotonic() + 240
     while newest(checkpoints) == before:
-        assert all(rank.is_alive() for rank in ranks), (folder / "rank-0.txt").read_text()[-3000:]
+        assert all(rank.is_alive() for rank in ranks), said(folder)
         assert time.monotonic() < deadline
         time.sleep(0.002)
     if draw.random() < 0.5:
