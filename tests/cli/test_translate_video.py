@@ -142,8 +142,9 @@ def test_translate_video_refuses_what_has_no_meaning(
     def error(*arguments):
         return ganforge("translate", *arguments, code=2).stderr
 
-    assert "is made of one video, folder of frames or file of keypoints" in error(cyclegan, clip, clip, "--out", "o.mp4")
-    assert "is made of one video, folder" in error(cyclegan, folder / "0.png", "--out", "o.mp4")
+    one = "is made of one video, folder of frames or file of keypoints"
+    assert one in error(cyclegan, clip, clip, "--out", "o.mp4")
+    assert one in error(cyclegan, folder / "0.png", "--out", "o.mp4")
     assert "0.png is an image. Give a video" in error(video_gan, folder / "0.png")
     assert "--fps is for videos, but there are none" in error(cyclegan, folder, "--fps", "30")
     assert "--frames is for videos" in error(cyclegan, folder, "--frames")
