@@ -31,7 +31,7 @@ def translate_files(model: PretrainedGan, inputs: Sequence[Path], arguments: Arg
     model.translator(**setup_of(arguments))
     listed = list_inputs(inputs, arguments["is_null"])
     clips, images = _plan(model, listed, arguments)
-    _check_compare(arguments, images)
+    _check_compare(arguments, clips, images)
     written = Written()
     if images:
         translate_images(model, images, arguments, written)
@@ -77,19 +77,27 @@ def _check_options(arguments: Arguments, clips: Sequence[Job], images: Sequence[
         ("fps", "--fps", "videos", clips),
         ("frames", "--frames", "videos", clips),
         ("bit_depth", "--bit-depth", "images", images),
-        ("compare", "--compare", "images", images),
     ):
         if arguments[option] and not there:
             raise ConfigError(f"{flag} is for {kind}, but there are none. Leave it out.")
 
 
-def _check_compare(arguments: Arguments, images: Sequence[Job]) -> None:
+def _check_compare(arguments: Arguments, clips: Sequence[Job], images: Sequence[Job]) -> None:
     sheet, targets = arguments["compare"], arguments["targets"]
     if sheet is None:
         if targets is not None:
             raise ConfigError(
                 f"--targets {targets} is shown by --compare. Pass --compare sheet.png too."
             )
+        return
+    if clips:
+        if images or len(clips) > 1 or sheet.suffix.lower() not in VIDEO_SUFFIXES:
+            raise ConfigError(
+                f"--compare {sheet}: of one clip it is a video, such as both.mp4, and of images a "
+                f"picture. Translate clips one by one, and apart from images."
+            )
+        if targets is not None:
+            raise ConfigError(f"--targets {targets} is for images. Leave it out.")
         return
     if sheet.suffix.lower() not in SHEET_FORMATS:
         raise ConfigError(f"--compare {sheet} is a PNG or JPEG. Give it a name such as sheet.png.")
@@ -114,6 +122,7 @@ def _translate_clip(model: PretrainedGan, job: Job, arguments: Arguments, writte
             chunk_frames=arguments["batch_size"],
             progress=_progress(job.source),
             fields=_fields_beside(model, job, arguments),
+            compare=arguments["compare"],
             **{name: arguments[name] for name in same},
             **setup_of(arguments),
             **arguments["options"],

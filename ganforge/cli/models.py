@@ -62,7 +62,8 @@ def generate(model: str, **arguments: Any) -> None:
 )  # fmt: skip
 @click.option(
     "--compare", type=click.Path(path_type=Path, dir_okay=False),
-    help="Also draw the first 16 sources and outputs side by side, as this picture.",
+    help="Also draw the first 16 sources and outputs side by side, as this picture; of a video, "
+    "all frames, as this video.",
 )  # fmt: skip
 @click.option(
     "--targets", type=click.Path(exists=True, file_okay=False, path_type=Path),

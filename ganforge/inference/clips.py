@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from ganforge.imaging.images import Resize, convert_channels, to_pixels
 from ganforge.imaging.pose_layouts import pose_layout
 from ganforge.imaging.resize import ImageForm, ResizeMode
 from ganforge.imaging.save import check_folder, write_pixels
+from ganforge.imaging.showable import colored, showable
 from ganforge.imaging.skeletons import draw_poses
 from ganforge.imaging.video import Timing, VideoFile
 from ganforge.imaging.video_writer import check_video_file, video_writer
@@ -68,6 +69,14 @@ class OpenClip:
     file: VideoFile | None = None
     stems: tuple[str, ...] = ()
     poses: Tensor | None = None
+
+
+class TranslatedFrame(NamedTuple):
+    """A frame of a translated clip: images [C, H, W] of one size, and its time."""
+
+    img: Tensor
+    source: Tensor
+    time: int
 
 
 @dataclass(frozen=True)
@@ -250,6 +259,21 @@ def chunks(clip: OpenClip, length: int) -> Iterator[list[tuple[Tensor, int]]]:
         raise DataError(f"There are no frames in {clip.name}. Give at least one.")
 
 
+def check_comparison(compare: Path, out: Path | None, clip: OpenClip) -> None:
+    """Refuse a video of sources and outputs side by side that cannot be written.
+
+    Raises:
+        ConfigError: it is no video, or the same file as the output or the clip.
+    """
+    if out is None:
+        raise ConfigError(f"compare={compare} is written beside `out`. Give out too.")
+    if not compare.suffix:
+        raise ConfigError(f"The comparison {compare} is a video. Give it a name such as both.mp4.")
+    if compare.resolve() == out.resolve():
+        raise ConfigError(f"{compare} cannot be the output and the comparison. Choose two names.")
+    check_output(compare, clip)
+
+
 def check_output(out: Path, clip: OpenClip) -> None:
     """Refuse a video or folder that cannot be written, before any frame is translated.
 
@@ -271,20 +295,30 @@ def check_output(out: Path, clip: OpenClip) -> None:
 
 
 def save_clip(
-    frames: Iterable[tuple[Tensor, int]],
+    frames: Iterable[TranslatedFrame],
     out: Path,
     clip: OpenClip,
     *,
     audio: bool,
     bit_depth: int,
     progress: Progress,
+    compare: Path | None = None,
 ) -> VideoSummary:
-    """Write translated frames [C, H, W] as a video, or as a folder of PNG files, or not at all."""
+    """Write translated frames as a video, or as a folder of PNG files, or not at all.
+
+    `compare` is a second video of sources and translations side by side.
+    """
     count, shape = 0, torch.Size()
-    with _writer(out, clip, audio, bit_depth) as (write, has_audio):
-        for img, time in frames:
-            write(img, time)
-            count, shape = count + 1, img.shape
+    with contextlib.ExitStack() as stack:
+        write, has_audio = stack.enter_context(_writer(out, clip, audio, bit_depth))
+        both = None
+        if compare is not None:
+            both, _ = stack.enter_context(_writer(compare, clip, audio, 8))
+        for frame in frames:
+            write(frame.img, frame.time)
+            if both is not None:
+                both(_side_by_side(frame, clip.reader), frame.time)
+            count, shape = count + 1, frame.img.shape
             progress(count, clip.num_frames)
     return VideoSummary(out, count, shape[1], shape[2], clip.timing.rate, has_audio)
 
@@ -306,6 +340,13 @@ def _writer(
             write_pixels(folder / f"{name}.png", to_pixels(img[None], bit_depth)[0])
 
         yield write, False
+
+
+def _side_by_side(frame: TranslatedFrame, reader: SourceReader) -> Tensor:
+    """Source and translation: [3, H, 2 W]."""
+    source = colored(frame.source) if reader.kind == "labels" else showable(frame.source)
+    shown = [convert_channels(img[None].cpu(), 3)[0] for img in (source, showable(frame.img))]
+    return torch.cat(shown, dim=2)
 
 
 def _rgb(img: Tensor) -> NDArray[np.uint8]:

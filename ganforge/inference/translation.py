@@ -17,6 +17,7 @@ from ganforge.inference.clips import (
     Progress,
     Rate,
     VideoSummary,
+    check_comparison,
     check_output,
     open_clip,
     save_clip,
@@ -131,6 +132,7 @@ class TranslationMethods:
         progress: Progress = lambda done, total: None,
         output_type: OutputType = "pil",
         fields: Mapping[str, Any] | None = None,
+        compare: str | Path | None = None,
         **options: Any,
     ) -> Iterator[Any] | VideoSummary:
         """Translate a video in chunks of frames; memory does not grow with its length.
@@ -153,6 +155,7 @@ class TranslationMethods:
             output_type: of yielded frames, as for `generate`.
             fields: what else the model reads, by name, a sequence with one value for each frame, as
                 for `translate`; one value of what belongs to the whole clip. Poses are known.
+            compare: a second video to write, which shows sources and translations side by side.
             **options: as for `translate`, but no `seeds`.
 
         Returns:
@@ -173,11 +176,21 @@ class TranslationMethods:
         request = self._translation(1, translator, options | {"seeds": [seed]}).take([0])
         clip = open_clip(video, translator.reader, translator.sizing, fps, skip_bad)
         frames = translator.frames(clip, request, chunk_frames, fields)
-        if out is None:
-            return (convert_output(img[None], output_type)[0] for img, _ in frames)
-        check_output(Path(out), clip)
-        depth = self.info.spec.bit_depth
-        return save_clip(frames, Path(out), clip, audio=audio, bit_depth=depth, progress=progress)
+        place, both = (None if given is None else Path(given) for given in (out, compare))
+        if both is not None:
+            check_comparison(both, place, clip)
+        if place is None:
+            return (convert_output(frame.img[None], output_type)[0] for frame in frames)
+        check_output(place, clip)
+        return save_clip(
+            frames,
+            place,
+            clip,
+            audio=audio,
+            bit_depth=self.info.spec.bit_depth,
+            progress=progress,
+            compare=both,
+        )
 
     def translator(self, **how: Any) -> Translator:
         """What translates, checked: `direction`, `size`, `resize`, `tile`, `overlap`, `derive`.

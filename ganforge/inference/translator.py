@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.imaging.images import Resize
-from ganforge.inference.clips import OpenClip, chunks
+from ganforge.inference.clips import OpenClip, TranslatedFrame, chunks
 from ganforge.inference.derive import derivation_of
 from ganforge.inference.generate import run_batch
 from ganforge.inference.sizes import Size, Sizing, resolve_sizing
@@ -71,8 +71,8 @@ class Translator:
         request: GenerateRequest,
         chunk_frames: int,
         fields: Mapping[str, Any] | None = None,
-    ) -> Iterator[tuple[Tensor, int]]:
-        """The translated frames of a clip, and their times; read as they are consumed.
+    ) -> Iterator[TranslatedFrame]:
+        """The translated frames of a clip; read as they are consumed.
 
         `fields` are what the model reads beside them: a value for each frame, or one of the clip.
 
@@ -91,7 +91,8 @@ class Translator:
             part = request if self.architecture.is_video else request.take([0] * len(images))
             part.fields = self._fields_of_frames(given_fields, frame_index, images)
             made = self._translate(images, part)
-            yield from zip(made, (time for _, time in chunk), strict=True)
+            times = (time for _, time in chunk)
+            yield from map(TranslatedFrame, made, images, times)
             frame_index += len(chunk)
 
     def _fields_of_frames(

@@ -136,6 +136,12 @@ def test_translate_video_shows_its_progress_on_a_terminal(ganforge, cyclegan, cl
     assert f"\r{clip}: frame 8 of 9" in shown and shown.endswith("frame 9 of 9\n")
 
 
+def test_translate_video_compare_writes_a_second_video(ganforge, cyclegan, clip):
+    ganforge("translate", cyclegan, clip, "--out", "out.mp4", "--compare", "both.mp4")
+    images, times, *_ = read_video("both.mp4")
+    assert images[0].shape == (20, 46, 3) and times == read_video(clip)[1]
+
+
 def test_translate_video_refuses_what_has_no_meaning(
     ganforge, cyclegan, video_gan, clip, folder, tmp_path
 ):
@@ -145,6 +151,9 @@ def test_translate_video_refuses_what_has_no_meaning(
     one = "is made of one video, folder of frames or file of keypoints"
     assert one in error(cyclegan, clip, clip, "--out", "o.mp4")
     assert one in error(cyclegan, folder / "0.png", "--out", "o.mp4")
+    both = ("--out", "o.mp4", "--compare")
+    assert "of one clip it is a video" in error(cyclegan, clip, *both, "sheet.png")
+    assert "--targets" in error(cyclegan, clip, *both, "both.mp4", "--targets", folder)
     assert "0.png is an image. Give a video" in error(video_gan, folder / "0.png")
     assert "--fps is for videos, but there are none" in error(cyclegan, folder, "--fps", "30")
     assert "--frames is for videos" in error(cyclegan, folder, "--frames")

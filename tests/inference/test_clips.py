@@ -11,7 +11,14 @@ from torch.testing import assert_close
 from ganforge.errors import ConfigError, DataError, ShapeError
 from ganforge.imaging.codec import decode_image, encode_png
 from ganforge.imaging.skeletons import draw_poses
-from ganforge.inference.clips import VideoSummary, check_output, chunks, open_clip, save_clip
+from ganforge.inference.clips import (
+    TranslatedFrame,
+    VideoSummary,
+    check_output,
+    chunks,
+    open_clip,
+    save_clip,
+)
 from ganforge.inference.sizes import Sizing
 from ganforge.inference.source_images import SourceReader
 from ganforge.interfaces.source import Poses
@@ -26,7 +33,8 @@ def opened(video, channels=3, fps=None, skip_bad=False, kind="image", **sizing):
 
 def saved(clip, out, **given):
     options = {"audio": True, "bit_depth": 8, "progress": lambda done, total: None, **given}
-    return save_clip(clip.frames(), out, clip, **options)
+    frames = (TranslatedFrame(img, img, time) for img, time in clip.frames())
+    return save_clip(frames, out, clip, **options)
 
 
 @pytest.fixture

@@ -323,6 +323,35 @@ def test_translate_video_writes_a_file_with_rate_size_and_audio(tmp_path):
     np.testing.assert_allclose(after[0][3], 255 - before[0][3], atol=4)
 
 
+def test_translate_video_compare_shows_source_and_output_side_by_side(tmp_path):
+    make_video(tmp_path / "in.mp4", 5, size=(16, 24))
+    given = {"video": tmp_path / "in.mp4", "out": tmp_path / "out.mp4"}
+    negative(Clips).translate_video(**given, compare=tmp_path / "both.mp4", chunk_frames=2)
+    (source, out, both) = (read_video(tmp_path / f"{name}.mp4") for name in ("in", "out", "both"))
+    assert both[1:3] == source[1:3] and both[0][4].shape == (16, 48, 3)
+    np.testing.assert_allclose(both[0][4][:, :24], source[0][4], atol=6)
+    np.testing.assert_allclose(both[0][4][:, 24:], out[0][4], atol=6)
+
+
+@pytest.mark.parametrize(
+    ("out", "compare", "message"),
+    [
+        (None, "both.mp4", "Give out too"),
+        ("out", "both", "is a video"),
+        ("out.mp4", "out.mp4", "two names"),
+        ("out", "in.mp4", "is the video that is translated"),
+    ],
+)
+def test_translate_video_comparison_that_cannot_be_written_is_refused(
+    out, compare, message, tmp_path
+):
+    source = make_video(tmp_path / "in.mp4", 2)
+    place = None if out is None else tmp_path / out
+    with pytest.raises(ConfigError, match=message):
+        negative(Clips).translate_video(source, place, compare=tmp_path / compare)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
 def test_translate_video_resizes_when_asked_to(tmp_path):
     make_video(tmp_path / "in.mp4", 3)
     found = negative().translate_video(
