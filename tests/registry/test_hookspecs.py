@@ -214,6 +214,7 @@ def whole_run(run, tmp_path, monkeypatch):
     )
     config = run.config.train.model_copy(update={"trackers": ()})
     run.config = run.config.model_copy(update={"train": config})
+    monkeypatch.setattr(stage, "read_once", lambda runtime, place: contextlib.nullcontext())
     return lambda: stage.Train(stage.Train.Config()).run(
         RunContext(run.config, tmp_path, resolve(run.config))
     )
