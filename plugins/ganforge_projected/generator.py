@@ -71,7 +71,17 @@ class NoisyLayer(nn.Module):
         y = self.conv(x)
         if noise is None:
             noise = torch.randn(y.shape[0], 1, *y.shape[2:], device=y.device)
-        return functional.glu(self.norm(y + (noise * self.noise_strength).to(y.dtype)), dim=1)
+        return gated(self.norm(y + (noise * self.noise_strength).to(y.dtype)))
+
+
+def gated(x: Tensor) -> Tensor:
+    """Gated linear unit: half of the channels times the sigmoid of the other half.
+
+    torch's own gives gradients of another layout than the batch norm's, which doubles the time of
+    the generator on a CPU.
+    """
+    values, gates = x.chunk(2, dim=1)
+    return values * gates.sigmoid()
 
 
 class Excitation(nn.Module):
@@ -119,7 +129,6 @@ class FastGenerator(nn.Module):
                 nn.ConvTranspose2d(config.z_dim, 2 * widths[0], (height, width), bias=False)
             ),
             nn.BatchNorm2d(2 * widths[0]),
-            nn.GLU(dim=1),
         )
         self.layers = nn.ModuleList(
             NoisyLayer(before, widths[level])
@@ -145,7 +154,7 @@ class FastGenerator(nn.Module):
         """
         noises = iter(noise if noise is not None else [None] * len(self.layers))
         layers = zip(self.layers, noises, strict=True)
-        grids = [self.start(pixel_norm(z)[:, :, None, None])]
+        grids = [gated(self.start(pixel_norm(z)[:, :, None, None]))]
         for level in range(1, len(self.layers) // 2 + 1):
             x = upsample_nearest(grids[-1])
             for _ in range(2):

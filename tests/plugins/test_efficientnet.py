@@ -6,10 +6,11 @@ import pytest
 import torch
 from ganforge_efficientnet.extractor import EfficientNetConfig, EfficientNetLite0
 from ganforge_efficientnet.network import Lite0, SamePadConv2d
+from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
 
-from ganforge.errors import MetricError
+from ganforge.errors import ConfigError, MetricError
 from ganforge.interfaces.metric import FeatureExtractor
 from ganforge.registry.plugins import get_registry
 
@@ -20,6 +21,10 @@ def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("lite0") / "weights.pth"
     torch.manual_seed(0)
     network = Lite0()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 1.5)
     torch.save({f"_{n}": t for n, t in enumerate(network.state_dict().values())}, path)
     return path
 
@@ -27,6 +32,13 @@ def weights(tmp_path_factory):
 @pytest.fixture(scope="module")
 def extractor(weights):
     return EfficientNetLite0(EfficientNetConfig(weights=str(weights), sha256=None))
+
+
+def stored_network(weights):
+    """The network of the file, its batch norms not folded."""
+    network = Lite0().eval()
+    network.load_in_order(torch.load(weights, weights_only=True))
+    return network
 
 
 def images(channels=3, side=128):
@@ -39,14 +51,54 @@ def test_efficientnet_is_registered():
 
 
 def test_efficientnet_gives_features_and_logits_of_the_weights_in_the_file(extractor, weights):
-    stored = list(torch.load(weights, weights_only=True).values())
-    assert_close(list(extractor.network.state_dict().values()), stored)
+    network = stored_network(weights)
     found = extractor(images())
     assert {name: tuple(out.shape) for name, out in found.items()} == {
         "pooled": (2, 1280),
         "logits": (2, 1000),
     }
-    assert_close(found["logits"], extractor.network.head(found["pooled"]))
+    pooled, logits = network((images().float() - 127) / 128)
+    assert_close(found["pooled"], pooled)
+    assert_close(found["logits"], logits)
+
+
+def test_efficientnet_maps_are_those_of_the_network_before_each_halving(extractor, weights):
+    img = images(side=64).float() / 127.5 - 1
+    found = extractor.maps(img)
+    shapes = EfficientNetLite0.map_shapes(EfficientNetConfig(), 64, 64)
+    assert [x.shape[1:] for x in found] == shapes
+    assert shapes == [(24, 16, 16), (40, 8, 8), (112, 4, 4), (320, 2, 2)]
+
+    # Each map goes through the layers after it, as in the whole network.
+    network = stored_network(weights)
+    layers = list(network.body)
+    x = (images(side=64).float() - 127) / 128
+    seen = []
+    for layer in layers:
+        x = layer(x)
+        seen.append(x)
+    for one in found:
+        last = max(n for n, y in enumerate(seen[:-3]) if y.shape == one.shape)
+        assert_close(one, seen[last])
+
+
+def test_efficientnet_maps_of_enlarged_and_gray_images_can_be_trained_through(weights):
+    config = EfficientNetConfig(weights=str(weights), sha256=None, map_side=96)
+    extractor = EfficientNetLite0(config)
+    gray = (images(channels=1, side=48).float() / 127.5 - 1).requires_grad_()
+    found = extractor.maps(gray)
+    assert [x.shape[1:] for x in found] == EfficientNetLite0.map_shapes(config, 48, 48)
+    larger = functional.interpolate(gray, size=(96, 96), mode="bilinear", antialias=True)
+    for one, other in zip(found, extractor.maps(larger.expand(-1, 3, -1, -1)), strict=True):
+        assert_close(one, other)
+    sum(x.square().mean() for x in found).backward()
+    assert gray.grad.abs().max() > 0
+
+
+def test_efficientnet_maps_of_tiny_images_are_refused_with_what_helps():
+    with pytest.raises(ConfigError, match="at least 32x32 pixels, not of 16x16. Set its map_side"):
+        EfficientNetLite0.map_shapes(EfficientNetConfig(), 16, 16)
+    assert len(EfficientNetLite0.map_shapes(EfficientNetConfig(map_side=128), 16, 16)) == 4
 
 
 def test_efficientnet_resizes_and_repeats_gray(extractor):
