@@ -25,6 +25,7 @@ from ganforge.training.cpu.kernels import CpuKernels
 from ganforge.training.cpu.small_grids import has_matrix_units
 from ganforge.training.launch import SHARDED, check_launch
 from ganforge.training.precision import PrecisionChoice, choose_precision, has_bf16
+from ganforge.training.rendezvous import INIT_METHOD
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -243,7 +244,7 @@ def _accelerator(use_cpu: bool, trackers: Sequence[str], project_dir: Path | Non
             cpu=use_cpu,
             log_with=list(trackers) or None,
             project_config=_project(project_dir),
-            kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)],
+            kwargs_handlers=[InitProcessGroupKwargs(init_method=INIT_METHOD, timeout=_TIMEOUT)],
         )
     except torch.distributed.DistNetworkError as err:
         raise ConfigError(
