@@ -69,8 +69,9 @@ def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
     """A flow [N, 2, h, w] of the same motion in pixels of images of another size."""
     if flow.shape[2:] == (height, width):
         return flow
-    scale = flow.new_tensor([width / flow.shape[3], height / flow.shape[2]]).view(1, 2, 1, 1)
-    return scale * functional.interpolate(flow, (height, width), mode="bilinear")
+    # Not by a tensor of two factors, for whose copy to a GPU the host would wait.
+    x, y = functional.interpolate(flow, (height, width), mode="bilinear").unbind(1)
+    return torch.stack([x * (width / flow.shape[3]), y * (height / flow.shape[2])], dim=1)
 
 
 def _pyramid(img: Tensor) -> list[Tensor]:

@@ -39,9 +39,10 @@ class SpectralNorm(nn.Module):
     ) -> None:
         super().__init__()
         self.dim, self.num_iterations, self.eps = dim, num_iterations, eps
-        start = torch.randn(weight.shape[dim], device=weight.device)
-        self.register_buffer("u", functional.normalize(start, dim=0, eps=eps))
-        self.estimate_anew(weight)
+        self.register_buffer("u", torch.randn(weight.shape[dim], device=weight.device))
+        if not weight.is_meta:  # there are no values, and torch takes milliseconds to find that out
+            self.u = functional.normalize(self.u, dim=0, eps=eps)
+            self.estimate_anew(weight)
 
     def estimate_anew(self, weight: Tensor) -> None:
         """Estimate again, after the weight has been replaced."""
@@ -55,7 +56,7 @@ class SpectralNorm(nn.Module):
 
     @torch.no_grad()
     def _refine(self, matrix: Tensor, times: int) -> None:
-        if matrix.is_meta:  # there are no values, and torch takes milliseconds to find that out
+        if matrix.is_meta:
             return
         u = self.u
         for _ in range(times):
@@ -87,7 +88,7 @@ def spectral_norm(module: ModuleT, *, num_iterations: int = 1, eps: float = 1e-1
     weight = module.weight
     assert isinstance(weight, Tensor)
     dim = 1 if isinstance(module, nn.modules.conv._ConvTransposeNd) else 0
-    parametrize.register_parametrization(
-        module, "weight", SpectralNorm(weight, dim=dim, num_iterations=num_iterations, eps=eps)
-    )
+    norm = SpectralNorm(weight, dim=dim, num_iterations=num_iterations, eps=eps)
+    # torch checks a parametrization by a forward pass, which takes milliseconds on meta.
+    parametrize.register_parametrization(module, "weight", norm, unsafe=weight.is_meta)
     return module

@@ -22,7 +22,12 @@ from ganforge.errors import ConfigError, GanforgeError, RunStopped, explain
 from ganforge.interfaces.stage import RunContext, Stage
 from ganforge.io.atomic import write_text
 from ganforge.pipeline.launch_record import REPORT, recorded_launch
-from ganforge.pipeline.session import end_session, runtime_of, shards_location
+from ganforge.pipeline.session import (
+    end_session,
+    indexes_read_once,
+    runtime_of,
+    shards_location,
+)
 from ganforge.redaction import hide_secrets
 from ganforge.registry.components import resolve
 from ganforge.registry.plugins import get_registry
@@ -60,8 +65,7 @@ def run_pipeline(
         lines = [dump_config(config), f"# run directory: {run_dir}", *plan]
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
-    for stage in stages:
-        stage.check(context)
+    check_stages(context, stages)
     if dry_run:
         return context
     with contextlib.ExitStack() as stack:
@@ -108,8 +112,18 @@ def _run_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> No
             log.info("Stage %s: %s.", stage.name, stage.plan(context))
             stage.run(context)
             # Shards that were not there before can now show what would fail later.
-            for later in stages[number:]:
-                later.check(context)
+            check_stages(context, stages[number:])
+
+
+def check_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> None:
+    """Refuse what can be known to fail before it costs anything; rank 0 reads the data for all.
+
+    Raises:
+        GanforgeError: the file, the data or a stage is at fault.
+    """
+    with indexes_read_once(context):
+        for stage in stages:
+            stage.check(context)
 
 
 def describe_result(context: RunContext) -> str:

@@ -1,11 +1,15 @@
 """What the stages of one pipeline share: the runtime, and the places in a run directory."""
 
+import contextlib
 import functools
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
+from ganforge.errors import DataError
 from ganforge.interfaces.stage import RunContext
 from ganforge.training.cpu.heap import keep_heap
+from ganforge.training.fields import read_once
 from ganforge.training.precision import PrecisionChoice
 from ganforge.training.runtime import Runtime
 
@@ -23,6 +27,31 @@ def validation_location(context: RunContext) -> str | None:
     if validation is None:
         return None
     return validation.shards or str(context.run_dir / "validation")
+
+
+def reference_location(context: RunContext) -> str:
+    """The shards of the real images: by default, the validation data of a translator.
+
+    Numbers of generators from noise are compared with the training data, as is usual.
+    """
+    config = context.config
+    translates = bool(context.components.architecture.component.directions)
+    held_out = validation_location(context) if translates else None
+    return config.evaluate.reference or held_out or shards_location(context)
+
+
+@contextlib.contextmanager
+def indexes_read_once(context: RunContext) -> Iterator[None]:
+    """Until its end, all ranks use the indexes that rank 0 has read, of the data that are there.
+
+    Data that are missing or damaged are left to whoever needs them.
+    """
+    places = (shards_location(context), validation_location(context), reference_location(context))
+    with contextlib.ExitStack() as stack:
+        for place in dict.fromkeys(filter(None, places)):
+            with contextlib.suppress(DataError):
+                stack.enter_context(read_once(runtime_of(context), place))
+        yield
 
 
 def checkpoints_dir(context: RunContext) -> Path:

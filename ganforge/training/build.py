@@ -108,8 +108,10 @@ def compile_networks(
     log.info("torch.compile: %s (%s).", "on" if wanted else "off", reason)
     if not wanted:
         return {}
-    # The same random numbers as eager, so that compiled and eager runs agree.
+    # The same random numbers as eager, in the same order, so that compiled and eager runs agree:
+    # torch 2.11 moves them when it reorders a graph without gradients.
     torch._inductor.config.fallback_random = True
+    torch._inductor.config.reorder_for_locality = False
     torch._dynamo.config.cache_size_limit = 64
     compiled: dict[str, nn.Module] = {}
     for role, module in modules.items():

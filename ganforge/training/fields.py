@@ -9,7 +9,7 @@ from typing import Any
 from ganforge.config.data import DataConfig, FieldConfig
 from ganforge.config.models import PipelineConfig
 from ganforge.data.loader import SlotLoader
-from ganforge.data.shards.index import DatasetIndex, known_index, load_index
+from ganforge.data.shards.index import DatasetIndex, is_known, known_index, load_index
 from ganforge.data.shards.readable_fields import ReadableFields, build_derivation
 from ganforge.data.shards.reader import check_shards_present
 from ganforge.data.views import END_NIMG, shown_size, window_at
@@ -231,7 +231,8 @@ def _expected_field(data: DataConfig, name: str) -> FieldSpec:
 def read_once(runtime: Runtime, location: str) -> Iterator[None]:
     """Until its end, all ranks use the index that rank 0 has read, of shards that it has checked.
 
-    4,096 ranks that each list 100,000 files would bring a network file system to its knees.
+    One that is known already is not read again. 4,096 ranks that each list 100,000 files would
+    bring a network file system to its knees.
 
     Raises:
         DataError: the index or a shard is missing, or a shard has another size; on every rank.
@@ -242,6 +243,9 @@ def read_once(runtime: Runtime, location: str) -> Iterator[None]:
         check_shards_present(location, index)
         return index
 
+    if is_known(location):
+        yield
+        return
     with known_index(location, runtime.on_main(checked)):
         yield
 

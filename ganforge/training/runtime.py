@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +25,7 @@ from ganforge.training.cpu.kernels import CpuKernels
 from ganforge.training.cpu.small_grids import has_matrix_units
 from ganforge.training.launch import SHARDED, check_launch
 from ganforge.training.precision import PrecisionChoice, choose_precision, has_bf16
+from ganforge.training.rendezvous import INIT_METHOD
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -153,6 +154,26 @@ class Runtime:
 
         return list(gather_object([value]))
 
+    def gather_on_main(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The named tensors of all ranks, in rank 0's host memory; nothing on the other ranks.
+
+        Names must differ between ranks. One rank sends after the other, so that rank 0's device
+        holds those of one rank at a time.
+        """
+        described = self.gather_object({name: (t.shape, t.dtype) for name, t in tensors.items()})
+        if not self.is_main:
+            _exchange(torch.distributed.isend, tensors.values(), 0)
+            return {}
+        found = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+        for rank, names in enumerate(described[1:], start=1):
+            sent = {
+                name: torch.empty(shape, dtype=dtype, device=self.device)
+                for name, (shape, dtype) in names.items()
+            }
+            _exchange(torch.distributed.irecv, sent.values(), rank)
+            found |= {name: tensor.cpu() for name, tensor in sent.items()}
+        return found
+
     def broadcast_object(self, value: Any) -> Any:
         """Rank 0's object on every rank."""
         if self.world_size == 1:
@@ -223,7 +244,7 @@ def _accelerator(use_cpu: bool, trackers: Sequence[str], project_dir: Path | Non
             cpu=use_cpu,
             log_with=list(trackers) or None,
             project_config=_project(project_dir),
-            kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)],
+            kwargs_handlers=[InitProcessGroupKwargs(init_method=INIT_METHOD, timeout=_TIMEOUT)],
         )
     except torch.distributed.DistNetworkError as err:
         raise ConfigError(
@@ -235,6 +256,15 @@ def _accelerator(use_cpu: bool, trackers: Sequence[str], project_dir: Path | Non
         backend = accelerator.distributed_type.value
         raise ConfigError(f"train: {SHARDED.format(backend)}")
     return accelerator
+
+
+def _exchange(operation: Callable[..., Any], tensors: Iterable[Tensor], rank: int) -> None:
+    """Send all tensors to a rank, or receive them into their memory, and wait."""
+    operations = [
+        torch.distributed.P2POp(operation, tensor.detach().contiguous(), rank) for tensor in tensors
+    ]
+    for work in torch.distributed.batch_isend_irecv(operations) if operations else ():
+        work.wait()
 
 
 def _project(folder: Path | None) -> "ProjectConfiguration":

@@ -5,24 +5,32 @@ import os
 
 import numpy as np
 
-from ganforge.config.models import DataConfig
+from ganforge.config.models import DataConfig, PipelineConfig
 from ganforge.data.loader import RealImages, SlotLoader
 from ganforge.data.shards.index import DatasetIndex, FieldSchema, load_index
 from ganforge.data.shards.writer import EncodedSample, write_stream
 from ganforge.errors import ShardError
 from ganforge.imaging.codec import encode_pixels
 from ganforge.interfaces.spec import ImageSpec
+from ganforge.interfaces.stage import RunContext
+from ganforge.pipeline.run import check_stages
+from ganforge.registry.components import resolve
 from ganforge.training.fields import read_once
+
+TRANSLATOR = {
+    "architecture": "cyclegan", "generator_width": 4, "num_blocks": 1, "discriminator_width": 4,
+    "discriminator_layers": 1,
+}  # fmt: skip
 
 
 def write_shards(folder, count):
     """A data set of `count` shards with one black image each."""
     folder.mkdir()
-    image = encode_pixels(np.zeros((8, 8, 3), np.uint8))
+    image = encode_pixels(np.zeros((16, 16, 3), np.uint8))
     samples = (EncodedSample(f"{n:05d}", {"image.png": image}) for n in range(count))
-    schema = {"image": FieldSchema(kind="image", height=8, width=8, channels=3)}
+    schema = {"image": FieldSchema(kind="image", height=16, width=16, channels=3)}
     shards = write_stream(folder, "main", samples, ["image"], 1)
-    index = DatasetIndex.build(ImageSpec(8, 8, 3), {"main": shards}, schema)
+    index = DatasetIndex.build(ImageSpec(16, 16, 3), {"main": shards}, schema)
     (folder / "index.json").write_text(index.to_json())
 
 
@@ -62,6 +70,20 @@ def start(location, rank):
     loader.close()
 
 
+def check(folder):
+    """What a start of a pipeline does with its data before the first stage."""
+    config = PipelineConfig(
+        name="counted",
+        stages=["train", "evaluate"],
+        data={"shards": str(folder), "derive": "gray"},
+        model=TRANSLATOR,
+        train={"batch_size": 4, "trackers": []},
+        evaluate={"metrics": ["psnr"], "num_images": 20, "every_kimg": 1},
+    )
+    context = RunContext(config, folder.parent / "counted", resolve(config))
+    check_stages(context, [choice.built for choice in context.components.stages])
+
+
 def count_reads(runtime, folder, num_shards=20):
     """Reads of the index and lists of the shards on this rank, and what a missing shard says."""
     folder = folder / "shards"
@@ -70,6 +92,8 @@ def count_reads(runtime, folder, num_shards=20):
     runtime.any_rank(False)
     with Counted(folder) as counted, read_once(runtime, str(folder)):
         start(str(folder), runtime.rank)
+    with Counted(folder) as before:
+        check(folder)
     runtime.any_rank(False)
     if runtime.is_main:
         next(folder.glob("*.tar")).unlink()
@@ -78,4 +102,5 @@ def count_reads(runtime, folder, num_shards=20):
             fault = ""
     except ShardError as err:
         fault = str(err)
-    return {"opened": counted.opened, "listed": counted.listed, "fault": fault}
+    reads = {"start": [counted.opened, counted.listed], "check": [before.opened, before.listed]}
+    return {**reads, "fault": fault}

@@ -1,4 +1,7 @@
-"""The runtime refuses what it cannot do, and chooses precision and threads."""
+"""The runtime refuses what it cannot do, chooses precision and threads, and gathers."""
+
+import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -52,6 +55,48 @@ def test_collectives_of_one_rank_return_what_they_get():
     assert torch.equal(here.gather(tensor), tensor)
     assert here.gather_object("a") == ["a"] and here.broadcast_object("a") == "a"
     assert here.any_rank(True) and not here.any_rank(False)
+
+
+def gather(runtime):
+    """What this rank gathers, and by how many bytes its memory grows for a moment."""
+    mine = {
+        f"{runtime.rank}/images": torch.full((4, 1 << 20), float(runtime.rank)),
+        f"{runtime.rank}/transposed": torch.arange(6).view(2, 3).T,
+        f"{runtime.rank}/count": torch.tensor(7 + runtime.rank),
+    }
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = peak_of_memory()
+    found = runtime.gather_on_main(
+        mine if runtime.rank < 1 else {**mine, "1/flag": torch.ones(2) > 0}
+    )
+    grown = peak_of_memory() - before
+    images = [found.pop(f"{rank}/images") for rank in range(2) if found]
+    return {
+        "images": [[*image.shape, image.min().item(), image.max().item()] for image in images],
+        "others": {name: tensor.tolist() for name, tensor in found.items()},
+        "grown": grown,
+    }
+
+
+def peak_of_memory():
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+
+@pytest.mark.dist
+def test_tensors_are_gathered_on_rank_zero_alone(two_ranks):
+    first, second = (json.loads((two_ranks / f"gather-{n}.json").read_text()) for n in range(2))
+    assert first["images"] == [[4, 1 << 20, 0.0, 0.0], [4, 1 << 20, 1.0, 1.0]]
+    assert first["others"] == {
+        "0/transposed": [[0, 3], [1, 4], [2, 5]],
+        "1/transposed": [[0, 3], [1, 4], [2, 5]],
+        "0/count": 7,
+        "1/count": 8,
+        "1/flag": [True, True],
+    }
+    assert second["images"] == [] and second["others"] == {}
+    image_bytes = 4 << 22
+    assert second["grown"] < image_bytes / 4 < first["grown"] < 1.5 * image_bytes
 
 
 def test_trackers_that_are_unknown_are_refused_with_near_names():

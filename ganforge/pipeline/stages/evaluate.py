@@ -25,13 +25,13 @@ from ganforge.pipeline.completed import ran_with, remember
 from ganforge.pipeline.interrupted import MeasuredParts
 from ganforge.pipeline.session import (
     checkpoints_dir,
+    reference_location,
     runtime_of,
     shards_location,
-    validation_location,
 )
 from ganforge.pipeline.trained_model import load_trained, newest_nimg
 from ganforge.registry.plugins import get_registry
-from ganforge.training.fields import expected_spec, model_spec
+from ganforge.training.fields import expected_spec, model_spec, read_once
 from ganforge.training.run_view import View, view_of
 from ganforge.training.signals import stop_signals
 from ganforge.training.state.checkpoint import MANIFEST, directory_name
@@ -110,17 +110,6 @@ def check_metrics(context: RunContext) -> None:
     check_evaluation(config.evaluate, runtime, model, reference, config.data)
 
 
-def reference_location(context: RunContext) -> str:
-    """The shards of the real images: by default, the validation data of a translator.
-
-    Numbers of generators from noise are compared with the training data, as is usual.
-    """
-    config = context.config
-    translates = bool(context.components.architecture.component.directions)
-    held_out = validation_location(context) if translates else None
-    return config.evaluate.reference or held_out or shards_location(context)
-
-
 def _spec_of_shards(context: RunContext, reads: Reads) -> ImageSpec | None:
     """What the model will generate; None where the training shards do not exist yet."""
     config, location = context.config, shards_location(context)
@@ -158,7 +147,8 @@ def _measure(context: RunContext, view: View, keep: Keep = measure_now) -> list[
         num_standing=num_standing(context),
     )
     reference = reference_location(context)
-    records = evaluate(model, config.evaluate, reference, runtime, data=config.data, keep=keep)
+    with read_once(runtime, reference):
+        records = evaluate(model, config.evaluate, reference, runtime, data=config.data, keep=keep)
     if runtime.is_main:
         lines = JsonLines(context.run_dir / "metrics.jsonl")
         hooks = get_registry().manager.hook

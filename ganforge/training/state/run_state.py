@@ -110,21 +110,19 @@ class TrainingRun:
         return modules
 
     def snapshot(self) -> Checkpoint:
-        """The whole state. All ranks must call it; complete on every rank."""
-        slots = self.runtime.gather_object(
-            {
-                f"{slot}/{name}": tensor.detach().cpu()
-                for slot, state in zip(self.local_slots, self.slot_state, strict=True)
-                for name, tensor in state.items()
-            }
-        )
+        """The whole state. All ranks must call it; those beyond 0 get it without the slots."""
+        slots = {
+            f"{slot}/{name}": tensor
+            for slot, state in zip(self.local_slots, self.slot_state, strict=True)
+            for name, tensor in state.items()
+        }
         others = {name: module.state_dict() for name, module in self.stateful_modules().items()}
         tensors = {
             "networks": flatten({r: m.state_dict() for r, m in self.nets.modules().items()}),
             "ema": flatten({r: m.state_dict() for r, m in self.ema.networks.items()}),
             "optimizers": self._optimizer_tensors(),
             "modules": flatten(others, "/"),
-            "slots": {key: value for part in slots for key, value in part.items()},
+            "slots": self.runtime.gather_on_main(slots),
         }
         state = {
             "ganforge": ganforge.__version__,

@@ -13,8 +13,8 @@ from ganforge.data.shards.index import load_index
 from ganforge.errors import GanforgeError, MetricError
 from ganforge.interfaces.stage import RunContext
 from ganforge.pipeline.run import run_pipeline
-from ganforge.pipeline.session import _runtime
-from ganforge.pipeline.stages.evaluate import Evaluate, read_records, reference_location
+from ganforge.pipeline.session import _runtime, reference_location
+from ganforge.pipeline.stages.evaluate import Evaluate, read_records
 from ganforge.registry.components import resolve
 from ganforge.registry.plugins import get_registry
 

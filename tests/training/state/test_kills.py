@@ -139,10 +139,14 @@ def wait_for_progress(folder, draw, ranks):
     if draw.random() < 0.5:
         time.sleep(draw.uniform(0, 0.1))
         return False
-    limit = time.monotonic() + 0.3
-    while time.monotonic() < limit and not list(checkpoints.glob(".nimg-*.partial-*")):
-        time.sleep(0.0002)
-    return bool(list(checkpoints.glob(".nimg-*.partial-*")))
+    last, missed = newest(checkpoints), 0
+    while missed < 2:
+        if any(checkpoints.glob(".nimg-*.partial-*")):
+            return True
+        if newest(checkpoints) != last:
+            last, missed = newest(checkpoints), missed + 1
+        assert time.monotonic() < deadline
+    return False
 
 
 def newest(checkpoints):
