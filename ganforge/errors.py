@@ -6,6 +6,7 @@ positional string so that its type survives the trip out of a DataLoader worker 
 
 import difflib
 import errno
+import os
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -118,8 +119,18 @@ def explain(err: BaseException) -> str | None:
     if isinstance(err, GanforgeError):
         return str(err)
     if isinstance(err, OSError) and err.errno in _ADVICE:
+        if err.filename is None and isinstance(err, FileNotFoundError) and _is_folder_gone():
+            return "The current folder was deleted. Change to another one: cd FOLDER."
         if err.filename:
             return f"Access to {err.filename} {_ADVICE[err.errno]}"
         if err.errno in _FULL:
             return f"Writing {_ADVICE[err.errno]}"
     return None
+
+
+def _is_folder_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False

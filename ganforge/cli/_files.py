@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganforge.data.keypoints import KEYPOINT_SUFFIX, holds_keypoints
-from ganforge.errors import ConfigError, DataError
+from ganforge.data.sources.image_files import ARRAYS, EXTENSIONS, choice_below
+from ganforge.errors import ConfigError
 from ganforge.imaging.video import VIDEO_SUFFIXES
 from ganforge.imaging.video_writer import WRITTEN_SUFFIXES
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
-FIELD_SUFFIXES = IMAGE_SUFFIXES | {".npy"}
+FIELD_SUFFIXES = EXTENSIONS | {ARRAYS}
 STDIN = Path("-")
 
 
@@ -109,19 +109,28 @@ def _clip_jobs(folder: Path, files: Sequence[Path], out: Path) -> list[Job]:
 
 
 def files_in(folder: Path, out: Path) -> list[Path]:
-    """The images and videos below a folder, in order, without those below `out`."""
+    """The images and videos below a folder, in order, without those below `out`.
+
+    What is left out is counted and logged, by the rules for the images of a data set.
+    """
     results = out.resolve()
     is_inside = results != folder.resolve()
-    found = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
-        and not (is_inside and results in path.resolve().parents)
-    ]
-    if not found:
-        suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise DataError(f"{folder} holds no image files ({suffixes}) and no video. Check the path.")
-    return found
+    videos: list[Path] = []
+
+    def is_apart(name: str) -> bool:
+        path = folder / name
+        if is_inside and results in path.resolve().parents:
+            return True
+        if is_video(path):
+            videos.append(path)
+        return is_video(path)
+
+    choice = choice_below(folder, is_apart=is_apart)
+    choice.leave_out_arrays()
+    if not choice.images and not videos:
+        raise choice.nothing("INPUTS", str(folder))
+    choice.log({name.partition("/")[0] for name in choice.images if "/" in name})
+    return sorted([*(folder / name for name in choice.images), *videos])
 
 
 def find_beside(folder: Path, place: Path) -> Path | None:

@@ -1,5 +1,6 @@
 """Values on the command line: seeds, ranges of layers, sizes, and KEY=VALUE options."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,19 @@ class FieldType(click.ParamType):  # type: ignore[type-arg]
         if self.exists and not Path(folder).is_dir():
             raise ConfigError(f"--field {value}: there is no folder {folder}. Check the path.")
         return name, Path(folder)
+
+
+class FiniteRange(click.FloatRange):
+    """A number; unlike click's ranges, not `inf` or `nan`, which lie in all of them."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read the number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 SEEDS, LAYERS, SIZE, FIELD = SeedsType(), LayersType(), SizeType(), FieldType()

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from ganforge.cli._options import FiniteRange
+
 
 @click.command(epilog="Example: ganforge new photos --minutes 30 --run")
 @click.argument("data", nargs=-1, required=True)
@@ -17,7 +19,7 @@ import click
 )  # fmt: skip
 @click.option("--architecture", help="E.g. stylegan2. Default: by the data and the machine.")
 @click.option(
-    "--minutes", type=click.FloatRange(min=0, min_open=True), default=10, show_default=True,
+    "--minutes", type=FiniteRange(min=0, min_open=True), default=10, show_default=True,
     help="Length of the training.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")

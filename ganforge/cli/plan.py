@@ -5,13 +5,14 @@ import json
 import click
 
 from ganforge.cli import _shared
+from ganforge.cli._options import FiniteRange
 
 
 @click.command(epilog="Example: ganforge plan stylegan_ffhq1024 --gpus 8xH100 --price 2.5")
 @click.argument("pipeline")
 @click.argument("overrides", nargs=-1)
 @click.option("--gpus", required=True, help="E.g. 64xH100; with --measure a number.")
-@click.option("--price", type=click.FloatRange(min=0), help="Of one GPU for one hour.")
+@click.option("--price", type=FiniteRange(min=0), help="Of one GPU for one hour.")
 @click.option("--measure", is_flag=True, help="Time a step on this machine's device.")
 @_shared.as_json
 def plan(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from ganforge.config.base import MAX_SIDE, StrictModel
+from ganforge.config.base import MAX_SIDE, Byte, StrictModel
 from ganforge.config.choices import Chooses, ComponentChoice
 from ganforge.config.schedules import ScheduledPositive
 
@@ -198,7 +198,7 @@ class DataConfig(StrictModel):
         "pad with `background`; crop: scale the short side and crop the center; fit: scale the "
         "long side and pad; stretch: ignore the aspect ratio.",
     )
-    background: tuple[int, int, int] = Field(
+    background: tuple[Byte, Byte, Byte] = Field(
         (255, 255, 255), description="RGB, 0 to 255. Fills transparent pixels and padding."
     )
     use_labels: bool | None = Field(

@@ -4,8 +4,7 @@ A value is YAML, but text fields take the text as typed: `#`, `: ` and digits ha
 folder's name.
 """
 
-import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import yaml
@@ -13,6 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel
 
+from ganforge.config.base import types_in
 from ganforge.config.choices import KeyPath, as_pattern, type_at
 from ganforge.config.merge import Document, place_at
 from ganforge.config.models import PLACES, PipelineConfig
@@ -63,7 +63,7 @@ def parse_value(text: str, annotation: Any = None) -> Any:
     Raises:
         ConfigError: it is not YAML, and the field is not text.
     """
-    types = set(_leaf_types(annotation))
+    types = set(types_in(annotation))
     is_quoted = text[:1] in ("'", '"') and len(text) > 1 and text[0] == text[-1]
     is_flow = text.lstrip()[:1] in ("[", "{") and annotation not in (str, str | None)
     if types - {type(None)} == {str} and not is_quoted and not is_flow:
@@ -101,14 +101,3 @@ def _type_at(path: KeyPath, document: Document, options_model: OptionsModel) -> 
         if place is not None and name and type_at(place.section, path[length:]) is None:
             return type_at(options_model(place.kind, name), path[length:])
     return type_at(PipelineConfig, path)
-
-
-def _leaf_types(annotation: Any) -> Iterator[Any]:
-    """The types of the values in an annotation; `Literal` gives the types of its values."""
-    if typing.get_origin(annotation) is typing.Literal:
-        yield from map(type, typing.get_args(annotation))
-    elif arguments := typing.get_args(annotation):
-        for argument in arguments:
-            yield from _leaf_types(argument)
-    elif annotation is not Ellipsis:
-        yield annotation

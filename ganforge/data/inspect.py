@@ -20,11 +20,12 @@ from ganforge.data.prepare.guess_source import guess_source
 from ganforge.data.prepare.source_to_shards import build_source
 from ganforge.data.shards.index import INDEX_NAME, PIXEL_KINDS, DatasetIndex, load_index
 from ganforge.data.shards.locations import is_remote
-from ganforge.data.sources.left_out import LeftOutFiles, collected
+from ganforge.data.sources.left_out import LeftOutFiles, collected, more_frames
 from ganforge.data.sources.shard_urls import names_tar
 from ganforge.errors import DataError, ShardError
 from ganforge.imaging.channels import MODES
-from ganforge.imaging.codec import Pixels, Undecodable
+from ganforge.imaging.codec import Pixels, Undecodable, read_image_file
+from ganforge.imaging.further_frames import has_more_frames
 from ganforge.imaging.grids import named_grid
 from ganforge.imaging.resize import flatten_alpha, scale
 from ganforge.imaging.save import write_png
@@ -110,6 +111,8 @@ class _Seen:
     images: list[Pixels] = field(default_factory=list)
     """The image of each field; of a clip the first frame, because all may be too many to hold."""
     label: int | None = None
+    more_frames: str = ""
+    """The sample's key, if an image of it has further frames or pages."""
     fault: str = ""
 
     def add(self, frames: Iterable[Pixels]) -> None:
@@ -158,7 +161,7 @@ def inspect(
         seen = _see_source(source, location.fields, max_samples, step)
         _collect(report, seen, source.class_names, contact_sheet)
     report.warnings += [each.useless_folders for each in found if each.useless_folders]
-    report.left_out = [files for each in found for files in each.files()]
+    report.left_out += [files for each in found for files in each.files()]
     return report
 
 
@@ -204,7 +207,7 @@ def _holds_shards(location: str) -> bool:
     if location.startswith("pipe:"):
         return "{}" in location
     if is_remote(location):
-        return not names_tar(location)
+        return not (names_tar(location) or Path(location.partition("?")[0]).suffix)
     return (Path(location) / INDEX_NAME).is_file()
 
 
@@ -234,10 +237,15 @@ def _see_sample(stream: str, sample: Sample, fields: Mapping[str, FieldConfig]) 
         if kind not in PIXEL_KINDS:
             continue
         try:
+            if isinstance(value, Path | bytes):
+                value = read_image_file(value) if isinstance(value, Path) else value
+                seen.more_frames = seen.more_frames or sample.key * has_more_frames(value)
             frames = frames_of(value, is_clip(kind, value))
             seen.add(decode_value(f, kind == "labels", options.value_range) for f in frames)
         except Undecodable as err:
-            seen.fault = f"Sample '{sample.key}': field '{name}'{origin_of(value)} {err}"
+            seen.fault = (
+                f"Sample '{sample.key}': field '{name}'{origin_of(sample.fields[name])} {err}"
+            )
     return seen
 
 
@@ -279,6 +287,7 @@ def _collect(
     forms: Counter[ImageForm] = Counter()
     pixels = _PixelFacts()
     thumbnails: list[Image.Image] = []
+    animated: list[str] = []
     for seen in samples:
         if seen.fault:
             report.num_bad += 1
@@ -289,11 +298,14 @@ def _collect(
         if seen.label is not None:
             labels[seen.label] += 1
         forms += seen.forms
+        animated += [seen.more_frames] * bool(seen.more_frames)
         pixels.add(seen.images)
         if contact_sheet is not None and len(thumbnails) < _SHEET_SIDE**2:
             thumbnails += [_thumbnail(img) for img in seen.images]
     report.forms = dict(forms.most_common())
     pixels.describe(report)
+    if animated:
+        report.left_out.append(more_frames(report.location, len(animated), animated[0]))
     _describe_labels(report, labels, list(class_names()))
     _warn(report)
     if contact_sheet is not None and thumbnails:
@@ -307,7 +319,7 @@ def _describe_labels(report: DatasetReport, labels: Counter[int], names: list[st
     report.class_counts = {name: labels[label] for label, name in enumerate(names)}
     total = sum(report.class_counts.values())
     shares = [count / total for count in report.class_counts.values() if count]
-    entropy = -sum(share * math.log(share) for share in shares)
+    entropy = abs(sum(share * math.log(share) for share in shares))
     report.label_entropy = entropy / math.log(len(names)) if len(names) > 1 else 0.0
     outside = sorted(label for label in labels if not 0 <= label < len(names))
     if outside:

@@ -68,6 +68,10 @@ def fetch_info(location: Location) -> tuple[Path, ModelInfo]:
         )
     if location.is_folder:
         folder = _folder_on_disk(location)
+    elif Path(source).is_file():
+        raise PublishError(
+            f"{source} is a file. A model is the folder of an export, e.g. runs/quickstart/export."
+        )
     elif source.startswith((".", "/", "~")):
         raise PublishError(f"There is no folder {source}. Check the path, or give owner/name.")
     elif runs := _runs_beside(Path(source)):

@@ -22,7 +22,8 @@ from PIL import Image, UnidentifiedImageError, features
 
 from ganforge.imaging.deep import avif_bits, read_ppm
 from ganforge.imaging.orientation import UPRIGHT, orientation_of, upright, upright_array
-from ganforge.imaging.png import checked_png, without_texts
+from ganforge.imaging.png import checked_png, lacks_rows, without_texts
+from ganforge.io.signatures import HEAD_BYTES, image_suffix, what_it_is
 
 Bytes = bytes | memoryview
 Pixels = NDArray[Any]
@@ -34,7 +35,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8"
 NPY_SIGNATURE = b"\x93NUMPY"
 _ZIP_SIGNATURE = b"PK\3\4"
-TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HAS_AVIF = bool(features.check("avif"))
 """Whether the installed Pillow decodes AVIF."""
 _PNG_HEADER = struct.Struct(">IIBBxxB")
@@ -43,7 +44,7 @@ _PNG_COLORS = {1: 0, 3: 2, 4: 6}
 _PALETTE = 3
 # PIL can run external programs for some formats (EPS), so the list is closed.
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM") + ("AVIF",) * HAS_AVIF
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_READ = (".png", ".jpg", ".webp", ".tif", ".bmp", ".gif", ".ppm", ".avif")
 
 
 class Undecodable(Exception):
@@ -57,6 +58,8 @@ def png_header(data: Bytes) -> tuple[int, int, int, int, bool]:
     """(height, width, channels, bits, interlaced) of a PNG, without unpacking it."""
     if len(data) < 33:
         raise Undecodable(f"is a PNG cut short after {len(data)} bytes")
+    if data[12:16] != b"IHDR":  # Apple's tools write others, and so does damage
+        raise Undecodable("is a PNG that does not begin with its header; save it as a usual PNG")
     width, height, depth, color, interlaced = _PNG_HEADER.unpack_from(data, 16)
     return height, width, _PNG_CHANNELS.get(color, 0), depth, bool(interlaced)
 
@@ -111,7 +114,18 @@ def decode_image(
     if data[:8] == PNG_SIGNATURE and png_header(data)[3] == 16:
         return _from_array(_spread_gray_alpha(decode_png16(data)), value_range)
     with open_pillow(data) as img:
-        return _from_pillow(img, value_range)
+        pixels = _from_pillow(img, value_range)
+    if data[:8] == PNG_SIGNATURE:
+        _check_last_row(data, pixels)
+    return pixels
+
+
+def _check_last_row(data: Bytes, pixels: Pixels) -> None:
+    """Refuse a PNG without its last rows. Only a row of one color may be one that Pillow filled."""
+    last = pixels[-1]
+    is_suspect = png_header(data)[4] or bool((last == last[:1]).all())
+    if is_suspect and lacks_rows(data):
+        raise Undecodable("is a damaged PNG (its last rows are missing)")
 
 
 def read_array(data: Bytes) -> NDArray[Any] | None:
@@ -133,12 +147,12 @@ def read_npy(data: Bytes) -> NDArray[Any]:
     if data[:4] == _ZIP_SIGNATURE:  # which NumPy opens as several arrays
         raise Undecodable("is an archive of arrays (.npz), not one array; save it with np.save")
     if data[:6] != NPY_SIGNATURE:  # which NumPy takes for a pickle, and says how to load that
-        _refuse_lfs_pointer(data)
+        _refuse_pointer(data)
         raise Undecodable("is no .npy file; save it with np.save")
     try:
         values: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
     except Exception as err:  # NumPy parses the header as Python: damage raises any type
-        _refuse_lfs_pointer(data)
+        _refuse_pointer(data)
         raise Undecodable(f"is a damaged .npy file ({_text(err)})") from err
     return values
 
@@ -169,7 +183,7 @@ def open_pillow(data: Bytes) -> Iterator[Image.Image]:
     """An image file opened by PIL. Faults of PIL in the block are raised as `Undecodable`."""
     if not data:
         raise Undecodable("is empty")
-    _refuse_lfs_pointer(data)
+    _refuse_pointer(data)
     if data[:8] == PNG_SIGNATURE:
         _check_size(*png_header(data)[:2])
         data = without_texts(data)
@@ -185,7 +199,7 @@ def open_pillow(data: Bytes) -> Iterator[Image.Image]:
                 _check_size(img.height, img.width)
                 yield img
     except UnidentifiedImageError as err:
-        raise Undecodable(f"cannot be decoded: it is none of {', '.join(_FORMATS)}") from err
+        raise Undecodable(_unknown_kind(bytes(data[:HEAD_BYTES]))) from err
     except Undecodable:
         raise
     except Exception as err:  # PIL raises almost any type on damaged bytes
@@ -196,9 +210,21 @@ def _text(err: Exception) -> str:
     return str(err) or type(err).__name__
 
 
-def _refuse_lfs_pointer(data: Bytes) -> None:
-    if bytes(data[: len(_LFS_POINTER)]) == _LFS_POINTER:
-        raise Undecodable("is only a pointer of Git LFS to the file; fetch it with `git lfs pull`")
+def _unknown_kind(head: bytes) -> str:
+    """What a file is that Pillow does not take, from its first bytes."""
+    what = what_it_is(head)
+    if what is None:
+        return f"cannot be decoded: it is none of {', '.join(_FORMATS)}"
+    if image_suffix(head) in _READ:
+        return f"is {what} that cannot be decoded: it is damaged, or of a kind that is hardly used"
+    return f"is {what}, none of {', '.join(_FORMATS)}"
+
+
+def _refuse_pointer(data: Bytes) -> None:
+    """Refuse what stands for a file that was not fetched."""
+    what = what_it_is(bytes(data[:HEAD_BYTES])) or ""
+    if what.startswith("only a pointer"):
+        raise Undecodable(f"is {what}")
 
 
 def read_image_file(path: Path) -> bytes:
@@ -252,6 +278,7 @@ def _from_array(values: NDArray[Any], value_range: tuple[float, float] | None) -
         raise Undecodable(f"holds {pixels.dtype} values, not numbers")
     if value_range is not None:
         return _to_16_bits(pixels, value_range)
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise Undecodable(
             f"holds {pixels.dtype} values from {pixels.min():g} to {pixels.max():g}; convert it to "

@@ -44,6 +44,17 @@ def checked_png(data: bytes | memoryview) -> bytes:
     return SIGNATURE + b"".join(_chunk(kind, body) for kind, body in kept)
 
 
+def lacks_rows(data: bytes | memoryview) -> bool:
+    """Whether the pixels of a PNG end before its last row, which Pillow fills with zeros."""
+    try:
+        chunks = list(_chunks(data, is_strict=False))
+        total = sum(number * size for number, size in _rows(_HEADER.unpack(chunks[0][1])))
+        packed = b"".join(body for kind, body in chunks if kind == b"IDAT")
+        return len(zlib.decompressobj().decompress(packed, total)) < total
+    except (ValueError, IndexError, struct.error, zlib.error):
+        return True
+
+
 def without_texts(data: bytes | memoryview) -> bytes | memoryview:
     """The PNG without texts and color profiles: PIL refuses an image whose texts are large.
 
@@ -60,8 +71,8 @@ def without_texts(data: bytes | memoryview) -> bytes | memoryview:
     return b"".join(kept) if sum(map(len, kept)) < min(place, len(data)) else data
 
 
-def _chunks(data: bytes | memoryview) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and body of each chunk up to the end mark."""
+def _chunks(data: bytes | memoryview, *, is_strict: bool = True) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and body of each chunk up to the end mark; checked, or as far as they go."""
     place = 8
     while place + 12 <= len(data):
         (size,) = struct.unpack_from(">I", data, place)
@@ -70,13 +81,14 @@ def _chunks(data: bytes | memoryview) -> Iterator[tuple[bytes, bytes]]:
         if end + 4 > len(data):
             break
         (crc,) = struct.unpack_from(">I", data, end)
-        if zlib.crc32(kind + body) != crc:
+        if is_strict and zlib.crc32(kind + body) != crc:
             raise ValueError(f"is a damaged PNG (wrong checksum of its part {kind!r})")
         yield kind, body
         if kind == b"IEND":
             return
         place = end + 4
-    raise ValueError("is a damaged PNG (cut short)")
+    if is_strict:
+        raise ValueError("is a damaged PNG (cut short)")
 
 
 def _rows(header: tuple[int, ...]) -> list[tuple[int, int]]:

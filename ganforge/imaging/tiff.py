@@ -17,7 +17,8 @@ _BITS, _SAMPLES, _EXTRA_SAMPLES, _FORMAT = 258, 277, 338, 339
 _PHOTOMETRIC = 262
 _WHITE_IS_ZERO, _GRAY_OR_RGB = 0, (1, 2)
 _UNSPECIFIED = 0
-_FLOAT = 3
+_SIGNED, _FLOAT = 2, 3
+_BIG = 43
 
 
 def read_tiff(data: Bytes) -> NDArray[Any] | None:
@@ -72,15 +73,22 @@ def _is_for_pillow(data: Bytes) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of truncated files, which are refused soon enough
-            tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
+            size = 16 if _BIG in data[2:4] else 8
+            tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(size))
             stream.seek(tags.next)
             tags.load(stream)
         bits, samples = max(tags.get(_BITS, (1,))), tags.get(_SAMPLES, 1)
+        formats = tags.get(_FORMAT, ())
+        is_signed, is_float = _SIGNED in formats, _FLOAT in formats
         if samples == 1:
-            is_float = _FLOAT in tags.get(_FORMAT, ())
-            # PIL does not invert 16 bits.
+            # PIL does not invert 16 bits, and takes signed bytes for unsigned, and unsigned 32 bits
+            # for signed.
             is_inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-            return bool(bits <= 8 or bits == 32 or (bits == 16 and not is_float | is_inverted))
+            if bits <= 8:
+                return not is_signed
+            return (
+                is_signed or is_float if bits == 32 else bits == 16 and not is_float | is_inverted
+            )
         return bool(bits <= 8 and _UNSPECIFIED not in tags.get(_EXTRA_SAMPLES, ()))
     except Exception:  # noqa: BLE001  # damage raises almost any type
         return True

@@ -58,7 +58,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
             yield path
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+        # Cut, for a name may have 255 bytes, of which `path` may use all.
+        temporary = path.with_name(f".{path.stem[:32]}-{secrets.token_hex(4)}{path.suffix[:32]}")
         try:
             yield temporary
             temporary.replace(path)

@@ -108,7 +108,18 @@ def _one_place(place: str, as_video: bool) -> Survey:
     count = source.num_samples() or _seen(report)
     if kind == "video":
         count = sum(report.forms.values())
+    reason += _not_in_table(place, section, count)
     return Survey(kind, (place,), section, report, count, reason)
+
+
+def _not_in_table(place: str, section: Mapping[str, Any], count: int) -> str:
+    """Says how many images of a folder the table in it does not name; empty if it names all."""
+    folder = Path(place).expanduser()
+    if section["name"] != "manifest" or not folder.is_dir():
+        return ""
+    unnamed = len(image_files(folder, "DATA")) - count
+    table = Path(section["path"]).name
+    return f"; {unnamed:,} images that {table} does not name are left out" if unnamed > 0 else ""
 
 
 def _source_of(place: str) -> dict[str, Any]:
@@ -240,7 +251,8 @@ def describe(found: Survey) -> list[str]:
     if found.num_looked_at < found.count and found.kind != "video":
         lines.append(f"Looked at {found.num_looked_at:,} of them, evenly spaced.")
     if found.reason:
-        lines.append(found.reason[0].upper() + found.reason[1:] + ".")
+        reason = found.reason.removeprefix("; ")
+        lines.append(reason[0].upper() + reason[1:] + ".")
     return lines + _doubts(found)
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ganforge.cli._files import list_inputs, plan_jobs
+from ganforge.cli._files import files_in, list_inputs, plan_jobs
 from ganforge.errors import ConfigError, DataError
 
 
@@ -90,7 +90,7 @@ def test_plan_jobs_of_frames_has_one_clip_for_each_folder_of_images(photos):
 
 def test_plan_jobs_of_a_folder_without_images_says_so(photos):
     Path("empty").mkdir()
-    with pytest.raises(DataError, match=r"empty holds no image files \(.bmp.*Check the path"):
+    with pytest.raises(DataError, match="INPUTS=.empty. holds no images .*Correct the path"):
         targets(["empty"])
 
 
@@ -121,3 +121,16 @@ def test_list_inputs_of_an_empty_list_shows_how_to_make_one(monkeypatch):
         ConfigError, match="no paths on standard input. List one per line, e.g. find"
     ):
         list_inputs([Path("-")])
+
+
+def test_files_in_a_folder_are_chosen_as_for_a_data_set(photos, caplog):
+    for name in ("._1.png", "c.HEIC", "notes.txt"):
+        (photos / "b" / name).write_bytes(b"x")
+    (photos / "b" / "d.jfif").touch()
+    Path("other").mkdir()
+    Path("other/z.png").touch()
+    (photos / "link").symlink_to("../other")
+    found = {str(path) for path in files_in(photos, Path("out"))}
+    assert {"photos/b/d.jfif", "photos/link/z.png"} < found
+    assert not any("._1" in name or "HEIC" in name for name in found)
+    assert "1 images in formats that cannot be read (.heic 1)" in caplog.text

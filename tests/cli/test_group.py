@@ -150,6 +150,17 @@ def test_operating_system_error_on_a_path_becomes_a_message(failing, number, exp
     assert expected in result.stderr
 
 
+def test_current_folder_that_was_deleted_is_named(monkeypatch):
+    error = FileNotFoundError(errno.ENOENT, "No such file or directory")
+    assert explain(error) is None
+
+    def fail():
+        raise error
+
+    monkeypatch.setattr(os, "getcwd", fail)
+    assert explain(error) == "The current folder was deleted. Change to another one: cd FOLDER."
+
+
 @pytest.mark.parametrize(
     "error", [ValueError("a bug"), OSError(errno.EIO, "no path"), OSError(errno.EACCES, "no path")]
 )

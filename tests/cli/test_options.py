@@ -5,6 +5,7 @@ from ganforge.cli._options import (
     LAYERS,
     SEEDS,
     SIZE,
+    FiniteRange,
     parse_options,
     read_options,
     read_own_options,
@@ -97,3 +98,10 @@ def test_read_own_options_with_a_flag_name_it(name, flag):
 def test_read_own_options_keeps_those_without_a_flag():
     found = read_own_options(click.Context(command), option("pair"), ("noise=none", "psi=0.5"))
     assert found == {"noise": "none", "psi": 0.5}
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999"])
+def test_finite_range_refuses_what_lies_in_every_range_of_click(text):
+    with pytest.raises(click.BadParameter, match="not a finite number|not in the range"):
+        FiniteRange(min=0).convert(text, option("num"), None)
+    assert FiniteRange(min=0).convert("0.5", option("num"), None) == 0.5

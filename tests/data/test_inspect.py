@@ -206,3 +206,12 @@ def test_inspect_spread_takes_samples_from_the_whole_source(tmp_path):
     assert sorted(form.width for form in inspect(str(tmp_path), max_samples=4).forms) == [
         4, 5, 6, 7,
     ]  # fmt: skip
+
+
+def test_inspect_counts_images_whose_further_frames_are_not_used(tmp_path):
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
+    paint(tmp_path / "1.png")
+    frames[0].save(tmp_path / "2.gif", save_all=True, append_images=frames[1:])
+    (entry,) = inspect(str(tmp_path)).left_out
+    assert (entry.count, entry.example) == (1, "2,gif")
+    assert "further frames or pages, of which the first is used" in str(entry)

@@ -124,6 +124,12 @@ def test_pull_missing_folder_says_so(tmp_path):
         pull(tmp_path / "nowhere")
 
 
+def test_pull_of_a_file_says_that_a_model_is_a_folder(exported, monkeypatch):
+    monkeypatch.chdir(exported)
+    with pytest.raises(PublishError, match="config.json is a file. A model is the folder of an"):
+        pull("config.json")
+
+
 def test_pull_missing_run_beside_others_is_not_looked_up_on_the_hub(tmp_path, monkeypatch):
     (tmp_path / "runs" / "faces-1").mkdir(parents=True)
     (tmp_path / "runs" / "faces-1" / "config.yaml").touch()

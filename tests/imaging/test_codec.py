@@ -379,3 +379,44 @@ def test_decode_names_a_pointer_of_git_lfs(tmp_path, name):
 def test_decode_of_an_npy_file_of_no_numbers_is_refused(dtype):
     with pytest.raises(Undecodable, match="not numbers"):
         decode_image(npy(np.zeros((2, 2), dtype)), value_range=(0, 1))
+
+
+def test_decode_of_a_png_without_its_last_rows_is_refused(helpers):
+    pixels = noise(8, 5, 3)
+    whole = helpers.file_bytes(Image.fromarray(pixels))
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels[:5])
+    begin, end = whole.index(b"IDAT") - 4, whole.index(b"IEND") - 4
+    body = zlib.compress(rows)
+    chunk = struct.pack(">I", len(body)) + b"IDAT" + body
+    short = whole[:begin] + chunk + struct.pack(">I", zlib.crc32(chunk[4:])) + whole[end:]
+    with pytest.raises(Undecodable, match="damaged PNG .its last rows are missing"):
+        decode_image(short)
+    pixels[-1] = 0  # as Pillow would fill it
+    np.testing.assert_array_equal(decode_image(helpers.file_bytes(Image.fromarray(pixels))), pixels)
+
+
+def test_png_that_begins_with_another_part_says_so(helpers):
+    data = helpers.file_bytes(Image.new("RGB", (3, 3)))
+    with pytest.raises(Undecodable, match="does not begin with its header"):
+        decode_image(data[:8] + b"\0\0\0\4CgBI\x50\0\x20\2" + b"crc!" + data[8:])
+
+
+def test_npy_of_the_other_byte_order_is_exact():
+    values = noise(4, 6, dtype=np.uint16)
+    buffer = io.BytesIO()
+    np.save(buffer, values.astype(">u2"))
+    np.testing.assert_array_equal(decode_image(buffer.getvalue())[..., 0], values)
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"\0\0\0\x18ftypheic" + bytes(40), "is a HEIC image, none of PNG"),
+        (b"<html>404</html>", "is a web page, none of PNG"),
+        (b"\xff\xd8\xff\xe0\0", "is a JPEG image that cannot be decoded: it is damaged"),
+        (b"/annex/objects/MD5E-s1--a.png", "pointer of git-annex.*git annex get"),
+    ],
+)
+def test_decode_of_another_kind_of_file_names_the_kind(data, fault):
+    with pytest.raises(Undecodable, match=fault):
+        decode_image(data)

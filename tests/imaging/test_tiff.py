@@ -1,4 +1,5 @@
 import io
+import re
 import sys
 
 import numpy as np
@@ -104,3 +105,18 @@ def test_16_bit_tiff_of_other_colors_is_refused(photometric, channels):
     data = tiff(np.zeros((4, 6, channels), np.uint16), photometric=photometric)
     with pytest.raises(Undecodable, match=f"is a TIFF of {photometric.upper()} colors .*RGB"):
         decode_image(data)
+
+
+def test_big_tiff_of_16_bit_color_keeps_all_bits():
+    pixels = RNG.integers(0, 65536, (4, 6, 3), dtype=np.uint16)
+    np.testing.assert_array_equal(decode_image(tiff(pixels, bigtiff=True)), pixels)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.uint32])
+def test_tiff_of_other_integers_is_mapped_by_its_values(dtype):
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    values = np.array([[low, high]], dtype=dtype)
+    data = tiff(values, photometric="minisblack")
+    with pytest.raises(Undecodable, match=re.escape(f"values from {low:g} to {high:g}; convert")):
+        decode_image(data)
+    assert decode_image(data, (low, high)).tolist() == [[[0], [65535]]]

@@ -227,3 +227,10 @@ def test_atomic_folder_of_a_killed_process_keeps_the_earlier_and_is_cleaned_up(t
     assert (tmp_path / "out" / "a.txt").read_text() == "old"
     write_folder(tmp_path / "out", "new", replace=True)
     assert os.listdir(tmp_path) == ["out"]
+
+
+def test_atomic_file_of_the_longest_name_is_written(tmp_path):
+    path = tmp_path / ("x" * 251 + ".png")
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(b"1")
+    assert path.read_bytes() == b"1"

@@ -70,6 +70,15 @@ def test_survey_of_a_table_of_captions_finds_text(paint, column):
 
     assert (found.kind, found.count) == ("text", 40)
     assert found.source["path"].endswith("metadata.jsonl")
+    assert "left out" not in found.reason
+
+
+def test_survey_of_a_table_that_lacks_images_counts_them(paint):
+    folder = paint("in")
+    rows = [{"file_name": p.name, "text": p.stem} for p in sorted(folder.glob("*"))[:33]]
+    (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    expected = "7 images that metadata.jsonl does not name are left out"
+    assert expected in " ".join(describe(survey([str(folder)])))
 
 
 def test_survey_of_a_folder_of_frames_is_of_video_where_it_should_be(paint):

@@ -24,6 +24,7 @@ from ganforge.imaging.codec import (
     read_npy,
     storable_as_is,
 )
+from ganforge.imaging.further_frames import has_more_frames
 from ganforge.imaging.label_maps import decode_labels
 from ganforge.imaging.resize import ImageForm
 from ganforge.interfaces.source import Frames, ImageHalf, Poses
@@ -42,6 +43,8 @@ class StoredPixels:
     largest: int
     """White of images, the largest id of label maps."""
     num_frames: int = 1
+    has_more: bool = False
+    """Whether the file holds further frames or pages, which are not used."""
 
 
 def decode_value(value: Any, is_labels: bool, value_range: tuple[float, float] | None) -> Pixels:
@@ -118,7 +121,8 @@ class PixelEncoder:
             kept = storable_as_is(data, pixels)
         stored = data if kept else self._encode_new(pixels)
         size = (decoded.shape[0], decoded.shape[1])
-        return StoredPixels(stored, kept or "png", size, self._largest(pixels))
+        has_more = isinstance(data, bytes) and has_more_frames(data)
+        return StoredPixels(stored, kept or "png", size, self._largest(pixels), has_more=has_more)
 
     def _check_channels(self, pixels: Pixels) -> None:
         """Refuse colors or transparency that the images before it do not have."""

@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 from ganforge.data.sources.hf import is_saved_to_disk
-from ganforge.data.sources.image_files import is_image
+from ganforge.data.sources.image_files import EXTENSIONS, is_image, looked_in
+from ganforge.data.sources.shard_urls import names_tar
 from ganforge.errors import DataError, suggest
 from ganforge.imaging.video import VIDEO_SUFFIXES
 from ganforge.interfaces.source import Source
@@ -14,6 +15,7 @@ from ganforge.registry.plugins import get_registry
 _BY_SUFFIX = {
     ".zip": "zip",
     ".csv": "manifest",
+    ".tsv": "manifest",
     ".jsonl": "manifest",
     ".ndjson": "manifest",
     **dict.fromkeys(VIDEO_SUFFIXES, "video"),
@@ -37,7 +39,7 @@ def guess_source(location: str) -> dict[str, object]:
     path = Path(location)
     if location in get_registry().names(Source):
         return {"name": location}
-    if {".tar", ".tgz"} & set(path.suffixes) or "://" in location or location.startswith("pipe:"):
+    if _is_tar(location, path):
         return {"name": "webdataset", "urls": location}
     if is_saved_to_disk(path):
         return {"name": "hf", "path": location}
@@ -47,15 +49,44 @@ def guess_source(location: str) -> dict[str, object]:
         labels = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
         found = {"labels": str(labels)} if labels.is_file() and labels != path else {}
         return {"name": "idx", "images": location, **found}
+    if path.is_file() and path.suffix.lower() == ".parquet":
+        return {"name": "hf", "path": "parquet", "data_files": location}
     if path.is_file() and path.suffix.lower() in _BY_SUFFIX:
         return {"name": _BY_SUFFIX[path.suffix.lower()], "path": location}
     if not path.exists() and _HUB_ID.fullmatch(location):
         _check_not_local(path)
         return {"name": "hf", "path": location}
-    raise DataError(
-        f"'{location}' is not a folder of images, a video, a zip archive, a manifest (.csv, "
-        f".jsonl), IDX images, tar files, org/name on the Hub or a source. "
-        f"{suggest(location, get_registry().names(Source))}"
+    raise _unknown(location, path)
+
+
+def _is_tar(location: str, path: Path) -> bool:
+    """Whether a location is a tar, also at an address.
+
+    Raises:
+        DataError: it is the address of a file of another kind.
+    """
+    if location.startswith("pipe:") or (names_tar(location) and not path.is_dir()):
+        return True
+    if "://" not in location:
+        return ".tar" in path.suffixes and not path.exists()
+    suffix = Path(location.partition("?")[0]).suffix.lower()
+    if suffix in (*_BY_SUFFIX, ".parquet", *EXTENSIONS):
+        raise DataError(
+            f"'{location}' is the address of a {suffix} file; only tars are read from the web. "
+            f"Download it first, e.g. with `curl -LO ADDRESS`, and name the file."
+        )
+    return True
+
+
+def _unknown(location: str, path: Path) -> DataError:
+    """The error for what is no source, with what it is instead."""
+    if path.is_file() and is_image(path):
+        return DataError(f"'{location}' is one image. Name the folder of the images: {path.parent}")
+    absent = "" if path.exists() else f" There is no such file{looked_in(location)}."
+    return DataError(
+        f"'{location}' is not a folder of images, a video, a zip archive, a manifest (.csv, .tsv, "
+        f".jsonl), a Parquet table, IDX images, tar files, org/name on the Hub or a source."
+        f"{absent} {suggest(location, get_registry().names(Source))}"
     )
 
 

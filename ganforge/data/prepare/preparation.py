@@ -25,7 +25,7 @@ from ganforge.data.prepare.spool import Spool
 from ganforge.data.prepare.worker_pool import encode_chunks, progress_bar
 from ganforge.data.shards.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo
 from ganforge.data.shards.writer import EncodedSample, write_stream
-from ganforge.data.sources.left_out import LeftOut, collected, total
+from ganforge.data.sources.left_out import MORE_FRAMES, LeftOut, collected, total
 from ganforge.encoders.lookup import build_encoder
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample, Source
@@ -78,6 +78,7 @@ class Preparation:
     """The training data whose form the samples get; None to find it in the first samples."""
     learned: Learned = field(default_factory=Learned)
     num_bad: int = 0
+    num_more_frames: int = 0
 
     def __post_init__(self) -> None:
         choice = self.config.text_encoder
@@ -115,7 +116,7 @@ class Preparation:
 
     def _say_left_out(self, found: Iterable[LeftOut]) -> None:
         """Log the number of files and samples that are left out, in one line."""
-        counts = {"bad samples": self.num_bad, **total(found)}
+        counts = {"bad samples": self.num_bad, MORE_FRAMES: self.num_more_frames, **total(found)}
         parts = [f"{count} {reason}" for reason, count in counts.items() if count]
         if parts:
             logger.info("Left out in all: %s.", ", ".join(parts))
@@ -209,6 +210,7 @@ class Preparation:
         if encoded.label is not None:
             self._check_label(encoded.label, encoded.sample.key)
         self.learned.add(encoded)
+        self.num_more_frames += encoded.has_more
         return True
 
     def _check_fields(self, schema: Mapping[str, FieldSchema], where: str) -> None:

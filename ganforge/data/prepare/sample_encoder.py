@@ -37,6 +37,8 @@ class Encoded:
     """White of images and the largest id of label maps, by field."""
     num_frames: dict[str, int] = field(default_factory=dict)
     """Of clips, by field."""
+    has_more: bool = False
+    """Whether an image has further frames or pages, which are not used."""
     fault: str = ""
 
 
@@ -129,6 +131,7 @@ class SampleEncoder:
     def _add_pixels(self, name: str, stored: StoredPixels, encoded: Encoded) -> None:
         encoded.sample.members[f"{name}.{stored.extension}"] = stored.data
         encoded.largest[name] = stored.largest
+        encoded.has_more |= stored.has_more
         if self.schema[name].is_clip:
             encoded.num_frames[name] = stored.num_frames
 

@@ -4,7 +4,7 @@
 2. `dataset.json`, as the StyleGAN tools write it, has the labels; where its labels are null, there
    are none.
 3. Folders that only divide a numbered sequence of images, as those tools write them, are no
-   classes; nor are the splits train, val and test.
+   classes; nor are splits, parts such as images and masks, sizes, dates and folders of a camera.
 4. The first folders are the classes, if all images lie in two or more.
 
 `labels: true` takes the folders as classes where rules 2 to 4 find none.
@@ -20,16 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ganforge.data.sources.class_names import class_name, natural_order, numbered_classes
+from ganforge.data.sources.folder_layouts import layout_of
 from ganforge.errors import DataError
 
 logger = logging.getLogger(__name__)
 
 LABEL_FILE = "dataset.json"
-_SPLITS = frozenset(
-    {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"}
-    | {"unlabeled", "unlabelled"}
-    | {side + domain for side in ("train", "val", "test") for domain in "ab"}
-)
 _SHOWN = 8
 _CHANGE = "set labels: {} (source.labels={})"
 
@@ -221,10 +217,11 @@ def _doubt(
             f"No classes: the folders {shown}, ... of {where} divide a numbered sequence of "
             f"images, so they are not taken as classes; {as_classes}"
         )
-    if {name.casefold() for name in tops} <= _SPLITS:
+    layout = layout_of(tops)
+    if layout:
         return (
-            f"No classes: the folders {shown} of {where} look like splits, not classes. Point the "
-            f"path to the one to use; {as_classes}"
+            f"No classes: the folders {shown} of {where} look like {layout}, not classes. Point "
+            f"the path to the one to use; {as_classes}"
         )
     return ""
 
@@ -265,10 +262,21 @@ def _top(name: str) -> str:
     return class_name(name.partition("/")[0])
 
 
-def say_classes(names: Sequence[str], of: Mapping[str, int], origin: str) -> None:
-    """Log the classes, and which of them may be one class spelled in two ways."""
+def say_classes(
+    names: Sequence[str], of: Mapping[str, int], origin: str, ignore: str | None = None
+) -> None:
+    """Log the classes, and which of them may be one class spelled in two ways.
+
+    Args:
+        names: in label order.
+        of: the label of each file; one that ends in a slash is not counted. May be empty.
+        origin: what they come from.
+        ignore: what to do to ignore them.
+    """
     counts = Counter(label for name, label in of.items() if not name.endswith("/"))
-    shown = [f"{name} ({counts[label]})" for label, name in enumerate(names[:_SHOWN])]
+    shown = [
+        f"{name} ({counts[label]})" if of else name for label, name in enumerate(names[:_SHOWN])
+    ]
     more = ", ..." if len(names) > _SHOWN else ""
     logger.info(
         "%d class%s from %s: %s%s. To ignore them, %s.",
@@ -277,7 +285,7 @@ def say_classes(names: Sequence[str], of: Mapping[str, int], origin: str) -> Non
         origin,
         ", ".join(shown),
         more,
-        _change(False),
+        ignore or _change(False),
     )
     first: dict[str, str] = {}
     for name in names:

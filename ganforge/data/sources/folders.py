@@ -64,11 +64,17 @@ class TwoFoldersConfig(StrictModel):
     target: UserPath = Field(description="Folder of the images to translate to.")
 
 
-def _refuse_one_folder(config: TwoFoldersConfig) -> None:
-    if Path(config.source).resolve() == Path(config.target).resolve():
+def _refuse_shared_images(config: TwoFoldersConfig) -> None:
+    """Refuse one folder twice, and a folder in the other, whose images would be on both sides."""
+    source, target = Path(config.source).resolve(), Path(config.target).resolve()
+    names = f"source={config.source!r} and target={config.target!r}"
+    if source == target:
         raise DataError(
-            f"source={config.source!r} and target={config.target!r} are the same folder, so there "
-            f"is nothing to translate. Name two folders."
+            f"{names} are the same folder, so there is nothing to translate. Name two folders."
+        )
+    if source in target.parents or target in source.parents:
+        raise DataError(
+            f"{names} lie in each other, so that images would be on both sides. Move one out."
         )
 
 
@@ -79,7 +85,7 @@ class UnpairedSource(Source[TwoFoldersConfig]):
 
     @cached_property
     def _files(self) -> dict[str, list[str]]:
-        _refuse_one_folder(self.config)
+        _refuse_shared_images(self.config)
         return {s: image_files(Path(getattr(self.config, s)), s) for s in self.streams()}
 
     def streams(self) -> Sequence[str]:
@@ -113,6 +119,7 @@ class PairsSource(Source[PairsConfig]):
     @cached_property
     def _pairs(self) -> list[tuple[str, Path, Path]]:
         config = self.config
+        _refuse_shared_images(config)
         source, target = self._by_stem("source"), self._by_stem("target")
         sides = {f"source={config.source!r}": source, f"target={config.target!r}": target}
         stems = partners(sides, config.unmatched, "images")

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from ganforge.config.models import StrictModel
 from ganforge.data.sources.class_names import class_name, occurring_classes
+from ganforge.data.sources.file_labels import say_classes
 from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError, suggest
 from ganforge.interfaces.source import Sample, Source
@@ -193,6 +194,9 @@ class HfSource(Source[HfConfig]):
 
     def samples(self, stream: str = "main") -> Iterator[Sample]:
         """The images, the further columns and, where there, label and caption."""
+        if self._classes:
+            origin = f"column '{self._label_column}' of {self.config.path}"
+            say_classes(self._classes, {}, origin, "set label: '' (source.label='')")
         images = self._image_columns(self._data)
         others = {f: c for f, c in self.config.columns.items() if f not in images}
         if self.config.caption is not None:

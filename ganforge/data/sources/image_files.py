@@ -13,6 +13,7 @@ from ganforge.data.sources.left_out import LeftOut, system_part
 from ganforge.data.sources.walk import walk
 from ganforge.errors import DataError
 from ganforge.imaging.codec import HAS_AVIF
+from ganforge.io.signatures import HEAD_BYTES, image_suffix
 
 logger = logging.getLogger(__name__)
 
@@ -59,48 +60,14 @@ _REASONS: Mapping[str, str] = {
     **dict.fromkeys(_FOREIGN - EXTENSIONS, reasons.FORMAT),
     **dict.fromkeys(_ARCHIVES, reasons.ARCHIVE),
     **dict.fromkeys(_UNFINISHED, reasons.UNFINISHED),
+    ".icloud": reasons.CLOUD,
 }
 """Why a file with an extension is no image."""
-_SIGNATURES = {
-    b"\x89PNG\r\n\x1a\n": ".png",
-    b"\xff\xd8\xff": ".jpg",
-    b"GIF87a": ".gif",
-    b"GIF89a": ".gif",
-    b"II*\0": ".tif",
-    b"MM\0*": ".tif",
-    b"\0\0\0\x0cjP  ": ".jp2",
-    b"\xff\x4f\xff\x51": ".j2k",
-    b"\xff\x0a": ".jxl",
-    b"\0\0\0\x0cJXL ": ".jxl",
-    b"8BPS": ".psd",
-}
-_BRANDS = {
-    **dict.fromkeys((b"avif", b"avis"), ".avif"),
-    **dict.fromkeys((b"heic", b"heix"), ".heic"),
-    **dict.fromkeys((b"mif1", b"msf1"), ".heif"),
-}
-_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
-HEAD_BYTES = 32
 
 
 def is_image(path: PurePath) -> bool:
     """Whether a file is an image by its name, and not hidden."""
     return path.suffix.lower() in EXTENSIONS and system_part(path.name) is None
-
-
-def image_suffix(head: bytes) -> str | None:
-    """The extension that fits the first bytes of an image file; None for other files."""
-    for signature, suffix in _SIGNATURES.items():
-        if head.startswith(signature):
-            return suffix
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return ".webp"
-    if head[4:8] == b"ftyp":
-        return _BRANDS.get(head[8:12])
-    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
-        return ".bmp"
-    is_pnm = head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace()
-    return ".ppm" if is_pnm else None
 
 
 class ImageChoice:
@@ -120,7 +87,7 @@ class ImageChoice:
 
         Args:
             name: relative, with slashes.
-            head: reads the first 32 bytes.
+            head: reads the first bytes.
 
         Returns:
             the extension of an image that is taken, by its content if its name has none.
@@ -208,6 +175,27 @@ def image_files(folder: Path, option: str, keep_unreadable: bool = False) -> lis
     if not folder.is_dir():
         fault = "is a file, not a folder" if folder.is_file() else "is not a folder"
         raise DataError(f"{option}={str(folder)!r} {fault}{looked_in(folder)}. Correct the path.")
+    choice = choice_below(folder, keep_unreadable=keep_unreadable)
+    _refuse_other_data(folder, option, choice)
+    return choice.chosen(option, str(folder))
+
+
+def choice_below(
+    folder: Path,
+    *,
+    keep_unreadable: bool = False,
+    is_apart: Callable[[str], bool] = lambda name: False,
+) -> ImageChoice:
+    """The images among all files below a folder, and what is left out, not yet logged.
+
+    Args:
+        folder: each folder below it is read once, also where links lead to it.
+        keep_unreadable: as of `image_files`.
+        is_apart: whether a file that is not hidden, by its name, is none of the images nor counted.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
     choice = ImageChoice(str(folder))
     for entry in walk(folder):
         name = entry.name
@@ -220,11 +208,11 @@ def image_files(folder: Path, option: str, keep_unreadable: bool = False) -> lis
             choice.images.append(f"{name}/")
         elif entry.kind == "file" or (entry.kind == "broken" and is_image(PurePosixPath(name))):
             # A broken link to an image is a bad sample.
-            choice.add(name, lambda path=folder / name: _head(path))  # type: ignore[misc]
+            if not is_apart(name):
+                choice.add(name, lambda path=folder / name: _head(path))  # type: ignore[misc]
         else:
             choice.left_out.add(_REASON_OF_KIND[entry.kind], name)
-    _refuse_other_data(folder, option, choice)
-    return choice.chosen(option, str(folder))
+    return choice
 
 
 _REASON_OF_KIND = {
@@ -235,22 +223,30 @@ _REASON_OF_KIND = {
 }
 
 
+_OTHER_DATA = (
+    ("*idx3*", "IDX files", "idx, images"),
+    ("*.tar", "tar files", "webdataset, urls"),
+    ("*.tar.gz", "tar files", "webdataset, urls"),
+    ("*.tgz", "tar files", "webdataset, urls"),
+    ("*.zip", "zip archives", "zip, path"),
+    ("*.parquet", "Parquet tables", "hf, path: parquet, data_files"),
+    ("*.csv", "a table", "manifest, path"),
+    ("*.jsonl", "a table", "manifest, path"),
+)
+"""Pattern, kind and source of files that may hold the images of a folder without any."""
+
+
 def _refuse_other_data(folder: Path, option: str, choice: ImageChoice) -> None:
     """Name the source for a folder that holds no images, but IDX files, tars or zips."""
     if choice.images or choice.arrays:
         return
-    for pattern, source, key in (
-        ("*idx3*", "idx", "images"),
-        ("*.tar", "webdataset", "urls"),
-        ("*.zip", "zip", "path"),
-    ):
+    for pattern, kind, source in _OTHER_DATA:
         path = next((path for path in sorted(folder.rglob(pattern)) if path.is_file()), None)
         if path is not None:
-            kind = {"idx": "IDX files", "webdataset": "tar files", "zip": "zip archives"}[source]
-            path = path.with_name("*.tar") if source == "webdataset" else path
+            path = path.with_name(pattern) if "webdataset" in source else path
             raise DataError(
                 f"{option}={str(folder)!r} holds no images, but {kind}. Name the file of the "
-                f"images: {path} (as a source: {{name: {source}, {key}: {path}}})."
+                f"images: {path} (as a source: {{name: {source}: {path}}})."
             )
 
 

@@ -17,12 +17,15 @@ SYSTEM_NAMES = frozenset(
         *("$recycle.bin", "recycler", "recycled", "system volume information"),  # Windows
         *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$extend"),
         *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@sharebin"),  # Synology, QNAP
-        *("@recently-snapshot", "@__thumb", "@syncbin", "lost+found", "lost.dir"),
+        *("@recently-snapshot", "@__thumb", "@syncbin", "lost+found", "lost.dir", "~snapshot"),
+        *("@appstore", "@database", "@docker", "@sysbackup", "_vti_cnf", "node_modules"),
     }
 )
 """Folders and files that an operating system, a disk station or a program makes, lower case.
 Names that begin with a dot are hidden as well: .ipynb_checkpoints, .thumbnails, .git, ._1.png."""
-_SYSTEM_NAME = re.compile(r"\..|__\w+__$|found\.\d{3}$|@syno|~\$|thumbs\.db:", re.IGNORECASE)
+_SYSTEM_NAME = re.compile(
+    r"\..(?!.*\.icloud$)|__\w+__$|found\.\d{3}$|@syno|~\$|thumbs\.db:", re.IGNORECASE
+)
 
 HIDDEN = "hidden or system files or folders"
 FORMAT = "images in formats that cannot be read"
@@ -35,14 +38,19 @@ LINK = "folders that are read under another name"
 BROKEN = "broken links"
 SPECIAL = "pipes, devices, or links in an archive"
 TWICE = "members that a later one of the same name replaces"
+CLOUD = "placeholders of files in the cloud"
 BESIDE = "further images of a sample"
+MORE_FRAMES = "images with further frames or pages, of which the first is used"
 _ADVICE = {
+    MORE_FRAMES: "to use all, save each as a file",
     BESIDE: "name the extension that is wanted (source.image=EXTENSION)",
     FORMAT: "convert them to PNG or JPEG",
     ARCHIVE: "unpack them, or use them as a source",
     TABLE: "if they hold labels or captions, use the source manifest with the table as its path",
     UNFINISHED: "rename those that are whole",
     BROKEN: "restore their targets",
+    SPECIAL: "to have linked images, pack their content: tar --dereference --hard-dereference",
+    CLOUD: "download the files first",
 }
 # Loss of images is worth a warning; sidecar files and what systems leave behind is not.
 _HARMLESS = (HIDDEN, OTHER, ARRAY)
@@ -92,6 +100,11 @@ def collected() -> Iterator[list["LeftOut"]]:
         yield found
     finally:
         _collector.reset(token)
+
+
+def more_frames(where: str, count: int, example: str) -> LeftOutFiles:
+    """The entry for animations and files of several pages."""
+    return LeftOutFiles(where, MORE_FRAMES, count, example, {}, _ADVICE[MORE_FRAMES])
 
 
 def total(found: Iterable["LeftOut"]) -> dict[str, int]:

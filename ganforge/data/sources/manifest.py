@@ -1,14 +1,15 @@
 """CSV and JSON-lines manifests: an image and its annotations in each row."""
 
 import contextlib
-import csv
 import json
 import logging
+import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,10 @@ from pydantic import Field
 
 from ganforge.config.models import StrictModel
 from ganforge.data.sources.class_names import class_name, occurring_classes
+from ganforge.data.sources.file_labels import say_classes
 from ganforge.data.sources.image_files import ARRAYS, EXTENSIONS, key_of
-from ganforge.data.sources.paths import UserPath
+from ganforge.data.sources.paths import UserPath, local_file
+from ganforge.data.sources.tables import Row, read_table
 from ganforge.errors import DataError, suggest
 from ganforge.imaging.codec import Undecodable, read_image_file, read_npy
 from ganforge.interfaces.source import Sample, Source
@@ -28,13 +31,14 @@ _FILE_FIELDS = ("image", "source", "target", "frames")
 _OTHER_FIELDS = ("label", "caption", "text", "attributes")
 _OTHER_NAMES = {"image": ("file_name",)}
 """Names of columns in the metadata.csv of Hugging Face."""
-Row = dict[str, Any]
+_MISSING = ("", "nan")
+"""Texts that stand for no label: pandas writes the second one."""
 
 
 class ManifestConfig(StrictModel):
     """Options of the `manifest` source."""
 
-    path: UserPath = Field(description="Manifest: .csv (with a header), .jsonl or .ndjson.")
+    path: UserPath = Field(description="Manifest: .csv or .tsv (with a header), .jsonl or .ndjson.")
     root: UserPath | None = Field(None, description="Image folder. Default: the manifest's folder.")
     columns: dict[str, str] = Field(
         default_factory=dict,
@@ -58,32 +62,7 @@ class ManifestSource(Source[ManifestConfig]):
 
     @cached_property
     def _rows(self) -> list[Row]:
-        path = Path(self.config.path)
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as stream:
-                if path.suffix.lower() == ".csv":
-                    rows: list[Row] = _csv_rows(stream)
-                elif path.suffix.lower() in (".jsonl", ".ndjson"):
-                    lines = (line for line in stream if line.strip())
-                    rows = [_parse(line, n, path) for n, line in enumerate(lines, 1)]
-                else:
-                    raise DataError(
-                        f"path={str(path)!r} is not .csv, .jsonl or .ndjson. Rename it."
-                    )
-        except UnicodeDecodeError as err:
-            raise DataError(f"Manifest {path} is not UTF-8 ({err}). Save it as UTF-8.") from err
-        except (OSError, ValueError, csv.Error) as err:
-            raise DataError(f"Manifest {path} cannot be read ({err}). Correct it.") from err
-        if not rows:
-            raise DataError(f"Manifest {path} has no rows. Give it one row per image.")
-        for line, row in enumerate(rows, 1):
-            if set(row) != set(rows[0]):
-                first = ", ".join(map(str, rows[0]))
-                raise DataError(
-                    f"Row {line} of {path} has other columns than row 1 ({first}). Give each row "
-                    f"the same columns."
-                )
-        return rows
+        return read_table(Path(self.config.path))
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -112,15 +91,24 @@ class ManifestSource(Source[ManifestConfig]):
             return ()
         if self.config.class_names:
             return self.config.class_names
-        places: dict[str, str] = {}
+        texts: dict[int, str] = {}
         for line, row in enumerate(self._rows, 1):
             with contextlib.suppress(DataError):  # which is the fault of that sample
-                places[self._label_text(row[column], line)] = f"Row {line} of {self.config.path}"
-        return occurring_classes(places, len(self._rows)) if places else ()
+                texts[line] = self._label_text(row[column], line)
+        if not texts:
+            return ()
+        places = {text: f"Row {line} of {self.config.path}" for line, text in texts.items()}
+        names = occurring_classes(places, len(self._rows))
+        number = {name: label for label, name in enumerate(names)}
+        of = {str(line): number.get(text, -1) for line, text in texts.items()}
+        origin = f"column '{column}' of {self.config.path}"
+        say_classes(names, of, origin, "set data.use_labels: false")
+        return names
 
     def _label_text(self, value: Any, line: int) -> str:
-        if isinstance(value, str | int | float) and str(value).strip():
-            return class_name(str(value).strip())
+        text = str(value).strip() if isinstance(value, str | int | float) else ""
+        if text and text.casefold() not in _MISSING:
+            return class_name(text)
         raise DataError(
             f"Row {line} of {self.config.path} has no label ({json.dumps(value)}). Give it one, a "
             f"number or a name"
@@ -175,9 +163,11 @@ class ManifestSource(Source[ManifestConfig]):
             if (column := self._column(field)) is not None
         }
         if not set(columns) & set(_FILE_FIELDS):
+            has_header = not any(map(_names_image, self._rows[0]))
+            advice = "Name it: columns: {image: COLUMN}" if has_header else "Add a header line"
             raise DataError(
                 f"Manifest {self.config.path} has no column 'image' (or source and target); it has "
-                f"{', '.join(map(str, self._rows[0]))}. Name it: columns: {{image: COLUMN}}."
+                f"{', '.join(map(str, self._rows[0]))}. {advice}."
             )
         unused = [str(c) for c in self._rows[0] if c not in (*columns.values(), *self._attributes)]
         if unused:
@@ -255,28 +245,6 @@ class ManifestSource(Source[ManifestConfig]):
         return len(self._groups)
 
 
-def _csv_rows(stream: IO[str]) -> list[Row]:
-    """Rows of a CSV, between commas; between semicolons or tabs if its header has no comma."""
-    header = stream.readline()
-    stream.seek(0)
-    commas = (delimiter for delimiter in ",;\t" if delimiter in header)
-    rows = csv.DictReader(stream, skipinitialspace=True, delimiter=next(commas, ","))
-    return list(rows)
-
-
-def _parse(line: str, number: int, path: Path) -> Row:
-    try:
-        row: Row = json.loads(line)
-        if not isinstance(row, dict):
-            raise ValueError(f"it is {line[:40].strip()}, not {{...}}")
-    except (ValueError, RecursionError) as err:
-        raise DataError(
-            f"Row {number} of {path} cannot be read as a JSON object ({err}). Correct it; each row "
-            f"is one object on a line of its own."
-        ) from err
-    return row
-
-
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{json.dumps(value)} is not text")
@@ -291,13 +259,34 @@ def _embedding(path: Path) -> NDArray[np.float32]:
 def _files(root: Path, value: Any) -> Path | list[Path]:
     """A file, or the files of a clip."""
     if isinstance(value, list):
-        return [root / _text(name) for name in value]
-    return root / _text(value)
+        return [_file(root, _text(name)) for name in value]
+    return _file(root, _text(value))
+
+
+def _file(root: Path, name: str) -> Path:
+    r"""The file of a cell, also where the table has spaces around it, `\`, or other Unicode.
+
+    Raises:
+        Undecodable: there is no name, or it is an address.
+    """
+    try:
+        path = root / (local_file(name) if "://" in name or not name.strip() else name)
+    except ValueError as err:
+        raise Undecodable(str(err)) from err
+    if os.path.lexists(path) or "\0" in name:
+        return path
+    forms = (unicodedata.normalize(form, name.strip()) for form in ("NFC", "NFD"))
+    others = [root / form for name in forms for form in (name, name.replace("\\", "/"))]
+    return next((other for other in others if os.path.lexists(other)), path)
+
+
+def _names_image(text: object) -> bool:
+    return Path(str(text)).suffix.lower() in EXTENSIONS
 
 
 def _files_or_numbers(root: Path, value: Any) -> Any:
     """What a cell of a field with a free name holds: a file, files, a number or numbers."""
-    is_file = isinstance(value, str) and Path(value).suffix.lower() in (*EXTENSIONS, ARRAYS)
+    is_file = isinstance(value, str) and Path(value.strip()).suffix.lower() in (*EXTENSIONS, ARRAYS)
     if is_file or (isinstance(value, list) and value and isinstance(value[0], str)):
         return _files(root, value)
     if isinstance(value, int | float):

@@ -12,7 +12,10 @@ from ganforge.errors import DataError
 from ganforge.redaction import redacted
 
 _MAX_SHARDS = 10**6
-_SUFFIXES = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+_SUFFIXES = (
+    *(".tar", ".tgz", ".tar.gz", ".taz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz"),
+    *(".tar.zst", ".tzst"),  # which are refused with what to do
+)
 
 
 def names_tar(url: str) -> bool:

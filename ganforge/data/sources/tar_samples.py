@@ -10,10 +10,11 @@ from typing import IO, Any
 
 from ganforge.data.sources import left_out as reasons
 from ganforge.data.sources.file_labels import LABEL_FILE
-from ganforge.data.sources.image_files import EXTENSIONS, HEAD_BYTES, ImageChoice, check_inside
+from ganforge.data.sources.image_files import EXTENSIONS, ImageChoice, check_inside
 from ganforge.data.sources.left_out import system_part
 from ganforge.data.sources.tar_stream import DAMAGE, members
-from ganforge.errors import DataError, suggest
+from ganforge.errors import DataError, GanforgeError, suggest
+from ganforge.io.signatures import HEAD_BYTES
 
 MAX_FILE_BYTES = 2**29
 """Larger members are refused before they are read."""
@@ -115,13 +116,19 @@ class TarReader:
         path = local_path(url)
         try:
             stream: Any = path.open("rb") if path else _open_url(url)
-        except (*DAMAGE, AssertionError) as err:
+        except Exception as err:  # the clients of remote stores raise almost any type
             raise _unreadable(url, err) from err
         try:
             yield from self._grouped(url, stream)
             stream.close()  # reports the exit status of a command
         except DAMAGE as err:
             raise _unreadable(url, err, _failed_command(stream)) from err
+        except GanforgeError:
+            raise
+        except Exception as err:
+            if path is not None:
+                raise
+            raise _unreadable(url, err) from err
         finally:
             with contextlib.suppress(OSError):
                 stream.close()
@@ -235,8 +242,14 @@ def _failed_command(stream: Any) -> str:
     try:
         stream.close()
     except OSError as err:
-        return f"{err}; "
+        return f"{_why(err)}; "
     return ""
+
+
+def _why(err: BaseException) -> str:
+    """The text of an error; of a pipe the exit status, which webdataset puts into its internals."""
+    status = re.search(r"\): exit (-?\d+) \(read\)", str(err))
+    return f"its command ended with status {status[1]}" if status else str(err)
 
 
 def _open_url(url: str) -> Any:
@@ -247,4 +260,6 @@ def _open_url(url: str) -> Any:
 
 def _unreadable(url: str, err: BaseException, cause: str = "") -> DataError:
     looked = f" (looked in {Path.cwd()})" if isinstance(err, FileNotFoundError) else ""
-    return DataError(f"urls: '{url}' cannot be read ({cause}{err}){looked}. Correct or fetch it.")
+    why = _why(err) or type(err).__name__
+    cause = "" if cause.startswith(why) else cause
+    return DataError(f"urls: '{url}' cannot be read ({cause}{why}){looked}. Correct or fetch it.")

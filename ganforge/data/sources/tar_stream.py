@@ -14,15 +14,16 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, Protocol
 
+from ganforge.io.signatures import what_it_is
+
 DAMAGE = (
     *(tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError),
     *(ValueError, IndexError, OverflowError, MemoryError, RecursionError),
 )
 """What `members` and `tarfile` raise for damaged archives."""
-MAX_FILE_BYTES = 2**29
-"""Larger members are refused before they are read."""
 _CHUNK = 2**20
 _HEAD_BYTES = 512
+_USTAR = b"ustar"
 
 
 class Readable(Protocol):
@@ -117,10 +118,11 @@ def _unpacked(stream: Readable) -> _Forward:
         raise tarfile.ReadError("it is packed with zstd; unpack it, or use pipe:zstd -dc FILE")
     if head[:4] in (b"PK\3\4", b"PK\5\6"):
         raise tarfile.ReadError("it is a zip archive; use the source zip")
-    if head.lstrip()[:1] == b"<":
-        raise tarfile.ReadError(f"it is a web page, which begins {head.lstrip()[:24]!r}")
     if not head:
         raise tarfile.ReadError("it is empty")
+    if head[257:262] != _USTAR and (what := what_it_is(head)):
+        begin = f", which begins {head.lstrip()[:24]!r}" if what == "a web page" else ""
+        raise tarfile.ReadError(f"it is {what}{begin}")
     return whole
 
 

@@ -247,7 +247,7 @@ class WebDatasetSource(Source[WebDatasetConfig]):
 
     def _decoded(self, sample: TarSample, extension: str, field: str) -> str:
         try:
-            return sample.side[extension].decode()
+            return sample.side[extension].decode("utf-8-sig")
         except UnicodeDecodeError as err:
             raise self._no_value(sample, extension, field, err) from err
 

@@ -2,6 +2,7 @@
 
 import lzma
 import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -23,15 +24,16 @@ from ganforge.data.sources.file_labels import (
     shared_top,
 )
 from ganforge.data.sources.image_files import (
-    HEAD_BYTES,
     ImageChoice,
     check_inside,
     key_of,
     looked_in,
 )
+from ganforge.data.sources.left_out import system_part
 from ganforge.data.sources.paths import UserPath
 from ganforge.errors import DataError
 from ganforge.interfaces.source import Sample, Source
+from ganforge.io.signatures import HEAD_BYTES, what_it_is
 
 MAX_FILE_BYTES = 2**29
 """Larger files in an archive are refused before they are unpacked."""
@@ -41,6 +43,7 @@ _DAMAGE = (
 )
 """What `zipfile` raises for damaged archives."""
 _ENCRYPTED = 1
+_UNIX = 3
 _UTF8 = 0x800
 _END_RECORD = struct.Struct("<4s4H2LH")
 
@@ -72,8 +75,8 @@ class ZipSource(Source[ZipConfig]):
             ) from err
         except _DAMAGE as err:
             raise DataError(
-                f"path={path!r} is not a readable zip archive ({err}). Correct the path, or fetch "
-                f"it again."
+                f"path={path!r} is not a readable zip archive ({_no_zip(path) or err}). Correct "
+                f"the path, or fetch it again."
             ) from err
 
     @cached_property
@@ -94,7 +97,12 @@ class ZipSource(Source[ZipConfig]):
         choice = ImageChoice(path)
         for name, info in self._members.items():
             check_inside(name, path)
+            if stat.S_ISLNK(info.external_attr >> 16) and info.create_system == _UNIX:
+                choice.left_out.add(reasons.SPECIAL, name)
+                continue
             is_folder = info.is_dir() or name.endswith("/")
+            if is_folder and name.count("/") == 1 and not system_part(name):
+                choice.left_out.add_folder(name.rstrip("/"))
             if is_folder or choice.add(name, partial(self._head, name)) is None:
                 self._head(name)
         for name, count in Counter(map(_name, self._archive.infolist())).items():
@@ -175,6 +183,16 @@ class ZipSource(Source[ZipConfig]):
     def num_samples(self) -> int:
         """Images in the archive."""
         return len(self._files)
+
+
+def _no_zip(path: str) -> str | None:
+    """What a file is instead of a zip archive."""
+    try:
+        with open(path, "rb") as file:
+            what = what_it_is(file.read(HEAD_BYTES))
+    except OSError:
+        return None
+    return f"it is {what}" if what and "zip" not in what.split() else None
 
 
 def _num_entries(archive: zipfile.ZipFile) -> int | None:

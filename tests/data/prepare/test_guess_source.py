@@ -15,6 +15,10 @@ from ganforge.errors import DataError
         ("rows.CSV", {"name": "manifest", "path": "rows.CSV"}),
         ("shards/{0..9}.tar", {"name": "webdataset", "urls": "shards/{0..9}.tar"}),
         ("photos/x.tgz", {"name": "webdataset", "urls": "photos/x.tgz"}),
+        ("X.TAR", {"name": "webdataset", "urls": "X.TAR"}),
+        ("x.tbz2", {"name": "webdataset", "urls": "x.tbz2"}),
+        ("t.parquet", {"name": "hf", "path": "parquet", "data_files": "t.parquet"}),
+        ("rows.tsv", {"name": "manifest", "path": "rows.tsv"}),
         ("photos/*.tar.gz", {"name": "webdataset", "urls": "photos/*.tar.gz"}),
         ("https://host/x.tar", {"name": "webdataset", "urls": "https://host/x.tar"}),
         ("org/name", {"name": "hf", "path": "org/name"}),
@@ -35,6 +39,8 @@ def test_guess_source_knows_each_kind(tmp_path, monkeypatch, location, expected)
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "clip.mp4").touch()
     (tmp_path / "photos" / "1.png").touch()
+    for name in ("t.parquet", "rows.tsv"):
+        (tmp_path / name).touch()
     for name in ("a.zip", "a.MP4", "rows.CSV", "t-images-idx3-ubyte.gz", "t-labels-idx1-ubyte.gz"):
         (tmp_path / name).touch()
     assert guess_source(location) == expected
@@ -66,3 +72,21 @@ def test_guess_source_does_not_ask_the_hub_for_a_mistyped_path(
     (tmp_path / "photos").mkdir()
     with pytest.raises(DataError, match=expected):
         guess_source(location)
+
+
+@pytest.mark.parametrize("address", ["https://host/a.zip", "https://host/list.csv?raw=1"])
+def test_address_of_what_is_no_tar_says_to_download_it(address):
+    with pytest.raises(DataError, match="is the address of a .* Download it first"):
+        guess_source(address)
+
+
+def test_one_image_names_its_folder(tmp_path):
+    (tmp_path / "1.png").touch()
+    with pytest.raises(DataError, match=f"is one image. Name the folder .*: {tmp_path}"):
+        guess_source(str(tmp_path / "1.png"))
+
+
+def test_place_that_is_missing_says_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=f"There is no such file .looked in {tmp_path}"):
+        guess_source("gone.png")

@@ -148,7 +148,7 @@ def test_pairs_with_two_images_of_one_name_are_named(tmp_path, paint, source):
     paint(tmp_path / "a" / "1.png")
     paint(tmp_path / "a" / "1.bmp")
     with pytest.raises(DataError, match="source='.*a' has two images named '1'.*Keep one"):
-        list(source("pairs", source=str(tmp_path / "a"), target=str(tmp_path / "a")).samples())
+        list(source("pairs", source=str(tmp_path / "a"), target=str(tmp_path / "b")).samples())
 
 
 def test_folder_that_cannot_be_listed_stops_prepare_or_is_skipped_and_counted(
@@ -177,9 +177,14 @@ def test_side_by_side_gives_the_halves(tmp_path, paint, source, order, sides):
     assert found.num_samples() == 1
 
 
-def test_unpaired_with_one_folder_twice_is_refused(tmp_path, paint, source):
+@pytest.mark.parametrize("kind", ["unpaired", "pairs"])
+@pytest.mark.parametrize(
+    ("target", "fault"), [("b", "are the same folder"), ("a/c", "lie in each other")]
+)
+def test_two_folders_that_share_images_are_refused(tmp_path, paint, source, kind, target, fault):
     paint(tmp_path / "a" / "1.png", 0)
+    paint(tmp_path / "a" / "c" / "1.png", 0)
     (tmp_path / "b").symlink_to(tmp_path / "a")
-    found = source("unpaired", source=str(tmp_path / "a"), target=str(tmp_path / "b"))
-    with pytest.raises(DataError, match="are the same folder"):
-        list(found.samples("source"))
+    found = source(kind, source=str(tmp_path / "a"), target=str(tmp_path / target))
+    with pytest.raises(DataError, match=fault):
+        list(found.samples(found.streams()[0]))

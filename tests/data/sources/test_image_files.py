@@ -3,7 +3,6 @@ import os
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -11,7 +10,6 @@ from ganforge.data.sources.image_files import (
     EXTENSIONS,
     check_inside,
     image_files,
-    image_suffix,
     key_of,
     looked_in,
 )
@@ -51,6 +49,27 @@ def test_extensions_are_all_that_pillow_knows_of_the_formats():
     formats = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
     known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in formats}
     assert known - {".pfm"} <= EXTENSIONS  # floats
+
+
+def test_placeholders_of_the_cloud_are_reported_as_a_loss(tmp_path, caplog):
+    fill(tmp_path, "1.png", ".2.jpg.icloud", "a/3.png.icloud")
+    assert image_files(tmp_path, "path") == ["1.png"]
+    assert "2 placeholders of files in the cloud, e.g. '.2.jpg.icloud': download" in caplog.text
+    assert caplog.records[-1].levelno == logging.WARNING
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("a/x.parquet", "hf, path: parquet, data_files: .*x.parquet"),
+        ("list.csv", "manifest, path: .*list.csv"),
+        ("x.tar.gz", r"webdataset, urls: .*\*.tar.gz"),
+    ],
+)
+def test_folder_with_other_data_names_their_source(tmp_path, name, source):
+    fill(tmp_path, name)
+    with pytest.raises(DataError, match=f"holds no images, but .*{{name: {source}}}"):
+        image_files(tmp_path, "path")
 
 
 def test_image_files_report_formats_that_cannot_be_read_by_extension(tmp_path, caplog):
@@ -165,21 +184,6 @@ def test_relative_path_that_is_wrong_names_the_folder_looked_in(tmp_path, monkey
 def test_image_files_of_a_folder_with_any_name_are_found(tmp_path, name):
     fill(tmp_path, f"{name}/{name}.png")
     assert image_files(tmp_path / name, "path") == [f"{name}.png"]
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM", "AVIF"])
-def test_image_suffix_knows_the_first_bytes_of_each_format(tmp_path, kind):
-    path = tmp_path / "x"
-    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path, kind)
-    expected = {"JPEG": ".jpg", "TIFF": ".tif"}.get(kind, f".{kind.lower()}")
-    assert image_suffix(path.read_bytes()[:32]) == expected
-
-
-@pytest.mark.parametrize(
-    "head", [b"", b"BM is text", b"P1ain text", b"hello", b"\0\0\0\x1cftypmp42"]
-)
-def test_image_suffix_of_other_content_is_none(head):
-    assert image_suffix(head) is None
 
 
 def test_keys_have_no_dots_slashes_or_unprintable_characters():

@@ -1,5 +1,6 @@
 import json
 import logging
+import unicodedata
 
 import numpy as np
 import pytest
@@ -150,12 +151,12 @@ def test_manifest_of_clips_lists_their_frames(tmp_path, source):
 @pytest.mark.parametrize(
     ("name", "text", "options", "message"),
     [
-        ("m.csv", None, {}, "cannot be read"),
-        ("m.txt", "image\na.png\n", {}, "is not .csv, .jsonl or .ndjson"),
+        ("m.csv", None, {}, "m.csv' does not exist"),
+        ("m.txt", "image\na.png\n", {}, "is not .csv, .tsv, .jsonl or .ndjson. Rename it"),
         ("m.csv", "image\n", {}, "has no rows"),
         ("m.jsonl", "{oops", {}, "cannot be read"),
         ("m.jsonl", "[1, 2]\n", {}, r"Row 1 of .* as a JSON object \(it is \[1, 2\], not"),
-        ("m.csv", "image\na,b\nc\n", {}, r"Row 2 of .* other columns than row 1 \(image, None"),
+        ("m.csv", "image\na,b\nc\n", {}, "Row 1 of .* more values than .* columns .first 'b'"),
         ("m.csv", "image,label\na,1\nb,-1\n", {}, "Row 2 of .* has the label -1, but .* from 0"),
         ("m.csv", "image,attributes\na,1 x\n", {}, "Row 1 of .*'attributes' cannot .*'x'"),
         ("m.csv", "image,attributes\na,[1\n", {}, "Row 1 of .*'attributes' cannot be read"),
@@ -190,6 +191,8 @@ def test_manifest_of_clips_lists_their_frames(tmp_path, source):
             {},
             "Row 4 .* JSON object .*column 2",
         ),
+        ("m.csv", "image\n,\n", {}, "Row 1 .*'image' is empty"),
+        ("m.csv", "image\nhttp://h/a.png\n", {}, "'image' is the address http://h/a.png; downl"),
         ("m.csv", "image,label\na,0\nb,2000000000\n", {}, "Row 2 .* 2000000000, .* only 2 samples"),
         ("m.csv", f"image,label\na,{'9' * 5000}\n", {}, "Row 1 .* label 9+, .*name them"),
     ],
@@ -291,3 +294,33 @@ def test_manifest_class_in_decomposed_unicode_is_composed(tmp_path, source):
     found = source("manifest", path=str(tmp_path / "m.csv"))
     assert found.class_names() == ("café",)
     assert [s.fields["label"] for s in found.samples()] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "cell", [" {}", "{} ", "{nfd}", "deep\\{}", "file://{root}/{}", "{root}/{}"]
+)
+def test_manifest_finds_the_file_whatever_program_wrote_its_name(tmp_path, paint, source, cell):
+    name = "caf\u00e9 1.png"
+    folder = tmp_path / "deep" if "deep" in cell else tmp_path
+    paint(folder / name, 7)
+    written = cell.format(name, nfd=unicodedata.normalize("NFD", name), root=tmp_path)
+    (tmp_path / "list.csv").write_text(f"image\n{written}\n", encoding="utf-8")
+    assert reds(source("manifest", path=str(tmp_path / "list.csv")).samples()) == [7]
+
+
+def test_manifest_logs_its_classes_with_counts_before_anything_is_prepared(
+    tmp_path, caplog, source
+):
+    caplog.set_level(logging.INFO)
+    (tmp_path / "list.csv").write_text("image,label\na.png,cat\nb.png,dog\nc.png,dog\n")
+    source("manifest", path=str(tmp_path / "list.csv")).class_names()
+    assert "2 classes from column 'label' of" in caplog.text
+    assert "cat (1), dog (2). To ignore them, set data.use_labels: false." in caplog.text
+
+
+@pytest.mark.parametrize("cell", ["nan", "NaN"])
+def test_manifest_label_that_is_not_a_number_is_no_class(tmp_path, cell, source):
+    (tmp_path / "list.csv").write_text(f"image,label\na.png,cat\nb.png,{cell}\n")
+    found = source("manifest", path=str(tmp_path / "list.csv"))
+    assert found.class_names() == ("cat",)
+    assert [bool(sample.fault) for sample in found.samples()] == [False, True]

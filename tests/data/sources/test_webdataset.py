@@ -146,7 +146,9 @@ def test_whole_tar_from_the_web_or_a_pipe_is_read_once(tmp_path, make_tar, web, 
 @pytest.mark.parametrize("command", ["false", "cat {} && false", "head -c 600 {}", "no_such_tool"])
 def test_command_that_fails_is_an_error(make_tar, command, source):
     path = make_tar({f"{n}.png": b"0" * 512 for n in range(6)})
-    with pytest.raises(DataError, match="urls: 'pipe:.*cannot be read .*exit|cut|unexpected end"):
+    with pytest.raises(
+        DataError, match="urls: 'pipe:.*cannot be read .(its command ended|unexpected end)"
+    ):
         list(source("webdataset", urls=f"pipe:{command.format(path)}").samples())
 
 
@@ -391,3 +393,42 @@ def test_webdataset_caption_that_is_not_utf8_is_a_fault_of_its_sample(make_tar, 
     first, second = source("webdataset", urls=str(path)).samples()
     assert "'txt' is not a caption" in first.fault
     assert second.fault == "" and second.fields["caption"] == "a cat"
+
+
+def test_label_that_begins_with_a_byte_order_mark_is_read_without_it(make_tar, source):
+    files = {"1.png": b"0", "1.cls": b"0", "2.png": b"0", "2.cls": b"\xef\xbb\xbf1\r\n"}
+    found = source("webdataset", urls=make_tar(files))
+    assert [s.fields["label"] for s in found.samples()] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1", "only a pointer of Git LFS"),
+        (b"\x04\x22\x4d\x18", "it is a file packed with lz4"),
+        (b"\x89HDF\r\n\x1a\n", "it is an HDF5 file"),
+    ],
+)
+def test_tar_that_is_another_file_says_what_it_is(tmp_path, content, fault, source):
+    (tmp_path / "a.tar").write_bytes(content + bytes(600))
+    with pytest.raises(DataError, match=f"a.tar' cannot be read .*{fault}"):
+        list(source("webdataset", urls=str(tmp_path / "a.tar")).samples())
+
+
+@pytest.mark.parametrize("at_opening", [True, False])
+def test_error_of_any_type_from_a_remote_store_is_named(monkeypatch, source, at_opening):
+    class Failing:
+        def read(self, size=-1):
+            raise KeyError("token")
+
+        def close(self):
+            pass
+
+    def open_url(url):
+        if at_opening:
+            raise KeyError("token")
+        return Failing()
+
+    monkeypatch.setattr("ganforge.data.sources.tar_samples._open_url", open_url)
+    with pytest.raises(DataError, match="urls: 'hf://x/a.tar' cannot be read .'token'"):
+        list(source("webdataset", urls="hf://x/a.tar").samples())

@@ -243,3 +243,32 @@ def test_zip_of_a_mac_with_more_files_than_its_count_can_hold_is_read(
     monkeypatch.setattr(counted, lambda archive: 4)
     with pytest.raises(DataError, match="lists 4 files, but only 3"):
         list(source("zip", path=path).samples())
+
+
+def test_zip_counts_links_and_names_empty_classes_as_a_folder_does(
+    tmp_path, helpers, caplog, source
+):
+    data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
+    path = zip_of(tmp_path / "a.zip", {"a/1.png": data, "b/1.png": data, "c/": b""})
+    with zipfile.ZipFile(path, "a") as archive:
+        link = zipfile.ZipInfo("a/2.png")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "1.png")
+    assert source("zip", path=path).num_samples() == 2
+    assert "1 pipes, devices, or links in an archive, e.g. 'a/2.png'" in caplog.text
+    assert "without a usable image: 'c' (holds no file)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"<!doctype html>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (b"7z\xbc\xaf\x27\x1c", "it is a 7z archive"),
+        (b"PK\x07\x08", "File is not a zip file"),
+    ],
+)
+def test_zip_that_is_another_file_says_what_it_is(tmp_path, content, fault, source):
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(DataError, match=f"is not a readable zip archive .*{fault}"):
+        source("zip", path=str(tmp_path / "a.zip")).num_samples()
