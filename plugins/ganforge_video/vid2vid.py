@@ -7,14 +7,15 @@ frames, others judge their motion at several frame rates.
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 
 import torch
 from ganforge_translation.coarse_to_fine import CoarseToFine
+from ganforge_translation.family import augmented_pair
 from ganforge_translation.matching import (
-    fooling_terms,
-    perceptual_distance,
-    telling_terms,
+    PerceptualLoss,
+    all_logits,
+    multi_scale_discriminator_terms,
+    multi_scale_generator_terms,
 )
 from ganforge_translation.pix2pix_hd import Discriminator
 from ganforge_translation.requests import no_latent
@@ -24,7 +25,6 @@ from ganforge.api import (
     Architecture,
     Batch,
     ConfigError,
-    FrozenFeatures,
     GenerateRequest,
     ImageSpec,
     Networks,
@@ -32,15 +32,14 @@ from ganforge.api import (
     OptimizerConfig,
     PenaltyInput,
     Phase,
-    ShapeError,
     Terms,
     with_penalties,
 )
 from ganforge.layers import flow_confidence, warp
-from ganforge_video.checks import check
-from ganforge_video.clips import Past, clip_state, joined, unroll
+from ganforge_video.checks import check, checked_clips
+from ganforge_video.clips import Past, clip_state, joined, take_frames, unroll
 from ganforge_video.config import Vid2vidConfig
-from ganforge_video.networks import Made, SequentialGenerator, Shape
+from ganforge_video.networks import Made, SequentialGenerator
 from ganforge_video.seen import Seen
 from ganforge_video.teacher import Teacher, teacher
 
@@ -72,11 +71,8 @@ class Vid2vid(Architecture[Vid2vidConfig]):
 
     def __init__(self, config: Vid2vidConfig, spec: ImageSpec) -> None:
         super().__init__(config, spec)
-        self.stride: int = 1 << (config.num_downs + config.enhancers)
-        self._features = (
-            FrozenFeatures(config.perceptual, "model.perceptual") if config.perceptual else None
-        )
-
+        self.stride: int = config.stride
+        self.perceptual = PerceptualLoss(config)
         self.seen = Seen(config, lambda: self.teacher)
 
     @functools.cached_property
@@ -87,28 +83,19 @@ class Vid2vid(Architecture[Vid2vidConfig]):
     @property
     def seen_features(self) -> tuple[str, ...]:
         """The extractor of the perceptual loss."""
-        return () if self._features is None else (self._features.name,)
+        return self.perceptual.seen_features
 
     def check(self, objective: Objective) -> None:
         """Refuse data, sizes and objectives that do not fit."""
         check(self.config, self.spec, objective, self.stride)
         if self.config.raft_weights is not None:
             _ = self.teacher
-        if self._features is not None:
-            self._features.map_shapes(self.spec.height, self.spec.width)
-            _ = self._features.extractor
+        self.perceptual.check(self.spec)
 
     def networks(self) -> dict[str, nn.Module]:
         """Two generators, and discriminators of images and of motion."""
         config, channels = self.config, self.spec.channels
         sources = self.spec.source_channels or channels
-        shared = Shape(
-            num_downs=config.num_downs,
-            num_blocks=config.num_blocks,
-            has_enhancer=config.enhancers == 1,
-            local_blocks=config.local_blocks,
-            upsampling=config.upsampling,
-        )
         motion = config.motion_frames * channels + 2 * (config.motion_frames - 1)
         return {
             "generator": SequentialGenerator(
@@ -118,9 +105,9 @@ class Vid2vid(Architecture[Vid2vidConfig]):
                 num_past=config.past_frames,
                 flow_scale=config.flow_scale,
                 foreground=config.foreground,
-                **shared,
+                **config.shape,
             ),
-            "first_generator": CoarseToFine(sources, channels, config.first_width, **shared),
+            "first_generator": CoarseToFine(sources, channels, config.first_width, **config.shape),
             _IMAGE: self._discriminator(sources + channels),
             **{_motion(stride): self._discriminator(motion) for stride in config.motion_strides},
         }
@@ -172,9 +159,7 @@ class Vid2vid(Architecture[Vid2vidConfig]):
                 f"{1 + length} or more, or lower model.chunk_frames."
             )
         for start in (0, *range(1, total - length + 1, length)):
-            end = start + (length if start else 1)
-            fields = {name: value[:, start:end] for name, value in batch.fields.items()}
-            chunk = replace(batch, fields=fields)
+            chunk = take_frames(batch, start, start + (length if start else 1))
             yield chunk
             clip_state(chunk).advance(chunk["source"], chunk["frames"], self.config.reach)
 
@@ -196,8 +181,8 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         for stride in self.config.motion_strides:
             real, gen = self.seen.motion_pairs(objective, batch, made.frame, stride)
             if len(gen):
-                part = f"motion{stride}"
-                terms |= self._fooling(objective, nets[_motion(stride)], gen, real, part)
+                judge, part = nets[_motion(stride)], f"motion{stride}"
+                terms |= multi_scale_generator_terms(objective, self.config, judge, gen, real, part)
         return terms | self._flow_terms(batch, made)
 
     def image_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
@@ -222,8 +207,7 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         source, frames = (batch[name][:, :count].flatten(0, 1) for name in ("source", "frames"))
 
         def seen(img: Tensor) -> Tensor:
-            img, along = objective.augment(img, along=source)
-            return torch.cat([along, img], dim=1)
+            return augmented_pair(objective, img, source)
 
         return {"": self._penalized(nets, batch, _IMAGE, seen, frames, made.flatten(0, 1))}
 
@@ -235,12 +219,10 @@ class Vid2vid(Architecture[Vid2vidConfig]):
 
         def seen(img: Tensor) -> Tensor:
             clip = objective.augment(img.view(real.shape))
-            is_moved = objective.augmentation is not None
-            flow = (
-                self.seen.flow(clip.detach())
-                if is_moved
-                else self.seen.real_flow(batch, real, stride)
-            )
+            if objective.augmentation is None:
+                flow = self.seen.real_flow(batch, real, stride)
+            else:
+                flow = self.seen.flow(clip.detach())
             return torch.cat([clip.flatten(1, 2), flow], 1)
 
         films = real.flatten(1, 2), gen.flatten(1, 2)
@@ -260,7 +242,7 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         return PenaltyInput(
             discriminator=judge,
             generator=nets.eager("generator"),
-            critic=lambda img: torch.cat([m[-1].flatten(1) for m in judge(seen(img))], dim=1),
+            critic=lambda img: all_logits(judge(seen(img))),
             nimg=batch.nimg,
             real_img=real.detach(),
             gen_img=lambda: gen,
@@ -274,7 +256,8 @@ class Vid2vid(Architecture[Vid2vidConfig]):
             ShapeError: there is no source, or its shape does not fit.
         """
         self.check_request(request.truncation, request.options)
-        source, state, count = self._checked_source(request), request.state, self.config.past_frames
+        source = checked_clips(self.name, request, self.spec, self.stride)
+        state, count = request.state, self.config.past_frames
         frames: list[Tensor] = []
         if "frames" in state:
             past = Past(state["sources"], state["frames"])
@@ -290,7 +273,7 @@ class Vid2vid(Architecture[Vid2vidConfig]):
 
     def _unrolled(self, nets: Networks, batch: Batch) -> Made:
         config, past = self.config, clip_state(batch).past
-        assert past is not None  # the first frame has a phase and a generator of its own
+        assert past is not None  # the first frame has another phase and generator
         generator = nets["generator"]
         return unroll(generator, batch["source"], past, config.past_frames, config.backprop_frames)
 
@@ -310,22 +293,12 @@ class Vid2vid(Architecture[Vid2vidConfig]):
     ) -> Terms:
         """The terms of the first frames of a chunk, as many as `gen_frames` has."""
         real, gen = self.seen.image_pairs(objective, batch, gen_frames)
-        terms = self._fooling(objective, nets[_IMAGE], gen, real, "image")
-        if self._features is not None:
-            count = gen_frames.shape[1]
-            pair = gen_frames.flatten(0, 1), batch["frames"][:, :count].flatten(0, 1)
-            distance = perceptual_distance(self._features, *pair)
-            terms["perceptual"] = self.config.perceptual_weight * distance
-        return terms
-
-    def _fooling(
-        self, objective: Objective, judge: nn.Module, gen: Tensor, real: Tensor, part: str
-    ) -> Terms:
-        """The generator's terms against one discriminator: adversarial, and its features."""
-        gen_maps = judge(gen)
-        with torch.no_grad():  # discriminators do not train in this phase
-            real_maps = judge(real)
-        return fooling_terms(objective, self.config, gen_maps, real_maps, part)
+        terms = multi_scale_generator_terms(
+            objective, self.config, nets[_IMAGE], gen, real, "image"
+        )
+        real_img = batch["frames"][:, : gen_frames.shape[1]]
+        perceptual = self.perceptual.terms(gen_frames.flatten(0, 1), real_img.flatten(0, 1))
+        return terms | perceptual
 
     def _telling(
         self,
@@ -338,7 +311,7 @@ class Vid2vid(Architecture[Vid2vidConfig]):
     ) -> Terms:
         """A discriminator's terms, scale by scale."""
         maps = judge(torch.cat([real, gen]))
-        return telling_terms(objective, self.config, batch, maps, part)
+        return multi_scale_discriminator_terms(objective, self.config, batch, maps, part)
 
     def _flow_terms(self, batch: Batch, made: Made) -> Terms:
         """Flow and mask against the teacher's flow, and the real past frame warped."""
@@ -356,19 +329,6 @@ class Vid2vid(Architecture[Vid2vidConfig]):
             "warp": config.warp_weight * (warp(before, flow) - now).abs().mean(),
             "mask": config.mask_weight * (mask * is_right).mean(),
         }
-
-    def _checked_source(self, request: GenerateRequest) -> Tensor:
-        channels = self.spec.source_channels or self.spec.channels
-        shape = [] if request.source is None else list(request.source.shape)
-        fits = len(shape) == 5 and [shape[0], shape[2]] == [request.size, channels] and shape[1]
-        if not fits or any(side % self.stride for side in shape[3:]):
-            raise ShapeError(
-                f"source has shape {shape}; 'vid2vid' wants [{request.size}, T, {channels}, H, W], "
-                f"one clip of frames per seed, with H and W multiples of {self.stride}. Use "
-                f"`translate_video`."
-            )
-        assert request.source is not None
-        return request.source.to(request.device)
 
 
 def _motion(stride: int) -> str:

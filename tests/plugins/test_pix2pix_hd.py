@@ -4,8 +4,8 @@ import functools
 
 import pytest
 import torch
-from ganforge_translation.matching import aligned_pairs, feature_distance, instance_edges
-from ganforge_translation.pix2pix_hd import Pix2pixHd, Pix2pixHdConfig
+from ganforge_translation.matching import aligned_pairs, feature_distance
+from ganforge_translation.pix2pix_hd import Pix2pixHd, Pix2pixHdConfig, instance_edges
 from torch import nn
 from torch.testing import assert_close
 from translating import build, component, count, objective
@@ -240,7 +240,7 @@ def test_perceptual_loss_weights_the_maps_as_the_authors():
     assert architecture.seen_features == ("fashion_mnist",)
     batch = Batch({name: torch.rand(1, n, 32, 32) for name, n in (("source", 2), ("target", 3))})
     terms = architecture.generator_terms(objective(), nets, batch)
-    extractor = architecture._features.extractor
+    extractor = architecture.perceptual._features.extractor
     img = nets["generator"](batch["source"])
     *inner, last = [
         (gen - real).abs().mean()
