@@ -5,10 +5,12 @@ from pathlib import Path
 
 import click
 
+from ganforge.cli import _shared
+
 
 @click.command(epilog="Example: ganforge status runs/quickstart")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_shared.as_json
 def status(run: Path, as_json: bool) -> None:
     """Show how far the run in the folder RUN is, its newest numbers, and its alarms.
 

@@ -4,6 +4,7 @@
 command-line help stays fast.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -260,7 +261,7 @@ class EvaluateConfig(StrictModel):
     )
     batch_size: int = Field(64, gt=0, description="Images per forward on each rank.")
     seed: int = Field(0, ge=0, description="Image i is generated from seed + i.")
-    truncation: float | None = None
+    truncation: float | None = Field(None, description="Truncation psi or threshold.")
     every_kimg: float | None = Field(
         None, gt=0, le=MAX_KIMG, description="Also measure during training."
     )
@@ -307,6 +308,11 @@ class PipelineConfig(StrictModel):
         if len(set(value)) < len(value):
             raise ValueError("should list each stage once")
         return value
+
+    @property
+    def run_folder(self) -> Path:
+        """`run_dir`, or its default."""
+        return Path(self.run_dir or Path("runs") / self.name)
 
     @property
     def source_locations(self) -> SourceLocations:

@@ -9,7 +9,6 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -51,7 +50,7 @@ def run_pipeline(
     components = resolve(config)
     check_launch()
     warn_of_launch()
-    run_dir = Path(config.run_dir or Path("runs") / config.name)
+    run_dir = config.run_folder
     context = RunContext(config, run_dir, components)
     stages = [choice.built for choice in components.stages]
     if dry_run:
