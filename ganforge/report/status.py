@@ -205,7 +205,7 @@ def _parts(status: Status) -> Iterator[tuple[str, list[str]]]:
     if status.img_per_sec is not None:
         trained = duration(status.train_sec)
         yield "speed", [f"{number(status.img_per_sec)} images/s, trained for {trained}"]
-    yield "last sign", [f"{duration(status.last_sign_sec)} ago"]
+    yield "last write", [f"{duration(status.last_sign_sec)} ago"]
     if status.checkpoint is not None:
         age = duration(status.checkpoint_age_sec or 0.0)
         yield "checkpoint", [f"{status.checkpoint}, {age} ago"]
