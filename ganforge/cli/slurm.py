@@ -16,7 +16,9 @@ def slurm() -> None:
 )
 @click.argument("pipeline")
 @click.argument("overrides", nargs=-1)
-@click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="To train on.")
+@click.option(
+    "--nodes", type=click.IntRange(1), default=1, show_default=True, help="Nodes of a job."
+)
 @click.option(
     "--gpus-per-node", type=click.IntRange(0), default=0, show_default=True,
     help="GPUs of each node, with one process each; 0 trains on CPUs.",

@@ -14,7 +14,7 @@ from ganforge.cli import _shared
 def status(run: Path, as_json: bool) -> None:
     """Show how far the run in the folder RUN is, its newest numbers, and its alarms.
 
-    It reads files only: any machine that sees the folder can ask.
+    It only reads files, so it works on any machine that sees the folder.
     """
     from dataclasses import asdict
 

@@ -148,11 +148,11 @@ class TrainConfig(StrictModel):
     )
     tf32: bool = Field(
         False,
-        description="On NVIDIA GPUs, compute what is float32 in training in TF32: faster, 10 bits "
-        "of mantissa. Evaluation and publishing never do.",
+        description="On NVIDIA GPUs, train in TF32 where the precision is float32: faster, 10 bits "
+        "of mantissa. Evaluation and publishing never use it.",
     )
     cudnn_benchmark: bool = Field(
-        True, description="On NVIDIA GPUs, time cuDNN's algorithms in training, keep the fastest."
+        True, description="On NVIDIA GPUs, train with the fastest of cuDNN's algorithms, by timing."
     )
     compile: bool | Literal["auto"] = Field("auto", description="torch.compile the networks.")
     cpu_optimizations: Literal["auto", "off"] = Field(
@@ -162,7 +162,7 @@ class TrainConfig(StrictModel):
     )
     channels_last: bool | Literal["auto"] = Field(
         "auto",
-        description="Memory format of images and 2-D convolutions. auto: channels_last, but for "
+        description="Memory format of images and 2-D convolutions. auto: channels_last, except for "
         "networks with grouped convolutions on a GPU.",
     )
     sync_batchnorm: bool = Field(

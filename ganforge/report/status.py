@@ -138,8 +138,8 @@ def _is_out_of_time(run: RunFolder) -> bool:
 def _is_alive(path: Path) -> bool | None:
     """Whether the process that holds the run lives; None when it is on another machine.
 
-    To close the lock file drops a lock on it that this process holds: a run may not ask this of
-    itself while others could start in its folder.
+    Closing the lock file drops this process's own lock on it, so a run must not call this for its
+    own folder while others could start there.
     """
     try:
         holder = (path / ".lock").read_text(errors="replace").strip()

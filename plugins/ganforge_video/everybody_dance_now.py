@@ -176,7 +176,7 @@ class EverybodyDanceNow(HighResolutionTranslator[EverybodyDanceNowConfig]):
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Tell pairs of successive real frames from generated ones, each with their poses."""
         sources, real, gen = self._pairs(batch, self._made(nets, batch))
-        pairs = _seen(objective, torch.cat([real, gen]), torch.cat([sources] * 2))
+        pairs = _shown(objective, torch.cat([real, gen]), torch.cat([sources] * 2))
         maps = nets["discriminator"](pairs)
         return multi_scale_discriminator_terms(objective, self.config, batch, maps)
 
@@ -189,7 +189,7 @@ class EverybodyDanceNow(HighResolutionTranslator[EverybodyDanceNowConfig]):
 
         def critic(img: Tensor) -> Tensor:
             clip = img.view(len(img), 2, -1, *img.shape[2:])
-            return all_logits(discriminator(_seen(objective, clip, sources)))
+            return all_logits(discriminator(_shown(objective, clip, sources)))
 
         return {
             "": PenaltyInput(
@@ -317,7 +317,7 @@ def _pairs_of(before: Tensor | None, now: Tensor) -> Tensor:
     return windows(joined(before, now), 2, 1, now.shape[1]).flatten(0, 1)
 
 
-def _seen(objective: Objective, frames: Tensor, sources: Tensor) -> Tensor:
-    """What the discriminator sees of pairs [M, 2, C, H, W]: [M, 2 (S + C), H, W]."""
+def _shown(objective: Objective, frames: Tensor, sources: Tensor) -> Tensor:
+    """The discriminator's input for pairs [M, 2, C, H, W]: [M, 2 (S + C), H, W]."""
     frames, sources = objective.augment(frames, along=sources)
     return torch.cat([sources, frames], 2).flatten(1, 2)

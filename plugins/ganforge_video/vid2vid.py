@@ -40,7 +40,7 @@ from ganforge_video.checks import check, checked_clips
 from ganforge_video.clips import Past, clip_state, joined, take_frames, unroll
 from ganforge_video.config import Vid2vidConfig
 from ganforge_video.networks import Made, SequentialGenerator
-from ganforge_video.seen import Seen
+from ganforge_video.pairs import DiscriminatorPairs
 from ganforge_video.teacher import Teacher, teacher
 
 _IMAGE = "image_discriminator"
@@ -73,7 +73,7 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         super().__init__(config, spec)
         self.stride: int = config.stride
         self.perceptual = PerceptualLoss(config)
-        self.seen = Seen(config, lambda: self.teacher)
+        self.pairs = DiscriminatorPairs(config, lambda: self.teacher)
 
     @functools.cached_property
     def teacher(self) -> Teacher:
@@ -179,7 +179,7 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         clip_state(batch).made = made.frame.detach()
         terms = self._fooling_image(objective, nets, batch, made.frame)
         for stride in self.config.motion_strides:
-            real, gen = self.seen.motion_pairs(objective, batch, made.frame, stride)
+            real, gen = self.pairs.motion(objective, batch, made.frame, stride)
             if len(gen):
                 judge, part = nets[_motion(stride)], f"motion{stride}"
                 terms |= multi_scale_generator_terms(objective, self.config, judge, gen, real, part)
@@ -187,14 +187,14 @@ class Vid2vid(Architecture[Vid2vidConfig]):
 
     def image_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Tell real from generated frames, each with its source."""
-        real, gen = self.seen.image_pairs(objective, batch, self._made(nets, batch))
+        real, gen = self.pairs.images(objective, batch, self._made(nets, batch))
         return self._telling(objective, batch, nets[_IMAGE], real, gen, "image")
 
     def motion_terms(
         self, objective: Objective, stride: int, nets: Networks, batch: Batch
     ) -> Terms:
         """Tell real from generated motion, both with the flow of the real frames."""
-        real, gen = self.seen.motion_pairs(objective, batch, self._made(nets, batch), stride)
+        real, gen = self.pairs.motion(objective, batch, self._made(nets, batch), stride)
         part = f"motion{stride}"
         return self._telling(objective, batch, nets[_motion(stride)], real, gen, part)
 
@@ -206,43 +206,43 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         count = made.shape[1]
         source, frames = (batch[name][:, :count].flatten(0, 1) for name in ("source", "frames"))
 
-        def seen(img: Tensor) -> Tensor:
+        def shown(img: Tensor) -> Tensor:
             return augmented_pair(objective, img, source)
 
-        return {"": self._penalized(nets, batch, _IMAGE, seen, frames, made.flatten(0, 1))}
+        return {"": self._penalized(nets, batch, _IMAGE, shown, frames, made.flatten(0, 1))}
 
     def motion_penalty(
         self, objective: Objective, stride: int, nets: Networks, batch: Batch
     ) -> dict[str, PenaltyInput]:
         """Windows of frames [windows, frames C, H, W] with their flow."""
-        real, gen = self.seen.windows(batch, self._made(nets, batch), stride)
+        real, gen = self.pairs.windows(batch, self._made(nets, batch), stride)
 
-        def seen(img: Tensor) -> Tensor:
+        def shown(img: Tensor) -> Tensor:
             clip = objective.augment(img.view(real.shape))
             if objective.augmentation is None:
-                flow = self.seen.real_flow(batch, real, stride)
+                flow = self.pairs.real_flow(batch, real, stride)
             else:
-                flow = self.seen.flow(clip.detach())
+                flow = self.pairs.flow(clip.detach())
             return torch.cat([clip.flatten(1, 2), flow], 1)
 
         films = real.flatten(1, 2), gen.flatten(1, 2)
-        return {"": self._penalized(nets, batch, _motion(stride), seen, *films)}
+        return {"": self._penalized(nets, batch, _motion(stride), shown, *films)}
 
     def _penalized(
         self,
         nets: Networks,
         batch: Batch,
         role: str,
-        seen: Callable[[Tensor], Tensor],
+        shown: Callable[[Tensor], Tensor],
         real: Tensor,
         gen: Tensor,
     ) -> PenaltyInput:
-        """`seen` makes what the discriminator looks at of images."""
-        judge = nets.eager(role)
+        """`shown` turns images into the input of the discriminator."""
+        discriminator = nets.eager(role)
         return PenaltyInput(
-            discriminator=judge,
+            discriminator=discriminator,
             generator=nets.eager("generator"),
-            critic=lambda img: all_logits(judge(seen(img))),
+            critic=lambda img: all_logits(discriminator(shown(img))),
             nimg=batch.nimg,
             real_img=real.detach(),
             gen_img=lambda: gen,
@@ -292,7 +292,7 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         self, objective: Objective, nets: Networks, batch: Batch, gen_frames: Tensor
     ) -> Terms:
         """The terms of the first frames of a chunk, as many as `gen_frames` has."""
-        real, gen = self.seen.image_pairs(objective, batch, gen_frames)
+        real, gen = self.pairs.images(objective, batch, gen_frames)
         terms = multi_scale_generator_terms(
             objective, self.config, nets[_IMAGE], gen, real, "image"
         )
