@@ -1,8 +1,8 @@
 """The `ganforge` command line.
 
 Command modules import only click at the top, and everything else in function bodies, so that help
-is fast, and a command imports only what it needs. No command but those that use networks imports
-torch; tests/cli/test_imports.py holds it.
+is fast, and a command imports only what it needs. Only commands that use networks import torch, as
+tests/cli/test_imports.py checks.
 """
 
 import click

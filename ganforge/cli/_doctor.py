@@ -65,7 +65,7 @@ def _device() -> Iterator[Finding]:
 
 
 def _compiler() -> Iterator[Finding]:
-    """Whether torch.compile works, which compiles a toy as a run does."""
+    """Whether torch.compile works here, tried on a toy as a run tries it."""
     import torch
 
     from ganforge.training.compiler import compiler_fault
@@ -85,7 +85,7 @@ def _launch(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("FAIL", "launch", fault)
     tasks = environ.get("SLURM_NTASKS", "1")
     if "SLURM_PROCID" in environ and tasks != "1" and environ.get("WORLD_SIZE", "1") == "1":
-        effect = "a run that is started like this trains in each task alone"
+        effect = "each task would train its own model"
         cure = "slurm/train.sbatch sets it"
         text = f"SLURM_NTASKS={tasks}, WORLD_SIZE is not set: {effect}; {cure}"
         yield Finding("ok", "launch", text)
@@ -155,7 +155,7 @@ def _inception() -> Iterator[Finding]:
 
 
 def _hub_token(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether the Hub's client can be used, and has a token; it is never shown."""
+    """Whether the Hub's client can be used and has a token, which is never shown."""
     import huggingface_hub
 
     for fault in network_faults(environ):

@@ -8,7 +8,7 @@ import click
 
 from ganforge.cli._files import Job, is_video, list_inputs, plan_jobs
 from ganforge.cli._load import Arguments
-from ganforge.cli._translate_images import SHEET_FORMATS, Written, setup_of, translate_images
+from ganforge.cli._translate_images import SHEET_FORMATS, Written, translate_images
 from ganforge.data.keypoints import holds_keypoints
 from ganforge.errors import ConfigError, DataError
 from ganforge.imaging.save import check_folder
@@ -17,6 +17,7 @@ from ganforge.inference.clips import Progress
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.inference.source_fields import FieldFiles, check_field
 from ganforge.inference.translation import check_translates
+from ganforge.inference.translator import setup_of
 
 
 def translate_files(model: PretrainedGan, inputs: Sequence[Path], arguments: Arguments) -> Written:
@@ -54,8 +55,7 @@ def _plan(
         if len(jobs) != 1 or not _is_clip(jobs[0]):
             raise ConfigError(
                 f"--out {out} is a video, which is made of one video, folder of frames or file of "
-                f"keypoints. "
-                f"Give one of these, or a folder as --out."
+                f"keypoints. Give one of these, or a folder as --out."
             )
     else:
         check_folder(out)

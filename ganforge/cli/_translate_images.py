@@ -21,18 +21,12 @@ from ganforge.inference.clips import VideoSummary
 from ganforge.inference.comparison import ComparisonSheet
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.inference.source_fields import check_field, read_field_file
-from ganforge.inference.translator import Translator
+from ganforge.inference.translator import Translator, setup_of
 
 SHEET_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 """Of the picture of --compare, by ending."""
-_SETUP = ("direction", "size", "resize", "tile", "overlap", "derive")
 _LISTED = 10
 _MAX_THREADS = 8
-
-
-def setup_of(arguments: Arguments) -> dict[str, Any]:
-    """The arguments that the command and `PretrainedGan.translate` share."""
-    return {name: arguments[name] for name in _SETUP}
 
 
 @dataclass

@@ -12,7 +12,7 @@ from ganforge.cli._options import FiniteRange
 @click.argument("pipeline")
 @click.argument("overrides", nargs=-1)
 @click.option("--gpus", required=True, help="E.g. 64xH100; with --measure a number.")
-@click.option("--price", type=FiniteRange(min=0), help="Of one GPU for one hour.")
+@click.option("--price", type=FiniteRange(min=0), help="Price of a GPU-hour.")
 @click.option("--measure", is_flag=True, help="Time a step on this machine's device.")
 @_shared.as_json
 def plan(

@@ -19,7 +19,7 @@ import click
     help="Port of --serve on this machine; 0 for any free one.",
 )  # fmt: skip
 def report(runs: tuple[Path, ...], out: Path | None, serve: bool, port: int) -> None:
-    """Write a page with everything that the folders RUNS say: numbers, charts, pictures, settings.
+    """Write a page with the numbers, charts, pictures and settings of the folders RUNS.
 
     Several runs are compared. The page is one HTML file that needs no network.
     """

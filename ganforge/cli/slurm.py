@@ -2,7 +2,6 @@
 
 import os
 import sys
-from pathlib import Path
 
 import click
 
@@ -17,7 +16,9 @@ def slurm() -> None:
 )
 @click.argument("pipeline")
 @click.argument("overrides", nargs=-1)
-@click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="To train on.")
+@click.option(
+    "--nodes", type=click.IntRange(1), default=1, show_default=True, help="Nodes of a job."
+)
 @click.option(
     "--gpus-per-node", type=click.IntRange(0), default=0, show_default=True,
     help="GPUs of each node, with one process each; 0 trains on CPUs.",
@@ -44,7 +45,7 @@ def submit(
     from ganforge.pipeline import slurm as jobs
 
     config = load_pipeline(pipeline, overrides)
-    folder = Path(config.run_dir or Path("runs") / config.name) / "slurm"
+    folder = config.run_folder / "slurm"
     kept = [override for override in overrides if not override.startswith("stages=")]
     resources = jobs.Resources(options=options, **given)  # type: ignore[arg-type]
     planned = jobs.plan_jobs(config.stages, pipeline, kept, folder, config.name, resources)
@@ -70,8 +71,8 @@ def may_requeue(ctx: click.Context, status: int, pipeline: str, overrides: tuple
     from ganforge.pipeline.requeue import judge, max_requeues
 
     config = load_pipeline(pipeline, overrides)
-    run_dir = Path(config.run_dir or Path("runs") / config.name)
-    verdict = judge(status, run_dir, os.environ.get("SLURM_JOB_ID", ""), max_requeues())
+    job = os.environ.get("SLURM_JOB_ID", "")
+    verdict = judge(status, config.run_folder, job, max_requeues())
     start = int(os.environ.get("SLURM_RESTART_COUNT", "0")) + 2
     click.echo(
         f"Not finished ({verdict.reason}): back to the queue (start {start})."

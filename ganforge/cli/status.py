@@ -5,14 +5,16 @@ from pathlib import Path
 
 import click
 
+from ganforge.cli import _shared
+
 
 @click.command(epilog="Example: ganforge status runs/quickstart")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_shared.as_json
 def status(run: Path, as_json: bool) -> None:
     """Show how far the run in the folder RUN is, its newest numbers, and its alarms.
 
-    It reads files only: any machine that sees the folder can ask.
+    It only reads files, so it works on any machine that sees the folder.
     """
     from dataclasses import asdict
 

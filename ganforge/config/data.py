@@ -124,7 +124,7 @@ class ClipConfig(StrictModel):
 
 
 class ValidationConfig(StrictModel):
-    """Data that are never trained on. Give exactly one of the three."""
+    """Held-out data. Give exactly one of the three."""
 
     num_samples: int | None = Field(
         None, gt=0, description="Hold out this many samples of `data.source`."
@@ -166,7 +166,7 @@ class DataConfig(StrictModel):
         "images is then a paired data set.",
     )
     validation: ValidationConfig | None = Field(
-        None, description="Data that are never trained on, for sample pictures and pair metrics."
+        None, description="Held-out data, for sample pictures and pair metrics."
     )
     fields: dict[str, FieldConfig] = Field(
         default_factory=dict,
@@ -210,8 +210,8 @@ class DataConfig(StrictModel):
     )
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
         "auto",
-        description="Reader processes per rank; 0 reads in the training process. auto: 1 on a CPU, "
-        "and beside a GPU one for each core of the rank but one, at most 8.",
+        description="Reader processes per rank; 0 reads in the training process. auto: 1 on a CPU; "
+        "on a GPU the cores of the rank less one, at most 8.",
     )
     shuffle_window: int = Field(
         16384, gt=0, description="Samples shuffled together, per lane (a fixed share of the data)."

@@ -4,6 +4,7 @@
 command-line help stays fast.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -147,11 +148,11 @@ class TrainConfig(StrictModel):
     )
     tf32: bool = Field(
         False,
-        description="On NVIDIA GPUs, compute what is float32 in training in TF32: faster, 10 bits "
-        "of mantissa. Evaluation and publishing never do.",
+        description="On NVIDIA GPUs, train in TF32 where the precision is float32: faster, 10 bits "
+        "of mantissa. Evaluation and publishing never use it.",
     )
     cudnn_benchmark: bool = Field(
-        True, description="On NVIDIA GPUs, time cuDNN's algorithms in training, keep the fastest."
+        True, description="On NVIDIA GPUs, train with the fastest of cuDNN's algorithms, by timing."
     )
     compile: bool | Literal["auto"] = Field("auto", description="torch.compile the networks.")
     cpu_optimizations: Literal["auto", "off"] = Field(
@@ -161,7 +162,7 @@ class TrainConfig(StrictModel):
     )
     channels_last: bool | Literal["auto"] = Field(
         "auto",
-        description="Memory format of images and 2-D convolutions. auto: channels_last, but for "
+        description="Memory format of images and 2-D convolutions. auto: channels_last, except for "
         "networks with grouped convolutions on a GPU.",
     )
     sync_batchnorm: bool = Field(
@@ -260,7 +261,7 @@ class EvaluateConfig(StrictModel):
     )
     batch_size: int = Field(64, gt=0, description="Images per forward on each rank.")
     seed: int = Field(0, ge=0, description="Image i is generated from seed + i.")
-    truncation: float | None = None
+    truncation: float | None = Field(None, description="Truncation psi or threshold.")
     every_kimg: float | None = Field(
         None, gt=0, le=MAX_KIMG, description="Also measure during training."
     )
@@ -307,6 +308,11 @@ class PipelineConfig(StrictModel):
         if len(set(value)) < len(value):
             raise ValueError("should list each stage once")
         return value
+
+    @property
+    def run_folder(self) -> Path:
+        """`run_dir`, or its default."""
+        return Path(self.run_dir or Path("runs") / self.name)
 
     @property
     def source_locations(self) -> SourceLocations:

@@ -1,4 +1,4 @@
-"""Formats of more than 8 bits that Pillow cuts to 8 without a word: colors in PPM, and AVIF.
+"""Formats of more than 8 bits that Pillow silently cuts to 8: colors in PPM, and AVIF.
 
 Sources: https://netpbm.sourceforge.net/doc/ppm.html; the AV1 codec box `av1C` in
 https://aomediacodec.github.io/av1-isobmff/, section 2.3.

@@ -259,27 +259,35 @@ def chunks(clip: OpenClip, length: int) -> Iterator[list[tuple[Tensor, int]]]:
         raise DataError(f"There are no frames in {clip.name}. Give at least one.")
 
 
-def check_comparison(compare: Path, out: Path | None, clip: OpenClip) -> None:
-    """Refuse a video of sources and outputs side by side that cannot be written.
+def check_outputs(out: Path | None, compare: Path | None, clip: OpenClip) -> None:
+    """Refuse a video or folder that cannot be written, before any frame is translated.
+
+    Args:
+        out: of the translation; None if it is not written.
+        compare: video of sources and outputs side by side, if one is wanted.
+        clip: what is translated.
 
     Raises:
-        ConfigError: it is no video, or the same file as the output or the clip.
+        ConfigError: an ending that is not a video's, a folder with files in it, or the clip itself;
+            a comparison without `out`, or in the same file.
     """
+    if compare is not None:
+        _check_comparison(compare, out)
+        _check_output(compare, clip)
+    if out is not None:
+        _check_output(out, clip)
+
+
+def _check_comparison(compare: Path, out: Path | None) -> None:
     if out is None:
         raise ConfigError(f"compare={compare} is written beside `out`. Give out too.")
     if not compare.suffix:
         raise ConfigError(f"The comparison {compare} is a video. Give it a name such as both.mp4.")
     if compare.resolve() == out.resolve():
         raise ConfigError(f"{compare} cannot be the output and the comparison. Choose two names.")
-    check_output(compare, clip)
 
 
-def check_output(out: Path, clip: OpenClip) -> None:
-    """Refuse a video or folder that cannot be written, before any frame is translated.
-
-    Raises:
-        ConfigError: an ending that is not a video's, a folder with files in it, or the clip itself.
-    """
+def _check_output(out: Path, clip: OpenClip) -> None:
     if out.suffix:
         check_video_file(out)
         check_folder(out.parent)

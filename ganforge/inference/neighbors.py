@@ -1,4 +1,4 @@
-"""Nearest training images of samples: whether a generator has only learned images by heart.
+"""Nearest training images of samples: whether a generator has memorized images.
 
 Source: Goodfellow et al. 2014, arXiv:1406.2661, figure 2; distances in the features of a network
 beside those of pixels, which a shift by one pixel already makes large.

@@ -17,8 +17,7 @@ from ganforge.inference.clips import (
     Progress,
     Rate,
     VideoSummary,
-    check_comparison,
-    check_output,
+    check_outputs,
     open_clip,
     save_clip,
 )
@@ -33,12 +32,9 @@ from ganforge.inference.outputs import (
 from ganforge.inference.requests import build_request
 from ganforge.inference.source_fields import read_fields
 from ganforge.inference.source_images import Images
-from ganforge.inference.translator import Translator, resolve_translator
+from ganforge.inference.translator import SETUP, Translator, resolve_translator, setup_of
 from ganforge.interfaces.architecture import Architecture
 from ganforge.interfaces.generation import GenerateRequest
-
-_HOW = ("direction", "size", "resize", "tile", "overlap", "derive")
-"""Arguments of both methods, which `resolve_translator` checks."""
 
 
 class TranslationMethods:
@@ -106,7 +102,7 @@ class TranslationMethods:
             )
         check_output_type(output_type)
         check_batch_size(batch_size)
-        translator = self.translator(**_how(options))
+        translator = self.translator(**setup_of(options))
         given = translator.reader.read(images)
         request = self._translation(len(given), translator, options)
         sources = translator.derive(given, request.seeds)
@@ -172,16 +168,14 @@ class TranslationMethods:
             raise ConfigError(f"chunk_frames={chunk_frames}; use at least 1.")
         if "seeds" in options:
             raise ConfigError("seeds: a clip has one seed. Pass seed=... instead.")
-        translator = self.translator(**_how(options))
+        translator = self.translator(**setup_of(options))
         request = self._translation(1, translator, options | {"seeds": [seed]}).take([0])
         clip = open_clip(video, translator.reader, translator.sizing, fps, skip_bad)
-        frames = translator.frames(clip, request, chunk_frames, fields)
         place, both = (None if given is None else Path(given) for given in (out, compare))
-        if both is not None:
-            check_comparison(both, place, clip)
+        check_outputs(place, both, clip)
+        frames = translator.frames(clip, request, chunk_frames, fields)
         if place is None:
             return (convert_output(frame.img[None], output_type)[0] for frame in frames)
-        check_output(place, clip)
         return save_clip(
             frames,
             place,
@@ -205,7 +199,7 @@ class TranslationMethods:
         self, count: int, translator: Translator, options: Mapping[str, Any]
     ) -> GenerateRequest:
         """A validated request for `count` translations; its source is set later."""
-        own = {name: value for name, value in options.items() if name not in _HOW}
+        own = {name: value for name, value in options.items() if name not in SETUP}
         return build_request(
             self.architecture,
             self.info,
@@ -214,10 +208,6 @@ class TranslationMethods:
             direction=translator.direction,
             **own,
         )
-
-
-def _how(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name in _HOW}
 
 
 def check_translates(architecture: Architecture[Any]) -> None:

@@ -151,6 +151,15 @@ class Translator:
         return run_batch(self.architecture, self.networks, part)
 
 
+SETUP = ("direction", "size", "resize", "tile", "overlap", "derive")
+"""The arguments of `resolve_translator` that `translate` and the command line pass on."""
+
+
+def setup_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the arguments of a translation that set up its translator."""
+    return {name: value for name, value in arguments.items() if name in SETUP}
+
+
 def resolve_translator(
     architecture: Architecture[Any],
     networks: Mapping[str, nn.Module],

@@ -142,7 +142,7 @@ class Architecture(Component[ConfigT]):
 
     @property
     def seen_features(self) -> tuple[str, ...]:
-        """Feature extractors that its losses look through: records of metrics on them say so."""
+        """Feature extractors that its losses use; records of metrics on them mention it."""
         return ()
 
     def check(self, objective: Objective) -> None:
@@ -177,7 +177,7 @@ class Architecture(Component[ConfigT]):
         return 0
 
     def meta_networks(self) -> dict[str, nn.Module]:
-        """The networks without memory or values, to be looked at before they are built."""
+        """The networks on the meta device, to be inspected before they are built."""
         with torch.device("meta"):
             return self.networks()
 

@@ -1,4 +1,4 @@
-"""How NVIDIA GPUs compute in float32: process-wide switches of torch, set for a while."""
+"""Context managers for torch's process-wide switches of TF32 and cuDNN on NVIDIA GPUs."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ import torch
 
 
 def set_tf32(allowed: bool) -> None:
-    """Let float32 convolutions and matrix products use TF32, whose mantissa has 10 bits, or not.
+    """Whether float32 convolutions and matrix products may use TF32, with its 10-bit mantissa.
 
-    torch allows it for convolutions by default, so that what is called float32 is not.
+    torch allows it for convolutions by default.
     """
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
 
@@ -27,7 +27,7 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def cudnn_benchmark(enabled: bool) -> Iterator[None]:
-    """Within it, cuDNN times its algorithms for each new shape and keeps the fastest, or not."""
+    """Whether cuDNN times its algorithms for each new shape and keeps the fastest."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = enabled
     try:

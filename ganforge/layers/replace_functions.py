@@ -1,4 +1,4 @@
-"""Other code for torch functions, within a context and whatever calls them."""
+"""Replaces torch functions within a context, also in calls by other libraries."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

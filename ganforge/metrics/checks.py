@@ -1,4 +1,4 @@
-"""What an evaluation would fail at, refused before images are generated or networks trained."""
+"""Refuses what an evaluation would fail at, before images are generated or networks trained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class PlannedModel:
     Attributes:
         directions: its directions; empty for a generator from noise.
         is_video: whether it generates clips.
-        spec: what it will generate; None while nobody knows.
+        spec: what it will generate; None if not yet known.
         is_exact: whether `spec` is that of existing data, and not a guess from the pipeline file.
     """
 

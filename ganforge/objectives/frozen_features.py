@@ -1,4 +1,4 @@
-"""A frozen feature network beside the networks that train, for losses that look through it."""
+"""A frozen feature network, for losses computed on its maps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +14,9 @@ from ganforge.registry.plugins import get_registry
 class FrozenFeatures:
     """A feature extractor chosen by name, whose maps an architecture trains against.
 
-    It is no `nn.Module` on purpose. As an attribute of a network it is no part of it: its weights
-    are neither trained nor averaged, and neither checkpoints nor exports hold them. A network that
-    has one passes its own `_apply` on to `apply`, so that `.to(device)` moves both.
+    It is deliberately not an `nn.Module`: as an attribute of a network its weights are neither
+    trained nor averaged, checkpointed or exported. A network that has one passes its own `_apply`
+    on to `apply`, so that `.to(device)` moves both.
 
     The extractor is built when it is first needed, so that a model that only generates needs
     neither its weights nor its packages.
@@ -57,8 +57,8 @@ class FrozenFeatures:
             GanforgeError: its weights or packages cannot be had.
         """
         if self._built is None:
-            # A frozen network may not move the random numbers of those that train, and it is
-            # real even where its owner is built on the meta device, to be counted.
+            # Building it must not change the random numbers of the networks that train. It has
+            # values even when its owner is built on the meta device, to be counted.
             with torch.random.fork_rng(devices=[]), torch.device("cpu"):
                 built = get_registry().build(
                     FeatureExtractor, self._choice.name, self._choice.options, self._where

@@ -74,11 +74,11 @@ def _changes(context: RunContext, path_or_name: str) -> dict[str, Any]:
     recipe, path = path_or_name, find_pipeline(path_or_name)
     parent = yaml.safe_load(path.read_text("utf-8-sig")).get("extends")
     if path not in packaged_pipelines().values() and isinstance(parent, str):
-        # Of one's own file, what matters is where it differs from what it extends.
+        # A file that extends a recipe is shown by its difference from that recipe.
         recipe, path = parent, find_pipeline(parent, path.parent)
     try:
         base = load_pipeline(str(path), (), get_registry().options_model)
-    except ConfigError:  # a file that is to be extended may not be whole
+    except ConfigError:  # a base file need not be complete
         return {}
     return {"recipe": recipe, "changes": config_diff(base, context.config)}
 
@@ -101,7 +101,7 @@ def _machine(runtime: Runtime) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The name of the CPU, as Linux tells it."""
+    """The name of the CPU, from Linux where there is one."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

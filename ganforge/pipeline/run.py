@@ -9,7 +9,6 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -56,11 +55,11 @@ def run_pipeline(
     components = resolve(config)
     check_launch()
     warn_of_launch()
-    run_dir = Path(config.run_dir or Path("runs") / config.name)
+    run_dir = config.run_folder
     context = RunContext(config, run_dir, components)
     stages = [choice.built for choice in components.stages]
     if dry_run:
-        # First, so that it is seen where a check fails: weights may be missing on a login node.
+        # Printed before the checks, which may fail on a login node, e.g. for lack of weights.
         plan = [f"# {stage.name}: {stage.plan(context)}" for stage in stages]
         lines = [dump_config(config), f"# run directory: {run_dir}", *plan]
         sys.stdout.write("\n".join(lines) + "\n")
@@ -70,7 +69,7 @@ def run_pipeline(
         return context
     with contextlib.ExitStack() as stack:
         stack.enter_context(usual_torch())
-        # What refuses the run directory on rank 0 stops all ranks.
+        # A run directory that rank 0 refuses stops all ranks.
         runtime_of(context).on_main(lambda: stack.enter_context(lock_run_dir(run_dir)))
         _write_config(context)
         stack.enter_context(recorded_launch(context, path_or_name, overrides))
@@ -83,7 +82,7 @@ def run_pipeline(
         is_main = runtime_of(context).is_main
         end_session(context)
     if is_main:
-        # Not by the log, which breaks lines: these are to be copied.
+        # Not logged: the log breaks lines, and these are to be copied.
         sys.stdout.write(f"{describe_result(context)}\n")
     return context
 
@@ -127,7 +126,7 @@ def check_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> N
 
 
 def describe_result(context: RunContext) -> str:
-    """Where everything is, and what people want to do next."""
+    """Where the results are, and the usual next commands."""
     folder = context.run_dir
     places = {
         REPORT: "all of it on one page: open it in a browser",
@@ -173,10 +172,9 @@ def _write_config(context: RunContext) -> None:
 
 
 def set_up_logging() -> None:
-    """Readable log lines on standard error; ranks beyond 0 speak only of problems."""
-    # Not from accelerate's PartialState: whoever makes it first decides device, backend and
-    # time-out for the process, and that is `Runtime`.
-    # A RANK that is no number is refused later.
+    """Readable log lines on standard error; ranks other than 0 log warnings only."""
+    # Not from accelerate's PartialState: its first use fixes device, backend and time-out for the
+    # process, which is the part of `Runtime`. A RANK that is not a number is refused later.
     is_main = os.environ.get("RANK", "0") in ("", "0")
     handler = RichHandler(console=Console(stderr=True), show_path=False)
     handler.addFilter(hide_secrets)
@@ -195,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of one rank. Returns the exit code: 0, 2 (user's error) or 75 (stopped)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     dry_run = "--dry-run" in given
-    # torch.distributed.launch adds --local-rank, which LOCAL_RANK says too.
+    # torch.distributed.launch adds --local-rank, which repeats LOCAL_RANK.
     ours = ("--dry-run", "--local-rank", "--local_rank")
     given = [argument for argument in given if argument.partition("=")[0] not in ours]
     if not given or given[0].startswith("-"):

@@ -1,1 +1,1 @@
-"""What a run will take, before it runs: memory, time, data and money."""
+"""Predicts what a run needs: memory, time, data and money."""

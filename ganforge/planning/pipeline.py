@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ganforge.config.models import PipelineConfig
-from ganforge.data.shards.index import load_index
+from ganforge.data.shards.index import INDEX_NAME, load_index
 from ganforge.data.shards.readable_fields import ReadableFields
 from ganforge.errors import ConfigError
 from ganforge.interfaces.architecture import Reads
@@ -102,9 +102,8 @@ def _plan(
 def _data(config: PipelineConfig, components: Components) -> _Data:
     chosen = components.architecture
     reads = check_labels(config, chosen.component, chosen.config)
-    run_dir = Path(config.run_dir or Path("runs") / config.name)
-    location = config.data.shards or str(run_dir / "shards")
-    if config.data.shards is None and not (run_dir / "shards" / "index.json").exists():
+    location = config.data.shards or str(config.run_folder / "shards")
+    if config.data.shards is None and not (Path(location) / INDEX_NAME).exists():
         return _expected(config, reads)
     index = load_index(location)
     data = ReadableFields(config.data, index, location)

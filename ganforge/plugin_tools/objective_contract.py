@@ -1,4 +1,4 @@
-"""What the pipeline file asks of the objective is followed by an architecture, or refused.
+"""Checks that an architecture follows the objective of the pipeline file, or refuses it.
 
 The checks compare values, not names: a term that an architecture computes anew, or reports that do
 not belong to the loss, are found whatever they are called.
@@ -43,7 +43,7 @@ _REPORT_CURE = "Leave reports of logits and accuracies to objective.discriminato
 
 
 def check_objective_is_followed_or_refused(case: Case) -> None:
-    """What the pipeline file asks of the loss and of ADA has an effect, or is refused."""
+    """The loss, its terms and ADA have an effect on an architecture, or are refused."""
     penalties = (*case.config.loss.regularizers, ComponentChoice(name="r1", every=1))
     penalized, slower = _with_loss(case, regularizers=penalties), _with_loss(case, n_critic=2)
     relativistic = _with(case, loss=LossConfig(name="relativistic"))

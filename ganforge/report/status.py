@@ -138,8 +138,8 @@ def _is_out_of_time(run: RunFolder) -> bool:
 def _is_alive(path: Path) -> bool | None:
     """Whether the process that holds the run lives; None when it is on another machine.
 
-    To close the lock file drops a lock on it that this process holds: a run may not ask this of
-    itself while others could start in its folder.
+    Closing the lock file drops this process's own lock on it, so a run must not call this for its
+    own folder while others could start there.
     """
     try:
         holder = (path / ".lock").read_text(errors="replace").strip()
@@ -205,7 +205,7 @@ def _parts(status: Status) -> Iterator[tuple[str, list[str]]]:
     if status.img_per_sec is not None:
         trained = duration(status.train_sec)
         yield "speed", [f"{number(status.img_per_sec)} images/s, trained for {trained}"]
-    yield "last sign", [f"{duration(status.last_sign_sec)} ago"]
+    yield "last write", [f"{duration(status.last_sign_sec)} ago"]
     if status.checkpoint is not None:
         age = duration(status.checkpoint_age_sec or 0.0)
         yield "checkpoint", [f"{status.checkpoint}, {age} ago"]

@@ -53,7 +53,7 @@ def launch_faults(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def warn_of_launch(environ: Mapping[str, str] = os.environ) -> None:
-    """Log what is probably not meant: Slurm tasks that train alone, an address that is unknown."""
+    """Warn of Slurm tasks that train separately, and of an address that does not resolve."""
     address = environ.get("MASTER_ADDR")
     if address and environ.get("WORLD_SIZE", "1") != "1" and not _is_known(address):
         # No error: in Kubernetes the name of a pod appears later than the others start.
@@ -65,9 +65,9 @@ def warn_of_launch(environ: Mapping[str, str] = os.environ) -> None:
     tasks = environ.get("SLURM_STEP_NUM_TASKS", "1")
     if tasks.isascii() and tasks.isdigit() and int(tasks) > 1 and "WORLD_SIZE" not in environ:
         log.warning(
-            "srun started %s tasks here, and each trains alone: nothing tells them of each other. "
-            "To train together, start one task a node, which runs torchrun, as slurm/train.sbatch "
-            "does; for separate runs, give each another run_dir.",
+            "srun started %s tasks here, and each trains alone, because WORLD_SIZE is not set. To "
+            "train together, submit slurm/train.sbatch, which sets RANK, WORLD_SIZE and "
+            "MASTER_ADDR in each task; for separate runs, give each its own run_dir.",
             tasks,
         )
 

@@ -1,4 +1,4 @@
-"""ACGAN: the discriminator also names the class. Source: Odena et al. 2017, arXiv:1610.09585.
+"""ACGAN: the discriminator also predicts the class. Source: Odena et al. 2017, arXiv:1610.09585.
 
 Deviations from the paper: 4x4 kernels at stride 2 in place of 5x5 in the generator, a latent from a
 normal distribution, any size whose halves reach a small grid, and any adversarial loss.
@@ -125,13 +125,13 @@ class Acgan(NoiseToImage[AcganConfig]):
         spec = self.spec
         if spec.num_classes < 2:
             raise ConfigError(
-                f"model.architecture: 'acgan' learns to name classes, but the data have "
+                f"model.architecture: 'acgan' learns classes, but the data have "
                 f"{spec.num_classes}. Prepare them with two or more (a folder per class), or "
                 f"choose an architecture without labels, such as dcgan."
             )
         base_grid(spec.height, spec.width, self.name)
         objective.refuse_term(
-            "mismatched_pairs", "the discriminator of 'acgan' names the class instead of seeing it"
+            "mismatched_pairs", "the discriminator of 'acgan' does not read the class"
         )
 
     def networks(self) -> dict[str, nn.Module]:

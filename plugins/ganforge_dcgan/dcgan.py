@@ -85,18 +85,15 @@ class DcganGenerator(nn.Module):
     def __init__(self, config: DcganConfig, spec: ImageSpec) -> None:
         super().__init__()
         height, width, doublings = base_grid(spec.height, spec.width, "dcgan")
-        widths = _widths(config, doublings)[::-1]
         norm, self.c_dim = config.generator_norm, _c_dim(config, spec)
-        latent = config.z_dim + self.c_dim
-        layers: list[nn.Module] = [
-            nn.ConvTranspose2d(latent, widths[0], (height, width), bias=norm == "none"),
-            build_norm(norm, widths[0]),
-            nn.ReLU(),
-        ]
-        for before, after in pairwise(widths):
-            layers += _step_up(before, after, norm)
-        layers.append(nn.ConvTranspose2d(widths[-1], spec.channels, 4, 2, 1))
-        self.layers = nn.Sequential(*layers)
+        widths = self._widths(config, doublings)
+        first = nn.ConvTranspose2d(
+            config.z_dim + self.c_dim, widths[0], (height, width), bias=norm == "none"
+        )
+        self.layers = nn.Sequential(
+            *(first, build_norm(norm, widths[0]), nn.ReLU()),
+            *self._further_layers(widths, norm, spec.channels),
+        )
         self.apply(init_dcgan)
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
@@ -105,43 +102,34 @@ class DcganGenerator(nn.Module):
             z = torch.cat([z, c], dim=1)
         return torch.tanh(self.layers(z[:, :, None, None]))
 
+    def _widths(self, config: DcganConfig, doublings: int) -> list[int]:
+        """Channels from the coarsest grid to the finest."""
+        return _widths(config, doublings)[::-1]
 
-class LsganGenerator(nn.Module):
-    """z [N, z_dim], c [N, c_dim] -> img [N, C, H, W]: DCGAN's, with layers of stride 1 between.
+    def _further_layers(self, widths: list[int], norm: Norm, channels: int) -> list[nn.Module]:
+        steps = [layer for pair in pairwise(widths) for layer in _step_up(*pair, norm)]
+        return [*steps, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1)]
+
+
+class LsganGenerator(DcganGenerator):
+    """DCGAN's generator with layers of stride 1 between those of stride 2.
 
     Source: Mao et al. 2017, arXiv:1611.04076, figure 5a; 4x4 kernels at stride 2 and 3x3 at
     stride 1 in place of 5x5.
     """
 
-    def __init__(self, config: DcganConfig, spec: ImageSpec) -> None:
-        super().__init__()
-        height, width, doublings = base_grid(spec.height, spec.width, "dcgan")
+    def _widths(self, config: DcganConfig, doublings: int) -> list[int]:
         # Figure 5a stops at 256 channels where the discriminator goes on to 512.
-        widths = [min(n, 4 * config.base_channels) for n in _widths(config, doublings)][::-1]
-        norm, self.c_dim = config.generator_norm, _c_dim(config, spec)
-        latent = config.z_dim + self.c_dim
-        layers: list[nn.Module] = [
-            nn.ConvTranspose2d(latent, widths[0], (height, width), bias=norm == "none"),
-            build_norm(norm, widths[0]),
-            nn.ReLU(),
-        ]
+        return [min(n, 4 * config.base_channels) for n in super()._widths(config, doublings)]
+
+    def _further_layers(self, widths: list[int], norm: Norm, channels: int) -> list[nn.Module]:
+        layers = []
         for level, (before, after) in enumerate(pairwise([widths[0], *widths])):
             layers += _step_up(before, after, norm)
             if level < _LSGAN_DOUBLED:
-                layers += [
-                    nn.Conv2d(after, after, 3, 1, 1, bias=norm == "none"),
-                    build_norm(norm, after),
-                    nn.ReLU(),
-                ]
-        layers.append(nn.Conv2d(widths[-1], spec.channels, 3, 1, 1))
-        self.layers = nn.Sequential(*layers)
-        self.apply(init_dcgan)
-
-    def forward(self, z: Tensor, c: Tensor) -> Tensor:
-        """Generate."""
-        if self.c_dim:
-            z = torch.cat([z, c], dim=1)
-        return torch.tanh(self.layers(z[:, :, None, None]))
+                conv = nn.Conv2d(after, after, 3, 1, 1, bias=norm == "none")
+                layers += [conv, build_norm(norm, after), nn.ReLU()]
+        return [*layers, nn.Conv2d(widths[-1], channels, 3, 1, 1)]
 
 
 def _step_up(before: int, after: int, norm: Norm) -> list[nn.Module]:

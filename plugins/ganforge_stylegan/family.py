@@ -1,4 +1,4 @@
-"""How the architectures of the family play and generate."""
+"""What the architectures of the family share: networks, generation, truncation."""
 
 from abc import abstractmethod
 from collections.abc import Mapping

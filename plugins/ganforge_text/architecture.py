@@ -24,7 +24,7 @@ from ganforge_text.networks import GanIntClsConfig, TextDiscriminator, TextGener
 
 
 class GanIntCls(NoiseToImage[GanIntClsConfig]):
-    """Text to image (Reed et al. 2016): captions by embedding, right and wrong ones to learn by."""
+    """Text to image (Reed et al. 2016), trained on matching and on mismatched captions."""
 
     name, Config = "gan_int_cls", GanIntClsConfig
     paper = "Reed et al. 2016, arXiv:1605.05396"
@@ -60,7 +60,7 @@ class GanIntCls(NoiseToImage[GanIntClsConfig]):
         }
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
-        """Draw the captions of the batch, and points between two of them (equation 5)."""
+        """Images of the captions of the batch, and of points between two captions (equation 5)."""
         terms = super().generator_terms(objective, nets, batch)
         weight, share = self.config.interpolation_weight, self.config.interpolation
         if weight:
@@ -75,7 +75,7 @@ class GanIntCls(NoiseToImage[GanIntClsConfig]):
         return terms
 
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
-        """Real images with their captions, against generated ones and wrong captions in halves."""
+        """Real images with their captions, against generated ones and wrong captions, half each."""
         if not self.config.matching:
             return super().discriminator_terms(objective, nets, batch)
         text, discriminator = self.condition(batch), nets["discriminator"]

@@ -1,14 +1,58 @@
-"""The coarse-to-fine generator of pix2pixHD: a global network and a local enhancer.
+"""The coarse-to-fine generator of pix2pixHD: a global network and a local enhancer; its options.
 
 Source: Wang et al. 2018, arXiv:1711.11585, section 3.1 and appendix; the layer names are the
 paper's.
 """
 
+from typing import Literal, TypedDict
+
 import torch
 from torch import Tensor, nn
 
+from ganforge.api import ComponentOptions, Field
 from ganforge.layers import InstanceNorm, ReflectionPad, ReLU, Upsampling, init_translation
+from ganforge_translation.family import UpsamplingOption
 from ganforge_translation.networks import ResidualBlock, down, up
+
+
+class Shape(TypedDict):
+    """Arguments of a coarse-to-fine generator that do not depend on its input."""
+
+    num_downs: int
+    num_blocks: int
+    has_enhancer: bool
+    local_blocks: int
+    upsampling: Upsampling
+
+
+class CoarseToFineOptions(ComponentOptions):
+    """Options of a generator with a coarse (global) network and, in stage 2, a fine (local) one."""
+
+    enhancers: Literal[0, 1] = Field(
+        0, description="0: the coarse network alone, stage 1; 1: with the fine one, stage 2."
+    )
+    num_downs: int = Field(
+        4, ge=1, le=6, description="How many times the coarse network halves the size."
+    )
+    num_blocks: int = Field(9, ge=0, description="Residual blocks of the coarse network.")
+    local_blocks: int = Field(3, ge=0, description="Residual blocks of the fine network.")
+    upsampling: UpsamplingOption = "transposed"
+
+    @property
+    def shape(self) -> Shape:
+        """The options as arguments of the generator."""
+        return Shape(
+            num_downs=self.num_downs,
+            num_blocks=self.num_blocks,
+            has_enhancer=self.enhancers == 1,
+            local_blocks=self.local_blocks,
+            upsampling=self.upsampling,
+        )
+
+    @property
+    def stride(self) -> int:
+        """The sides of an image must be multiples of this."""
+        return 1 << (self.num_downs + self.enhancers)
 
 
 class GlobalNetwork(nn.Module):
@@ -87,9 +131,13 @@ class CoarseToFine(nn.Module):
         """[N, in_channels, H, W] -> float32 [N, out_channels, H, W] in [-1, 1]."""
         if self.enhancer is None:
             return torch.tanh(self.global_to_image(self.global_network(source)).float())
-        half = nn.functional.avg_pool2d(source, 3, 2, 1, count_include_pad=False)
-        features = self.enhancer(source, self.global_network(half))
+        features = self.enhancer(source, self.global_network(half_size(source)))
         return torch.tanh(self.enhancer_to_image(features).float())
+
+
+def half_size(img: Tensor) -> Tensor:
+    """Images [N, C, H, W] at half the height and width, as the global network sees them."""
+    return nn.functional.avg_pool2d(img, 3, 2, 1, count_include_pad=False)
 
 
 def entry(in_channels: int, width: int) -> list[nn.Module]:

@@ -44,8 +44,8 @@ UpsamplingOption = Annotated[
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
-class TranslatorOptions(ComponentOptions):
-    """Options of the patch discriminators, which every translator has."""
+class PatchDiscriminatorOptions(ComponentOptions):
+    """Size of the patch discriminators."""
 
     discriminator_width: int = Field(64, gt=0, description="Channels of the first layer.")
     discriminator_layers: int = Field(
@@ -55,13 +55,18 @@ class TranslatorOptions(ComponentOptions):
         description="Layers after the first. A logit sees 16, 34, 70, 142 ... pixels with "
         "1, 2, 3, 4 ...",
     )
+
+
+class TranslatorOptions(PatchDiscriminatorOptions):
+    """Options of the patch discriminators, which every translator of images has."""
+
     discriminator_norm: DiscriminatorNorm = Field(
         "instance",
         description="instance: normalize the maps; spectral: the weights instead; none: neither.",
     )
 
 
-class LeastSquaresOptions(TranslatorOptions):
+class LeastSquaresWeights(ComponentOptions):
     """Weights of translators whose papers have the least-squares loss without its 1/2."""
 
     adversarial_weight: float = Field(
@@ -76,6 +81,10 @@ class LeastSquaresOptions(TranslatorOptions):
         description="Discriminators' loss. `least_squares` has the authors' 1/2; with a loss "
         "that has none take 0.5.",
     )
+
+
+class LeastSquaresOptions(LeastSquaresWeights, TranslatorOptions):
+    """Options of patch discriminators, and these weights."""
 
 
 OptionsT = TypeVar("OptionsT", bound=TranslatorOptions)
@@ -285,6 +294,12 @@ def seen_by(objective: Objective) -> Callable[[nn.Module, Tensor], Tensor]:
         return logits
 
     return critic
+
+
+def augmented_pair(objective: Objective, img: Tensor, source: Tensor) -> Tensor:
+    """Images under their sources, [N, S + C, H, W], augmented alike."""
+    img, source = objective.augment(img, along=source)
+    return torch.cat([source, img], dim=1)
 
 
 def remembered(batch: Batch, name: str, translate: Callable[[], Tensor]) -> Tensor:

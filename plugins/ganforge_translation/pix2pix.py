@@ -26,6 +26,7 @@ from ganforge_translation.family import (
     ImageTranslator,
     TranslatorOptions,
     UpsamplingOption,
+    augmented_pair,
     l1,
     remembered,
     weighted,
@@ -114,7 +115,7 @@ class Pix2pix(ImageTranslator[Pix2pixConfig]):
         """The discriminator of pairs, under the sources of the batch."""
 
         def critic(discriminator: nn.Module, img: Tensor) -> Tensor:
-            logits: Tensor = discriminator(_pair(objective, img, batch["source"]))
+            logits: Tensor = discriminator(augmented_pair(objective, img, batch["source"]))
             return logits
 
         return {"": self.penalized(nets, batch, critic, lambda: _gen_img(nets, batch))}
@@ -148,13 +149,8 @@ def _deepest(height: int, width: int, upsampling: Upsampling) -> int:
     return min(_MAX_DEPTH, most)
 
 
-def _pair(objective: Objective, img: Tensor, source: Tensor) -> Tensor:
-    img, source = objective.augment(img, along=source)
-    return torch.cat([source, img], dim=1)
-
-
 def _score(objective: Objective, nets: Networks, img: Tensor, source: Tensor) -> Tensor:
-    logits: Tensor = nets["discriminator"](_pair(objective, img, source))
+    logits: Tensor = nets["discriminator"](augmented_pair(objective, img, source))
     return logits
 
 

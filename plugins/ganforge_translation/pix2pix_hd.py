@@ -6,18 +6,16 @@ Deviation: no encoder of instance features (section 3.4 of the paper).
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ganforge.api import (
     Batch,
-    ComponentChoice,
     ConfigError,
     Field,
     FieldSpec,
-    FrozenFeatures,
     GenerateRequest,
     ImageSpec,
     Networks,
@@ -27,19 +25,20 @@ from ganforge.api import (
     Terms,
 )
 from ganforge.layers import MultiScaleDiscriminator
-from ganforge_translation.coarse_to_fine import CoarseToFine
+from ganforge_translation.coarse_to_fine import CoarseToFine, CoarseToFineOptions
 from ganforge_translation.family import (
     ImageTranslator,
-    LeastSquaresOptions,
-    UpsamplingOption,
+    TranslatorOptions,
+    augmented_pair,
     remembered,
 )
 from ganforge_translation.matching import (
+    MatchingOptions,
+    PerceptualLoss,
     aligned_pairs,
-    fooling_terms,
-    instance_edges,
-    perceptual_distance,
-    telling_terms,
+    all_logits,
+    multi_scale_discriminator_terms,
+    multi_scale_generator_terms,
 )
 from ganforge_translation.networks import UP_KERNELS, receptive_field
 
@@ -47,31 +46,18 @@ INSTANCES = "instances"
 _INSTANCE_IDS = FieldSpec("labels", 0)
 
 
-class Pix2pixHdConfig(LeastSquaresOptions):
+class Pix2pixHdConfig(MatchingOptions, CoarseToFineOptions, TranslatorOptions):
     """Options of pix2pixHD."""
 
-    enhancers: Literal[0, 1] = Field(
-        0, description="0: the global network alone, stage 1; 1: with the local enhancer, stage 2."
-    )
     generator_width: int = Field(
-        64, ge=2, multiple_of=2, description="Channels of the global network at its full size."
+        64, ge=2, multiple_of=2, description="Channels of the coarse network at its full size."
     )
-    num_downs: int = Field(4, ge=1, le=6, description="How often the global network halves.")
-    num_blocks: int = Field(9, ge=0, description="Residual blocks of the global network.")
-    local_blocks: int = Field(3, ge=0, description="Residual blocks of the local enhancer.")
-    upsampling: UpsamplingOption = "transposed"
     num_scales: int = Field(
         3, ge=1, le=5, description="Discriminators, each of half the resolution of the one before."
     )
-    feature_weight: float = Field(
-        10.0, ge=0, description="Distance of the discriminators' features, mean L1; 0: none."
-    )
-    perceptual: ComponentChoice | None = Field(
-        None, description="Feature extractor with maps for the perceptual loss. Default: none."
-    )
-    perceptual_weight: float = Field(
-        10.0, gt=0, description="Distance of the extractor's features, mean L1."
-    )
+
+
+HdOptionsT = TypeVar("HdOptionsT", bound=Pix2pixHdConfig)
 
 
 class Discriminator(nn.Module):
@@ -97,12 +83,9 @@ class Discriminator(nn.Module):
         return self.judges.features(pair)
 
 
-class Pix2pixHd(ImageTranslator[Pix2pixHdConfig]):
-    """Paired translation at high resolution, from label maps or images."""
+class HighResolutionTranslator(ImageTranslator[HdOptionsT]):
+    """What pix2pixHD shares with architectures built on it: sizes, networks, perceptual loss."""
 
-    name, Config = "pix2pix_hd", Pix2pixHdConfig
-    paper = "Wang et al. 2018, arXiv:1711.11585"
-    optional_inputs = (INSTANCES,)
     is_paired = True
     size_options = ("discriminator_layers", "num_scales")
     stride_options = ("num_downs", "enhancers")
@@ -116,29 +99,59 @@ class Pix2pixHd(ImageTranslator[Pix2pixHdConfig]):
         "discriminator_layers": 1,
         "num_scales": 2,
     }
+
+    def __init__(self, config: HdOptionsT, spec: ImageSpec) -> None:
+        super().__init__(config, spec)
+        self.num_scales, self.stride = config.num_scales, config.stride
+        self.perceptual = PerceptualLoss(config)
+
+    @property
+    def seen_features(self) -> tuple[str, ...]:
+        """The extractor of the perceptual loss."""
+        return self.perceptual.seen_features
+
+    def check(self, objective: Objective) -> None:
+        """As for every translator; also refuse a perceptual loss that cannot be computed."""
+        super().check(objective)
+        self.perceptual.check(self.spec)
+
+    def coarse_to_fine(self, in_channels: int) -> CoarseToFine:
+        """The generator, with the options of the file."""
+        config = self.config
+        return CoarseToFine(in_channels, self.spec.channels, config.generator_width, **config.shape)
+
+    def discriminator(self, channels: int, num_scales: int) -> Discriminator:
+        """Discriminators of `num_scales` sizes, with the options of the file."""
+        config = self.config
+        network = Discriminator(
+            channels,
+            config.discriminator_width,
+            config.discriminator_layers,
+            num_scales,
+            normalize=config.discriminator_norm == "instance",
+        )
+        return self.normalized(network)
+
+
+class Pix2pixHd(HighResolutionTranslator[Pix2pixHdConfig]):
+    """Paired translation at high resolution, from label maps or images."""
+
+    name, Config = "pix2pix_hd", Pix2pixHdConfig
+    paper = "Wang et al. 2018, arXiv:1711.11585"
+    optional_inputs = (INSTANCES,)
     example_fields = {INSTANCES: _INSTANCE_IDS}
 
     def __init__(self, config: Pix2pixHdConfig, spec: ImageSpec) -> None:
         super().__init__(config, spec)
-        self.num_scales = config.num_scales
-        self.stride = 1 << (config.num_downs + config.enhancers)
         up_kernel = UP_KERNELS[config.upsampling]
         field = receptive_field(config.num_downs, config.num_blocks, up_kernel=up_kernel)
         if config.enhancers:  # its layers, and the global network at half the size
             field = 2 * field + receptive_field(1, config.local_blocks, up_kernel=up_kernel)
         self.receptive_field = field
         self.has_instances = INSTANCES in spec.fields
-        self._features = (
-            FrozenFeatures(config.perceptual, "model.perceptual") if config.perceptual else None
-        )
-
-    @property
-    def seen_features(self) -> tuple[str, ...]:
-        """The extractor of the perceptual loss."""
-        return () if self._features is None else (self._features.name,)
 
     def check(self, objective: Objective) -> None:
-        """As for every translator; also refuse instances and features that cannot be had."""
+        """As for all of its kind; also refuse maps of instances that are not ids."""
         super().check(objective)
         found = self.spec.fields.get(INSTANCES, _INSTANCE_IDS)
         if found != _INSTANCE_IDS:
@@ -147,65 +160,32 @@ class Pix2pixHd(ImageTranslator[Pix2pixHdConfig]):
                 f"but the data has {found}. Set data.fields.{INSTANCES}: {{kind: labels, "
                 f"num_labels: 0}} and prepare again."
             )
-        if self._features is not None:
-            self._check_perceptual(self._features)
-
-    def _check_perceptual(self, features: FrozenFeatures) -> None:
-        if self.spec.channels not in (1, 3):
-            raise ConfigError(
-                f"model.perceptual: '{features.name}' looks at gray or color images, but the "
-                f"target has {self.spec.channels} channels. Set data.channels: 3, or remove it."
-            )
-        features.map_shapes(self.spec.height, self.spec.width)
-        _ = features.extractor
 
     def networks(self) -> dict[str, nn.Module]:
         """The coarse-to-fine generator and the discriminators of pairs."""
-        config, spec = self.config, self.spec
-        sources = (spec.source_channels or spec.channels) + self.has_instances
+        sources = (self.spec.source_channels or self.spec.channels) + self.has_instances
         return {
-            "generator": CoarseToFine(
-                sources,
-                spec.channels,
-                config.generator_width,
-                num_downs=config.num_downs,
-                num_blocks=config.num_blocks,
-                has_enhancer=config.enhancers == 1,
-                local_blocks=config.local_blocks,
-                upsampling=config.upsampling,
-            ),
-            "discriminator": self.normalized(
-                Discriminator(
-                    sources + spec.channels,
-                    config.discriminator_width,
-                    config.discriminator_layers,
-                    config.num_scales,
-                    normalize=config.discriminator_norm == "instance",
-                )
+            "generator": self.coarse_to_fine(sources),
+            "discriminator": self.discriminator(
+                sources + self.spec.channels, self.config.num_scales
             ),
         }
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
-        """Fool the discriminators, and have the features of the real photo."""
+        """Fool the discriminators, and match the features of the real photo."""
         source, target = self._source(batch), batch["target"]
         gen_img = nets["generator"](source)
         batch.memory["gen_img"] = gen_img.detach()
-        gen_pair, real_pair = aligned_pairs(objective, source, gen_img, target)
-        gen_maps = nets["discriminator"](gen_pair)
-        with torch.no_grad():  # the discriminators do not train in this phase
-            real_maps = nets["discriminator"](real_pair)
-        terms = fooling_terms(objective, self.config, gen_maps, real_maps)
-        if self._features is not None:
-            distance = perceptual_distance(self._features, gen_img, target)
-            terms["perceptual"] = self.config.perceptual_weight * distance
-        return terms
+        pairs = aligned_pairs(objective, source, gen_img, target)
+        terms = multi_scale_generator_terms(objective, self.config, nets["discriminator"], *pairs)
+        return terms | self.perceptual.terms(gen_img, target)
 
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Tell pairs of the data from pairs of a source and its translation, at each scale."""
         source = self._source(batch)
         img = torch.cat([batch["target"], self._gen_img(nets, batch)])
-        maps = nets["discriminator"](_pair(objective, img, torch.cat([source] * 2)))
-        return telling_terms(objective, self.config, batch, maps)
+        maps = nets["discriminator"](augmented_pair(objective, img, torch.cat([source] * 2)))
+        return multi_scale_discriminator_terms(objective, self.config, batch, maps)
 
     def penalty_inputs(
         self, objective: Objective, nets: Networks, batch: Batch
@@ -214,8 +194,7 @@ class Pix2pixHd(ImageTranslator[Pix2pixHdConfig]):
         source = self._source(batch)
 
         def critic(discriminator: nn.Module, img: Tensor) -> Tensor:
-            maps = discriminator(_pair(objective, img, source))
-            return torch.cat([logits.flatten(1) for *_, logits in maps], dim=1)
+            return all_logits(discriminator(augmented_pair(objective, img, source)))
 
         return {"": self.penalized(nets, batch, critic, lambda: self._gen_img(nets, batch))}
 
@@ -245,6 +224,17 @@ class Pix2pixHd(ImageTranslator[Pix2pixHdConfig]):
 
     def _gen_img(self, nets: Networks, batch: Batch) -> Tensor:
         return remembered(batch, "gen_img", lambda: nets["generator"](self._source(batch)))
+
+
+def instance_edges(ids: Tensor) -> Tensor:
+    """[N, 1, H, W] ids -> bool: whether one of the four neighbors has another id."""
+    edges = torch.zeros_like(ids, dtype=torch.bool)
+    across, below = ids[..., 1:] != ids[..., :-1], ids[..., 1:, :] != ids[..., :-1, :]
+    edges[..., 1:] |= across
+    edges[..., :-1] |= across
+    edges[..., 1:, :] |= below
+    edges[..., :-1, :] |= below
+    return edges
 
 
 def _pair(objective: Objective, img: Tensor, source: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
-"""What vid2vid refuses before any network is built."""
+"""What vid2vid refuses before any network is built, and clips that cannot be translated."""
 
-from ganforge.api import ConfigError, ImageSpec, Objective
+from torch import Tensor
+
+from ganforge.api import ConfigError, GenerateRequest, ImageSpec, Objective, ShapeError
 from ganforge.layers import MultiScaleDiscriminator
 from ganforge_video.config import Vid2vidConfig
 from ganforge_video.teacher import RAFT_SMALLEST, RAFT_STRIDE
@@ -69,3 +71,26 @@ def _check_size(config: Vid2vidConfig, spec: ImageSpec, stride: int) -> None:
             f"multiples of {RAFT_STRIDE}, but the frames have {sides[0]}x{sides[1]}. Leave it out, "
             f"or use larger frames."
         )
+
+
+def checked_clips(name: str, request: GenerateRequest, spec: ImageSpec, stride: int) -> Tensor:
+    """The source [N, T, S, H, W] of a request, on its device.
+
+    Args:
+        name: of the architecture, for messages.
+        request: of one clip for each seed.
+        spec: of the model.
+        stride: H and W must be multiples of this.
+
+    Raises:
+        ShapeError: there is no source, or its shape does not fit.
+    """
+    channels, source = spec.source_channels or spec.channels, request.source
+    shape = [] if source is None else list(source.shape)
+    fits = len(shape) == 5 and [shape[0], shape[2]] == [request.size, channels] and shape[1]
+    if source is None or not fits or any(side % stride for side in shape[3:]):
+        raise ShapeError(
+            f"source has shape {shape}; '{name}' wants [{request.size}, T, {channels}, H, W], one "
+            f"clip of frames per seed, with H and W multiples of {stride}. Use `translate_video`."
+        )
+    return source.to(request.device)

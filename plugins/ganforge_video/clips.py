@@ -3,7 +3,7 @@
 Shapes: N clips, T frames of a chunk, P past frames, S channels of a source, C of a frame.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +64,11 @@ def clip_state(batch: Batch) -> ClipState:
     """The state that the phases and chunks of a batch share."""
     found: ClipState = batch.memory.setdefault("clip", ClipState())
     return found
+
+
+def take_frames(batch: Batch, start: int, end: int) -> Batch:
+    """The batch with the frames from `start` up to `end` of each field."""
+    return replace(batch, fields={name: v[:, start:end] for name, v in batch.fields.items()})
 
 
 def unroll(

@@ -1,11 +1,14 @@
-"""Options of vid2vid."""
+"""Options of vid2vid and of Everybody Dance Now."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
+from ganforge_translation.coarse_to_fine import CoarseToFineOptions
+from ganforge_translation.family import PatchDiscriminatorOptions
+from ganforge_translation.matching import MatchingOptions
+from ganforge_translation.pix2pix_hd import Pix2pixHdConfig
 from pydantic import AfterValidator
 
-from ganforge.api import ComponentChoice, ComponentOptions, Field
-from ganforge.layers import Upsampling
+from ganforge.api import Field
 
 
 def _rising(strides: tuple[int, ...]) -> tuple[int, ...]:
@@ -14,37 +17,25 @@ def _rising(strides: tuple[int, ...]) -> tuple[int, ...]:
     return strides
 
 
-class Vid2vidConfig(ComponentOptions):
+class Vid2vidConfig(MatchingOptions, CoarseToFineOptions, PatchDiscriminatorOptions):
     """Options of vid2vid."""
 
-    enhancers: Literal[0, 1] = Field(
-        0, description="0: the coarse networks alone, stage 1; 1: with the fine ones, stage 2."
-    )
     generator_width: int = Field(
         128, ge=2, multiple_of=2, description="Channels of the coarse generators at full size."
     )
     first_width: int = Field(
-        64, ge=2, multiple_of=2, description="The same of the generator of first frames."
+        64, ge=2, multiple_of=2, description="Channels of the generator of first frames."
     )
-    num_downs: int = Field(3, ge=1, le=6, description="How often the coarse networks halve.")
-    num_blocks: int = Field(9, ge=0, description="Residual blocks of the coarse networks.")
-    local_blocks: int = Field(3, ge=0, description="Residual blocks of the fine networks.")
-    upsampling: Upsampling = Field(
-        "transposed",
-        description="transposed: as in the paper; resize: nearest neighbor and a convolution, "
-        "which leaves no checkerboard.",
+    num_downs: int = Field(
+        3, ge=1, le=6, description="How many times the coarse networks halve the size."
     )
-    past_frames: int = Field(2, ge=1, description="Frames that the generator sees of the past.")
-    flow_scale: float = Field(
-        20.0, gt=0, description="Pixels that a 1 of the flow layer stands for."
-    )
+    past_frames: int = Field(2, ge=1, description="Past frames that the generator sees.")
+    flow_scale: float = Field(20.0, gt=0, description="Flow in pixels for an output of 1.")
     foreground: tuple[int, ...] = Field(
         (),
-        description="Ids of the source's labels that are foreground, such as cars and people: a "
-        "network of their own paints them. Default: no split.",
+        description="Label ids of the foreground, such as cars and people, which a separate "
+        "network draws. Default: none.",
     )
-    discriminator_width: int = Field(64, gt=0, description="Channels of the first layer.")
-    discriminator_layers: int = Field(3, ge=1, le=6, description="Layers after the first.")
     num_scales: int = Field(
         2, ge=1, le=5, description="Discriminators of each kind, each of half the resolution."
     )
@@ -65,35 +56,14 @@ class Vid2vidConfig(ComponentOptions):
         description="File of torchvision's weights of RAFT, which teaches the flow. Default: a "
         "Lucas-Kanade pyramid, which needs no weights.",
     )
-    feature_weight: float = Field(
-        10.0, ge=0, description="Distance of the discriminators' features, mean L1; 0: none."
-    )
     flow_weight: float = Field(
-        10.0, ge=0, description="Distance to the teacher's flow where that is right, in pixels."
+        10.0, ge=0, description="Distance to the teacher's flow where it is correct, in pixels."
     )
     warp_weight: float = Field(
         10.0, ge=0, description="Distance of the warped real past frame to the real frame."
     )
     mask_weight: float = Field(
-        1.0, ge=0, description="Mask where the teacher's flow is right: the past is to be used."
-    )
-    perceptual: ComponentChoice | None = Field(
-        None, description="Feature extractor with maps for the perceptual loss. Default: none."
-    )
-    perceptual_weight: float = Field(
-        10.0, gt=0, description="Distance of the extractor's features, mean L1."
-    )
-    adversarial_weight: float = Field(
-        2.0,
-        gt=0,
-        description="Generators' adversarial terms. 2 undoes the 1/2 in `least_squares`; with a "
-        "loss that has no 1/2 take 1.",
-    )
-    discriminator_weight: float = Field(
-        1.0,
-        gt=0,
-        description="Discriminators' losses. `least_squares` has the authors' 1/2; with a loss "
-        "that has none take 0.5.",
+        1.0, ge=0, description="Mask where the teacher's flow is correct: the past should be used."
     )
 
     def span(self, stride: int) -> int:
@@ -105,3 +75,20 @@ class Vid2vidConfig(ComponentOptions):
         """Frames before a chunk that some network sees."""
         spans = [self.span(stride) for stride in self.motion_strides]
         return max(self.past_frames, *(span - 1 for span in spans), 1)
+
+
+class EverybodyDanceNowConfig(Pix2pixHdConfig):
+    """Options of Everybody Dance Now: those of pix2pixHD, and these."""
+
+    chunk_frames: int = Field(
+        2, ge=2, description="Frames of a chunk, after which all networks take a step."
+    )
+    face: bool = Field(
+        False, description="Refine the face: the second run, from the export of the first."
+    )
+    face_size: int = Field(128, ge=8, description="Side of the square around the face, in pixels.")
+    face_width: int = Field(
+        32, ge=2, multiple_of=2, description="Channels of the face's generator at full size."
+    )
+    face_downs: int = Field(3, ge=1, le=6, description="How often the face's generator halves.")
+    face_blocks: int = Field(6, ge=0, description="Residual blocks of the face's generator.")

@@ -1,17 +1,20 @@
-"""Everybody Dance Now: a person who moves as another does. Chan et al. 2019, arXiv:1808.07371.
+"""Everybody Dance Now: a person moves as another does. Chan et al. 2019, arXiv:1808.07371.
 
 pix2pixHD on skeletons. The generator also sees the frame that it made before, and the
 discriminator judges pairs of successive frames. A second run refines the face.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import torch
 from ganforge_translation.coarse_to_fine import CoarseToFine
-from ganforge_translation.family import ImageTranslator
-from ganforge_translation.matching import fooling_terms, perceptual_distance, telling_terms
-from ganforge_translation.pix2pix_hd import Discriminator
+from ganforge_translation.matching import (
+    all_logits,
+    multi_scale_discriminator_terms,
+    multi_scale_generator_terms,
+)
+from ganforge_translation.pix2pix_hd import HighResolutionTranslator
 from ganforge_translation.requests import no_latent
 from torch import Tensor, nn
 
@@ -19,7 +22,6 @@ from ganforge.api import (
     Batch,
     ConfigError,
     FieldSpec,
-    FrozenFeatures,
     GenerateRequest,
     ImageSpec,
     Networks,
@@ -32,32 +34,23 @@ from ganforge.api import (
     pose_layout,
 )
 from ganforge.layers import MultiScaleDiscriminator
-from ganforge_video.clips import joined, windows
-from ganforge_video.dance import DanceState, EverybodyDanceNowConfig
+from ganforge_video.checks import checked_clips
+from ganforge_video.clips import clip_state, joined, take_frames, windows
+from ganforge_video.config import EverybodyDanceNowConfig
 from ganforge_video.faces import Faces, faces_of
 
 POSE = "pose"
 
 
-class EverybodyDanceNow(ImageTranslator[EverybodyDanceNowConfig]):
+class EverybodyDanceNow(HighResolutionTranslator[EverybodyDanceNowConfig]):
     """Videos of a person from poses, frame after frame."""
 
     name, Config = "everybody_dance_now", EverybodyDanceNowConfig
     paper = "Chan et al. 2019, arXiv:1808.07371"
     inputs = ("source", "frames")
     directions = ("source_to_frames",)
-    is_paired = True
-    size_options = ("discriminator_layers", "num_scales")
-    stride_options = ("num_downs", "enhancers")
     example_options = {
-        "enhancers": 1,
-        "generator_width": 4,
-        "num_downs": 1,
-        "num_blocks": 1,
-        "local_blocks": 1,
-        "discriminator_width": 4,
-        "discriminator_layers": 1,
-        "num_scales": 2,
+        **HighResolutionTranslator.example_options,
         "face": True,
         "face_size": 8,
         "face_width": 4,
@@ -68,31 +61,18 @@ class EverybodyDanceNow(ImageTranslator[EverybodyDanceNowConfig]):
 
     def __init__(self, config: EverybodyDanceNowConfig, spec: ImageSpec) -> None:
         super().__init__(config, spec)
-        self.num_scales = config.num_scales
-        self.stride = 1 << (config.num_downs + config.enhancers)
         self.ema_roles = ("generator", "face_generator") if config.face else ("generator",)
-        self._features = (
-            FrozenFeatures(config.perceptual, "model.perceptual") if config.perceptual else None
-        )
 
     @classmethod
     def reads(cls, config: EverybodyDanceNowConfig) -> Reads:
         """Poses as numbers only where faces are refined."""
         return Reads((*cls.inputs, POSE) if config.face else cls.inputs)
 
-    @property
-    def seen_features(self) -> tuple[str, ...]:
-        """The extractor of the perceptual loss."""
-        return () if self._features is None else (self._features.name,)
-
     def check(self, objective: Objective) -> None:
-        """As for every translator; also refuse faces and features that cannot be had."""
+        """As for pix2pixHD; also refuse faces that cannot be refined."""
         super().check(objective)
         if self.config.face:
             self._check_face()
-        if self._features is not None:
-            self._features.map_shapes(self.spec.height, self.spec.width)
-            _ = self._features.extractor
 
     def _check_source(self) -> None:
         if self.spec.source_channels is None or self.spec.num_frames < 2:
@@ -127,17 +107,8 @@ class EverybodyDanceNow(ImageTranslator[EverybodyDanceNowConfig]):
         config, channels = self.config, self.spec.channels
         sources = self.spec.source_channels or channels
         found: dict[str, nn.Module] = {
-            "generator": CoarseToFine(
-                sources + channels,
-                channels,
-                config.generator_width,
-                num_downs=config.num_downs,
-                num_blocks=config.num_blocks,
-                has_enhancer=config.enhancers == 1,
-                local_blocks=config.local_blocks,
-                upsampling=config.upsampling,
-            ),
-            "discriminator": self._discriminator(2 * (sources + channels), config.num_scales),
+            "generator": self.coarse_to_fine(sources + channels),
+            "discriminator": self.discriminator(2 * (sources + channels), config.num_scales),
         }
         if config.face:
             found["face_generator"] = CoarseToFine(
@@ -148,43 +119,34 @@ class EverybodyDanceNow(ImageTranslator[EverybodyDanceNowConfig]):
                 num_blocks=config.face_blocks,
                 upsampling=config.upsampling,
             )
-            found["face_discriminator"] = self._discriminator(sources + channels, 1)
+            found["face_discriminator"] = self.discriminator(sources + channels, 1)
         return found
-
-    def _discriminator(self, channels: int, num_scales: int) -> Discriminator:
-        config = self.config
-        return self.normalized(
-            Discriminator(
-                channels,
-                config.discriminator_width,
-                config.discriminator_layers,
-                num_scales,
-                normalize=config.discriminator_norm == "instance",
-            )
-        )
 
     def phases(self, objective: Objective) -> list[Phase]:
         """Those of every translator, then those of the face."""
         found = super().phases(objective)
         if not self.config.face:
             return found
-
-        def fool(nets: Networks, batch: Batch) -> Terms:
-            return self.face_terms(objective, nets, batch)
-
-        def tell(nets: Networks, batch: Batch) -> Terms:
-            return self.face_judge_terms(objective, nets, batch)
-
+        bind, every = functools.partial, objective.n_critic
         return [
             *found,
-            Phase("face_generator", ("face_generator",), fool, objective.n_critic),
-            Phase("face_discriminator", ("face_discriminator",), tell),
+            Phase(
+                "face_generator",
+                ("face_generator",),
+                bind(self.face_generator_terms, objective),
+                every,
+            ),
+            Phase(
+                "face_discriminator",
+                ("face_discriminator",),
+                bind(self.face_discriminator_terms, objective),
+            ),
         ]
 
     def chunks(self, batch: Batch) -> Iterator[Batch]:
         """`chunk_frames` at a time; frames that fill no chunk are left out.
 
-        All chunks share one `DanceState`, with the last frame of the chunk before.
+        All chunks share one `ClipState`, with the last frame of the chunk before.
         """
         length, total = self.config.chunk_frames, batch["frames"].shape[1]
         if total < length:
@@ -193,46 +155,41 @@ class EverybodyDanceNow(ImageTranslator[EverybodyDanceNowConfig]):
                 f"{length}, but a window has {total} frames. Set num_frames to {length} or more."
             )
         for start in range(0, total - length + 1, length):
-            fields = {n: value[:, start : start + length] for n, value in batch.fields.items()}
-            chunk = replace(batch, fields=fields)
+            chunk = take_frames(batch, start, start + length)
             yield chunk
-            _state(chunk).advance(chunk["source"], chunk["frames"])
+            clip_state(chunk).advance(chunk["source"], chunk["frames"], keep=1)
 
     def generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
-        """Fool the discriminators with pairs of frames, and have the features of the real ones."""
-        frames, state = self._unrolled(nets, batch), _state(batch)
-        state.made = frames.detach()
-        sources, gen = self._pairs(batch, frames)
-        real = _pairs_of(state.real, batch["frames"])
+        """Fool the discriminators with pairs of frames, and match the features of real pairs."""
+        frames = self._unrolled(nets, batch)
+        clip_state(batch).made = frames.detach()
+        sources, real, gen = self._pairs(batch, frames)
         # Features are compared pixel by pixel, so both pairs are augmented alike, as one clip.
         clip, along = torch.cat([gen, real], 1), torch.cat([sources, sources], 1)
         clip, along = objective.augment(clip, along=along)
         gen_in, real_in = torch.cat([along, clip], 2).chunk(2, dim=1)
-        gen_maps = nets["discriminator"](gen_in.flatten(1, 2))
-        with torch.no_grad():  # the discriminators do not train in this phase
-            real_maps = nets["discriminator"](real_in.flatten(1, 2))
-        terms = fooling_terms(objective, self.config, gen_maps, real_maps)
-        pair = frames.flatten(0, 1), batch["frames"].flatten(0, 1)
-        return terms | self._perceptual("perceptual", *pair)
+        pairs = gen_in.flatten(1, 2), real_in.flatten(1, 2)
+        terms = multi_scale_generator_terms(objective, self.config, nets["discriminator"], *pairs)
+        real_img = batch["frames"].flatten(0, 1)
+        return terms | self.perceptual.terms(frames.flatten(0, 1), real_img)
 
     def discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Tell pairs of successive real frames from generated ones, each with their poses."""
-        sources, gen = self._pairs(batch, self._made(nets, batch))
-        real = _pairs_of(_state(batch).real, batch["frames"])
-        pairs = _seen(objective, torch.cat([real, gen]), torch.cat([sources] * 2))
-        return telling_terms(objective, self.config, batch, nets["discriminator"](pairs))
+        sources, real, gen = self._pairs(batch, self._made(nets, batch))
+        pairs = _shown(objective, torch.cat([real, gen]), torch.cat([sources] * 2))
+        maps = nets["discriminator"](pairs)
+        return multi_scale_discriminator_terms(objective, self.config, batch, maps)
 
     def penalty_inputs(
         self, objective: Objective, nets: Networks, batch: Batch
     ) -> dict[str, PenaltyInput]:
         """The discriminator of pairs of frames, [M, 2 C, H, W], under their poses."""
-        sources, _ = self._pairs(batch, batch["frames"])
+        sources, real, _ = self._pairs(batch, batch["frames"])
         discriminator = nets.eager("discriminator")
 
         def critic(img: Tensor) -> Tensor:
             clip = img.view(len(img), 2, -1, *img.shape[2:])
-            maps = discriminator(_seen(objective, clip, sources))
-            return torch.cat([logits.flatten(1) for *_, logits in maps], dim=1)
+            return all_logits(discriminator(_shown(objective, clip, sources)))
 
         return {
             "": PenaltyInput(
@@ -240,28 +197,26 @@ class EverybodyDanceNow(ImageTranslator[EverybodyDanceNowConfig]):
                 generator=nets.eager("generator"),
                 critic=critic,
                 nimg=batch.nimg,
-                real_img=_pairs_of(_state(batch).real, batch["frames"]).flatten(1, 2).detach(),
-                gen_img=lambda: self._pairs(batch, self._made(nets, batch))[1].flatten(1, 2),
+                real_img=real.flatten(1, 2).detach(),
+                gen_img=lambda: self._pairs(batch, self._made(nets, batch))[2].flatten(1, 2),
                 synthesize=no_latent(self.name),
             )
         }
 
-    def face_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
-        """Fool the face's discriminator, and have the features of the real face."""
+    def face_generator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+        """Fool the face's discriminator, and match the features of the real face."""
         real, gen = self._faces(nets, batch)
-        gen_maps = nets["face_discriminator"](gen)
-        with torch.no_grad():
-            real_maps = nets["face_discriminator"](real)
-        terms = fooling_terms(objective, self.config, gen_maps, real_maps, "face")
-        channels = self.spec.channels
-        return terms | self._perceptual("perceptual_face", gen[:, -channels:], real[:, -channels:])
+        judge, channels = nets["face_discriminator"], self.spec.channels
+        terms = multi_scale_generator_terms(objective, self.config, judge, gen, real, "face")
+        faces = gen[:, -channels:], real[:, -channels:]
+        return terms | self.perceptual.terms(*faces, name="perceptual_face")
 
-    def face_judge_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
+    def face_discriminator_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Tell real faces from refined ones, each with its drawn pose."""
         with torch.no_grad():
             pairs = torch.cat(self._faces(nets, batch))
         maps = nets["face_discriminator"](pairs)
-        return telling_terms(objective, self.config, batch, maps, "face")
+        return multi_scale_discriminator_terms(objective, self.config, batch, maps, "face")
 
     def generate(self, nets: Mapping[str, nn.Module], request: GenerateRequest) -> Tensor:
         """Translate the next frames, `request.source` [N, T, S, H, W], after those before.
@@ -270,7 +225,8 @@ class EverybodyDanceNow(ImageTranslator[EverybodyDanceNowConfig]):
             ShapeError: there is no source, or no poses for the face, or a shape does not fit.
         """
         self.check_request(request.truncation, request.options)
-        source, state, frames = self._checked_source(request), request.state, []
+        source = checked_clips(self.name, request, self.spec, self.stride)
+        state, frames = request.state, []
         poses = self._checked_poses(request, source) if self.config.face else None
         last = state.get("frame")
         for number, pose in enumerate(source.unbind(1)):
@@ -314,8 +270,8 @@ class EverybodyDanceNow(ImageTranslator[EverybodyDanceNowConfig]):
 
     def _unrolled(self, nets: Networks, batch: Batch) -> Tensor:
         """The frames of a chunk [N, T, C, H, W], each after the one before."""
-        state, frames = _state(batch), []
-        last = None if state.last is None else state.last[:, 0]
+        past, frames = clip_state(batch).past, []
+        last = None if past is None else past.frames[:, 0]
         for source in batch["source"].unbind(1):
             last = _next(nets["generator"], source, last, self.spec.channels)
             frames.append(last)
@@ -323,35 +279,18 @@ class EverybodyDanceNow(ImageTranslator[EverybodyDanceNowConfig]):
 
     def _made(self, nets: Networks, batch: Batch) -> Tensor:
         """Frames from the generator's phase; new ones where it was not due."""
-        state = _state(batch)
+        state = clip_state(batch)
         if state.made is None:
             with torch.no_grad():
                 state.made = self._unrolled(nets, batch)
         return state.made
 
-    def _pairs(self, batch: Batch, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Pairs of successive sources and generated frames [M, 2, ..., H, W]."""
-        state = _state(batch)
-        return _pairs_of(state.source, batch["source"]), _pairs_of(state.last, frames)
-
-    def _perceptual(self, name: str, gen_img: Tensor, real_img: Tensor) -> Terms:
-        if self._features is None:
-            return {}
-        distance = perceptual_distance(self._features, gen_img, real_img)
-        return {name: self.config.perceptual_weight * distance}
-
-    def _checked_source(self, request: GenerateRequest) -> Tensor:
-        channels = self.spec.source_channels or self.spec.channels
-        shape = [] if request.source is None else list(request.source.shape)
-        fits = len(shape) == 5 and [shape[0], shape[2]] == [request.size, channels] and shape[1]
-        if not fits or any(side % self.stride for side in shape[3:]):
-            raise ShapeError(
-                f"source has shape {shape}; '{self.name}' wants [{request.size}, T, {channels}, H, "
-                f"W], one clip of frames per seed, with H and W multiples of {self.stride}. Use "
-                f"`translate_video`."
-            )
-        assert request.source is not None
-        return request.source.to(request.device)
+    def _pairs(self, batch: Batch, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pairs of successive sources, real and generated frames [M, 2, ..., H, W]."""
+        state = clip_state(batch)
+        before = (None, None) if state.past is None else (state.past.sources, state.past.frames)
+        real = _pairs_of(state.real, batch["frames"])
+        return _pairs_of(before[0], batch["source"]), real, _pairs_of(before[1], frames)
 
     def _checked_poses(self, request: GenerateRequest, source: Tensor) -> Tensor:
         poses, size = request.fields.get(POSE), self.spec.fields[POSE].size
@@ -363,11 +302,6 @@ class EverybodyDanceNow(ImageTranslator[EverybodyDanceNowConfig]):
                 f"Translate keypoints: translate_video('dance.json')."
             )
         return poses.to(request.device)
-
-
-def _state(batch: Batch) -> DanceState:
-    found: DanceState = batch.memory.setdefault("dance", DanceState())
-    return found
 
 
 def _next(generator: nn.Module, source: Tensor, last: Tensor | None, channels: int) -> Tensor:
@@ -383,7 +317,7 @@ def _pairs_of(before: Tensor | None, now: Tensor) -> Tensor:
     return windows(joined(before, now), 2, 1, now.shape[1]).flatten(0, 1)
 
 
-def _seen(objective: Objective, frames: Tensor, sources: Tensor) -> Tensor:
-    """What the discriminator sees of pairs [M, 2, C, H, W]: [M, 2 (S + C), H, W]."""
+def _shown(objective: Objective, frames: Tensor, sources: Tensor) -> Tensor:
+    """The discriminator's input for pairs [M, 2, C, H, W]: [M, 2 (S + C), H, W]."""
     frames, sources = objective.augment(frames, along=sources)
     return torch.cat([sources, frames], 2).flatten(1, 2)

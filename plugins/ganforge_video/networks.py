@@ -5,10 +5,10 @@ Shapes: N clips, S channels of a source, C of a frame, P past frames, H height, 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 import torch
-from ganforge_translation.coarse_to_fine import CoarseToFine, entry, to_image
+from ganforge_translation.coarse_to_fine import CoarseToFine, entry, half_size, to_image
 from ganforge_translation.networks import ResidualBlock, down, up
 from torch import Tensor, nn
 
@@ -26,16 +26,6 @@ class Made(NamedTuple):
     """[N, 2, H, W]: where each pixel was in the past frame, (x, y) in pixels."""
     mask: Tensor
     """[N, 1, H, W] in [0, 1]: 1 where nothing in the past frame shows the pixel."""
-
-
-class Shape(TypedDict):
-    """Arguments that the generators of first and of other frames share."""
-
-    num_downs: int
-    num_blocks: int
-    has_enhancer: bool
-    local_blocks: int
-    upsampling: Upsampling
 
 
 class CoarseTrunk(nn.Module):
@@ -131,8 +121,8 @@ class SequentialGenerator(nn.Module):
             local_blocks: residual blocks on the way through the fine trunk.
             upsampling: how layers double the size.
             flow_scale: pixels that a 1 of the last flow layer stands for.
-            foreground: channels of the source that are foreground, which a network of its own
-                paints from the source alone; empty for none.
+            foreground: channels of the source that are foreground, which a separate network
+                draws from the source alone; empty for none.
         """
         super().__init__()
         self.channels, self.source_channels = channels, source_channels
@@ -164,7 +154,7 @@ class SequentialGenerator(nn.Module):
         if self.fine is None:
             raw, flow, mask = self.coarse_heads(*self.coarse(sources, past))
         else:
-            coarse = self.coarse(_half(sources), _half(past))
+            coarse = self.coarse(half_size(sources), half_size(past))
             raw, flow, mask = self.fine_heads(*self.fine(sources, past, coarse))
         raw = self._with_foreground(sources[:, -self.source_channels :], raw)
         moved = warp(past[:, -self.channels :], flow)
@@ -194,7 +184,3 @@ def _decoder(widths: Sequence[int], num_blocks: int, upsampling: Upsampling) -> 
 
 def _blocks(channels: int, count: int) -> list[nn.Module]:
     return [ResidualBlock(channels) for _ in range(count)]
-
-
-def _half(img: Tensor) -> Tensor:
-    return nn.functional.avg_pool2d(img, 3, 2, 1, count_include_pad=False)

@@ -1,4 +1,4 @@
-"""The optical flow of real clips, which vid2vid's flow is taught by: a pyramid, or RAFT.
+"""The optical flow of real clips, which supervises vid2vid's: a pyramid, or RAFT.
 
 The paper's teacher is FlowNet2 (Ilg et al. 2017), whose CUDA extension does not build any more.
 """
@@ -26,7 +26,7 @@ class Teacher(Protocol):
 
 
 class Raft:
-    """torchvision's RAFT. It is no module on purpose: no checkpoint or export holds it.
+    """torchvision's RAFT. Not an `nn.Module`, so that no checkpoint or export holds it.
 
     Source: Teed and Deng 2020, arXiv:2003.12039.
     """
@@ -65,7 +65,7 @@ def _load(weights: Path) -> nn.Module:
     values = _read(weights)
     is_small = _MARK in values and values[_MARK].shape[0] == 32
     build = optical_flow.raft_small if is_small else optical_flow.raft_large
-    # A frozen network may not move the random numbers of those that train, and is never on meta.
+    # Leaves the random numbers of the networks that train alone, and is never on meta.
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         network: nn.Module = build(weights=None)
     try:

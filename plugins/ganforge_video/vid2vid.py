@@ -7,14 +7,15 @@ frames, others judge their motion at several frame rates.
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 
 import torch
 from ganforge_translation.coarse_to_fine import CoarseToFine
+from ganforge_translation.family import augmented_pair
 from ganforge_translation.matching import (
-    fooling_terms,
-    perceptual_distance,
-    telling_terms,
+    PerceptualLoss,
+    all_logits,
+    multi_scale_discriminator_terms,
+    multi_scale_generator_terms,
 )
 from ganforge_translation.pix2pix_hd import Discriminator
 from ganforge_translation.requests import no_latent
@@ -24,7 +25,6 @@ from ganforge.api import (
     Architecture,
     Batch,
     ConfigError,
-    FrozenFeatures,
     GenerateRequest,
     ImageSpec,
     Networks,
@@ -32,16 +32,15 @@ from ganforge.api import (
     OptimizerConfig,
     PenaltyInput,
     Phase,
-    ShapeError,
     Terms,
     with_penalties,
 )
 from ganforge.layers import flow_confidence, warp
-from ganforge_video.checks import check
-from ganforge_video.clips import Past, clip_state, joined, unroll
+from ganforge_video.checks import check, checked_clips
+from ganforge_video.clips import Past, clip_state, joined, take_frames, unroll
 from ganforge_video.config import Vid2vidConfig
-from ganforge_video.networks import Made, SequentialGenerator, Shape
-from ganforge_video.seen import Seen
+from ganforge_video.networks import Made, SequentialGenerator
+from ganforge_video.pairs import DiscriminatorPairs
 from ganforge_video.teacher import Teacher, teacher
 
 _IMAGE = "image_discriminator"
@@ -72,12 +71,9 @@ class Vid2vid(Architecture[Vid2vidConfig]):
 
     def __init__(self, config: Vid2vidConfig, spec: ImageSpec) -> None:
         super().__init__(config, spec)
-        self.stride: int = 1 << (config.num_downs + config.enhancers)
-        self._features = (
-            FrozenFeatures(config.perceptual, "model.perceptual") if config.perceptual else None
-        )
-
-        self.seen = Seen(config, lambda: self.teacher)
+        self.stride: int = config.stride
+        self.perceptual = PerceptualLoss(config)
+        self.pairs = DiscriminatorPairs(config, lambda: self.teacher)
 
     @functools.cached_property
     def teacher(self) -> Teacher:
@@ -87,28 +83,19 @@ class Vid2vid(Architecture[Vid2vidConfig]):
     @property
     def seen_features(self) -> tuple[str, ...]:
         """The extractor of the perceptual loss."""
-        return () if self._features is None else (self._features.name,)
+        return self.perceptual.seen_features
 
     def check(self, objective: Objective) -> None:
         """Refuse data, sizes and objectives that do not fit."""
         check(self.config, self.spec, objective, self.stride)
         if self.config.raft_weights is not None:
             _ = self.teacher
-        if self._features is not None:
-            self._features.map_shapes(self.spec.height, self.spec.width)
-            _ = self._features.extractor
+        self.perceptual.check(self.spec)
 
     def networks(self) -> dict[str, nn.Module]:
         """Two generators, and discriminators of images and of motion."""
         config, channels = self.config, self.spec.channels
         sources = self.spec.source_channels or channels
-        shared = Shape(
-            num_downs=config.num_downs,
-            num_blocks=config.num_blocks,
-            has_enhancer=config.enhancers == 1,
-            local_blocks=config.local_blocks,
-            upsampling=config.upsampling,
-        )
         motion = config.motion_frames * channels + 2 * (config.motion_frames - 1)
         return {
             "generator": SequentialGenerator(
@@ -118,9 +105,9 @@ class Vid2vid(Architecture[Vid2vidConfig]):
                 num_past=config.past_frames,
                 flow_scale=config.flow_scale,
                 foreground=config.foreground,
-                **shared,
+                **config.shape,
             ),
-            "first_generator": CoarseToFine(sources, channels, config.first_width, **shared),
+            "first_generator": CoarseToFine(sources, channels, config.first_width, **config.shape),
             _IMAGE: self._discriminator(sources + channels),
             **{_motion(stride): self._discriminator(motion) for stride in config.motion_strides},
         }
@@ -172,9 +159,7 @@ class Vid2vid(Architecture[Vid2vidConfig]):
                 f"{1 + length} or more, or lower model.chunk_frames."
             )
         for start in (0, *range(1, total - length + 1, length)):
-            end = start + (length if start else 1)
-            fields = {name: value[:, start:end] for name, value in batch.fields.items()}
-            chunk = replace(batch, fields=fields)
+            chunk = take_frames(batch, start, start + (length if start else 1))
             yield chunk
             clip_state(chunk).advance(chunk["source"], chunk["frames"], self.config.reach)
 
@@ -194,22 +179,22 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         clip_state(batch).made = made.frame.detach()
         terms = self._fooling_image(objective, nets, batch, made.frame)
         for stride in self.config.motion_strides:
-            real, gen = self.seen.motion_pairs(objective, batch, made.frame, stride)
+            real, gen = self.pairs.motion(objective, batch, made.frame, stride)
             if len(gen):
-                part = f"motion{stride}"
-                terms |= self._fooling(objective, nets[_motion(stride)], gen, real, part)
+                judge, part = nets[_motion(stride)], f"motion{stride}"
+                terms |= multi_scale_generator_terms(objective, self.config, judge, gen, real, part)
         return terms | self._flow_terms(batch, made)
 
     def image_terms(self, objective: Objective, nets: Networks, batch: Batch) -> Terms:
         """Tell real from generated frames, each with its source."""
-        real, gen = self.seen.image_pairs(objective, batch, self._made(nets, batch))
+        real, gen = self.pairs.images(objective, batch, self._made(nets, batch))
         return self._telling(objective, batch, nets[_IMAGE], real, gen, "image")
 
     def motion_terms(
         self, objective: Objective, stride: int, nets: Networks, batch: Batch
     ) -> Terms:
         """Tell real from generated motion, both with the flow of the real frames."""
-        real, gen = self.seen.motion_pairs(objective, batch, self._made(nets, batch), stride)
+        real, gen = self.pairs.motion(objective, batch, self._made(nets, batch), stride)
         part = f"motion{stride}"
         return self._telling(objective, batch, nets[_motion(stride)], real, gen, part)
 
@@ -221,46 +206,43 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         count = made.shape[1]
         source, frames = (batch[name][:, :count].flatten(0, 1) for name in ("source", "frames"))
 
-        def seen(img: Tensor) -> Tensor:
-            img, along = objective.augment(img, along=source)
-            return torch.cat([along, img], dim=1)
+        def shown(img: Tensor) -> Tensor:
+            return augmented_pair(objective, img, source)
 
-        return {"": self._penalized(nets, batch, _IMAGE, seen, frames, made.flatten(0, 1))}
+        return {"": self._penalized(nets, batch, _IMAGE, shown, frames, made.flatten(0, 1))}
 
     def motion_penalty(
         self, objective: Objective, stride: int, nets: Networks, batch: Batch
     ) -> dict[str, PenaltyInput]:
         """Windows of frames [windows, frames C, H, W] with their flow."""
-        real, gen = self.seen.windows(batch, self._made(nets, batch), stride)
+        real, gen = self.pairs.windows(batch, self._made(nets, batch), stride)
 
-        def seen(img: Tensor) -> Tensor:
+        def shown(img: Tensor) -> Tensor:
             clip = objective.augment(img.view(real.shape))
-            is_moved = objective.augmentation is not None
-            flow = (
-                self.seen.flow(clip.detach())
-                if is_moved
-                else self.seen.real_flow(batch, real, stride)
-            )
+            if objective.augmentation is None:
+                flow = self.pairs.real_flow(batch, real, stride)
+            else:
+                flow = self.pairs.flow(clip.detach())
             return torch.cat([clip.flatten(1, 2), flow], 1)
 
         films = real.flatten(1, 2), gen.flatten(1, 2)
-        return {"": self._penalized(nets, batch, _motion(stride), seen, *films)}
+        return {"": self._penalized(nets, batch, _motion(stride), shown, *films)}
 
     def _penalized(
         self,
         nets: Networks,
         batch: Batch,
         role: str,
-        seen: Callable[[Tensor], Tensor],
+        shown: Callable[[Tensor], Tensor],
         real: Tensor,
         gen: Tensor,
     ) -> PenaltyInput:
-        """`seen` makes what the discriminator looks at of images."""
-        judge = nets.eager(role)
+        """`shown` turns images into the input of the discriminator."""
+        discriminator = nets.eager(role)
         return PenaltyInput(
-            discriminator=judge,
+            discriminator=discriminator,
             generator=nets.eager("generator"),
-            critic=lambda img: torch.cat([m[-1].flatten(1) for m in judge(seen(img))], dim=1),
+            critic=lambda img: all_logits(discriminator(shown(img))),
             nimg=batch.nimg,
             real_img=real.detach(),
             gen_img=lambda: gen,
@@ -274,7 +256,8 @@ class Vid2vid(Architecture[Vid2vidConfig]):
             ShapeError: there is no source, or its shape does not fit.
         """
         self.check_request(request.truncation, request.options)
-        source, state, count = self._checked_source(request), request.state, self.config.past_frames
+        source = checked_clips(self.name, request, self.spec, self.stride)
+        state, count = request.state, self.config.past_frames
         frames: list[Tensor] = []
         if "frames" in state:
             past = Past(state["sources"], state["frames"])
@@ -290,7 +273,7 @@ class Vid2vid(Architecture[Vid2vidConfig]):
 
     def _unrolled(self, nets: Networks, batch: Batch) -> Made:
         config, past = self.config, clip_state(batch).past
-        assert past is not None  # the first frame has a phase and a generator of its own
+        assert past is not None  # the first frame has another phase and generator
         generator = nets["generator"]
         return unroll(generator, batch["source"], past, config.past_frames, config.backprop_frames)
 
@@ -309,23 +292,13 @@ class Vid2vid(Architecture[Vid2vidConfig]):
         self, objective: Objective, nets: Networks, batch: Batch, gen_frames: Tensor
     ) -> Terms:
         """The terms of the first frames of a chunk, as many as `gen_frames` has."""
-        real, gen = self.seen.image_pairs(objective, batch, gen_frames)
-        terms = self._fooling(objective, nets[_IMAGE], gen, real, "image")
-        if self._features is not None:
-            count = gen_frames.shape[1]
-            pair = gen_frames.flatten(0, 1), batch["frames"][:, :count].flatten(0, 1)
-            distance = perceptual_distance(self._features, *pair)
-            terms["perceptual"] = self.config.perceptual_weight * distance
-        return terms
-
-    def _fooling(
-        self, objective: Objective, judge: nn.Module, gen: Tensor, real: Tensor, part: str
-    ) -> Terms:
-        """The generator's terms against one discriminator: adversarial, and its features."""
-        gen_maps = judge(gen)
-        with torch.no_grad():  # discriminators do not train in this phase
-            real_maps = judge(real)
-        return fooling_terms(objective, self.config, gen_maps, real_maps, part)
+        real, gen = self.pairs.images(objective, batch, gen_frames)
+        terms = multi_scale_generator_terms(
+            objective, self.config, nets[_IMAGE], gen, real, "image"
+        )
+        real_img = batch["frames"][:, : gen_frames.shape[1]]
+        perceptual = self.perceptual.terms(gen_frames.flatten(0, 1), real_img.flatten(0, 1))
+        return terms | perceptual
 
     def _telling(
         self,
@@ -338,7 +311,7 @@ class Vid2vid(Architecture[Vid2vidConfig]):
     ) -> Terms:
         """A discriminator's terms, scale by scale."""
         maps = judge(torch.cat([real, gen]))
-        return telling_terms(objective, self.config, batch, maps, part)
+        return multi_scale_discriminator_terms(objective, self.config, batch, maps, part)
 
     def _flow_terms(self, batch: Batch, made: Made) -> Terms:
         """Flow and mask against the teacher's flow, and the real past frame warped."""
@@ -356,19 +329,6 @@ class Vid2vid(Architecture[Vid2vidConfig]):
             "warp": config.warp_weight * (warp(before, flow) - now).abs().mean(),
             "mask": config.mask_weight * (mask * is_right).mean(),
         }
-
-    def _checked_source(self, request: GenerateRequest) -> Tensor:
-        channels = self.spec.source_channels or self.spec.channels
-        shape = [] if request.source is None else list(request.source.shape)
-        fits = len(shape) == 5 and [shape[0], shape[2]] == [request.size, channels] and shape[1]
-        if not fits or any(side % self.stride for side in shape[3:]):
-            raise ShapeError(
-                f"source has shape {shape}; 'vid2vid' wants [{request.size}, T, {channels}, H, W], "
-                f"one clip of frames per seed, with H and W multiples of {self.stride}. Use "
-                f"`translate_video`."
-            )
-        assert request.source is not None
-        return request.source.to(request.device)
 
 
 def _motion(stride: int) -> str:

@@ -14,7 +14,7 @@ from ganforge.imaging.skeletons import draw_poses
 from ganforge.inference.clips import (
     TranslatedFrame,
     VideoSummary,
-    check_output,
+    check_outputs,
     chunks,
     open_clip,
     save_clip,
@@ -187,10 +187,10 @@ def test_save_clip_that_fails_leaves_nothing(folder, tmp_path, name):
     assert list((tmp_path / "kept").iterdir()) == []
 
 
-def test_check_output_refuses_what_cannot_be_written(folder, tmp_path):
+def test_check_outputs_refuses_what_cannot_be_written(folder, tmp_path):
     clip = opened(make_video(tmp_path / "in.mp4"))
-    check_output(tmp_path / "out.mp4", clip)
-    check_output(tmp_path / "out", clip)
+    check_outputs(tmp_path / "out.mp4", None, clip)
+    check_outputs(tmp_path / "out", None, clip)
     (tmp_path / "afile").touch()
     for out, fault in (
         (tmp_path / "in.mp4", "in.mp4 is the video that is translated. Choose another"),
@@ -200,7 +200,7 @@ def test_check_output_refuses_what_cannot_be_written(folder, tmp_path):
         (tmp_path / "afile" / "out", "afile is a file"),
     ):
         with pytest.raises(ConfigError, match=fault):
-            check_output(out, clip)
+            check_outputs(out, None, clip)
 
 
 def test_save_clip_in_a_folder_keeps_every_pixel(folder, tmp_path):

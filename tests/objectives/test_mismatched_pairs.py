@@ -108,6 +108,7 @@ def test_discriminator_that_does_not_see_the_condition_refuses_the_term():
 
     acgan = Acgan(Acgan.Config(), type(LABELLED)(32, 32, 1, class_names=tuple("abcd")))
     with pytest.raises(
-        ConfigError, match=r"loss\.terms: 'mismatched_pairs' cannot .*'acgan' names"
+        ConfigError,
+        match=r"loss\.terms: 'mismatched_pairs' cannot .*'acgan' does not read the class",
     ):
         acgan.check(objective_of(NonSaturating, 1.0))

@@ -12,12 +12,10 @@ from ganforge.api import (
     GenerateRequest,
     ImageSpec,
     Networks,
-    Regularizer,
-    ShapeError,
 )
 from ganforge.layers import PatchDiscriminator
 from ganforge.objectives.losses import Hinge, LeastSquares, NonSaturating, Relativistic, Wasserstein
-from ganforge.objectives.regularizers import R1, PathLength, WeightClipping
+from ganforge.objectives.regularizers import R1, WeightClipping
 
 SPEC = ImageSpec(24, 24, 3, source_channels=3)
 TINY = {"generator_width": 4, "num_blocks": 1, "discriminator_width": 4, "pool_size": 3}
@@ -364,31 +362,6 @@ def test_generate_direction_chooses_the_translator(options, role):
     assert img.abs().max() <= 1
 
 
-@pytest.mark.parametrize(
-    ("source", "match"),
-    [
-        (None, "no source.*Give source"),
-        (torch.zeros(1, 3, 24, 24), r"\[1, 3, 24, 24\].*\[2, 3, H, W\].*one image per seed"),
-        (torch.zeros(2, 1, 24, 24), r"source_to_target.*\[2, 3, H, W\].*Convert"),
-        (torch.zeros(2, 3, 24, 26), "multiples of 4.*resize"),
-        (torch.zeros(2, 3, 24), r"\[2, 3, 24\].*\[2, 3, H, W\]"),
-    ],
-)
-def test_generate_source_that_does_not_fit_is_refused(source, match):
-    architecture, nets = make()
-    with pytest.raises(ShapeError, match=match):
-        architecture.generate(nets, GenerateRequest(seeds=[0, 1], source=source))
-
-
-@pytest.mark.parametrize("size", [(4, 4), (4, 40), (60, 24)])
-def test_generate_takes_every_multiple_of_its_stride(size):
-    architecture, nets = make()
-    assert all(side % architecture.stride == 0 for side in size)
-    with torch.no_grad():
-        img = architecture.generate(nets, GenerateRequest([0], source=torch.rand(1, 3, *size)))
-    assert img.shape == (1, 3, *size) and img.isfinite().all()
-
-
 def test_generate_unknown_direction_is_refused_with_the_valid_ones():
     architecture, nets = make()
     request = GenerateRequest(
@@ -399,13 +372,6 @@ def test_generate_unknown_direction_is_refused_with_the_valid_ones():
 
 
 # Refusals --------------------------------------------------------------------------------------
-
-
-class Latent(Regularizer):
-    name, target = "latent", "discriminator"
-
-    def penalty(self, inputs):
-        return inputs.synthesize(1)[0].sum()
 
 
 @pytest.mark.parametrize(
@@ -423,24 +389,11 @@ def test_check_data_that_cannot_work_is_refused(spec, options, match):
         architecture.check(objective())
 
 
-def test_check_penalty_on_a_latent_generator_is_refused():
-    architecture, _ = make()
-    with pytest.raises(ConfigError, match="loss.regularizers: 'path_length'.*Remove it"):
-        architecture.check(objective(component(PathLength), loss=NonSaturating))
-
-
 def test_check_accepts_what_works():
     architecture, _ = make()
     architecture.check(objective(component(R1), loss=Wasserstein))
     without, _ = make(ImageSpec(24, 28, 3, source_channels=1), identity_weight=0)
     without.check(objective())
-
-
-def test_penalty_that_asks_for_latents_is_refused():
-    architecture, nets = make()
-    phase = architecture.phases(objective(component(Latent)))[1]
-    with pytest.raises(ConfigError, match="loss.regularizers: .*latents.*Remove that penalty"):
-        phase.loss(nets, make_batch())
 
 
 # Compiled networks -----------------------------------------------------------------------------

@@ -340,7 +340,7 @@ def test_acgan_input_noise_is_there_in_training_only():
 
 @pytest.mark.parametrize("names", [(), ("only",)])
 def test_acgan_data_without_classes_is_refused(names):
-    message = rf"'acgan' learns to name classes, but the data have {len(names)}.*folder per class"
+    message = rf"'acgan' learns classes, but the data have {len(names)}.*folder per class"
     with pytest.raises(ConfigError, match=message):
         build(Acgan, ImageSpec(16, 16, class_names=names)).check(objective())
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 from dancer import dance
-from ganforge_video.everybody_dance_now import EverybodyDanceNow, _state
+from ganforge_video.clips import clip_state
+from ganforge_video.everybody_dance_now import EverybodyDanceNow
 from torch.testing import assert_close
 
 from ganforge.api import (
@@ -79,8 +80,8 @@ def test_chunks_go_on_after_the_generated_frame_without_its_gradient():
     batch, chunks = make_batch(5), []
     for chunk in architecture.chunks(batch):
         architecture.generator_terms(OBJECTIVE, nets, chunk)
-        chunks.append((chunk["frames"].shape[1], _state(chunk).made))
-        assert not _state(chunk).made.requires_grad
+        chunks.append((chunk["frames"].shape[1], clip_state(chunk).made))
+        assert not clip_state(chunk).made.requires_grad
     assert [length for length, _ in chunks] == [2, 2]  # the fifth frame fills no chunk
     made = torch.cat([frames for _, frames in chunks], 1)
     assert_close(made, by_hand(nets["generator"], batch["source"][:, :4]))
@@ -102,7 +103,7 @@ def test_discriminator_sees_successive_frames_also_across_chunks():
     batch, seen = make_batch(4), []
     for chunk in architecture.chunks(batch):
         made = architecture._made(nets, chunk)
-        source, gen = architecture._pairs(chunk, made)
+        source, _, gen = architecture._pairs(chunk, made)
         seen.append((source, gen))
     made = by_hand(nets["generator"], batch["source"])
     assert [len(gen) for _, gen in seen] == [2, 4]  # of each clip: 0-1, then 1-2 and 2-3
@@ -170,7 +171,7 @@ def test_frames_without_a_face_teach_nothing():
     chunk = next(iter(architecture.chunks(batch)))
     real, gen = architecture._faces(nets, chunk)
     assert torch.equal(real, gen)
-    sum(architecture.face_terms(OBJECTIVE, nets, chunk).values()).backward()
+    sum(architecture.face_generator_terms(OBJECTIVE, nets, chunk).values()).backward()
     assert all(not p.grad.any() for p in nets["face_generator"].parameters())
 
 

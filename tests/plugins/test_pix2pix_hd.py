@@ -4,8 +4,8 @@ import functools
 
 import pytest
 import torch
-from ganforge_translation.matching import aligned_pairs, feature_distance, instance_edges
-from ganforge_translation.pix2pix_hd import Pix2pixHd, Pix2pixHdConfig
+from ganforge_translation.matching import aligned_pairs, feature_distance
+from ganforge_translation.pix2pix_hd import Pix2pixHd, Pix2pixHdConfig, instance_edges
 from torch import nn
 from torch.testing import assert_close
 from translating import build, component, count, objective
@@ -21,7 +21,7 @@ from ganforge.errors import ShapeError
 from ganforge.objectives.augment.ada import Ada
 from ganforge.objectives.augment.diffaugment import DiffAugment
 from ganforge.objectives.losses import Hinge, LeastSquares, Relativistic
-from ganforge.objectives.regularizers import R1, R2, PathLength
+from ganforge.objectives.regularizers import R1, R2
 
 IDS = {"instances": FieldSpec("labels", 0)}
 LABELS = ImageSpec(24, 16, 3, source_channels=4, source_kind="labels", fields=IDS)
@@ -240,7 +240,7 @@ def test_perceptual_loss_weights_the_maps_as_the_authors():
     assert architecture.seen_features == ("fashion_mnist",)
     batch = Batch({name: torch.rand(1, n, 32, 32) for name, n in (("source", 2), ("target", 3))})
     terms = architecture.generator_terms(objective(), nets, batch)
-    extractor = architecture._features.extractor
+    extractor = architecture.perceptual._features.extractor
     img = nets["generator"](batch["source"])
     *inner, last = [
         (gen - real).abs().mean()
@@ -279,21 +279,6 @@ def test_generate_uses_the_edges_of_the_instances():
     assert_close(img, nets["generator"](with_edges(batch)))
     request.fields["instances"] = torch.zeros_like(batch["instances"])
     assert not torch.equal(img, architecture.generate(nets, request))
-
-
-def test_generate_takes_other_sizes_that_are_multiples_of_its_stride():
-    architecture, nets = make(IMAGES)
-    img = architecture.generate(nets, GenerateRequest([0], source=torch.zeros(1, 2, 32, 48)))
-    assert img.shape == (1, 3, 32, 48)
-
-
-@pytest.mark.parametrize(
-    "source", [None, torch.zeros(1, 3, 16, 16), torch.zeros(1, 2, 18, 16), torch.zeros(2, 16, 16)]
-)
-def test_generate_of_a_source_that_does_not_fit_is_refused(source):
-    architecture, nets = make(IMAGES)
-    with pytest.raises(ShapeError, match="'pix2pix_hd'"):
-        architecture.generate(nets, GenerateRequest([0], source=source))
 
 
 @pytest.mark.parametrize(
@@ -336,9 +321,3 @@ def test_check_of_data_that_cannot_work_says_what_would(spec, options, match):
     architecture = Pix2pixHd(Pix2pixHdConfig(**(TINY | options)), spec)
     with pytest.raises(ConfigError, match=match):
         architecture.check(objective())
-
-
-def test_check_refuses_penalties_on_a_generator_that_starts_from_a_latent():
-    architecture, _ = make()
-    with pytest.raises(ConfigError, match="path_length.*starts from an image"):
-        architecture.check(objective(component(PathLength)))

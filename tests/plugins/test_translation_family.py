@@ -1,4 +1,4 @@
-"""What all translators do alike: they train with any loss, penalty, augmentation and norm."""
+"""What all translators do alike: the objectives, sizes and sources that they take or refuse."""
 
 import dataclasses
 
@@ -11,15 +11,26 @@ from ganforge_translation.pix2pix_hd import Pix2pixHd
 from ganforge_translation.unit import Unit
 from ganforge_translation.unit_networks import ImageNorm
 from torch.testing import assert_close
+from translating import build, component, images_of, objective
 
-from ganforge.api import Batch, GenerateRequest, ImageSpec, Networks, Objective
+from ganforge.api import (
+    Batch,
+    ConfigError,
+    GenerateRequest,
+    ImageSpec,
+    Networks,
+    Regularizer,
+    ShapeError,
+)
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.models import LossConfig, ModelConfig
 from ganforge.layers import InstanceNorm, SpectralNorm
 from ganforge.objectives.augment.ada import Ada
 from ganforge.objectives.losses import NonSaturating
+from ganforge.objectives.regularizers import PathLength
 from ganforge.plugin_tools.cases import cases_of, start, train_case
 
+SPEC = ImageSpec(32, 32, 3, source_channels=3)
 FAMILY = (Pix2pix, Pix2pixHd, Cyclegan, Cut, Unit)
 R1_R2 = (ComponentChoice(name="r1", gamma=1.0), ComponentChoice(name="r2", gamma=1.0))
 LOSSES = {
@@ -97,11 +108,9 @@ def test_augmentation_moves_the_source_with_the_image(architecture, plain_cases)
     nets, seen = Networks(built.networks()), []
     nets["discriminator"].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     img = torch.rand(2, 3, case.spec.height, case.spec.width)
-    objective = Objective(
-        NonSaturating(NonSaturating.Config()), augmentation=Ada(Ada.Config(pipe="blit", p=1.0))
-    )
+    chosen = objective(loss=NonSaturating, augmentation=Ada(Ada.Config(pipe="blit", p=1.0)))
     torch.manual_seed(3)
-    built.discriminator_terms(objective, nets, Batch({"source": img, "target": img.clone()}))
+    built.discriminator_terms(chosen, nets, Batch({"source": img, "target": img.clone()}))
     real = seen[0][:2]
     assert_close(real[:, :3], real[:, 3:])
     assert not torch.equal(real[:, 3:], img)
@@ -149,3 +158,57 @@ def test_receptive_field_is_what_a_pixel_sees_without_normalization(
 def built_stride(architecture, spec, options):
     config = architecture.Config(**(dict(architecture.example_options) | options))
     return architecture(config, spec).stride
+
+
+# What all of them refuse, and the sizes that all of them take
+
+
+@pytest.fixture(params=FAMILY, ids=lambda kind: kind.name)
+def built(request):
+    """A small translator, and its networks."""
+    return build(request.param, SPEC, request.param.example_options)
+
+
+@pytest.mark.parametrize(
+    ("source", "match"),
+    [
+        (None, "no source.*Give source"),
+        (torch.zeros(1, 3, 32, 32), r"\[1, 3, 32, 32\].*\[2, 3, H, W\].*one image per seed"),
+        (torch.zeros(2, 1, 32, 32), r"\[2, 1, 32, 32\].*\[2, 3, H, W\].*Convert"),
+        (torch.zeros(2, 3, 32, 34), "multiples of [48].*resize"),
+        (torch.zeros(2, 3, 32), r"\[2, 3, 32\].*\[2, 3, H, W\]"),
+    ],
+)
+def test_source_that_does_not_fit_is_refused(built, source, match):
+    architecture, nets = built
+    with pytest.raises(ShapeError, match=match) as caught:
+        architecture.generate(nets, GenerateRequest([0, 1], source=source))
+    assert f"'{architecture.name}'" in str(caught.value)
+
+
+@pytest.mark.parametrize("times", [(1, 1), (2, 10), (15, 6)])
+def test_generate_takes_every_multiple_of_the_stride(built, times):
+    architecture, nets = built
+    size = [number * architecture.stride for number in times]
+    with torch.no_grad():
+        img = architecture.generate(nets, GenerateRequest([0], source=torch.rand(1, 3, *size)))
+    assert img.shape == (1, 3, *size) and img.isfinite().all()
+
+
+def test_penalty_on_a_generator_that_starts_from_a_latent_is_refused(built):
+    with pytest.raises(ConfigError, match="'path_length'.*starts from an image. Remove it"):
+        built[0].check(objective(component(PathLength)))
+
+
+class Latent(Regularizer):
+    name, target = "latent", "discriminator"
+
+    def penalty(self, inputs):
+        return inputs.synthesize(1)[0].sum()
+
+
+def test_penalty_that_asks_for_latents_is_refused(built):
+    architecture, nets = built
+    phase = architecture.phases(objective(component(Latent)))[1]
+    with pytest.raises(ConfigError, match="loss.regularizers: .*latents.*Remove that penalty"):
+        phase.loss(nets, images_of(SPEC, 2))

@@ -213,7 +213,7 @@ def test_motion_phase_is_due_exactly_when_windows_are_full():
     for number, chunk in enumerate(architecture.chunks(batch)):
         frames = architecture._made(nets, chunk)
         for stride in (1, 2, 3):
-            _, gen = architecture.seen.motion_pairs(OBJECTIVE, chunk, frames, stride)
+            _, gen = architecture.pairs.motion(OBJECTIVE, chunk, frames, stride)
             assert phases[f"motion_discriminator_{stride}"].is_due(0, 0, number) == (len(gen) > 0)
 
 
@@ -222,7 +222,7 @@ def test_motion_pairs_are_windows_across_chunks_with_the_flow_of_the_real_frames
     batch = make_batch(5, size=1)
     chunk = walk(architecture, nets, batch, 2)
     frames = architecture._made(nets, chunk)
-    real, gen = architecture.seen.motion_pairs(OBJECTIVE, chunk, frames, 1)
+    real, gen = architecture.pairs.motion(OBJECTIVE, chunk, frames, 1)
     clip = batch["frames"][0]
     assert real.shape == (2, 3 * 3 + 2 * 2, *SIZE)
     assert torch.equal(real[:, :9], torch.stack([clip[1:4], clip[2:5]]).flatten(1, 2))
@@ -347,13 +347,13 @@ def test_augmented_window_has_the_flow_of_what_is_seen_of_the_real_frames():
     objective = Objective(OBJECTIVE.loss, (), DiffAugment(DiffAugment.Config()))
     architecture, nets = make()
     chunk = walk(architecture, nets, make_batch(), 1)
-    real, gen = architecture.seen.motion_pairs(objective, chunk, chunk["frames"], 1)
+    real, gen = architecture.pairs.motion(objective, chunk, chunk["frames"], 1)
     clip = real[:, :9].unflatten(1, (3, 3))
-    assert_close(real[:, 9:], architecture.seen.flow(clip))
+    assert_close(real[:, 9:], architecture.pairs.flow(clip))
     assert torch.equal(real[:, 9:], gen[:, 9:])
     # The last frame is real in both, and augmented alike.
     assert torch.equal(real[:, 6:9], gen[:, 6:9])
-    plain, _ = architecture.seen.motion_pairs(OBJECTIVE, chunk, chunk["frames"], 1)
+    plain, _ = architecture.pairs.motion(OBJECTIVE, chunk, chunk["frames"], 1)
     assert not torch.equal(plain, real)
 
 

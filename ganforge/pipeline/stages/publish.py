@@ -36,7 +36,7 @@ class Publish(Stage[StrictModel]):
     name = "publish"
 
     def is_done(self, context: RunContext) -> bool:
-        """Whether the export is complete and current, and pushed where it shall be."""
+        """Whether the export is complete and current, and pushed if it is to be."""
         return _is_exported(context) and _is_pushed(context)
 
     def check(self, context: RunContext) -> None:
@@ -62,7 +62,7 @@ class Publish(Stage[StrictModel]):
         return f"export to {context.run_dir / 'export'}{push}"
 
     def run(self, context: RunContext) -> None:
-        """Export and push on rank 0; not again what an interrupted run has done."""
+        """Export and push on rank 0, skipping what an interrupted run has done."""
         runtime = runtime_of(context)
 
         def publish() -> None:
@@ -90,7 +90,7 @@ def _is_exported(context: RunContext) -> bool:
 
 
 def _is_pushed(context: RunContext) -> bool:
-    """Whether this very export is on the Hub, or shall not be pushed."""
+    """Whether this export is on the Hub already, or is not to be pushed."""
     wanted = context.config.publish.repo_id is not None
     return not wanted or ran_with(context.run_dir, _PUSHED, _push_settings(context))
 

@@ -93,7 +93,7 @@ class Train(Stage[StrictModel]):
         if architecture is not None:
             check_trainable(architecture, context.components.objective, config, num_slots)
         if config.init.source is not None:
-            # The sizes of other fields than images are not known before the data are.
+            # Only the size of images is known before the data are prepared.
             is_exact = {*reads.required, *reads.optional} <= {"image"}
             runtime.on_main(lambda: _check_init(context, architecture, is_exact))
 

@@ -16,7 +16,7 @@ from ganforge.training.runtime import Runtime
 
 
 class Agreement:
-    """What any rank wants, heard by all ranks at the same step edge.
+    """What any rank wants, learned by all ranks at the same step edge.
 
     Args:
         runtime: of this rank.
@@ -37,7 +37,7 @@ class Agreement:
     def vote(self) -> Tensor | None:
         """This rank's votes on the coming step edge, to be summed in place over the ranks.
 
-        None for a single rank, which has nobody to ask.
+        None for a single rank, which decides alone.
         """
         if self._is_alone:
             return None

@@ -1,4 +1,4 @@
-"""What a run has learnt, in a few lines at its end."""
+"""The results of a run in a few lines, logged at its end."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the discriminators of vid2vid see: frames with their sources, and windows with their flow.
+"""Pairs for the discriminators of vid2vid: frames with their sources, windows with their flow.
 
 Shapes: N clips, T frames of a chunk, S channels of a source, C of a frame.
 """
@@ -15,13 +15,13 @@ from ganforge_video.config import Vid2vidConfig
 from ganforge_video.teacher import Teacher
 
 
-class Seen:
+class DiscriminatorPairs:
     """Makes pairs of real and generated frames, augmented alike."""
 
     def __init__(self, config: Vid2vidConfig, teacher: Callable[[], Teacher]) -> None:
         self._config, self._teacher = config, teacher
 
-    def image_pairs(
+    def images(
         self, objective: Objective, batch: Batch, gen_frames: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Sources with real and with generated frames: [N T, S + C, H, W], augmented alike.
@@ -33,7 +33,7 @@ class Seen:
         gen, real = aligned_pairs(objective, source, gen_frames.flatten(0, 1), frames)
         return real, gen
 
-    def motion_pairs(
+    def motion(
         self, objective: Objective, batch: Batch, gen_frames: Tensor, stride: int
     ) -> tuple[Tensor, Tensor]:
         """Windows of real and of generated frames, augmented alike, with the flow of the real ones.
