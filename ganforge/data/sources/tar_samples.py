@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from ganforge.data.shards.locations import open_patiently
 from ganforge.data.sources import left_out as reasons
 from ganforge.data.sources.file_labels import LABEL_FILE
 from ganforge.data.sources.image_files import EXTENSIONS, ImageChoice, check_inside
@@ -115,7 +116,7 @@ class TarReader:
         """
         path = local_path(url)
         try:
-            stream: Any = path.open("rb") if path else _open_url(url)
+            stream: Any = path.open("rb") if path else open_patiently(url)
         except Exception as err:  # the clients of remote stores raise almost any type
             raise _unreadable(url, err) from err
         try:
@@ -250,12 +251,6 @@ def _why(err: BaseException) -> str:
     """The text of an error; of a pipe the exit status, which webdataset puts into its internals."""
     status = re.search(r"\): exit (-?\d+) \(read\)", str(err))
     return f"its command ended with status {status[1]}" if status else str(err)
-
-
-def _open_url(url: str) -> Any:
-    from webdataset.gopen import gopen  # which imports torch
-
-    return gopen(url)
 
 
 def _unreadable(url: str, err: BaseException, cause: str = "") -> DataError:

@@ -4,6 +4,7 @@ import io
 import logging
 import re
 import shutil
+import socket
 import tarfile
 import threading
 from functools import partial
@@ -429,6 +430,15 @@ def test_error_of_any_type_from_a_remote_store_is_named(monkeypatch, source, at_
             raise KeyError("token")
         return Failing()
 
-    monkeypatch.setattr("ganforge.data.sources.tar_samples._open_url", open_url)
+    monkeypatch.setattr("ganforge.data.sources.tar_samples.open_patiently", open_url)
     with pytest.raises(DataError, match="urls: 'hf://x/a.tar' cannot be read .'token'"):
         list(source("webdataset", urls="hf://x/a.tar").samples())
+
+
+def test_server_that_falls_silent_is_an_error_and_no_endless_wait(monkeypatch, source):
+    monkeypatch.setattr("ganforge.io.network.TIMEOUT_SEC", 0.2)
+    monkeypatch.setattr("ganforge.io.network.PAUSES_SEC", ())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a.tar"
+        with pytest.raises(DataError, match="a.tar' cannot be read .*timed out"):
+            list(source("webdataset", urls=url).samples())
