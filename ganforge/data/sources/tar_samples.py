@@ -140,7 +140,9 @@ class TarReader:
             name = str(PurePosixPath(member.name))
             check_inside(member.name, url)
             if file is None:
-                self.choice.left_out.add(reasons.SPECIAL, name)
+                is_link = member.issym() or member.islnk()
+                reason = reasons.LINKED_MEMBER if is_link else reasons.SPECIAL
+                self.choice.left_out.add(reason, name)
                 continue
             content = _Content(url, member, file)
             split = self._split(name, content)
