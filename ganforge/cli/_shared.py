@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ganforge.cli._options import SEEDS, SIZE, FiniteRange, read_options, read_own_options
+from ganforge.cli._options import SEEDS, SIZE, read_options, read_own_options
 from ganforge.redaction import hide_secrets
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -39,7 +39,7 @@ text_encoder = click.option(
     "--text-encoder", multiple=True, metavar="KEY=VALUE", callback=read_options,
     help="Option of the text encoder on this machine, e.g. path=words.txt; repeatable.",
 )  # fmt: skip
-truncation = click.option("--truncation", type=FiniteRange(), help="Truncation psi or threshold.")
+truncation = click.option("--truncation", type=float, help="Truncation psi or threshold.")
 
 
 def count(number: int, noun: str) -> str:

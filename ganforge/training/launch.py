@@ -23,6 +23,9 @@ _NUMBERS = {
     for name in names
 }
 _MAX_PORT = 65535
+_SWITCHES = ("ACCELERATE_USE_CPU", "ACCELERATE_DEBUG_MODE", "ACCELERATE_DYNAMO_USE_")
+_TRUTHS = ("y", "yes", "t", "true", "on", "1", "n", "no", "f", "false", "off", "0")
+"""As `accelerate.utils.str_to_bool` reads them."""
 _LAUNCH = (
     "Start several processes by `accelerate launch`, `torchrun` or slurm/train.sbatch, which set "
     "all of them"
@@ -48,6 +51,7 @@ def launch_faults(environ: Mapping[str, str]) -> Iterator[str]:
     if not wrong:
         yield from _incomplete_group(environ)
     yield from _missing_device(environ)
+    yield from _wrong_settings(environ)
     if not wrong:
         yield from _hidden_gpu(environ)
 
@@ -110,6 +114,26 @@ def _wrong_numbers(environ: Mapping[str, str]) -> Iterator[str]:
     port = environ.get("MASTER_PORT", "1")
     if port.isascii() and port.isdigit() and int(port) > _MAX_PORT:
         yield f"The environment variable MASTER_PORT is {port}; ports end at {_MAX_PORT}. Set one."
+
+
+def _wrong_settings(environ: Mapping[str, str]) -> Iterator[str]:
+    """Variables of `accelerate config` whose values Accelerate refuses without their names."""
+    for name in sorted(environ):
+        if name.startswith(_SWITCHES) and environ[name].lower() not in _TRUTHS:
+            yield (
+                f"The environment variable {name} is {environ[name]!r}, which is neither true nor "
+                f"false. Unset it: unset {name}."
+            )
+    backend = environ.get("ACCELERATE_DYNAMO_BACKEND")
+    if backend is not None:
+        from accelerate.utils import DynamoBackend  # slow to import, and rarely needed
+
+        known = list(map(str, DynamoBackend))
+        if backend.upper() not in known:
+            yield (
+                f"The environment variable ACCELERATE_DYNAMO_BACKEND is {backend!r}, which is none "
+                f"of {', '.join(known)}. Unset it: train.compile says whether to compile."
+            )
 
 
 def _incomplete_group(environ: Mapping[str, str]) -> Iterator[str]:

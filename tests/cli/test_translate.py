@@ -126,7 +126,7 @@ def test_translate_refuses_what_it_cannot_do(ganforge, cyclegan, dcgan, photos, 
 
     assert "no direction 'up'" in error(cyclegan, image, "--direction", "up")
     assert "translates none" in error(dcgan, image)
-    assert "empty holds no image files" in error(cyclegan, "empty")
+    assert "INPUTS='empty' holds no images" in error(cyclegan, "empty")
     assert "use --direction." in error(cyclegan, image, "-o", "direction=x")
     assert "use --size." in error(cyclegan, image, "-o", "size=4")
     assert "does not exist" in error(cyclegan, "nothing.png")

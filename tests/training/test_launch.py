@@ -69,6 +69,27 @@ def test_launch_that_shards_parameters_is_refused(name):
         check_launch({f"ACCELERATE_USE_{name}": "true"})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ACCELERATE_USE_CPU", "maybe"),
+        ("ACCELERATE_DYNAMO_USE_FULLGRAPH", "2"),
+        ("ACCELERATE_DYNAMO_BACKEND", "nope"),
+    ],
+)
+def test_launch_with_a_value_that_accelerate_refuses_names_the_variable(name, value):
+    with pytest.raises(ConfigError, match=f"variable {name} is '{value}'.*Unset it"):
+        check_launch({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ACCELERATE_USE_CPU", "False"), ("ACCELERATE_DYNAMO_BACKEND", "inductor")],
+)
+def test_launch_with_a_value_that_accelerate_knows_is_accepted(name, value):
+    check_launch({name: value})
+
+
 @pytest.mark.parametrize("device", ["cuda:99", "gpu", "neuron"])
 def test_launch_on_a_device_that_is_not_there_is_refused(device):
     with pytest.raises(ConfigError, match=f"ACCELERATE_TORCH_DEVICE={device}.*Unset it"):

@@ -200,9 +200,12 @@ def _as_label(value: Any) -> int:
 
 def _as_captions(value: Any) -> str:
     """One caption, or several as lines."""
-    if isinstance(value, list | tuple):
-        return "\n".join(" ".join(str(caption).split()) for caption in value)
-    return str(value)
+    captions = value if isinstance(value, list | tuple) else [value]
+    if not captions or not all(isinstance(caption, str) for caption in captions):
+        raise Undecodable(f"its caption is {value!r}, not a text")
+    if isinstance(value, str):
+        return value
+    return "\n".join(" ".join(caption.split()) for caption in captions)
 
 
 def _of_size(name: str, value: Any, size: int) -> Vector:

@@ -5,13 +5,15 @@ name, which runs that command: trust a pipeline file as you trust a script.
 """
 
 import contextlib
-from typing import BinaryIO, cast
+from collections.abc import Callable
+from typing import BinaryIO, TypeVar, cast
 
 from ganforge.errors import ShardError
 from ganforge.io.network import network_faults, open_http, retried
 
 _START = 512
 """Bytes of a remote file that tell whether it can be read."""
+T = TypeVar("T")
 
 
 def is_remote(location: str) -> bool:
@@ -54,10 +56,23 @@ def read_bytes(url: str) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
+    return _asked_again(url, _read_once)
+
+
+def open_patiently(url: str) -> BinaryIO:
+    """As `open_url`. HTTP servers that are unavailable are asked again.
+
+    Raises:
+        OSError: it cannot be opened; for pipes this may come as late as `close`.
+    """
+    return _asked_again(url, open_url)
+
+
+def _asked_again(url: str, action: Callable[[str], T]) -> T:
     if not _is_http(url):
-        return _read_once(url)
+        return action(url)
     try:
-        return retried(lambda: _read_unless_refused(url), _Unavailable)
+        return retried(lambda: _unless_refused(url, action), _Unavailable)
     except _Unavailable as err:
         raise OSError(str(err)) from err
 
@@ -66,9 +81,9 @@ class _Unavailable(Exception):
     """A fault of a server that may pass."""
 
 
-def _read_unless_refused(url: str) -> bytes:
+def _unless_refused(url: str, action: Callable[[str], T]) -> T:
     try:
-        return _read_once(url)
+        return action(url)
     except (FileNotFoundError, PermissionError):
         raise
     except OSError as err:

@@ -122,7 +122,11 @@ class HfSource(Source[HfConfig]):
         return columns
 
     def _first_image(self, data: Any) -> str:
-        found = _first_of_kind(data, "Image")
+        features = data.features.items()
+        # Tables that other programs wrote do not declare that they hold images.
+        stored = next((name for name, feature in features if _is_image(feature)), "")
+        binary = next((n for n, f in features if n == "image" and _holds_bytes(f)), "")
+        found = _first_of_kind(data, "Image") or stored or binary
         if not found:
             raise DataError(
                 f"Data set {self.config.path!r} has no column of images; it has "
@@ -147,16 +151,18 @@ class HfSource(Source[HfConfig]):
                 self._given("label", self.config.label, self._data)
             return self.config.label
         found = _first_of_kind(self._data, "ClassLabel")
-        if found or "label" not in self._data.features:
+        alike = next((c for c in self._data.features if c.strip().casefold() == "label"), "")
+        if found or not alike:
             return found
         if self.config.streaming:
             logger.warning(
-                "The column 'label' of %s has no class names, and streaming cannot count them, so "
+                "The column '%s' of %s has no class names, and streaming cannot count them, so "
                 "there are no labels. Set streaming: false to have them.",
+                alike,
                 self.config.path,
             )
             return ""
-        return "label"
+        return alike
 
     @cached_property
     def _classes(self) -> tuple[str, ...]:
@@ -205,10 +211,19 @@ class HfSource(Source[HfConfig]):
         self._say_columns({**images, **others})
         numbers = {name: number for number, name in enumerate(self._classes)}
         for number, row in enumerate(self._rows()):
+            address = next(filter(None, (_address_of(row[c]) for c in images.values())), None)
+            if address is not None:
+                fault = f"its image is the address {address}, which is not downloaded"
+                yield Sample(f"{number:08d}", {}, fault=f"{fault}; download the images first")
+                continue
             fields: dict[str, Any] = {f: _image_of(row[column]) for f, column in images.items()}
             fields |= {field: row[column] for field, column in others.items()}
-            if self._label_column:
-                fields["label"] = self._label(row[self._label_column], numbers, number)
+            try:
+                if self._label_column:
+                    fields["label"] = self._label(row[self._label_column], numbers, number)
+            except DataError as err:
+                yield Sample(f"{number:08d}", {}, fault=str(err).rstrip("."))
+                continue
             yield Sample(f"{number:08d}", fields)
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
@@ -250,6 +265,8 @@ class HfSource(Source[HfConfig]):
 def _cause(err: Exception, advice: str) -> str:
     """The error, and what in the environment stops all connections, which it may not name."""
     text = str(err) or type(err).__name__
+    if err.__cause__ is not None and str(err.__cause__) not in text:
+        text = f"{text.rstrip('.')}: {err.__cause__}"
     return f"{text.rstrip('.')}. {next(network_faults(), advice)}"
 
 
@@ -274,9 +291,12 @@ def _is_image(feature: Any) -> bool:
 
 def _may_hold_images(feature: Any) -> bool:
     """Whether a column can be read as images: it is one of them, of bytes, or of file names."""
-    if _is_image(feature):
-        return True
-    return getattr(feature, "dtype", None) in ("string", "large_string", "binary", "large_binary")
+    is_text = getattr(feature, "dtype", None) in ("string", "large_string")
+    return _is_image(feature) or is_text or _holds_bytes(feature)
+
+
+def _holds_bytes(feature: Any) -> bool:
+    return getattr(feature, "dtype", None) in ("binary", "large_binary")
 
 
 def _image_of(value: Mapping[str, Any] | None) -> bytes | Path:
@@ -286,3 +306,10 @@ def _image_of(value: Mapping[str, Any] | None) -> bytes | Path:
     if value["bytes"] is None and value["path"]:
         return Path(value["path"])
     return value["bytes"] or b""
+
+
+def _address_of(value: Mapping[str, Any] | None) -> str | None:
+    """The address of an image that the data set only names; None for all others."""
+    if value is None or value["bytes"] is not None or "://" not in (value["path"] or ""):
+        return None
+    return str(value["path"])

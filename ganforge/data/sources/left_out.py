@@ -36,7 +36,8 @@ TABLE = "tables, which this source does not read"
 OTHER = "other files"
 LINK = "folders that are read under another name"
 BROKEN = "broken links"
-SPECIAL = "pipes, devices, or links in an archive"
+SPECIAL = "pipes or devices"
+LINKED_MEMBER = "links in an archive"
 TWICE = "members that a later one of the same name replaces"
 CLOUD = "placeholders of files in the cloud"
 BESIDE = "further images of a sample"
@@ -49,7 +50,7 @@ _ADVICE = {
     TABLE: "if they hold labels or captions, use the source manifest with the table as its path",
     UNFINISHED: "rename those that are whole",
     BROKEN: "restore their targets",
-    SPECIAL: "to have linked images, pack their content: tar --dereference --hard-dereference",
+    LINKED_MEMBER: "to have the images, pack their content: tar --dereference --hard-dereference",
     CLOUD: "download the files first",
 }
 # Loss of images is worth a warning; sidecar files and what systems leave behind is not.

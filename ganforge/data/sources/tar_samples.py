@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from ganforge.data.shards.locations import open_patiently
 from ganforge.data.sources import left_out as reasons
 from ganforge.data.sources.file_labels import LABEL_FILE
 from ganforge.data.sources.image_files import EXTENSIONS, ImageChoice, check_inside
@@ -115,7 +116,7 @@ class TarReader:
         """
         path = local_path(url)
         try:
-            stream: Any = path.open("rb") if path else _open_url(url)
+            stream: Any = path.open("rb") if path else open_patiently(url)
         except Exception as err:  # the clients of remote stores raise almost any type
             raise _unreadable(url, err) from err
         try:
@@ -139,7 +140,9 @@ class TarReader:
             name = str(PurePosixPath(member.name))
             check_inside(member.name, url)
             if file is None:
-                self.choice.left_out.add(reasons.SPECIAL, name)
+                is_link = member.issym() or member.islnk()
+                reason = reasons.LINKED_MEMBER if is_link else reasons.SPECIAL
+                self.choice.left_out.add(reason, name)
                 continue
             content = _Content(url, member, file)
             split = self._split(name, content)
@@ -250,12 +253,6 @@ def _why(err: BaseException) -> str:
     """The text of an error; of a pipe the exit status, which webdataset puts into its internals."""
     status = re.search(r"\): exit (-?\d+) \(read\)", str(err))
     return f"its command ended with status {status[1]}" if status else str(err)
-
-
-def _open_url(url: str) -> Any:
-    from webdataset.gopen import gopen  # which imports torch
-
-    return gopen(url)
 
 
 def _unreadable(url: str, err: BaseException, cause: str = "") -> DataError:

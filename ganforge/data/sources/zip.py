@@ -98,7 +98,7 @@ class ZipSource(Source[ZipConfig]):
         for name, info in self._members.items():
             check_inside(name, path)
             if stat.S_ISLNK(info.external_attr >> 16) and info.create_system == _UNIX:
-                choice.left_out.add(reasons.SPECIAL, name)
+                choice.left_out.add(reasons.LINKED_MEMBER, name)
                 continue
             is_folder = info.is_dir() or name.endswith("/")
             if is_folder and name.count("/") == 1 and not system_part(name):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from ganforge.config.data import DataConfig
 from ganforge.data.prepare.probe import probe_schema
@@ -114,3 +115,22 @@ def test_fault_in_a_lazy_clip_names_the_sample():
     assert encoded.fault == (
         "Sample 'a' of the test: field 'frames' cannot be decoded: x.mp4 is damaged"
     )
+
+
+@pytest.mark.parametrize("caption", [None, 5, [], [None], ["a", None], b"a"])
+def test_caption_that_is_no_text_is_a_fault_and_not_the_text_none(caption):
+    first = {"image": image(), "caption": "a cat"}
+    encoded = encode(first, {**first, "caption": caption})
+    assert f"its caption is {caption!r}, not a text" in encoded.fault
+
+
+def test_captions_are_lines_of_one_member():
+    fields = {"image": image(), "caption": ["a  cat", "a\npet"]}
+    assert encode(fields, fields).sample.members["caption.txt"] == b"a cat\na pet"
+
+
+def test_image_with_further_frames_says_so(helpers):
+    frames = [Image.fromarray(image() + value) for value in (0, 90)]
+    data = helpers.file_bytes(frames[0], "gif", save_all=True, append_images=frames[1:])
+    fields = {"image": data}
+    assert encode(fields, fields).has_more

@@ -140,8 +140,10 @@ def test_prepare_of_pairs_keeps_them_together(tmp_path, helpers):
     assert torch.equal(sources[:, 0], targets[:, 0])
 
 
-def test_prepare_of_pairs_whose_source_is_to_be_derived_is_refused_at_once(photos, tmp_path):
-    source = {"name": "pairs", "source": f"{photos}/a", "target": f"{photos}/a"}
+def test_prepare_of_pairs_whose_source_is_to_be_derived_is_refused_at_once(tmp_path):
+    for side in "ab":
+        save(tmp_path / side / "1.png", noise(8, 8, 3))
+    source = {"name": "pairs", "source": str(tmp_path / "a"), "target": str(tmp_path / "b")}
     config = DataConfig(source=source, derive={"name": "gray"})
     with pytest.raises(DataError, match=r"data.derive \(gray\) makes .* the samples of .*have a s"):
         prepare(config, tmp_path / "out", workers=0, progress=False)

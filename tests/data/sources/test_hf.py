@@ -113,7 +113,36 @@ def test_hf_class_numbers_stay_though_the_names_are_other_numbers(tmp_path, help
 )
 def test_hf_faults_of_columns_are_named(rows, column, options, message):
     with pytest.raises(DataError, match=message):
-        list(rows(options, **column).samples())
+        for sample in rows(options, **column).samples():
+            if sample.fault:  # which prepare raises, or skips
+                raise DataError(sample.fault)
+
+
+@pytest.fixture
+def plain(tmp_path, source):
+    """A function that writes columns without Hugging Face's declarations; gives the hf source."""
+    from pyarrow import parquet, table
+
+    def write(**columns):
+        parquet.write_table(table(columns), tmp_path / "t.parquet")
+        return source("hf", path="parquet", data_files=str(tmp_path / "t.parquet"))
+
+    return write
+
+
+@pytest.mark.parametrize(("kind", "column"), [("struct", "Label"), ("bytes", "label")])
+def test_hf_takes_parquet_that_does_not_declare_its_images(helpers, plain, kind, column):
+    data = helpers.file_bytes(np.zeros((4, 4, 3), np.uint8))
+    images = [{"bytes": data, "path": None} if kind == "struct" else data] * 2
+    found = plain(image=images, **{column: ["cat", "dog"]})
+    assert [s.fields for s in found.samples()] == [{"image": data, "label": n} for n in (0, 1)]
+
+
+def test_hf_row_that_is_bad_is_a_fault_of_its_sample(plain):
+    images = [{"bytes": None, "path": "https://host/a.png"}, {"bytes": b"0", "path": None}]
+    first, second = plain(image=images, label=["a", None]).samples()
+    assert "is the address https://host/a.png, which is not downloaded" in first.fault
+    assert "Row 1 of 'parquet' has no label" in second.fault
 
 
 def test_hf_row_without_an_image_is_a_bad_sample(rows):
