@@ -15,7 +15,7 @@ import tiny_runs
 import torch
 from PIL import Image
 from tiny_runs import CYCLEGAN, finish, wait_for, write_pipeline
-from training.state.test_resume import LAST
+from training.state.test_resume import LAST, TRAIN_TO_LAST
 
 from ganforge.data.shards.clip import pack_clip
 from ganforge.data.shards.index import DatasetIndex, FieldSchema
@@ -120,18 +120,7 @@ def start(folder, name, model, ranks=1):
         "workers": 2,
         "shuffle_window": 7,
     }
-    train = {
-        "batch_size": 4,
-        "slots": 2,
-        "total_kimg": 0.12,
-        "checkpoint_every_kimg": 0.044,
-        "log_every_kimg": 0.004,
-        "sample_every_kimg": 0.06,
-        "sample_grid": [2, 2],
-        "compile": False,
-        "precision": "fp32",
-        "trackers": [],
-    }
+    train = {**TRAIN_TO_LAST, "compile": False, "precision": "fp32"}
     write_pipeline(folder, name, stages=["train"], train=train, **sections)
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks), "--master-port", "0"]
     launch += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]

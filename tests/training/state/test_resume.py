@@ -17,6 +17,16 @@ from ganforge.training.state.resume import (
 )
 
 LAST = "checkpoints/nimg-000000120"
+TRAIN_TO_LAST = {
+    "batch_size": 4,
+    "slots": 2,
+    "total_kimg": 0.12,
+    "checkpoint_every_kimg": 0.044,
+    "log_every_kimg": 0.004,
+    "sample_every_kimg": 0.06,
+    "sample_grid": [2, 2],
+    "trackers": [],
+}
 MODELS = {
     "dcgan": {
         "data": {"source": {"name": "folder", "path": "images"}, "resolution": 8},
@@ -47,17 +57,7 @@ def images(tmp_path_factory):
 def write(folder, name, model):
     sections = json.loads(json.dumps(MODELS[model]))
     sections["data"] |= {"workers": 2, "shuffle_window": 7, "samples_per_shard": 9}
-    train = {
-        "batch_size": 4,
-        "slots": 2,
-        "total_kimg": 0.12,
-        "checkpoint_every_kimg": 0.044,
-        "log_every_kimg": 0.004,
-        "sample_every_kimg": 0.06,
-        "sample_grid": [2, 2],
-        "trackers": [],
-    }
-    write_pipeline(folder, name, stages=["prepare", "train"], train=train, **sections)
+    write_pipeline(folder, name, stages=["prepare", "train"], train=TRAIN_TO_LAST, **sections)
 
 
 @pytest.mark.parametrize("model", MODELS)
