@@ -13,7 +13,7 @@ from ganforge.data.keypoints import holds_keypoints
 from ganforge.errors import ConfigError, DataError
 from ganforge.imaging.save import check_folder
 from ganforge.imaging.video import VIDEO_SUFFIXES
-from ganforge.inference.clips import Progress
+from ganforge.inference.clip_output import Progress
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.inference.source_fields import FieldFiles, check_field
 from ganforge.inference.translation import check_translates

@@ -17,7 +17,7 @@ from ganforge.errors import DataError
 from ganforge.imaging.codec import Undecodable, decode_image
 from ganforge.imaging.images import from_pixels, to_pixels
 from ganforge.imaging.save import write_image, write_pixels
-from ganforge.inference.clips import VideoSummary
+from ganforge.inference.clip_output import VideoSummary
 from ganforge.inference.comparison import ComparisonSheet
 from ganforge.inference.pretrained import PretrainedGan
 from ganforge.inference.source_fields import check_field, read_field_file

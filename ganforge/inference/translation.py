@@ -12,15 +12,8 @@ from torch import Tensor, nn
 
 from ganforge.errors import ConfigError
 from ganforge.hub.format import ModelInfo
-from ganforge.inference.clips import (
-    Clip,
-    Progress,
-    Rate,
-    VideoSummary,
-    check_outputs,
-    open_clip,
-    save_clip,
-)
+from ganforge.inference.clip_output import Progress, VideoSummary, check_outputs, save_clip
+from ganforge.inference.clips import Clip, Rate, open_clip
 from ganforge.inference.generate import check_batch_size
 from ganforge.inference.outputs import (
     Output,

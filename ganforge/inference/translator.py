@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.imaging.images import Resize
-from ganforge.inference.clips import OpenClip, TranslatedFrame, chunks
+from ganforge.inference.clip_output import TranslatedFrame
+from ganforge.inference.clips import OpenClip, chunks
 from ganforge.inference.derive import derivation_of
 from ganforge.inference.generate import run_batch
 from ganforge.inference.sizes import Size, Sizing, resolve_sizing

@@ -43,6 +43,23 @@ def ganforge(tmp_path, monkeypatch):
     root.setLevel(level)
 
 
+@pytest.fixture
+def requests_of(monkeypatch):
+    """Lists the requests that an architecture answers from now on."""
+
+    def record(architecture):
+        generate, requests = architecture.generate, []
+
+        def recorded(self, nets, request):
+            requests.append(request)
+            return generate(self, nets, request)
+
+        monkeypatch.setattr(architecture, "generate", recorded)
+        return requests
+
+    return record
+
+
 def export(folder, name, spec, **options):
     """An export folder of an untrained architecture of example size."""
     component = get_registry().find(Architecture, name)

@@ -157,19 +157,14 @@ def test_generate_without_a_model_says_so(ganforge):
     assert "no folder ./nowhere" in ganforge("generate", "./nowhere", code=2).stderr
 
 
-def test_generate_without_label_draws_a_class_from_each_seed(ganforge, stylegan, monkeypatch):
-    received = []
-    generate = Stylegan2.generate
-    monkeypatch.setattr(
-        Stylegan2,
-        "generate",
-        lambda self, nets, request: received.append(request.label) or generate(self, nets, request),
-    )
+def test_generate_without_label_draws_a_class_from_each_seed(ganforge, stylegan, requests_of):
+    requests = requests_of(Stylegan2)
 
     ganforge("generate", stylegan, "-n", 8)
 
-    assert received[0].shape == (8, 2)
-    assert set(received[0].argmax(1).tolist()) == {0, 1}
+    label = requests[0].label
+    assert label.shape == (8, 2)
+    assert set(label.argmax(1).tolist()) == {0, 1}
 
 
 # Evaluate --------------------------------------------------------------------------------------

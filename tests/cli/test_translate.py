@@ -84,30 +84,18 @@ def test_translate_16_bits_keeps_the_depth(ganforge, cyclegan, tmp_path):
     np.testing.assert_allclose(deep / 257, rough, atol=0.51)
 
 
-def test_translate_reads_all_16_bits(ganforge, cyclegan, tmp_path, monkeypatch):
-    seen = []
-    generate = Cyclegan.generate
-    monkeypatch.setattr(
-        Cyclegan,
-        "generate",
-        lambda self, nets, request: seen.append(request.source) or generate(self, nets, request),
-    )
+def test_translate_reads_all_16_bits(ganforge, cyclegan, tmp_path, requests_of):
+    requests = requests_of(Cyclegan)
     values = np.arange(96, dtype=np.uint16).reshape(8, 12)
     Image.fromarray(values).save(tmp_path / "deep.tiff")
     ganforge("translate", cyclegan, "deep.tiff")
-    assert len(seen[0].unique()) == 96
+    assert len(requests[0].source.unique()) == 96
 
 
-def test_translate_many_files_holds_a_batch_at_a_time(ganforge, cyclegan, photos, monkeypatch):
-    sizes = []
-    generate = Cyclegan.generate
-    monkeypatch.setattr(
-        Cyclegan,
-        "generate",
-        lambda self, nets, request: sizes.append(request.size) or generate(self, nets, request),
-    )
+def test_translate_many_files_holds_a_batch_at_a_time(ganforge, cyclegan, photos, requests_of):
+    requests = requests_of(Cyclegan)
     ganforge("translate", cyclegan, photos, "--batch-size", 5)
-    assert sizes == [5, 5, 2]
+    assert [request.size for request in requests] == [5, 5, 2]
 
 
 def test_translate_directions_differ(ganforge, cyclegan, photos):
@@ -171,17 +159,11 @@ def test_translate_file_cut_short_says_what_was_written(ganforge, cyclegan, spoi
 
 
 def test_translate_skipped_files_do_not_change_the_seeds_of_others(
-    ganforge, cyclegan, spoilt, monkeypatch
+    ganforge, cyclegan, spoilt, requests_of
 ):
-    seeds = []
-    generate = Cyclegan.generate
-    monkeypatch.setattr(
-        Cyclegan,
-        "generate",
-        lambda self, nets, request: seeds.extend(request.seeds) or generate(self, nets, request),
-    )
+    requests = requests_of(Cyclegan)
     ganforge("translate", cyclegan, spoilt, "--skip-bad", "--seed", 7, code=1)
-    assert seeds == [7, 9]
+    assert [seed for request in requests for seed in request.seeds] == [7, 9]
 
 
 def test_translate_does_not_overwrite_what_it_reads(ganforge, cyclegan, photos):

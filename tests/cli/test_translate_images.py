@@ -94,17 +94,10 @@ def test_translate_options_without_a_meaning_are_refused(
     assert not (tmp_path / "translated").exists()
 
 
-def test_translate_label_maps_with_their_instances(ganforge, labeled, maps, monkeypatch):
-    seen = []
-    generate = Pix2pixHd.generate
-
-    def noting(self, nets, request):
-        seen.append((request.source, request.fields["instances"]))
-        return generate(self, nets, request)
-
-    monkeypatch.setattr(Pix2pixHd, "generate", noting)
+def test_translate_label_maps_with_their_instances(ganforge, labeled, maps, requests_of):
+    requests = requests_of(Pix2pixHd)
     ganforge("translate", labeled, "labels", "--field", "instances=ids")
-    (source, ids) = seen[0]
+    source, ids = requests[0].source, requests[0].fields["instances"]
     assert source.shape[:2] == (2, 4) and ids.shape[:2] == (2, 1)
     inside = ids[1, 0, :32, :36] if ids.shape[2] == 32 else ids[1, 0, 2:-2, 2:-2]
     assert set(pixels("ids/a/2.png").flat) == set(inside.unique().tolist())

@@ -6,11 +6,9 @@ import os
 import signal
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-import yaml
-from PIL import Image
+from tiny_runs import CYCLEGAN, TRAIN, write_noise, write_pipeline
 
 from ganforge.data.prepare.spool import Spool
 from ganforge.data.shards.index import load_index
@@ -29,26 +27,15 @@ def tiny(tmp_path, monkeypatch):
     """Writes and runs stages of a translator of 8 pairs."""
     _runtime.cache_clear()
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        for number in range(8):
-            pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
-    pipeline = {
-        "name": "run",
-        "data": {"workers": 0, "source": {"name": "pairs", "source": "a", "target": "b"}},
-        "model": {
-            "architecture": "cyclegan", "generator_width": 4, "num_blocks": 1,
-            "discriminator_width": 4, "discriminator_layers": 1,
-        },
-        "train": {
-            "total_kimg": 0.004, "batch_size": 2, "compile": False, "trackers": [],
-            "sample_grid": [1, 3],
-        },
-        "evaluate": {"metrics": ["psnr"], "num_images": 4},
-    }  # fmt: skip
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(pipeline))
+    for seed, name in enumerate(("a", "b")):
+        write_noise(tmp_path / name, 8, 16, seed)
+    write_pipeline(
+        tmp_path, "run",
+        data={"workers": 0, "source": {"name": "pairs", "source": "a", "target": "b"}},
+        model=CYCLEGAN,
+        train={**TRAIN, "total_kimg": 0.004, "batch_size": 2, "sample_grid": [1, 3]},
+        evaluate={"metrics": ["psnr"], "num_images": 4},
+    )  # fmt: skip
     return lambda *stages: run_pipeline("run.yaml", [f"stages=[{','.join(stages)}]"]).run_dir
 
 

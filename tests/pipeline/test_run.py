@@ -5,19 +5,16 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import accelerate
 import click
-import numpy as np
 import pytest
 import torch
-import yaml
 from click.testing import CliRunner
 from docs.test_examples import install
-from PIL import Image
+from tiny_runs import finish, start, wait_for, write_dcgan
 
 from ganforge.cli import main
 from ganforge.config.load import load_pipeline
@@ -29,47 +26,9 @@ from ganforge.registry.components import resolve
 from ganforge.training.state.run_lock import lock_run_dir
 
 
-def write_pipeline(folder, total_kimg, workers=0):
-    (folder / "images").mkdir()
-    rng = np.random.default_rng(0)
-    for number in range(8):
-        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
-    train = {
-        "batch_size": 4,
-        "total_kimg": total_kimg,
-        "log_every_kimg": 0.02,
-        "sample_grid": [2, 2],
-        "compile": False,
-        "trackers": [],
-    }
-    pipeline = {
-        "name": "tiny",
-        "stages": ["prepare", "train", "publish"],
-        "data": {"source": {"name": "folder", "path": "images"}, "resolution": 8},
-        "model": {"architecture": "dcgan", "z_dim": 4, "base_channels": 4},
-        "train": train,
-    }
-    pipeline["data"]["workers"] = workers
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(pipeline))
-
-
-def start(folder, *launcher):
-    return subprocess.Popen(
-        [sys.executable, *launcher, "-m", "ganforge.run", "tiny.yaml"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "GANFORGE_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-    )
-
-
-def wait_for(path, process):
-    deadline = time.monotonic() + 240
-    while not path.exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.05)
+def write(folder, total_kimg, workers=0):
+    train = {"total_kimg": total_kimg, "log_every_kimg": 0.02}
+    write_dcgan(folder, 8, train, workers, stages=["prepare", "train", "publish"])
 
 
 def test_set_up_logging_leaves_the_process_group_to_the_runtime(monkeypatch):
@@ -83,12 +42,11 @@ def test_set_up_logging_leaves_the_process_group_to_the_runtime(monkeypatch):
 
 @pytest.mark.dist
 def test_run_on_two_processes_is_one_run(tmp_path):
-    write_pipeline(tmp_path, total_kimg=0.04)
+    write(tmp_path, total_kimg=0.04)
     process = start(
         tmp_path, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"
     )
-    output, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, output
+    finish(process)
     [checkpoint] = (tmp_path / "runs" / "tiny" / "checkpoints").glob("nimg-*")
     state = json.loads((checkpoint / "state.json").read_text())
     assert state["num_slots"] == 2  # by default the number of ranks
@@ -109,7 +67,7 @@ sys.exit(code)
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed by Linux")
 def test_run_on_two_processes_leaves_no_thread_of_their_group(tmp_path):
     # Such a thread may take the interpreter's lock while that ends, and abort a finished run.
-    write_pipeline(tmp_path, total_kimg=0.04)
+    write(tmp_path, total_kimg=0.04)
     (tmp_path / "threads.py").write_text(_NAMES_OF_THREADS)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     result = subprocess.run(
@@ -127,7 +85,7 @@ def test_run_on_two_processes_leaves_no_thread_of_their_group(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM, signal.SIGINT])
 def test_run_stopped_by_a_signal_saves_and_leaves_later_stages(tmp_path, number):
-    write_pipeline(tmp_path, total_kimg=100, workers=1)
+    write(tmp_path, total_kimg=100, workers=1)
     process = start(tmp_path)
     log = tmp_path / "runs" / "tiny" / "log.jsonl"
     wait_for(log, process)
@@ -140,7 +98,7 @@ def test_run_stopped_by_a_signal_saves_and_leaves_later_stages(tmp_path, number)
 
 
 def test_run_in_the_directory_of_a_running_one_is_refused_until_that_is_killed(tmp_path):
-    write_pipeline(tmp_path, total_kimg=100, workers=1)
+    write(tmp_path, total_kimg=100, workers=1)
     folder = tmp_path / "runs" / "tiny"
     first = start(tmp_path)
     try:
@@ -215,7 +173,7 @@ def test_what_a_run_of_video_advises_next_names_a_clip(tmp_path):
 @pytest.mark.parametrize("size", ["4k", "8k", "16k", "64k"])
 def test_full_disk_ends_a_run_with_one_message(small_disk, tmp_path, monkeypatch, size):
     monkeypatch.chdir(tmp_path)
-    write_pipeline(tmp_path, total_kimg=0.2)
+    write(tmp_path, total_kimg=0.2)
     disk = small_disk(size)
 
     def invoke(*overrides):

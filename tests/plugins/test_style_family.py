@@ -5,9 +5,11 @@ import torch
 from ganforge_stylegan.stylegan1 import Stylegan
 from ganforge_stylegan.stylegan2 import Stylegan2
 from ganforge_stylegan.stylegan3 import Stylegan3
-from small import GRAY, LABELLED, build_networks, no_label
+from small import GRAY, LABELLED, build, build_networks, no_label
 
-from ganforge.api import Architecture, ImageSpec
+from ganforge.api import Architecture, Batch, ImageSpec, Networks, Objective
+from ganforge.objectives.losses import NonSaturating
+from ganforge.objectives.regularizers import R1, PathLength
 from ganforge.registry.plugins import get_registry
 
 FAMILY = pytest.mark.parametrize(
@@ -48,3 +50,19 @@ def test_style_family_labels_change_image_and_logit(architecture, options):
     assert (images[0] - images[1]).abs().max() > 1e-4
     logits = [networks["discriminator"](images[0], classes[k : k + 1]) for k in range(2)]
     assert (logits[0] - logits[1]).abs() > 1e-4
+
+
+@FAMILY
+def test_style_family_phases_reach_every_parameter(architecture, options):
+    networks = build_networks(architecture, **options)
+    regularizers = (R1(R1.Config(every=16)), PathLength(PathLength.Config(every=4)))
+    objective = Objective(NonSaturating(NonSaturating.Config()), regularizers)
+    batch = Batch({"image": torch.rand(4, 1, 16, 16) * 2 - 1})
+    for phase in build(architecture, **options).phases(objective):
+        for network in networks.values():
+            network.zero_grad()
+        sum(phase.loss(Networks(networks), batch).values()).backward()
+        grads = {n: p.grad for n, p in networks[phase.trains[0]].named_parameters()}
+        assert all(g is None or g.isfinite().all() for g in grads.values())
+        without = {n for n, g in grads.items() if g is None}
+        assert all("bias" in n for n in without) if phase.lazy else not without

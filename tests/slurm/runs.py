@@ -2,40 +2,22 @@
 
 import json
 
-import numpy as np
-import yaml
-from PIL import Image
 from slurm.cluster import wait_until
+from tiny_runs import write_dcgan
 
 TWO_NODES = ("--nodes=2", "--ntasks-per-node=1")
 
 
 def write_pipeline(folder, total_kimg, checkpoint_every_kimg=100, **sections):
     """A tiny DCGAN on 16 images of noise."""
-    (folder / "images").mkdir(exist_ok=True)
-    rng = np.random.default_rng(0)
-    for number in range(16):
-        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
-    pipeline = {
-        "name": "tiny",
-        "stages": ["prepare", "train"],
-        "data": {"source": {"name": "folder", "path": "images"}, "resolution": 8, "workers": 0},
-        "model": {"architecture": "dcgan", "z_dim": 4, "base_channels": 4},
-        "train": {
-            "batch_size": 4,
-            "total_kimg": total_kimg,
-            "log_every_kimg": 0.02,
-            "sample_every_kimg": 100,
-            "sample_grid": [2, 2],
-            "checkpoint_every_kimg": checkpoint_every_kimg,
-            "compile": False,
-            "health": {"enabled": False},
-            "trackers": [],
-        },
-        **sections,
+    train = {
+        "total_kimg": total_kimg,
+        "log_every_kimg": 0.02,
+        "sample_every_kimg": 100,
+        "checkpoint_every_kimg": checkpoint_every_kimg,
+        "health": {"enabled": False},
     }
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(pipeline))
+    write_dcgan(folder, 16, train, **{"stages": ["prepare", "train"], **sections})
 
 
 def wait_for_state(cluster, number, folder, state):

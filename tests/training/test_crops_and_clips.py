@@ -7,16 +7,15 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import safetensors.torch
+import tiny_runs
 import torch
-import yaml
 from PIL import Image
-from training.state.test_resume import LAST, finish, wait_for
+from tiny_runs import CYCLEGAN, finish, wait_for, write_pipeline
+from training.state.test_resume import LAST, TRAIN_TO_LAST
 
 from ganforge.data.shards.clip import pack_clip
 from ganforge.data.shards.index import DatasetIndex, FieldSchema
@@ -44,13 +43,7 @@ CLIP = IMAGE.model_copy(update={"is_clip": True, "num_frames": 9})
 MODELS = {
     "pairs": {
         "data": {"fields": {}},
-        "model": {
-            "architecture": "cyclegan",
-            "generator_width": 4,
-            "discriminator_width": 4,
-            "discriminator_layers": 1,
-            "num_blocks": 1,
-        },
+        "model": CYCLEGAN,
         "loss": "least_squares",
     },
     "clips": {
@@ -127,36 +120,12 @@ def start(folder, name, model, ranks=1):
         "workers": 2,
         "shuffle_window": 7,
     }
-    train = {
-        "batch_size": 4,
-        "slots": 2,
-        "total_kimg": 0.12,
-        "checkpoint_every_kimg": 0.044,
-        "log_every_kimg": 0.004,
-        "sample_every_kimg": 0.06,
-        "sample_grid": [2, 2],
-        "compile": False,
-        "precision": "fp32",
-        "trackers": [],
-    }
-    pipeline = {"name": name, "stages": ["train"], "train": train, **sections}
-    (folder / f"{name}.yaml").write_text(yaml.safe_dump(pipeline))
+    train = {**TRAIN_TO_LAST, "compile": False, "precision": "fp32"}
+    write_pipeline(folder, name, stages=["train"], train=train, **sections)
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks), "--master-port", "0"]
-    launch += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"] if ranks > 1 else []
-    return subprocess.Popen(
-        [sys.executable, *(launch if ranks > 1 else []), "-m", "ganforge.run", f"{name}.yaml"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env={
-            **os.environ,
-            "GANFORGE_NUM_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
-        },
-    )
+    launch += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    return tiny_runs.start(folder, *(launch if ranks > 1 else []), name=name, PYTHONPATH=path)
 
 
 @pytest.fixture(scope="module", params=MODELS)

@@ -3,10 +3,8 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-import yaml
-from PIL import Image
+from tiny_runs import CYCLEGAN, TRAIN, write_noise, write_pipeline
 
 from ganforge.config.load import load_pipeline
 from ganforge.data.shards.index import load_index
@@ -20,13 +18,7 @@ from ganforge.registry.plugins import get_registry
 
 PAIRS = {"name": "pairs", "source": "a", "target": "b"}
 UNPAIRED = {**PAIRS, "name": "unpaired"}
-TRANSLATOR = {
-    "architecture": "cyclegan", "generator_width": 4, "num_blocks": 1, "discriminator_width": 4,
-    "discriminator_layers": 1,
-}  # fmt: skip
-TRAIN = {
-    "total_kimg": 0.004, "batch_size": 2, "compile": False, "trackers": [], "sample_grid": [1, 3]
-}  # fmt: skip
+TRAIN_BRIEFLY = {**TRAIN, "total_kimg": 0.004, "batch_size": 2, "sample_grid": [1, 3]}
 
 
 @pytest.fixture
@@ -34,22 +26,18 @@ def folders(tmp_path, monkeypatch):
     """The current folder, with 6 images in each of `a` and `b`."""
     _runtime.cache_clear()
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        for number in range(6):
-            pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    for seed, name in enumerate(("a", "b")):
+        write_noise(tmp_path / name, 6, 16, seed)
     return tmp_path
 
 
-def write(folder, data, model=TRANSLATOR, **sections):
+def write(folder, data, model=CYCLEGAN, **sections):
     pipeline = {
-        "name": "run", "stages": ["prepare", "train", "evaluate"],
-        "data": {"workers": 0, **data}, "model": model, "train": TRAIN,
+        "stages": ["prepare", "train", "evaluate"],
+        "data": {"workers": 0, **data}, "model": model, "train": TRAIN_BRIEFLY,
         "evaluate": {"metrics": ["psnr"], "num_images": 2}, **sections,
     }  # fmt: skip
-    (folder / "run.yaml").write_text(yaml.safe_dump(pipeline))
+    write_pipeline(folder, "run", **pipeline)
     return str(folder / "run.yaml")
 
 

@@ -13,12 +13,10 @@ import socket
 import sys
 import time
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
-import yaml
-from PIL import Image
+from tiny_runs import DCGAN, TRAIN, write_noise, write_pipeline
 
 pytestmark = pytest.mark.dist
 NUM_KILLS = int(os.environ.get("GANFORGE_TEST_KILLS", "3"))
@@ -38,23 +36,14 @@ def folder(tmp_path_factory):
     get_registry()
     assert main
     folder = tmp_path_factory.mktemp("kills")
-    (folder / "images").mkdir()
-    rng = np.random.default_rng(0)
-    for number in range(32):
-        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
-    pipeline = {
-        "name": "tiny",
-        "stages": ["train"],
-        "data": {"shards": "shards", "workers": 0, "shuffle_window": 7},
-        "model": {"architecture": "dcgan", "z_dim": 4, "base_channels": 4},
-        "train": {
-            "batch_size": BATCH, "slots": 4, "precision": "fp32", "log_every_kimg": 0.016,
-            "sample_every_kimg": 100, "sample_grid": [2, 2], "checkpoint_every_kimg": 0.024,
-            "keep_checkpoints": 2, "compile": False, "health": {"enabled": False}, "trackers": [],
-        },
+    write_noise(folder / "images", 32)
+    train = {
+        "batch_size": BATCH, "slots": 4, "precision": "fp32", "log_every_kimg": 0.016,
+        "sample_every_kimg": 100, "checkpoint_every_kimg": 0.024, "keep_checkpoints": 2,
+        "health": {"enabled": False},
     }  # fmt: skip
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(pipeline))
+    data = {"shards": "shards", "workers": 0, "shuffle_window": 7}
+    write_pipeline(folder, stages=["train"], data=data, model=DCGAN, train={**TRAIN, **train})
     source = "data.source={name: folder, path: images}"
     prepared = ["stages=[prepare]", source, "data.resolution=8", "data.shards=null", "run_dir=p"]
     (rank,) = start(folder, 1, prepared)
