@@ -13,7 +13,7 @@ from torch.distributed import PrefixStore, Store
 from torch.distributed.rendezvous import register_rendezvous_handler, rendezvous
 
 INIT_METHOD = "ganforge://"
-"""For `torch.distributed.init_process_group`: as "env://", in a part of the store for each start."""
+"""As `env://`, for `torch.distributed.init_process_group`; each start has its part of the store."""
 
 
 def _by_start(url: str, **options: Any) -> Iterator[tuple[Store, int, int]]:

@@ -3,14 +3,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from training.forked import end, import_all, said, start
 from training.toy import toy_config, toy_run
 
 from ganforge.errors import CheckpointError
@@ -49,6 +48,7 @@ MODELS = {
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
+    import_all()
     folder = tmp_path_factory.mktemp("kill")
     rng = np.random.default_rng(0)
     for domain in ("a", "b"):
@@ -80,28 +80,16 @@ def write_pipeline(folder, name, model):
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(pipeline))
 
 
-def start(folder, name):
-    return subprocess.Popen(
-        [sys.executable, "-m", "ganforge.run", f"{name}.yaml"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "GANFORGE_NUM_THREADS": "1"},
-    )
-
-
-def finish(process):
-    output, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, output
-    return output
+def finish(folder, name):
+    ranks = start(folder, 1, name)
+    assert end(ranks) == [0], said(folder, name)
+    return (folder / f"{name}-0.txt").read_text()
 
 
 def wait_for(path, process, seconds=240):
     deadline = time.monotonic() + seconds
     while not path.exists():
-        assert process.poll() is None, process.communicate()[0]
+        assert process.is_alive()
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.005)
 
@@ -110,17 +98,16 @@ def wait_for(path, process, seconds=240):
 def test_kill_and_resume_equals_an_uninterrupted_run(images, model):
     for name in (f"{model}-whole", f"{model}-killed"):
         write_pipeline(images, name, model)
-    finish(start(images, f"{model}-whole"))
+    finish(images, f"{model}-whole")
 
     run_dir = images / "runs" / f"{model}-killed"
-    victim = start(images, f"{model}-killed")
+    (victim,) = start(images, 1, f"{model}-killed")
     # 44 images: the middle of the first epoch of 25 + 25 (or of the second of 25).
     wait_for(run_dir / "checkpoints" / "nimg-000000044", victim)
     os.killpg(victim.pid, signal.SIGKILL)
-    victim.communicate()
+    assert end([victim]) == [-signal.SIGKILL]
     assert not (run_dir / "checkpoints" / "nimg-000000120").exists()
-    output = finish(start(images, f"{model}-killed"))
-    assert "Resumed from" in output
+    assert "Resumed from" in finish(images, f"{model}-killed")
 
     manifests = [
         json.loads((images / "runs" / f"{model}-{kind}" / LAST / "manifest.json").read_text())
