@@ -22,8 +22,8 @@ def import_all():
     assert ganforge.pipeline.run.main
 
 
-def start(folder, num_ranks, name, overrides=()):
-    """Fork the ranks of the run of NAME.yaml in a folder."""
+def start(folder, num_ranks, name, overrides=(), before=lambda: None):
+    """Fork the ranks of the run of NAME.yaml in a folder; each calls `before` first."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -32,12 +32,14 @@ def start(folder, num_ranks, name, overrides=()):
     for rank in range(num_ranks):
         group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": num_ranks, "MASTER_PORT": port}
         values = {key: str(value) for key, value in group.items()} if num_ranks > 1 else {}
-        ranks.append(context.Process(target=_be_rank, args=(folder, values, name, overrides)))
+        ranks.append(
+            context.Process(target=_be_rank, args=(folder, values, name, overrides, before))
+        )
         ranks[-1].start()
     return ranks
 
 
-def _be_rank(folder, environment, name, overrides):
+def _be_rank(folder, environment, name, overrides, before):
     os.setsid()
     os.environ.update(environment, MASTER_ADDR="127.0.0.1", GLOO_SOCKET_IFNAME="lo")
     os.chdir(folder)
@@ -48,6 +50,7 @@ def _be_rank(folder, environment, name, overrides):
     from ganforge.pipeline.run import main
 
     AcceleratorState._reset_state(reset_partial_state=True)  # of earlier tests, which had one rank
+    before()
     code = main([f"{name}.yaml", *overrides])
     sys.stderr.flush()
     os._exit(code)
