@@ -1,7 +1,8 @@
 """The contract across processes: one rank and two ranks with equal slots train the same.
 
 `python -m ganforge.plugin_tools.ranks OUT NAME ...` trains each architecture for a few steps and
-writes digests; `compare_ranks` starts it once alone and once under torchrun, and compares.
+writes digests; `compare_ranks` starts it under torchrun, trains the same alone meanwhile, and
+compares.
 """
 
 import json
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +36,23 @@ def compare_ranks(names: Sequence[str]) -> dict[str, str]:
     Raises:
         PluginContractError: the processes could not be run at all.
     """
-    alone, together = _run(names, 1), _run(names, _NUM_SLOTS)
+    with ThreadPoolExecutor(1) as pool:
+        ranks = pool.submit(_run_ranks, names)
+        alone, together = _report(names), ranks.result()
     return {label: _verdict(label, alone[label], together[label]) for label in alone}
 
 
-def _run(names: Sequence[str], num_ranks: int) -> Report:
-    launcher = [sys.executable]
-    if num_ranks > 1:
-        launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_ranks}"]
+def _run_ranks(names: Sequence[str]) -> Report:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launcher.append(f"--nproc-per-node={_NUM_SLOTS}")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "report.json"
         command = [*launcher, "-m", "ganforge.plugin_tools.ranks", str(out), *names]
         fault = _call(command)
         if fault or not out.exists():
             raise PluginContractError(
-                f"{', '.join(names)}: training on {num_ranks} ranks {fault or 'wrote nothing'} Run "
-                f"it by hand to see all of it: {' '.join(command)}"
+                f"{', '.join(names)}: training on {_NUM_SLOTS} ranks {fault or 'wrote nothing'} "
+                f"Run it by hand to see all of it: {' '.join(command)}"
             )
         report: Report = json.loads(out.read_text())
         return report
@@ -74,6 +77,18 @@ def _call(command: Sequence[str]) -> str:
         process.communicate()
         return f"did not end within {_TIMEOUT_SEC} s."
     return f"failed (exit code {process.returncode}): {errors[-2000:]}" * bool(process.returncode)
+
+
+def _report(names: Sequence[str]) -> Report:
+    """Train every case of these architectures on this rank, among others or alone."""
+    report: Report = {}
+    for name in names:
+        for case in cases_of(name):
+            try:
+                report[case.label] = digest(case.with_slots(_NUM_SLOTS))
+            except Exception as err:  # noqa: BLE001  # a plugin may fail in any way; name it
+                report[case.label] = {"fault": f"'{case.label}': {type(err).__name__}: {err}"}
+    return report
 
 
 def _verdict(label: str, alone: dict[str, Any], together: dict[str, Any]) -> str:
@@ -109,13 +124,7 @@ def digest(case: Case) -> dict[str, Any]:
 def main(arguments: Sequence[str]) -> None:
     """Train the architectures named after the output file; rank 0 writes the report."""
     out, *names = arguments
-    report: Report = {}
-    for name in names:
-        for case in cases_of(name):
-            try:
-                report[case.label] = digest(case.with_slots(_NUM_SLOTS))
-            except Exception as err:  # noqa: BLE001  # a plugin may fail in any way; name it
-                report[case.label] = {"fault": f"'{case.label}': {type(err).__name__}: {err}"}
+    report = _report(names)
     if int(os.environ.get("RANK", "0")) == 0:
         Path(out).write_text(json.dumps(report))
     Runtime(precision="fp32").close()

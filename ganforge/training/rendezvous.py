@@ -9,11 +9,11 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from torch.distributed import PrefixStore, Store
+from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import register_rendezvous_handler, rendezvous
 
 INIT_METHOD = "ganforge://"
-"""For `torch.distributed.init_process_group`: as "env://", in a part of the store for each start."""
+"""As `env://`, for `torch.distributed.init_process_group`; each start has its part of the store."""
 
 
 def _by_start(url: str, **options: Any) -> Iterator[tuple[Store, int, int]]:

@@ -3,24 +3,27 @@
 They read shards that are written here, through a plugin with a derivation.
 """
 
+import functools
 import io
 import json
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
 import safetensors.torch
-import tiny_runs
 import torch
 from PIL import Image
-from tiny_runs import CYCLEGAN, finish, wait_for, write_pipeline
+from tiny_runs import CYCLEGAN, write_pipeline
+from training import forked
 from training.state.test_resume import LAST, TRAIN_TO_LAST
 
 from ganforge.data.shards.clip import pack_clip
 from ganforge.data.shards.index import DatasetIndex, FieldSchema
 from ganforge.data.shards.writer import EncodedSample, write_stream
 from ganforge.interfaces.spec import ImageSpec
+from ganforge.registry.plugins import get_registry
 
 PLUGIN = """
 import numpy as np
@@ -98,6 +101,7 @@ def write_plugin(folder):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
+    forked.import_all()
     folder = tmp_path_factory.mktemp("crops")
     rng = np.random.default_rng(0)
     draw = lambda: encoded(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8))  # noqa: E731
@@ -122,28 +126,37 @@ def start(folder, name, model, ranks=1):
     }
     train = {**TRAIN_TO_LAST, "compile": False, "precision": "fp32"}
     write_pipeline(folder, name, stages=["train"], train=train, **sections)
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks), "--master-port", "0"]
-    launch += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
-    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
-    return tiny_runs.start(folder, *(launch if ranks > 1 else []), name=name, PYTHONPATH=path)
+    return forked.start(folder, ranks, name, before=functools.partial(find_plugin, folder))
+
+
+def find_plugin(folder):
+    """What a process does that starts with this folder on its path."""
+    sys.path.insert(0, str(folder))
+    get_registry.cache_clear()
+
+
+def finish(folder, name, model, ranks=1):
+    started = start(folder, name, model, ranks)
+    assert forked.end(started) == [0] * ranks, forked.said(folder, name)
+    return (folder / f"{name}-0.txt").read_text()
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def whole(request, folder):
     """A model, and the run of one process that nothing interrupts."""
-    finish(start(folder, f"{request.param}-whole", request.param))
+    finish(folder, f"{request.param}-whole", request.param)
     return request.param, folder / "runs" / f"{request.param}-whole"
 
 
 def test_killed_run_on_random_crops_resumes_bit_for_bit(folder, whole):
     model, expected = whole
     run_dir = folder / "runs" / f"{model}-killed"
-    victim = start(folder, f"{model}-killed", model)
-    wait_for(run_dir / "checkpoints" / "nimg-000000044", victim)
+    (victim,) = start(folder, f"{model}-killed", model)
+    forked.wait_for(run_dir / "checkpoints" / "nimg-000000044", victim)
     os.killpg(victim.pid, signal.SIGKILL)
-    victim.communicate()
+    assert forked.end([victim]) == [-signal.SIGKILL]
     assert not (run_dir / LAST).exists()
-    assert "Resumed from" in finish(start(folder, f"{model}-killed", model))
+    assert "Resumed from" in finish(folder, f"{model}-killed", model)
     manifests = [
         json.loads((path / LAST / "manifest.json").read_text()) for path in (expected, run_dir)
     ]
@@ -155,7 +168,7 @@ def test_killed_run_on_random_crops_resumes_bit_for_bit(folder, whole):
 @pytest.mark.dist
 def test_run_on_random_crops_is_the_same_on_two_ranks(folder, whole):
     model, expected = whole
-    finish(start(folder, f"{model}-ranks", model, ranks=2))
+    finish(folder, f"{model}-ranks", model, ranks=2)
     found = folder / "runs" / f"{model}-ranks"
     one, two = (
         safetensors.torch.load_file(path / LAST / "networks.safetensors")

@@ -142,28 +142,28 @@ def test_sync_batchnorm_on_two_ranks_differs_from_one_rank(two_ranks):
     assert torch.isfinite(found[key]).all()
 
 
-def wait(*arguments):
+@pytest.fixture(scope="module")
+def waited():
+    """wait_worker.py, after it has ended."""
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
         *("--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"),
-        *(str(Path(__file__).with_name("wait_worker.py")), *arguments),
+        str(Path(__file__).with_name("wait_worker.py")),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
 
 
 @pytest.mark.dist
-def test_ranks_wait_for_what_rank_zero_does_alone_and_hear_of_its_faults():
-    done = wait()
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert sorted(done.stdout.splitlines()) == ["rank 0: no images", "rank 1: no images"]
+def test_ranks_wait_for_what_rank_zero_does_alone_and_hear_of_its_faults(waited):
+    found = sorted(waited.stdout.splitlines())
+    assert found == ["rank 0: no images", "rank 1: no images"], waited.stderr[-3000:]
 
 
 @pytest.mark.dist
-def test_ranks_do_not_wait_for_one_that_is_lost_in_a_collective():
-    done = wait("lost")
-    assert done.returncode != 0
-    assert "imed out" in done.stderr
+def test_ranks_do_not_wait_for_one_that_is_lost_in_a_collective(waited):
+    assert waited.returncode != 0
+    assert "imed out" in waited.stderr
 
 
 def test_slot_count_is_part_of_the_run():

@@ -13,11 +13,11 @@ if __name__ == "__main__":
     runtime = module.Runtime()
 
     def work():
-        time.sleep(5)
+        time.sleep(3)
         return "result"
 
     def fail():
-        time.sleep(5)
+        time.sleep(3)
         raise DataError("no images")
 
     assert runtime.on_main(work) == "result"
@@ -25,8 +25,7 @@ if __name__ == "__main__":
         runtime.on_main(fail)
     except DataError as err:
         sys.stdout.write(f"rank {runtime.rank}: {err}\n")
-    if "lost" in sys.argv:
-        if runtime.is_main:
-            time.sleep(20)
-        runtime.any_rank(False)
-    runtime.close()
+    sys.stdout.flush()
+    if runtime.is_main:
+        time.sleep(60)
+    runtime.any_rank(False)

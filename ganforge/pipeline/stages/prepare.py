@@ -59,12 +59,15 @@ class Prepare(Stage[StrictModel]):
 
 
 def _write(context: RunContext) -> None:
-    location, validation = shards_location(context), validation_location(context)
-    if _has_training_data(context):
-        prepare_validation(context.config.data, load_index(location), str(validation))
-    else:
-        needs = _needs(context)
-        prepare(context.config.data, location, validation=validation, needs=needs)
+    """Write what is missing. A data set that is complete stays when the next one is interrupted."""
+    data, location = context.config.data, shards_location(context)
+    validation = validation_location(context)
+    if not _has_training_data(context):
+        is_apart = data.validation is not None and data.validation.source is not None
+        alone = data.model_copy(update={"validation": None}) if is_apart else data
+        prepare(alone, location, validation=validation, needs=_needs(context))
+    if not _has_validation_data(context):
+        prepare_validation(data, load_index(location), str(validation))
 
 
 def _needs(context: RunContext) -> dict[str, str]:

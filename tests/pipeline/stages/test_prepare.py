@@ -1,14 +1,17 @@
 """The `prepare` stage: what it makes, what it finds made, and what it refuses to reuse."""
 
+import signal
+
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
 from ganforge.data.shards.index import load_index
-from ganforge.errors import DataError
+from ganforge.errors import DataError, RunStopped
 from ganforge.pipeline.run import run_pipeline
 from ganforge.pipeline.session import _runtime
+from ganforge.pipeline.stages import prepare as stage
 
 TINY = ["train.trackers=[]", "stages=[prepare]"]
 
@@ -46,6 +49,26 @@ def test_prepare_holds_out_validation_data_and_is_done_then(here, caplog):
 def test_prepare_writes_validation_data_of_another_source(here):
     write(here, validation={"source": {"name": "folder", "path": "more"}})
     assert (count(here, "shards"), count(here, "validation")) == (6, 6)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_prepare_stopped_between_two_data_sets_goes_on_with_the_second(here, monkeypatch, number):
+    validation = {"source": {"name": "folder", "path": "more"}}
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "prepare_validation", lambda *given: signal.raise_signal(number))
+        with pytest.raises(RunStopped, match="during prepare. Run the same command"):
+            write(here, validation=validation)
+    shards = here / "runs" / "own" / "shards"
+    before = {path: path.stat().st_mtime_ns for path in shards.iterdir()}
+    assert before and not (here / "runs" / "own" / "validation").exists()
+    write(here, validation=validation)
+    assert {path: path.stat().st_mtime_ns for path in shards.iterdir()} == before
+    made = here / "runs" / "own"
+    made.rename(here / "stopped")
+    write(here, validation=validation)
+    for name in ("shards", "validation"):
+        for path in sorted((made / name).iterdir()):
+            assert path.read_bytes() == (here / "stopped" / name / path.name).read_bytes()
 
 
 def test_prepare_adds_validation_data_to_shards_that_are_there(here):

@@ -1,22 +1,19 @@
 """Ranks that are killed at any moment, and runs that go on with other numbers of ranks.
 
-The ranks are forked from a process that has imported everything, so that a start takes no second.
 By hand: GANFORGE_TEST_KILLS=30 python -m pytest tests/training/state/test_kills.py -k random
 """
 
 import json
-import multiprocessing
 import os
 import random
 import shutil
-import socket
-import sys
 import time
 
 import pytest
 import safetensors.torch
 import torch
 from tiny_runs import DCGAN, TRAIN, write_noise, write_pipeline
+from training.forked import end, import_all, said, start
 
 pytestmark = pytest.mark.dist
 NUM_KILLS = int(os.environ.get("GANFORGE_TEST_KILLS", "3"))
@@ -26,15 +23,7 @@ BATCH = 8
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Prepared shards of 32 images of noise, and `tiny.yaml`."""
-    import accelerate.tracking  # noqa: F401  # before the first fork
-    import torch._dynamo  # noqa: F401
-
-    import ganforge.pipeline.stages.train  # noqa: F401
-    from ganforge.pipeline.run import main
-    from ganforge.registry.plugins import get_registry
-
-    get_registry()
-    assert main
+    import_all()
     folder = tmp_path_factory.mktemp("kills")
     write_noise(folder / "images", 32)
     train = {
@@ -46,55 +35,17 @@ def folder(tmp_path_factory):
     write_pipeline(folder, stages=["train"], data=data, model=DCGAN, train={**TRAIN, **train})
     source = "data.source={name: folder, path: images}"
     prepared = ["stages=[prepare]", source, "data.resolution=8", "data.shards=null", "run_dir=p"]
-    (rank,) = start(folder, 1, prepared)
+    (rank,) = start(folder, 1, "tiny", prepared)
     assert end([rank]) == [0]
     shutil.move(folder / "p" / "shards", folder / "shards")
     return folder
 
 
-def start(folder, num_ranks, overrides):
-    """Fork the ranks of a run."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = multiprocessing.get_context("fork")
-    ranks = []
-    for rank in range(num_ranks):
-        group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": num_ranks, "MASTER_PORT": port}
-        values = {name: str(value) for name, value in group.items()} if num_ranks > 1 else {}
-        ranks.append(context.Process(target=be_rank, args=(folder, values, overrides)))
-        ranks[-1].start()
-    return ranks
-
-
-def be_rank(folder, environment, overrides):
-    os.environ.update(environment, MASTER_ADDR="127.0.0.1", GLOO_SOCKET_IFNAME="lo")
-    os.chdir(folder)
-    sys.stdout = sys.stderr = open(f"rank-{environment.get('RANK', 0)}.txt", "a")  # noqa: SIM115
-    from accelerate.state import AcceleratorState
-
-    from ganforge.pipeline.run import main
-
-    AcceleratorState._reset_state(reset_partial_state=True)  # of earlier tests, which had one rank
-    code = main(["tiny.yaml", *overrides])
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def end(ranks, seconds=240):
-    for rank in ranks:
-        rank.join(seconds)
-    return [rank.exitcode for rank in ranks]
-
-
-def said(folder):
-    """The last lines of each rank."""
-    return "\n".join(path.read_text()[-2000:] for path in sorted(folder.glob("rank-*.txt")))
-
-
 def finish(folder, num_ranks, name, num_images):
-    ranks = start(folder, num_ranks, [f"run_dir={name}", f"train.total_kimg={num_images / 1000}"])
-    assert end(ranks) == [0] * num_ranks, said(folder)
+    ranks = start(
+        folder, num_ranks, "tiny", [f"run_dir={name}", f"train.total_kimg={num_images / 1000}"]
+    )
+    assert end(ranks) == [0] * num_ranks, said(folder, "tiny")
 
 
 def weights(folder, name, num_images):
@@ -122,7 +73,7 @@ def wait_for_progress(folder, draw, ranks):
     before = newest(checkpoints)
     deadline = time.monotonic() + 240
     while newest(checkpoints) == before:
-        assert all(rank.is_alive() for rank in ranks), said(folder)
+        assert all(rank.is_alive() for rank in ranks), said(folder, "tiny")
         assert time.monotonic() < deadline
         time.sleep(0.002)
     if draw.random() < 0.5:
@@ -148,7 +99,7 @@ def test_run_whose_ranks_are_killed_at_random_moments_ends_with_the_same_bits(fo
     draw, during_save = random.Random(0), 0
     for _ in range(NUM_KILLS):
         options = ["run_dir=killed", f"train.total_kimg={num_images / 1000}"]
-        ranks = start(folder, 2, options)
+        ranks = start(folder, 2, "tiny", options)
         during_save += wait_for_progress(folder, draw, ranks)
         for rank in draw.sample(ranks, 2):
             rank.kill()

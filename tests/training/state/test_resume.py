@@ -5,7 +5,8 @@ import os
 import signal
 
 import pytest
-from tiny_runs import CYCLEGAN, DCGAN, finish, start, wait_for, write_noise, write_pipeline
+from tiny_runs import CYCLEGAN, DCGAN, write_noise, write_pipeline
+from training.forked import end, import_all, said, start, wait_for
 from training.toy import toy_config, toy_run
 
 from ganforge.errors import CheckpointError
@@ -48,6 +49,7 @@ MODELS = {
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
+    import_all()
     folder = tmp_path_factory.mktemp("kill")
     for seed, domain in enumerate(("a", "b")):
         write_noise(folder / "images" / domain, 25, seed=seed)
@@ -60,21 +62,26 @@ def write(folder, name, model):
     write_pipeline(folder, name, stages=["prepare", "train"], train=TRAIN_TO_LAST, **sections)
 
 
+def finish(folder, name):
+    ranks = start(folder, 1, name)
+    assert end(ranks) == [0], said(folder, name)
+    return (folder / f"{name}-0.txt").read_text()
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_kill_and_resume_equals_an_uninterrupted_run(images, model):
     for name in (f"{model}-whole", f"{model}-killed"):
         write(images, name, model)
-    finish(start(images, name=f"{model}-whole"))
+    finish(images, f"{model}-whole")
 
     run_dir = images / "runs" / f"{model}-killed"
-    victim = start(images, name=f"{model}-killed")
+    (victim,) = start(images, 1, f"{model}-killed")
     # 44 images: the middle of the first epoch of 25 + 25 (or of the second of 25).
     wait_for(run_dir / "checkpoints" / "nimg-000000044", victim)
     os.killpg(victim.pid, signal.SIGKILL)
-    victim.communicate()
+    assert end([victim]) == [-signal.SIGKILL]
     assert not (run_dir / "checkpoints" / "nimg-000000120").exists()
-    output = finish(start(images, name=f"{model}-killed"))
-    assert "Resumed from" in output
+    assert "Resumed from" in finish(images, f"{model}-killed")
 
     manifests = [
         json.loads((images / "runs" / f"{model}-{kind}" / LAST / "manifest.json").read_text())
