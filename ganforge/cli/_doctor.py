@@ -88,7 +88,7 @@ def _launch(environ: Mapping[str, str]) -> Iterator[Finding]:
         effect = "each task would train its own model"
         cure = "slurm/train.sbatch sets it"
         text = f"SLURM_NTASKS={tasks}, WORLD_SIZE is not set: {effect}; {cure}"
-        yield Finding("ok", "launch", text)
+        yield Finding("warn", "launch", text)
 
 
 def accelerate_config(environ: Mapping[str, str]) -> Iterator[Finding]:
