@@ -22,10 +22,13 @@ def write_images(folder, names, size=(16, 16), mode="RGB", highest=256):
 
 @pytest.fixture
 def fails(tmp_path, monkeypatch):
-    """Run a pipeline that must fail; returns the message after a look at what was left behind."""
+    """Run a pipeline that must fail; returns the message after a look at what was left behind.
+
+    Only the folders `complete` may hold shards.
+    """
     monkeypatch.chdir(tmp_path)
 
-    def run(data, architecture="pix2pix", kind=DataError, **model):
+    def run(data, architecture="pix2pix", kind=DataError, complete=(), **model):
         options = {"architecture": architecture, **TINY, **model}
         pipeline = {
             "name": "bad",
@@ -37,9 +40,10 @@ def fails(tmp_path, monkeypatch):
         (tmp_path / "bad.yaml").write_text(yaml.safe_dump(pipeline))
         with pytest.raises(kind) as caught:
             run_pipeline("bad.yaml")
-        left = [path.name for path in (tmp_path / "runs").rglob("*") if path.is_file()]
-        assert not {name for name in left if name.endswith((".tar", ".safetensors"))}, left
-        assert "index.json" not in left and "log.jsonl" not in left
+        left = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+        assert {path.parent for path in left if path.suffix == ".tar"} == set(complete), left
+        assert not [path for path in left if path.suffix in (".safetensors", ".partial")], left
+        assert "log.jsonl" not in {path.name for path in left}
         return str(caught.value)
 
     return run
@@ -93,7 +97,9 @@ def test_label_ids_that_validation_adds_are_out_of_range(fails, tmp_path):
         write_images(tmp_path / folder, ["1", "2"])
     held_out = {"source": {"name": "pairs", "source": "va", "target": "vb"}}
     fields = {"source": {"kind": "labels"}}
-    message = fails(pairs(fields=fields, validation=held_out))
+    shards = tmp_path / "runs" / "bad" / "shards"
+    message = fails(pairs(fields=fields, validation=held_out), complete=[shards])
+    assert (shards / "index.json").exists()
     assert "num_labels" in message and "8" in message
 
 

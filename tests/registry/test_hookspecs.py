@@ -179,6 +179,7 @@ def test_hook_ganforge_metric_computed(called, run, tmp_path, monkeypatch):
     records = called("ganforge_metric_computed")
     record = types.SimpleNamespace(label="fid", value=3.5, model_dump=lambda mode: {"value": 3.5})
     monkeypatch.setattr(evaluate, "evaluate", lambda *args, **options: [record])
+    monkeypatch.setattr(evaluate, "read_once", lambda runtime, place: contextlib.nullcontext())
 
     evaluate.evaluate_run(RunContext(run.config, tmp_path, resolve(run.config)), run)
 
