@@ -14,9 +14,9 @@ _SIDE_GPU = 128
 _ENLARGED = 1.25
 """Images are enlarged by at most this factor."""
 _BRIGHT = 215
-_MANY_PASSES = 100
-"""Passes over the data from which augmentation keeps the discriminator from memorizing them. Small
-data sets overfit after some hundred passes: Karras et al. 2020, arXiv:2006.06676, figure 1."""
+_MANY_PASSES = 20
+"""Passes over the data from which augmentation pays off. It slows the start: with it, emoji were
+worse after 8 passes and much better after 24 (docs/ablations.md, the table of starters)."""
 _DECAY_FROM = 0.5
 _GRID = 16
 """Sides of video are multiples of this, which its networks halve."""
@@ -258,7 +258,8 @@ def length(
 def _augmentation(passes: float, starter: Starter) -> Setting:
     name = "ada" if starter.for_gpu else "diffaugment"
     if passes > _MANY_PASSES:
-        return Setting("augment", name, f"each image is seen {passes:.0f} times")
+        why = f"each image is seen {passes:.0f} times: it keeps the discriminator from winning"
+        return Setting("augment", name, why)
     why = f"each image is seen {passes:.2g} times; {name} from some {_MANY_PASSES} times on"
     return Setting("augment", None, why)
 

@@ -143,8 +143,9 @@ def test_length_of_a_short_run_still_shows_pictures():
     assert lengths(minutes=600)["train.sample_every_kimg"] == 32  # of 3,200: a hundred pictures
 
 
-def test_length_of_many_passes_augments():
-    assert lengths(minutes=600)["augment"] == "diffaugment"
+def test_length_of_more_than_twenty_passes_augments():
+    assert lengths(minutes=11)["augment"] is None  # 59,000 of 3,000 images
+    assert lengths(minutes=12)["augment"] == "diffaugment"
 
 
 def test_two_digits_keeps_what_people_write():
