@@ -160,6 +160,11 @@ class TrainConfig(StrictModel):
         description="On a CPU, replace some torch functions by faster kernels, equal up to "
         "rounding, and keep freed memory in the process.",
     )
+    cpu_threads: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        description="Threads that compute, in each process. auto: the process's share of the "
+        "cores. GANFORGE_NUM_THREADS overrides it.",
+    )
     channels_last: bool | Literal["auto"] = Field(
         "auto",
         description="Memory format of images and 2-D convolutions. auto: channels_last, except for "

@@ -63,14 +63,21 @@ def runtime_of(context: RunContext) -> Runtime:
     """The runtime of this process for this run; made once."""
     train = context.config.train
     optimize_cpu = train.cpu_optimizations == "auto"
-    return _runtime(train.precision, train.trackers, context.run_dir, optimize_cpu)
+    cpu_threads = None if train.cpu_threads == "auto" else train.cpu_threads
+    return _runtime(train.precision, train.trackers, context.run_dir, optimize_cpu, cpu_threads)
 
 
 @functools.lru_cache(maxsize=1)
 def _runtime(
-    precision: PrecisionChoice, trackers: tuple[str, ...], run_dir: Path, optimize_cpu: bool
+    precision: PrecisionChoice,
+    trackers: tuple[str, ...],
+    run_dir: Path,
+    optimize_cpu: bool,
+    cpu_threads: int | None,
 ) -> Runtime:
-    runtime = Runtime(precision, trackers, run_dir, cpu_kernels=optimize_cpu)
+    runtime = Runtime(
+        precision, trackers, run_dir, cpu_kernels=optimize_cpu, cpu_threads=cpu_threads
+    )
     if runtime.device.type == "cpu":
         log.info("CPU optimizations: %s.", _optimize_cpu(runtime) if optimize_cpu else "off")
     return runtime

@@ -11,7 +11,7 @@ Column = list[float | None]
 MAX_POINTS = 5000
 """Of a line; a longer log is averaged down to this many."""
 _COUNTERS = ("nimg", "kimg", "step", "elapsed_sec")
-_AMOUNTS = ("img_per_sec", "memory_gb", "data_wait_fraction")
+_AMOUNTS = ("img_per_sec", "memory_gb", "data_wait_fraction", "core_wait_fraction")
 _GROUPS = {
     "loss": "Losses",
     "accuracy": "Accuracies",
@@ -19,6 +19,7 @@ _GROUPS = {
     "img_per_sec": "Speed, images/s",
     "memory_gb": "Peak memory, GiB",
     "data_wait_fraction": "Fraction of time waiting for data",
+    "core_wait_fraction": "Fraction of time waiting for a core",
     "grad_norm": "Gradient norms",
     "lr": "Learning rates",
     "augment": "Augmentation",

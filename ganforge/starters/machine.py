@@ -1,4 +1,4 @@
-"""The machine on which `ganforge new` runs."""
+"""The machine on which `ganforge new` runs, and how fast it trains."""
 
 import os
 import platform
@@ -34,6 +34,23 @@ class Machine:
         if self.is_gpu or not hasattr(os, "getloadavg"):
             return 0.0
         return os.getloadavg()[0] / self.cores
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was measured.
+
+    Attributes:
+        img_per_sec: with the number of threads that is chosen.
+        seconds: of the measurement.
+        threads: the number that is chosen; None if all cores are, or on a GPU.
+        gain: the speed with it, divided by that with all cores.
+    """
+
+    img_per_sec: float
+    seconds: float
+    threads: int | None = None
+    gain: float = 1.0
 
 
 def this_machine() -> Machine:

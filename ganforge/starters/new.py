@@ -20,6 +20,7 @@ from ganforge.starters.recipes import (
     image_size,
     length,
     settings,
+    threads,
     two_digits,
 )
 from ganforge.starters.survey import describe, survey
@@ -85,11 +86,14 @@ def new_pipeline(places: Sequence[str], wishes: Wishes, say: Say) -> Path:
         draft = Path(folder) / "draft.yaml"
         write_text(draft, pipeline_text(header, starter.file, chosen))
         speed = measure(draft)
+    chosen += threads(speed, machine.cores)
     chosen += length(found, starter, wishes.minutes, speed.img_per_sec, str(machine))
     write_text(out, pipeline_text(header, starter.file, chosen))
     unit = "windows" if found.kind == "video" else "images"
     rate = f"{two_digits(speed.img_per_sec):g} {unit}/s"
     say(f"{rate} on {machine}, measured over {speed.seconds:.0f} s.")
+    if speed.threads is not None:
+        say(f"With {_threads(speed.threads)}: {two_digits(speed.gain):g} times as fast as all.")
     if load > _BUSY:
         say("Other programs use this machine: without them it is faster, so measure again then.")
     for line in expectations(starter, chosen, speed.img_per_sec, wishes.minutes):
@@ -122,6 +126,10 @@ def expectations(
             f"{minutes:g} minutes are {total:g} kimg, too few for that here: give it --minutes "
             f"{needed:g} or more, or a smaller --resolution."
         )
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread{'s' * (count != 1)}"
 
 
 def _minutes(minutes: float) -> str:

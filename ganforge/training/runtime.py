@@ -61,6 +61,7 @@ class Runtime:
         project_dir: Path | None = None,
         *,
         cpu_kernels: bool = True,
+        cpu_threads: int | None = None,
     ) -> None:
         """Join the process group that the launcher describes.
 
@@ -70,6 +71,7 @@ class Runtime:
             trackers: names of Accelerate trackers.
             project_dir: where trackers write.
             cpu_kernels: train with the CPU kernels where the device is a CPU.
+            cpu_threads: of this process; None for its share of the cores.
 
         Raises:
             ConfigError: fp16 without CUDA; a launcher whose environment is incomplete, or
@@ -93,7 +95,7 @@ class Runtime:
             log.log(logging.INFO if precision == "auto" else logging.WARNING, message)
         self.cpu_kernels: CpuKernels | None = None
         # On a GPU too: launchers allow one thread, and metrics compute on the CPU.
-        torch.set_num_threads(own_cores())
+        torch.set_num_threads(own_cores(cpu_threads))
         if use_cpu and cpu_kernels:
             matrix_units = self.precision == "bf16" and has_matrix_units()
             self.cpu_kernels = CpuKernels(matrix_units=matrix_units)

@@ -4,12 +4,12 @@ from PIL import Image
 
 from ganforge.pipeline import run as run_module
 from ganforge.starters import measure as measure_module
-from ganforge.starters.measure import Speed
+from ganforge.starters.machine import Speed
 
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    monkeypatch.setattr(measure_module, "measure", lambda path: Speed(50.0, 8.0, 400))
+    monkeypatch.setattr(measure_module, "measure", lambda path: Speed(50.0, 8.0))
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(40):

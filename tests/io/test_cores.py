@@ -1,4 +1,10 @@
-from ganforge.io.cores import own_cores
+import os
+import sys
+import time
+
+import pytest
+
+from ganforge.io.cores import core_wait_sec, own_cores
 
 
 def test_cores_are_the_share_of_this_rank_unless_they_are_set(monkeypatch):
@@ -8,5 +14,27 @@ def test_cores_are_the_share_of_this_rank_unless_they_are_set(monkeypatch):
     assert own_cores() == 2
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
     assert own_cores() == 1
+    assert own_cores(chosen=3) == 3
     monkeypatch.setenv("GANFORGE_NUM_THREADS", "5")
-    assert own_cores() == 5
+    assert own_cores(chosen=3) == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts it")
+def test_core_wait_grows_when_another_process_has_the_same_core():
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        rival = os.fork()
+        if rival == 0:
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                pass
+            os._exit(0)
+        before, end = core_wait_sec(), time.monotonic() + 0.4
+        while time.monotonic() < end:
+            pass
+        waited = core_wait_sec() - before
+        os.waitpid(rival, 0)
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert 0.05 < waited <= 0.5

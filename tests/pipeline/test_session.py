@@ -49,6 +49,18 @@ def test_cpu_optimizations_off_leaves_torch_and_the_heap_alone(
     assert "CPU optimizations: off." in caplog.messages
 
 
+@pytest.mark.parametrize(("choice", "expected"), [(3, 3), ("auto", 5)])
+def test_a_run_has_the_threads_that_the_file_names_or_one_for_each_core(
+    tmp_path, heap_calls, monkeypatch, choice, expected
+):
+    chosen = []
+    monkeypatch.delenv("GANFORGE_NUM_THREADS")
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(5)))
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    runtime_of(context_of(toy_config({"cpu_threads": choice}), tmp_path))
+    assert chosen == [expected]
+
+
 def test_places_lie_in_the_run_directory_unless_shards_are_given(tmp_path):
     context = context_of(toy_config(), tmp_path)
     assert checkpoints_dir(context) == tmp_path / "checkpoints"

@@ -3,14 +3,14 @@ import pytest
 from ganforge.config.load import load_pipeline
 from ganforge.errors import ConfigError, DataError
 from ganforge.starters import measure as measure_module
-from ganforge.starters.measure import Speed
+from ganforge.starters.machine import Speed
 from ganforge.starters.new import Wishes, new_pipeline
 
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(measure_module, "measure", lambda path: Speed(50.0, 8.0, 400))
+    monkeypatch.setattr(measure_module, "measure", lambda path: Speed(50.0, 8.0))
 
 
 def test_new_writes_a_file_and_says_what_to_expect(paint, tmp_path):
@@ -65,3 +65,14 @@ def test_new_writes_nothing_when_the_data_do_not_work(paint, tmp_path, monkeypat
     with pytest.raises(DataError):
         new_pipeline(["in"], Wishes(), lambda line: None)
     assert not (tmp_path / "in.yaml").exists()
+
+
+def test_new_writes_the_number_of_threads_where_fewer_are_as_fast(paint, monkeypatch):
+    monkeypatch.setattr(measure_module, "measure", lambda path: Speed(50.0, 8.0, 1, 2.13))
+    paint("in")
+    said = []
+
+    written = new_pipeline(["in"], Wishes(), said.append)
+
+    assert load_pipeline(str(written)).train.cpu_threads == 1
+    assert "With 1 thread: 2.1 times as fast as all." in said

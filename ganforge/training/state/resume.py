@@ -21,7 +21,8 @@ _HARMLESS = """
     data.on_bad_sample data.max_bad_samples
     train.slots train.max_minutes train.standing_statistics train.log_every_kimg
     train.sample_every_kimg train.sample_grid train.checkpoint_every_kimg train.keep_checkpoints
-    train.trackers train.health train.compile train.cpu_optimizations train.precision
+    train.trackers train.health train.compile train.cpu_optimizations train.cpu_threads
+    train.precision
 """.split()
 
 

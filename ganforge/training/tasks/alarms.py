@@ -17,6 +17,7 @@ AlarmKind = Literal[
     "collapse",
     "memorization",
     "loader_bound",
+    "cores_taken",
 ]
 
 

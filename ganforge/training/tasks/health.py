@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ganforge.interfaces.spec import ImageSpec
@@ -16,13 +17,15 @@ Verdicts = Mapping[AlarmKind, Alarm | None]
 """None: there is no such fault. What is left out could not be judged yet."""
 _MAX_WAITING = 0.3
 _WAITING_STEPS = 50
+_OF_TIME = {"loader_bound", "cores_taken"}
+"""Alarms that depend on the machine, and are no part of the state."""
 
 
 class HealthMonitor:
     """Turns log records and samples into alarms; an alarm sounds once until its cause is gone.
 
     Its state depends on the progress of the run alone, never on time, so that a resumed run has
-    the same checkpoints. What it knows of the loader, which is time, is not part of the state.
+    the same checkpoints. What it knows of waiting, which is time, is not part of the state.
 
     Args:
         run: what is watched.
@@ -47,7 +50,7 @@ class HealthMonitor:
         return {
             "game": self._game.state_dict(),
             "samples": self._samples.state_dict(),
-            "sounding": sorted(self._sounding - {"loader_bound"}),
+            "sounding": sorted(self._sounding - _OF_TIME),
             "unlogged": self._unlogged,
         }
 
@@ -69,7 +72,7 @@ class HealthMonitor:
         """Check a log record of the last `kimg`."""
         if not self._enabled:
             return []
-        return self._new({**self._game.observe(record, kimg), **self._loading(record, kimg)})
+        return self._new({**self._game.observe(record, kimg), **self._waits(record, kimg)})
 
     def observe_samples(self, img: Tensor, step: int) -> list[Alarm]:
         """Check generated images [N, C, H, W] of different seeds after so many steps.
@@ -91,25 +94,44 @@ class HealthMonitor:
         taken, self._unlogged = self._unlogged, {"values": {}, "alarms": []}
         return taken["values"], taken["alarms"]
 
-    def _loading(self, record: Mapping[str, float], kimg: float) -> Verdicts:
+    def _waits(self, record: Mapping[str, float], kimg: float) -> Verdicts:
         steps = max(1, round(1000 * kimg / self._batch_size))
-        self._waiting.add({"share": record.get("data_wait_fraction", 0.0)}, steps)
-        share = self._waiting.means["share"]
-        if self._waiting.steps < _WAITING_STEPS or share <= _MAX_WAITING:
-            return {"loader_bound": None}
-        alarm = Alarm(
-            "loader_bound",
-            f"Training waits for data {100 * share:.0f} % of the time.",
-            "Raise data.workers, put the shards on a local disk (data.cache_dir), or store smaller "
-            "images.",
-        )
-        return {"loader_bound": alarm}
+        names = ("data_wait_fraction", "core_wait_fraction")
+        self._waiting.add({name: record.get(name, 0.0) for name in names}, steps)
+        data, cores = (self._waiting.means[name] for name in names)
+        is_early = self._waiting.steps < _WAITING_STEPS
+        return {
+            "loader_bound": None if is_early or data <= _MAX_WAITING else _loader_bound(data),
+            "cores_taken": None if is_early or cores <= _MAX_WAITING else _cores_taken(cores),
+        }
 
     def _new(self, verdicts: Verdicts) -> list[Alarm]:
         alarms = {kind: alarm for kind, alarm in verdicts.items() if alarm is not None}
         new = [alarm for kind, alarm in alarms.items() if kind not in self._sounding]
         self._sounding = self._sounding - set(verdicts) | set(alarms)
         return new
+
+
+def _loader_bound(share: float) -> Alarm:
+    return Alarm(
+        "loader_bound",
+        f"Training waits for data {100 * share:.0f} % of the time.",
+        "Raise data.workers, put the shards on a local disk (data.cache_dir), or store smaller "
+        "images.",
+    )
+
+
+def _cores_taken(share: float) -> Alarm | None:
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return None  # nothing waits for it, so that it loses only what the others take
+    return Alarm(
+        "cores_taken",
+        f"Other programs take the cores: each thread of this run waits {100 * share:.0f} % of the "
+        f"time for one, and the others wait for it.",
+        f"Stop the other programs, or resume with fewer threads than {threads} "
+        f"(train.cpu_threads: 1, for example), which can be several times as fast.",
+    )
 
 
 def _max_gap(spec: ImageSpec) -> float:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ganforge.training.engine import meter as meter_module
 from ganforge.training.engine.meter import Meter, memory_gb
 from ganforge.training.engine.step import StepResult
 from ganforge.training.runtime import Runtime
@@ -13,6 +14,12 @@ class Clock:
 
     def __call__(self):
         return self.now
+
+
+@pytest.fixture(autouse=True)
+def idle_machine(monkeypatch):
+    """What waits for a core here and now must not reach records that are compared."""
+    monkeypatch.setattr(meter_module, "core_wait_sec", lambda: 0.0)
 
 
 @pytest.fixture
@@ -60,6 +67,23 @@ def test_meter_measures_speed_and_the_share_of_time_that_waits_for_data(meter, c
     record = meter.flush()
     assert record["img_per_sec"] == pytest.approx(10.0)
     assert record["data_wait_fraction"] == pytest.approx(0.25)
+
+
+def test_meter_measures_the_share_of_time_for_which_a_thread_waits_for_a_core(
+    meter, clock, monkeypatch
+):
+    waited = [0.0]
+    monkeypatch.setattr(meter_module, "core_wait_sec", lambda: waited[0])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    meter.flush()
+    for seconds, wait in ((60.0, 50.0), (4.0, 1.0), (2.0, 2.0)):
+        waited[0] += wait
+        add(meter, clock, seconds)
+    assert meter.peek()["core_wait_fraction"] == pytest.approx(0.25)
+    assert meter.flush()["core_wait_fraction"] == pytest.approx(0.25)
+    waited[0] -= 1.0  # a thread has ended, and its time is gone
+    add(meter, clock, 1.0)
+    assert meter.flush()["core_wait_fraction"] == 0.0
 
 
 def test_meter_with_the_first_step_alone_shows_its_speed(meter, clock):

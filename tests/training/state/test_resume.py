@@ -125,6 +125,7 @@ def test_check_resumable_shows_each_change_that_matters(tmp_path):
         {"evaluate": {"num_images": 7}},
         {"train": {**TRAIN, "compile": True}},
         {"train": {**TRAIN, "cpu_optimizations": "off"}},
+        {"train": {**TRAIN, "cpu_threads": 1}},
         {"train": {**TRAIN, "health": {"rollback": True}}},
         {"train": {**TRAIN, "standing_statistics": {"batches": 2}}},
     ],

@@ -84,6 +84,18 @@ def test_health_monitor_names_a_loader_that_starves_training_and_keeps_no_trace_
     assert slow.state_dict() == fast.state_dict()  # time must not be in a checkpoint
 
 
+def test_health_monitor_names_cores_that_others_take_from_several_threads(make, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    busy, quiet = make(), make()
+    (alarm,) = busy.observe_log(EVEN | {"core_wait_fraction": 0.5}, 1.0)
+    assert alarm.kind == "cores_taken" and "waits 50 % of the time" in alarm.fault
+    assert "fewer threads than 4" in alarm.advice
+    assert quiet.observe_log(EVEN | {"core_wait_fraction": 0.05}, 1.0) == []
+    assert busy.state_dict() == quiet.state_dict()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert make().observe_log(EVEN | {"core_wait_fraction": 0.5}, 1.0) == []
+
+
 def test_health_monitor_watches_the_phases_that_train_generating_networks(make):
     monitor = make()
     monitor.observe_log(EVEN | {"grad_norm/discriminator": 1e9}, 1.0)

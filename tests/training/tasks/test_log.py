@@ -107,7 +107,7 @@ def test_what_happens_by_time_changes_neither_the_run_nor_its_other_records(
     assert slow[3] == ["nimg-000000016.png", "nimg-000000160.png"] and fast[3] == slow[3][1:]
     assert all(tensor.equal(slow[0][key]) for key, tensor in fast[0].items())
     assert fast[1] == slow[1]
-    timed = ("elapsed_sec", "img_per_sec", "data_wait_fraction", "memory_gb")
+    timed = ("elapsed_sec", "img_per_sec", "data_wait_fraction", "core_wait_fraction", "memory_gb")
     kept = [
         [{k: v for k, v in r.items() if k not in timed} for r in records if "by" not in r]
         for records in (fast[2], slow[2])
