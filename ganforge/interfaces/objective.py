@@ -94,11 +94,18 @@ class RegularizerConfig(StrictModel):
     every: int = Field(
         1, gt=0, description="Lazy regularization: apply every N steps, weight scaled by N."
     )
+    precision: Literal["fp32", "mixed"] = Field(
+        "fp32",
+        description="Of the networks while the penalty differentiates them. mixed: the precision "
+        "of the run's forward passes where that is bf16: faster, and less exact.",
+    )
 
 
 @dataclass
 class PenaltyInput:
-    """What a penalty is computed from. Autocast is off and the networks are not compiled.
+    """What a penalty is computed from. The networks are not compiled.
+
+    Autocast is off, unless the regularizer's `precision` is mixed.
 
     Attributes:
         critic: images [N, C, H, W] -> logits, under the real images' conditions.
@@ -138,6 +145,11 @@ class Regularizer(Component[ConfigT], nn.Module):
     def every(self) -> int:
         """Interval in steps."""
         return int(getattr(self.config, "every", 1))
+
+    @property
+    def precision(self) -> str:
+        """Of the networks in `penalty`: fp32 or mixed."""
+        return str(getattr(self.config, "precision", "fp32"))
 
     def check(self, networks: Mapping[str, nn.Module]) -> None:
         """Raise a ConfigError for networks, by role and on meta, that it cannot regularize."""

@@ -1,8 +1,12 @@
 """Phases with the penalties that the pipeline file puts on the networks they train."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from ganforge.interfaces.architecture import Phase
 from ganforge.interfaces.batch import Batch, Networks, full_precision
@@ -57,9 +61,23 @@ def _penalties(
 ) -> Terms:
     terms = {}
     for suffix, penalized in inputs.items():
-        with full_precision(penalized.real_img), cheap_second_derivatives():
-            for regularizer in regularizers:
+        for regularizer in regularizers:
+            with _precision(regularizer, penalized.real_img), cheap_second_derivatives():
                 penalty = regularizer.penalty(penalized)
-                if penalty is not None:
-                    terms[f"{regularizer.name}{suffix}"] = penalty * regularizer.every
+            if penalty is not None:
+                terms[f"{regularizer.name}{suffix}"] = penalty * regularizer.every
     return terms
+
+
+def _precision(
+    regularizer: Regularizer[Any], img: Tensor
+) -> contextlib.AbstractContextManager[object]:
+    """Autocast off, unless it casts to bf16 and the regularizer takes that.
+
+    Gradients in fp16 would underflow: the scale of the loss does not reach those at the images.
+    """
+    device = "cpu" if img.is_meta else img.device.type
+    is_bf16 = torch.get_autocast_dtype(device) == torch.bfloat16
+    if regularizer.precision == "mixed" and is_bf16:
+        return contextlib.nullcontext()
+    return full_precision(img)

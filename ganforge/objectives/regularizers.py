@@ -85,6 +85,7 @@ def path_lengths(img: Tensor, latents: Tensor) -> Tensor:
 
     Source: Karras et al. 2020 (StyleGAN2), arXiv:1912.04958, Eq. 4.
     """
+    img = full(img)
     # Unit variance over the area makes the length independent of the resolution (appendix B).
     noise = torch.randn_like(img) / math.sqrt(img.shape[2] * img.shape[3])
     per_latent = full(input_gradient((img * noise).sum(), latents)).flatten(1)

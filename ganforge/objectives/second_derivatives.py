@@ -135,6 +135,18 @@ def _pair(value: int | Sequence[int]) -> _Pair:
     return (value, value) if isinstance(value, int) else tuple(value) * (2 // len(value))
 
 
+def _as_autocast(input: Tensor, *others: Tensor | None) -> tuple[Any, ...]:
+    """All in the type to which autocast casts the inputs of convolutions, if it is on.
+
+    Autocast does not reach into autograd functions: what they keep must have one type.
+    """
+    device = "cpu" if input.is_meta else input.device.type
+    if not torch.is_autocast_enabled(device) or input.dtype == torch.float64:
+        return input, *others
+    dtype = torch.get_autocast_dtype(device)
+    return tuple(None if x is None else x.to(dtype) for x in (input, *others))
+
+
 def _with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
     return y if bias is None else y + bias[:, None, None]
 
@@ -151,6 +163,7 @@ def _conv2d(
     if isinstance(padding, str) or input.dim() != 4:
         return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
     settings = _Settings(_pair(stride), _pair(padding), _pair(dilation), False, (0, 0), groups)
+    input, weight, bias = _as_autocast(input, weight, bias)
     return _with_bias(_Convolution.apply(input, weight, settings), bias)
 
 
@@ -171,6 +184,7 @@ def _conv_transpose2d(
     settings = _Settings(
         _pair(stride), _pair(padding), _pair(dilation), True, _pair(output_padding), groups
     )
+    input, weight, bias = _as_autocast(input, weight, bias)
     return _with_bias(_Convolution.apply(input, weight, settings), bias)
 
 

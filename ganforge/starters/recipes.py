@@ -39,12 +39,14 @@ class Penalties:
         every: steps between two penalties.
         per_pixel: gamma times batch size, divided by the number of pixels.
         source: where `per_pixel` comes from.
+        precision: of the networks in them.
     """
 
     names: tuple[str, ...]
     every: int
     per_pixel: float
     source: str
+    precision: str = "fp32"
 
     def gamma(self, resolution: int, batch_size: int) -> float:
         """The weight for a size and a batch, with two digits."""
@@ -84,7 +86,9 @@ class Starter:
 
 
 _EMOJI = "3,786 emoji at 64x64"
-_PAIR = Penalties(("r1", "r2"), 8, 1.0 * 32 / 64**2, "1 for 64x64 images, batches of 32")
+_PAIR = Penalties(
+    ("r1", "r2"), 8, 1.0 * 32 / 64**2, "1 for 64x64 images, batches of 32", precision="mixed"
+)
 STARTERS = (
     Starter(
         "starters/images", "dcgan", ("images",), "the fastest here to recognizable images",
@@ -226,9 +230,12 @@ def _data(found: Survey) -> Iterator[Setting]:
 
 def _regularizers(penalties: Penalties, resolution: int, batch_size: int) -> Setting:
     gamma = penalties.gamma(resolution, batch_size)
+    options: dict[str, Any] = {"gamma": gamma, "every": penalties.every}
+    if penalties.precision != "fp32":
+        options["precision"] = penalties.precision
     return Setting(
         "loss.regularizers",
-        [{"name": name, "gamma": gamma, "every": penalties.every} for name in penalties.names],
+        [{"name": name, **options} for name in penalties.names],
         f"gamma ~ pixels / batch (arXiv:2006.06676, app. C): {penalties.source}",
     )
 

@@ -24,6 +24,7 @@ COMMANDS = (
     ["bench_convolutions.py", "cyclegan", "--json"],
     ["bench_convolutions.py", "pix2pix", "--json"],
     ["bench_small_grids.py"],
+    ["bench_penalties.py", "--json"],
     ["bench_heap.py", "--json"],
     ["bench_busy.py", "--json"],
     ["bench_loader.py", "--json"],

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
@@ -52,6 +53,29 @@ def test_lazy_penalty_is_a_phase_whose_terms_make_up_for_its_interval():
     assert main.loss(NETS, BATCH).keys() == {"adversarial"}
     assert (lazy.name, lazy.every, lazy.lazy) == ("discriminator_level", 8, True)
     assert_close(lazy.loss(NETS, BATCH)["level"], torch.tensor(12.0))
+
+
+class Autocast(Level):
+    """Whether autocast is on."""
+
+    def penalty(self, inputs):
+        return torch.tensor(float(torch.is_autocast_enabled("cpu")))
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype", "is_on"),
+    [
+        ("mixed", torch.bfloat16, True),
+        ("mixed", torch.float16, False),  # gradients at the images would underflow
+        ("fp32", torch.bfloat16, False),
+    ],
+)
+def test_penalty_takes_the_forward_passes_precision_only_where_it_says_so(precision, dtype, is_on):
+    regularizer = Autocast(RegularizerConfig(precision=precision))
+    (only,) = with_penalties(phase(), [regularizer], inputs)
+    with torch.autocast("cpu", dtype):
+        assert only.loss(NETS, BATCH)["level"] == is_on
+    assert only.loss(NETS, BATCH)["level"] == 0.0
 
 
 def test_projection_follows_what_the_phase_does_after_its_step():

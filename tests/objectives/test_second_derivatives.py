@@ -162,8 +162,16 @@ def test_penalties_are_those_of_pytorchs_rule(monkeypatch, modulation):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * scale)
 
 
-def gradients_of_penalties(modulation):
-    """Of R1 and the path length, for a small StyleGAN2."""
+def test_penalties_in_mixed_precision_have_about_the_same_gradients():
+    found = {p: gradients_of_penalties("scaled", precision=p) for p in ("fp32", "mixed")}
+    assert {gradient.dtype for gradient in found["mixed"]} == {torch.float32}
+    exact, rounded = (torch.cat([g.flatten() for g in found[p]]) for p in found)
+    assert 0.99 < functional.cosine_similarity(exact, rounded, dim=0) < 0.9999
+    assert float(rounded.norm()) == pytest.approx(float(exact.norm()), rel=0.05)
+
+
+def gradients_of_penalties(modulation, precision="fp32"):
+    """Of R1 and the path length, for a small StyleGAN2 under autocast to bf16."""
     torch.manual_seed(0)
     options = {
         "channel_base": 256,
@@ -171,13 +179,16 @@ def gradients_of_penalties(modulation):
         "mapping_layers": 2,
         "modulation": modulation,
     }
-    nets, found, batch = phases("stylegan2", options, 32, "nonsaturating", STYLE, "cpu")
+    style = {name: {**given, "precision": precision} for name, given in STYLE.items()}
+    nets, found, batch = phases("stylegan2", options, 32, "nonsaturating", style, "cpu")
     batch["image"].uniform_(-1, 1)
     gradients = []
     for phase in (phase for phase in found if phase.lazy):
         for role, network in nets.items():
             network.requires_grad_(role in phase.trains)
-        sum(phase.loss(Networks(nets), batch).values()).backward()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = sum(phase.loss(Networks(nets), batch).values())
+        loss.backward()
         parameters = [p for role in phase.trains for p in nets[role].parameters()]
         gradients += [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     return gradients

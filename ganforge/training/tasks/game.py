@@ -18,6 +18,7 @@ GRADIENT, NORM, GAP = "relative/generator_gradient", "log_norm", "logit_gap"
 _WARMUP_STEPS = 15
 _MIN_STEPS = 15
 _WINS_ACCURACY = 0.97
+_WINS_STEPS = 50  # before, the generator may not know so much as the color of the background
 _LOSES_ACCURACY = 0.35
 _STARVES_GRADIENT = 0.05
 _STARVES_ACCURACY = 0.9  # there is something to learn: where there is not, gradients are small
@@ -116,7 +117,13 @@ class GameWatch:
     def _wins(self) -> Alarm | None:
         pairs, loss = (self._window.means.get(name) for name in (PAIRS, LOSS))
         limit = self._config.min_discriminator_loss
-        if pairs is None or loss is None or pairs < _WINS_ACCURACY or loss >= limit:
+        if (
+            self._steps < _WINS_STEPS
+            or pairs is None
+            or loss is None
+            or pairs < _WINS_ACCURACY
+            or loss >= limit
+        ):
             return None
         return Alarm(
             "discriminator_wins",
