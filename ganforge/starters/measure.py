@@ -85,8 +85,6 @@ class _Stopwatch(Task):
         self._least, self._most = (limit / len(self._turns) for limit in (_SECONDS, _MAX_SECONDS))
         self.nimg = dict.fromkeys(counts, 0)
         self.seconds = dict.fromkeys(counts, 0.0)
-        self.is_whole = True
-        """Whether each turn had whole rounds, so that they can be compared."""
 
     def due(self, run: TrainingRun) -> bool:
         """After each step."""
@@ -110,7 +108,6 @@ class _Stopwatch(Task):
         count = self._turns[self._turn]
         self.seconds[count] += time.perf_counter() - self._start
         self.nimg[count] += self._steps * run.config.train.batch_size
-        self.is_whole &= not rest
         if rest or seconds > self._most:  # too slow for a further turn
             raise _Measured
         self._next_turn()
@@ -128,7 +125,7 @@ class _Stopwatch(Task):
         rates = {count: nimg / self.seconds[count] for count, nimg in self.nimg.items() if nimg}
         first = next(iter(rates))
         fast = [count for count, rate in rates.items() if rate >= _AS_FAST * max(rates.values())]
-        count = min(fast) if self.is_whole else first
+        count = min(fast)
         threads = None if count == first else count
         return Speed(rates[count], sum(self.seconds.values()), threads, rates[count] / rates[first])
 
