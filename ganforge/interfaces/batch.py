@@ -133,7 +133,7 @@ def one_hot_at(uniform: Tensor, ends: Tensor) -> Tensor:
 
 
 def full_precision(img: Tensor) -> torch.autocast:
-    """Context that switches autocast off on the device of `img`: penalties run in float32."""
+    """Context that switches autocast off on the device of `img`."""
     # Networks are built on the meta device to be counted and checked; it has no autocast.
     device = "cpu" if img.is_meta else img.device.type
     return torch.autocast(device, enabled=False)
