@@ -28,13 +28,11 @@ class _Interrupted(BaseException):
     """Raised by a handler; no `except Exception` of a library may keep it."""
 
 
-class CommandEnded(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM or SIGHUP ends a command."""
+class _Ended(KeyboardInterrupt):
+    """A subclass, because Python exits as if by Ctrl-C once it has seen a KeyboardInterrupt itself.
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"Stopped by {signal.Signals(number).name}.")
-        self.exit_code = 128 + number
-        """As shells have it: 130 after Ctrl-C, 143 after SIGTERM."""
+    It checks when C code runs Python code, as in imports (`run_eval_code_obj`).
+    """
 
 
 @contextlib.contextmanager
@@ -44,19 +42,21 @@ def ended_by_signals() -> Iterator[None]:
     A second signal ends the process at once. Signals that are ignored, as under nohup, stay so.
 
     Raises:
-        SystemExit: a signal came; one line on standard error says so.
+        SystemExit: a signal came; one line on standard error says so. The status is 128 + its
+            number, as in shells: 130 for Ctrl-C, 143 for SIGTERM.
     """
     before: dict[signal.Signals, Any] = {}
-    process = os.getpid()
+    process, received = os.getpid(), list[int]()
 
     def end(number: int, frame: FrameType | None) -> None:
         for each in before:
             signal.signal(each, signal.SIG_DFL)
         if os.getpid() != process:  # a forked worker has nothing to say
             signal.raise_signal(number)
+        received.append(number)
         if number == signal.SIGHUP:
             _leave_terminal()
-        raise CommandEnded(number)
+        raise _Ended
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -64,9 +64,12 @@ def ended_by_signals() -> Iterator[None]:
                 before[number] = signal.signal(number, end)
     try:
         yield
-    except CommandEnded as ended:
-        sys.stderr.write(f"{ended}\n")
-        raise SystemExit(ended.exit_code) from None
+    except BaseException:
+        # Any error: an import that is interrupted may fail with another one.
+        if not received:
+            raise
+        sys.stderr.write(f"Stopped by {signal.Signals(received[0]).name}.\n")
+        raise SystemExit(128 + received[0]) from None
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
