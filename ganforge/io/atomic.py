@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ganforge.errors import GanforgeError
-from ganforge.io.locks import lock_folder, unlock
+from ganforge.io.locks import lock_path, unlock
 
 logger = logging.getLogger(__name__)
 _RUST_ERROR = re.compile(r"\(os error (\d+)\)")
@@ -106,7 +106,7 @@ def _partial_folder(folder: Path) -> Iterator[Path]:
     while True:
         partial = _sibling(folder, "partial")
         partial.mkdir(parents=True)
-        lock = lock_folder(partial, wait=True)
+        lock = lock_path(partial, wait=True)
         if partial.exists():
             break
         # Another writer took it for a leftover before it was locked.
@@ -144,7 +144,7 @@ def _remove_leftovers(folder: Path) -> None:
         found = names.fullmatch(path.name)
         if found is None:
             continue
-        lock = lock_folder(path, wait=False)
+        lock = lock_path(path, wait=False)
         # A folder set aside to be replaced is the only copy until the new one is in its place.
         if lock is None or (found[1] == "old" and not folder.exists()):
             logger.warning(

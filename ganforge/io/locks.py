@@ -1,4 +1,4 @@
-"""Locks of folders that end with the process that took them."""
+"""Locks of files and folders that end with the process that took them."""
 
 import os
 from pathlib import Path
@@ -11,19 +11,19 @@ except ImportError:  # Windows has no flock.
 _held: set[int] = set()
 
 
-def lock_folder(folder: Path, *, wait: bool) -> int | None:
-    """A descriptor that locks a folder until `unlock`, or None where locking fails.
+def lock_path(path: Path, *, wait: bool) -> int | None:
+    """A descriptor that locks a file or folder until `unlock`, or None where locking fails.
 
     A lock rather than a process number: it ends with the process, on whichever machine that runs.
 
     Args:
-        folder: an existing folder.
+        path: an existing file or folder.
         wait: wait for the process that holds the lock; otherwise fail.
     """
     if fcntl is None:
         return None
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return None
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ganforge.data.prepare.recipe import changes
 from ganforge.data.prepare.spool import Spool
-from ganforge.io.locks import lock_folder, unlock
+from ganforge.io.locks import lock_path, unlock
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class SpoolFolder:
         """Make and lock the folder, at the first call; None if it cannot be used."""
         while self.path is not None and self._is_held is None:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = lock_folder(self.path, wait=False)
+            self._lock = lock_path(self.path, wait=False)
             if self._lock is None:
                 self._is_held = False
                 logger.info(

@@ -12,7 +12,7 @@ from ganforge.data.prepare import spool_folder
 from ganforge.data.prepare.sample_encoder import SampleEncoder
 from ganforge.data.prepare.spool import Spool
 from ganforge.errors import DataError
-from ganforge.io.locks import lock_folder, unlock
+from ganforge.io.locks import lock_path, unlock
 
 
 @pytest.fixture(autouse=True)
@@ -216,7 +216,7 @@ def test_skipped_samples_are_counted_again(photos, tmp_path, stop, check, caplog
 def test_second_writer_takes_nothing_over(photos, tmp_path, stop, check, encoded, caplog):
     caplog.set_level(logging.INFO)
     stop(config(photos), tmp_path / "out")
-    held = lock_folder(tmp_path / ".out.spool", wait=False)
+    held = lock_path(tmp_path / ".out.spool", wait=False)
     before = content(tmp_path / ".out.spool")
     try:
         run(config(photos), tmp_path / "out")
