@@ -82,6 +82,20 @@ def test_interrupted_prepare_goes_on_with_the_samples_that_are_encoded(tiny, mon
     assert [call[1].sample.key for call in append.calls] == [*"0123", *"34567"]
 
 
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_error_in_training_is_a_stop_only_after_a_signal(tiny, monkeypatch, caplog, is_stopped):
+    def train(*given):
+        if is_stopped:
+            os.kill(os.getpid(), signal.SIGINT)
+        raise RuntimeError("a compiler was ended\nby a signal")
+
+    monkeypatch.setattr("ganforge.pipeline.stages.train.train", train)
+    error = RunStopped if is_stopped else RuntimeError
+    with pytest.raises(error, match="during train" if is_stopped else "a compiler"):
+        tiny("prepare", "train")
+    assert ("signal came RuntimeError: a compiler was ended\n" in caplog.text) == is_stopped
+
+
 def test_interrupted_evaluate_measures_only_what_is_missing(tiny, monkeypatch):
     run_dir = tiny("prepare", "train")
     measure = interrupt(evaluation.measure_pairs, 2)
