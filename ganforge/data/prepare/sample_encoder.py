@@ -26,6 +26,7 @@ from ganforge.errors import DataError
 from ganforge.imaging.codec import Undecodable
 from ganforge.imaging.resize import ImageForm, ResizeMode
 from ganforge.interfaces.source import Sample
+from ganforge.redaction import redacted
 
 
 @dataclass
@@ -87,7 +88,8 @@ class SampleEncoder:
                 else:
                     self._encode_other(name, value, stored, encoded)
         except Undecodable as err:
-            encoded.fault = f"Sample '{sample.key}' of {self.where}: {err}"
+            # It is kept in a file, should prepare be stopped.
+            encoded.fault = redacted(f"Sample '{sample.key}' of {self.where}: {err}")
         return encoded
 
     def _check(self, sample: Sample) -> None:

@@ -213,6 +213,18 @@ def test_skipped_samples_are_counted_again(photos, tmp_path, stop, check, caplog
     assert caplog.text.count("Left out in all: 1 bad samples.") == 2
 
 
+def test_secrets_in_settings_and_faults_are_not_kept(tmp_path, stop):
+    token = "hf_abcdefghijk"
+    place = tmp_path / f"x?token={token}"
+    for number in range(9):
+        save(place / f"{number}.png", noise(8, 8, 3))
+    (place / "2.png").write_bytes(b"broken")
+    stop(config(str(place), on_bad_sample="skip"), tmp_path / "out")
+    data = (tmp_path / ".out.spool" / "main.spool").read_bytes()
+    assert b"token=***" in data and b"2,png" in data
+    assert token.encode() not in data
+
+
 def test_second_writer_takes_nothing_over(photos, tmp_path, stop, check, encoded, caplog):
     caplog.set_level(logging.INFO)
     stop(config(photos), tmp_path / "out")
