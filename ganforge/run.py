@@ -3,9 +3,11 @@
 import sys
 
 from ganforge.training.cpu.threads import limit_spinning
+from ganforge.training.signals import ended_by_signals
 
 if __name__ == "__main__":
-    limit_spinning()
-    from ganforge.pipeline.run import main  # imports torch, which reads the environment
+    with ended_by_signals():
+        limit_spinning()
+        from ganforge.pipeline.run import main  # imports torch, which reads the environment
 
-    sys.exit(main())
+        sys.exit(main())

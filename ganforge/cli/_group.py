@@ -10,6 +10,7 @@ import click
 
 from ganforge.errors import GanforgeError, PluginConflict, RunStopped, explain, suggest
 from ganforge.training.cpu.threads import limit_spinning
+from ganforge.training.signals import ended_by_signals
 
 
 class RootGroup(click.Group):
@@ -23,7 +24,8 @@ class RootGroup(click.Group):
         """Run the command; an error that a user can fix is one message, with exit code 2."""
         limit_spinning()  # before a command imports torch
         try:
-            return super().invoke(ctx)
+            with ended_by_signals():
+                return super().invoke(ctx)
         except RunStopped as stop:
             click.echo(str(stop), err=True)
             ctx.exit(stop.exit_code)

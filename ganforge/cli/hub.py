@@ -49,6 +49,14 @@ def pull(
         check_folder(out)
     folder = pull_model(repo_id, revision=revision, local_files_only=offline)
     if out is not None:
-        shutil.copytree(folder, out, dirs_exist_ok=True)
+        shutil.copytree(folder, out, dirs_exist_ok=True, copy_function=_copy_whole)
         folder = out
     click.echo(json.dumps({"path": str(folder)}) if as_json else str(folder))
+
+
+def _copy_whole(source: str, target: str) -> None:
+    """Copy a file, which appears when it is whole."""
+    from ganforge.io.atomic import atomic_file
+
+    with atomic_file(Path(target)) as temporary:
+        shutil.copyfile(source, temporary)

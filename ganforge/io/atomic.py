@@ -10,11 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ganforge.errors import GanforgeError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock, so leftovers of killed writers are only reported.
-    fcntl = None  # type: ignore[assignment]
+from ganforge.io.locks import lock_path, unlock
 
 logger = logging.getLogger(__name__)
 _RUST_ERROR = re.compile(r"\(os error (\d+)\)")
@@ -110,16 +106,16 @@ def _partial_folder(folder: Path) -> Iterator[Path]:
     while True:
         partial = _sibling(folder, "partial")
         partial.mkdir(parents=True)
-        lock = _lock(partial, wait=True)
+        lock = lock_path(partial, wait=True)
         if partial.exists():
             break
         # Another writer took it for a leftover before it was locked.
-        _unlock(lock)
+        unlock(lock)
     try:
         yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-        _unlock(lock)
+        unlock(lock)
 
 
 def _sibling(folder: Path, kind: str) -> Path:
@@ -148,7 +144,7 @@ def _remove_leftovers(folder: Path) -> None:
         found = names.fullmatch(path.name)
         if found is None:
             continue
-        lock = _lock(path, wait=False)
+        lock = lock_path(path, wait=False)
         # A folder set aside to be replaced is the only copy until the new one is in its place.
         if lock is None or (found[1] == "old" and not folder.exists()):
             logger.warning(
@@ -158,31 +154,7 @@ def _remove_leftovers(folder: Path) -> None:
             )
         else:
             shutil.rmtree(path, ignore_errors=True)
-        _unlock(lock)
-
-
-def _lock(folder: Path, *, wait: bool) -> int | None:
-    """A descriptor that locks a folder until it is closed, or None where locking fails.
-
-    A lock rather than a process number: it ends with the process, on whichever machine that runs.
-    """
-    if fcntl is None:
-        return None
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _unlock(descriptor: int | None) -> None:
-    if descriptor is not None:
-        os.close(descriptor)
+        unlock(lock)
 
 
 def _flush(path: Path) -> None:

@@ -39,7 +39,7 @@ def max_requeues(environ: Mapping[str, str] = os.environ) -> int:
 def judge(status: int, run_dir: Path, job: str, limit: int) -> Verdict:
     """Judge the end of a job, and remember its progress in the run directory.
 
-    Progress is a newer checkpoint, or a stage that has got further.
+    Progress is a newer checkpoint, or a stage that has got further, `prepare` by a sample.
 
     Args:
         status: exit status of the job, not 0.
@@ -77,4 +77,7 @@ def _progress(run_dir: Path, newest: str | None) -> list[Any]:
     """Equal at two times if nothing was finished between them."""
     stages = sorted((run_dir / ".stages").glob("*.json"))
     marks = [[path.name, path.stat().st_mtime_ns] for path in stages]
-    return [newest, (run_dir / "shards" / "index.json").exists(), marks]
+    # Samples that a `prepare` has encoded, if it was stopped.
+    spools = sorted(run_dir.glob(".*.spool/*"))
+    sizes = [[path.parent.name, path.name, path.stat().st_size] for path in spools]
+    return [newest, (run_dir / "shards" / "index.json").exists(), marks, sizes]

@@ -31,6 +31,7 @@ from ganforge.redaction import hide_secrets
 from ganforge.registry.components import resolve
 from ganforge.registry.plugins import get_registry
 from ganforge.training.launch import check_launch, warn_of_launch
+from ganforge.training.runtime import Runtime
 from ganforge.training.signals import stop_signals
 from ganforge.training.state.run_lock import lock_run_dir
 
@@ -109,9 +110,27 @@ def _run_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> No
             log.info("Stage %s: already done.", stage.name)
         else:
             log.info("Stage %s: %s.", stage.name, stage.plan(context))
-            stage.run(context)
+            with _errors_after_signals(stage.name, runtime):
+                stage.run(context)
             # Shards that were not there before can now show what would fail later.
             check_stages(context, stages[number:])
+
+
+@contextlib.contextmanager
+def _errors_after_signals(what: str, runtime: Runtime) -> Iterator[None]:
+    """Take an error for the end of a stopped run: Ctrl-C ends its processes, a compiler say, too.
+
+    On several ranks the others may go on, so it stays an error.
+    """
+    try:
+        yield
+    except Exception as err:
+        is_known = explain(err) is not None
+        if stop_signals.received is None or is_known or runtime.world_size > 1:
+            raise
+        reason = (str(err).splitlines() or [""])[0]
+        log.warning("After the signal came %s: %s", type(err).__name__, reason)
+        raise stop_signals.stopped(what) from err
 
 
 def check_stages(context: RunContext, stages: Sequence[Stage[StrictModel]]) -> None:

@@ -26,6 +26,7 @@ from ganforge.training.layout import (
 from ganforge.training.preflight import check_trainable, choose_slots
 from ganforge.training.runtime import Runtime
 from ganforge.training.state.run_state import TrainingRun
+from ganforge.training.unfinished_kernels import remove_unfinished_kernels
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +114,7 @@ def compile_networks(
     torch._inductor.config.fallback_random = True
     torch._inductor.config.reorder_for_locality = False
     torch._dynamo.config.cache_size_limit = 64
+    remove_unfinished_kernels()
     compiled: dict[str, nn.Module] = {}
     for role, module in modules.items():
         compiled[role] = torch.compile(module, dynamic=False)  # type: ignore[assignment]

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ganforge.config.models import TrainConfig
+from ganforge.training.unfinished_kernels import remove_unfinished_kernels
 
 # On a CPU compiling takes half a minute to three, which pays for runs of this many steps. In fp32 a
 # CPU gains at most a fifth (StyleGAN2; DCGAN nothing), so that it takes longer to pay.
@@ -49,6 +50,7 @@ def compiler_fault(device_type: str) -> str | None:
 
 def _toy_fault(device_type: str) -> str | None:
     """Why a toy does not compile, in one line. What it builds once, every network needs too."""
+    remove_unfinished_kernels()
     x = torch.arange(-8.0, 8.0, device=device_type)
     try:
         found = torch.compile(_toy)(x)

@@ -1,8 +1,8 @@
 """The signals that stop a run: heard by the whole process, obeyed where it is safe.
 
 Training saves at the next step edge (`tasks.stop`). What rank 0 does alone, `prepare` and
-`publish`, is dropped at once; what it has finished stays. `evaluate` ends on all ranks together
-after the batches at hand.
+`publish`, ends at once; what it has finished stays. `evaluate` ends on all ranks together after
+the batches at hand. Commands that save nothing on the way end at once (`ended_by_signals`).
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -25,6 +26,53 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 class _Interrupted(BaseException):
     """Raised by a handler; no `except Exception` of a library may keep it."""
+
+
+class _Ended(KeyboardInterrupt):
+    """A subclass, because Python exits as if by Ctrl-C once it has seen a KeyboardInterrupt itself.
+
+    It checks when C code runs Python code, as in imports (`run_eval_code_obj`).
+    """
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Unwind the block at Ctrl-C, SIGTERM or SIGHUP, which removes temporary files, and exit.
+
+    A second signal ends the process at once. Signals that are ignored, as under nohup, stay so.
+
+    Raises:
+        SystemExit: a signal came; one line on standard error says so. The status is 128 + its
+            number, as in shells: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+    before: dict[signal.Signals, Any] = {}
+    process, received = os.getpid(), list[int]()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        if os.getpid() != process:  # a forked worker has nothing to say
+            signal.raise_signal(number)
+        received.append(number)
+        if number == signal.SIGHUP:
+            _leave_terminal()
+        raise _Ended
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    except BaseException:
+        # Any error: an import that is interrupted may fail with another one.
+        if not received:
+            raise
+        sys.stderr.write(f"Stopped by {signal.Signals(received[0]).name}.\n")
+        raise SystemExit(128 + received[0]) from None
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 class StopSignals:

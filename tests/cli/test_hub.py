@@ -1,4 +1,7 @@
 import json
+import os
+import shutil
+import signal
 from pathlib import Path
 
 from ganforge.hub import push
@@ -30,6 +33,24 @@ def test_publish_of_what_is_no_export_is_refused(ganforge, tmp_path):
     (tmp_path / "other").mkdir()
 
     assert "config.json" in ganforge("publish", "other", "org/name", code=2).stderr
+
+
+def test_pull_that_is_stopped_leaves_no_half_file_and_can_be_repeated(
+    ganforge, dcgan, tmp_path, monkeypatch
+):
+    def stopped(source, target):
+        Path(target).write_bytes(Path(source).read_bytes()[:10])
+        if "safetensors" in str(source):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfile", stopped)
+        assert ganforge("pull", dcgan, "--out", "copy", code=143).stderr == "Stopped by SIGTERM.\n"
+    names = {path.name for path in (tmp_path / "copy").iterdir()}
+    assert names < {path.name for path in dcgan.iterdir()} - {"model.safetensors"}
+    ganforge("pull", dcgan, "--out", "copy")
+    for path in dcgan.iterdir():
+        assert (tmp_path / "copy" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_pull_of_a_folder_copies_it(ganforge, dcgan, tmp_path):

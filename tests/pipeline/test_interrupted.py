@@ -10,6 +10,7 @@ import pytest
 import torch
 from tiny_runs import CYCLEGAN, TRAIN, write_noise, write_pipeline
 
+from ganforge.data.prepare import spool_folder
 from ganforge.data.prepare.spool import Spool
 from ganforge.data.shards.index import load_index
 from ganforge.errors import RunStopped
@@ -69,6 +70,30 @@ def test_interrupted_prepare_ends_with_the_status_of_a_stopped_run(tiny, tmp_pat
     launch = (tmp_path / "runs" / "run" / "launches.jsonl").read_text().splitlines()[-1]
     assert json.loads(launch)["outcome"] == "stopped"
     assert load_index(str(tiny("prepare") / "shards")).num_samples() == 8
+
+
+def test_interrupted_prepare_goes_on_with_the_samples_that_are_encoded(tiny, monkeypatch):
+    monkeypatch.setattr(spool_folder, "MIN_KEPT_BYTES", 0)
+    append = interrupt(Spool.append, 4)
+    monkeypatch.setattr(Spool, "append", append)
+    with pytest.raises(RunStopped, match="during prepare"):
+        tiny("prepare")
+    assert load_index(str(tiny("prepare") / "shards")).num_samples() == 8
+    assert [call[1].sample.key for call in append.calls] == [*"0123", *"34567"]
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_error_in_training_is_a_stop_only_after_a_signal(tiny, monkeypatch, caplog, is_stopped):
+    def train(*given):
+        if is_stopped:
+            os.kill(os.getpid(), signal.SIGINT)
+        raise RuntimeError("a compiler was ended\nby a signal")
+
+    monkeypatch.setattr("ganforge.pipeline.stages.train.train", train)
+    error = RunStopped if is_stopped else RuntimeError
+    with pytest.raises(error, match="during train" if is_stopped else "a compiler"):
+        tiny("prepare", "train")
+    assert ("signal came RuntimeError: a compiler was ended\n" in caplog.text) == is_stopped
 
 
 def test_interrupted_evaluate_measures_only_what_is_missing(tiny, monkeypatch):

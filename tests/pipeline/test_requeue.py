@@ -60,6 +60,16 @@ def test_finished_part_of_a_stage_is_progress(tmp_path):
     assert verdicts(tmp_path, 75, limit=0) == [True]
 
 
+def test_samples_that_prepare_has_encoded_are_progress(tmp_path):
+    spool = tmp_path / ".shards.spool" / "main.spool"
+    spool.parent.mkdir()
+    for again in (True, False, True, False):
+        if again:
+            with spool.open("ab") as file:
+                file.write(b"sample")
+        assert verdicts(tmp_path, 75, limit=0) == [again]
+
+
 @pytest.mark.parametrize("text", ["", "[]", json.dumps({"job": "7"})])
 def test_damaged_count_starts_at_zero(tmp_path, text):
     checkpoint(tmp_path, 100)

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from ganforge.errors import RunStopped
-from ganforge.training.signals import STOPPING, StopSignals
+from ganforge.training import signals
+from ganforge.training.signals import STOPPING, StopSignals, ended_by_signals
 
 
 def send(number=signal.SIGUSR1):
@@ -86,6 +87,75 @@ def test_work_of_all_ranks_ends_where_they_stop_together():
             assert signals.wants_stop
             signals.stop()
         assert not signals.wants_stop  # training, which measures too, stops elsewhere
+
+
+@pytest.fixture
+def defaults():
+    """Handlers as a new process has them."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in numbers[1:]:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_signal_unwinds_a_command_and_ends_it_with_one_line(
+    defaults, capsys, monkeypatch, number, code
+):
+    monkeypatch.setattr(signals, "_leave_terminal", lambda: None)
+    before, done = signal.getsignal(number), []
+    with pytest.raises(SystemExit) as ended, ended_by_signals():
+        try:
+            send(number)
+        except Exception:  # noqa: BLE001  # as careless libraries do
+            done.append("swallowed")
+        finally:
+            done.append(signal.getsignal(number))  # the next one ends the process at once
+    assert ended.value.code == code
+    assert capsys.readouterr().err == f"Stopped by {number.name}.\n"
+    assert done == [signal.SIG_DFL]
+    assert signal.getsignal(number) is before
+
+
+def test_signal_that_an_import_turns_into_another_error_ends_the_command(defaults, capsys):
+    with pytest.raises(SystemExit) as ended, ended_by_signals():
+        try:
+            send(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("cannot load module more than once per process") from None
+    assert (ended.value.code, capsys.readouterr().err) == (130, "Stopped by SIGINT.\n")
+
+
+def test_error_without_a_signal_leaves_a_command_as_it_is(defaults):
+    with pytest.raises(ZeroDivisionError), ended_by_signals():
+        _ = 1 / 0
+
+
+def test_signal_ends_a_forked_worker_of_a_command_without_a_word(defaults, capfd):
+    with ended_by_signals():
+        worker = os.fork()
+        if not worker:
+            send(signal.SIGTERM)
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
+    assert (status, capfd.readouterr().err) == (-signal.SIGTERM, "")
+
+
+@pytest.mark.parametrize("module", [["ganforge.run"], ["ganforge", "run"]])
+def test_signal_while_torch_is_imported_ends_a_run_with_one_line(tmp_path, module):
+    (tmp_path / "torch.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    ended = subprocess.run(
+        [sys.executable, "-m", *module, "quickstart"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Stopped by SIGINT.\n")
 
 
 LEAVES_ITS_TERMINAL = """

@@ -22,6 +22,8 @@ from ganforge.data.prepare.recipe import recipe
 from ganforge.data.prepare.sample_encoder import Encoded, SampleEncoder
 from ganforge.data.prepare.short_clips import LongClips
 from ganforge.data.prepare.spool import Spool
+from ganforge.data.prepare.spool_folder import SpoolFolder
+from ganforge.data.prepare.take_over import take_over
 from ganforge.data.prepare.worker_pool import encode_chunks, progress_bar
 from ganforge.data.shards.index import INDEX_NAME, DatasetIndex, FieldSchema, ShardInfo
 from ganforge.data.shards.writer import EncodedSample, write_stream
@@ -76,6 +78,8 @@ class Preparation:
     """Folder for `data.validation.num_samples`; None when nothing is held out."""
     like: DatasetIndex | None = None
     """The training data whose form the samples get; None to find it in the first samples."""
+    spools: SpoolFolder = field(default_factory=SpoolFolder)
+    """Keeps what is encoded, should this process be stopped."""
     learned: Learned = field(default_factory=Learned)
     num_bad: int = 0
     num_more_frames: int = 0
@@ -114,6 +118,10 @@ class Preparation:
         several = self.like is not None and len(self.like.streams) > 1
         return several and len(self.source.streams()) == 1
 
+    @property
+    def _made_by(self) -> dict[str, Any]:
+        return {**recipe(self.config, self.seed), "ganforge": __version__}
+
     def _say_left_out(self, found: Iterable[LeftOut]) -> None:
         """Log the number of files and samples that are left out, in one line."""
         counts = {"bad samples": self.num_bad, MORE_FRAMES: self.num_more_frames, **total(found)}
@@ -132,8 +140,7 @@ class Preparation:
             text_schema(fields, encoder, f"Source '{source.name}'")
             spec = with_encoding(spec, encoder)
         counts = tuple(written.class_counts[label] for label in range(len(names)))
-        made_by = {**recipe(self.config, self.seed), "ganforge": __version__}
-        index = DatasetIndex.build(spec, written.streams, learned, counts, made_by)
+        index = DatasetIndex.build(spec, written.streams, learned, counts, self._made_by)
         (folder / INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
         return index
 
@@ -154,12 +161,9 @@ class Preparation:
         embedder = self.text_encoder if is_only or "caption" in schema else None
         if embedder is not None:
             schema["text"] = text_schema(schema, embedder, where)
-        with Spool(self.folder / f"{stream}.spool") as spool:
-            for done in encode_chunks(encoder, itertools.chain(first, samples), self.workers):
-                for encoded in done:
-                    if self._add(encoded):
-                        spool.append(encoded.sample)
-                advance(len(done))
+        form = {name: f.model_dump(mode="json") for name, f in encoder.schema.items()}
+        with self.spools.open(stream, self._made_by, form, self.folder) as spool:
+            self._fill(spool, encoder, itertools.chain(first, samples), advance)
             long.report()
             _check_spool(spool, where)
             for path, numbers in self._parts(spool, where).items():
@@ -168,6 +172,26 @@ class Preparation:
                     stored = with_text(stored, embedder, where)
                 written[path].write(path, stream, stored, schema, self.config.samples_per_shard)
         return schema
+
+    def _fill(
+        self,
+        spool: Spool,
+        encoder: SampleEncoder,
+        samples: Iterator[Sample],
+        advance: Callable[[int], None],
+    ) -> None:
+        """Encode the samples, but for those that an earlier process has encoded."""
+
+        def add(encoded: Encoded) -> None:
+            self._add(encoded)
+            advance(1)
+
+        rest = take_over(spool, samples, add, encoder.where)
+        for done in encode_chunks(encoder, rest, self.workers):
+            for encoded in done:
+                add(encoded)
+                spool.append(encoded)
+            spool.flush()
 
     def _schema(self, stream: str, first: list[Sample], where: str) -> dict[str, FieldSchema]:
         """The schema of a stream before captions are embedded."""
@@ -202,16 +226,15 @@ class Preparation:
             )
         return {self.folder: order[~is_held_out], self.held_out: order[is_held_out]}
 
-    def _add(self, encoded: Encoded) -> bool:
-        """Learn from a sample; return whether to keep it."""
+    def _add(self, encoded: Encoded) -> None:
+        """Learn from a sample, or count it as bad."""
         if encoded.fault:
             self._count_bad(encoded.fault)
-            return False
+            return
         if encoded.label is not None:
             self._check_label(encoded.label, encoded.sample.key)
         self.learned.add(encoded)
         self.num_more_frames += encoded.has_more
-        return True
 
     def _check_fields(self, schema: Mapping[str, FieldSchema], where: str) -> None:
         """Refuse samples that lack a needed field, before all of them are read."""

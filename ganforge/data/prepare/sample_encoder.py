@@ -18,6 +18,7 @@ from ganforge.data.prepare.field_encoders import (
     origin_of,
 )
 from ganforge.data.prepare.field_kinds import is_clip, kind_of
+from ganforge.data.prepare.fingerprint import fingerprint
 from ganforge.data.prepare.image_spec import main_field
 from ganforge.data.shards.index import PIXEL_KINDS, FieldSchema
 from ganforge.data.shards.writer import EncodedSample
@@ -25,6 +26,7 @@ from ganforge.errors import DataError
 from ganforge.imaging.codec import Undecodable
 from ganforge.imaging.resize import ImageForm, ResizeMode
 from ganforge.interfaces.source import Sample
+from ganforge.redaction import redacted
 
 
 @dataclass
@@ -40,6 +42,8 @@ class Encoded:
     has_more: bool = False
     """Whether an image has further frames or pages, which are not used."""
     fault: str = ""
+    fingerprint: str = ""
+    """Of the sample that was given."""
 
 
 class SampleEncoder:
@@ -71,7 +75,9 @@ class SampleEncoder:
 
     def encode(self, sample: Sample) -> Encoded:
         """Encode one sample; a fault is returned, not raised."""
-        encoded = Encoded(EncodedSample(sample.key, {}, sample.group))
+        # Before files are read: a change while they are read is found.
+        given = fingerprint(sample)
+        encoded = Encoded(EncodedSample(sample.key, {}, sample.group), fingerprint=given)
         try:
             self._check(sample)
             stored = {name: self._encode_pixels(name, sample.fields[name]) for name in self.pixels}
@@ -82,7 +88,8 @@ class SampleEncoder:
                 else:
                     self._encode_other(name, value, stored, encoded)
         except Undecodable as err:
-            encoded.fault = f"Sample '{sample.key}' of {self.where}: {err}"
+            # It is kept in a file, should prepare be stopped.
+            encoded.fault = redacted(f"Sample '{sample.key}' of {self.where}: {err}")
         return encoded
 
     def _check(self, sample: Sample) -> None:

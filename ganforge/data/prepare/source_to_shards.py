@@ -9,6 +9,7 @@ from typing import Any
 from ganforge.config.choices import ComponentChoice
 from ganforge.config.data import DataConfig
 from ganforge.data.prepare.preparation import Preparation
+from ganforge.data.prepare.spool_folder import SpoolFolder
 from ganforge.data.prepare.worker_pool import default_workers
 from ganforge.data.shards.index import DatasetIndex
 from ganforge.data.shards.output_folder import check_apart, new_folder
@@ -50,7 +51,8 @@ def prepare(
     """Write a source as shards, and the data of `data.validation` as shards beside them.
 
     Samples are shuffled over the whole data set, because sources are often sorted by class. The
-    encoded samples are on disk twice while this happens. Folders appear when all is written.
+    encoded samples are on disk twice while this happens. Folders appear when all is written. When
+    it is stopped or killed, the same call goes on with the samples that are encoded.
 
     Args:
         config: source, form of the images, samples per shard, what to do with bad samples.
@@ -75,13 +77,17 @@ def prepare(
     source, wanted = build_source(config), config.validation
     place = validation or f"{out}-validation"
     with contextlib.ExitStack() as folders:
+        spools = folders.enter_context(SpoolFolder(out))
         folder = folders.enter_context(new_folder(out, overwrite))
         held_out = None
         if wanted is not None and wanted.num_samples is not None:
             _check_beside(out, place)
             held_out = folders.enter_context(new_folder(place, overwrite))
         preparation = Preparation(
-            source, config, folder, _number(workers), seed, needs=needs, held_out=held_out
+            *(source, config, folder, _number(workers), seed),
+            needs=needs,
+            held_out=held_out,
+            spools=spools,
         )
         index = preparation.write(progress)
         if wanted is not None and wanted.source is not None:
@@ -129,8 +135,10 @@ def prepare_validation(
     if config.source is None:
         raise DataError("data.validation.source is not set. Set it, e.g. {name: folder, path: x}.")
     source = _build(config.source, "data.validation.source")
-    with new_folder(out, overwrite) as folder:
-        preparation = Preparation(source, config, folder, _number(workers), seed, like=index)
+    with SpoolFolder(out) as spools, new_folder(out, overwrite) as folder:
+        preparation = Preparation(
+            source, config, folder, _number(workers), seed, like=index, spools=spools
+        )
         return preparation.write(progress)
 
 
