@@ -7,8 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: quickstart test bench check-device docs clean
 
 quickstart: $(VENV)/installed
-	$(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no \
-		--dynamo_backend no -m ganforge.run pipelines/quickstart.yaml
+	$(BIN)/ganforge run pipelines/quickstart.yaml
 
 test: $(VENV)/installed-test
 	$(BIN)/ruff check .
