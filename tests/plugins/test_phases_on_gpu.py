@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch.utils import backend_registration
 
 from ganforge.api import Architecture
 from ganforge.registry.plugins import get_registry
@@ -63,6 +64,8 @@ def test_every_architecture_has_a_ceiling():
 @pytest.fixture(scope="module")
 def found():
     """What fake_gpu.py prints, by name."""
+    if not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"):
+        pytest.skip("this torch has no place for a backend in Python; 2.11 has")
     worker = Path(__file__).with_name("fake_gpu.py")
     command = [sys.executable, str(worker), *CEILINGS, *OBJECTIVES]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
