@@ -105,7 +105,7 @@ def _gradient(img: Tensor) -> tuple[Tensor, Tensor]:
 
 def _blur(img: Tensor, sigma: float) -> Tensor:
     """A Gaussian over repeated edges: [N, C, H, W] -> the same shape."""
-    weights = _weights(sigma).to(img.device)
+    weights = _weights(sigma, img.device)
     radius, channels = len(weights) // 2, img.shape[1]
     kernel = weights.expand(channels, 1, 1, -1)
     wide = functional.pad(img, (radius,) * 4, mode="replicate")
@@ -114,8 +114,8 @@ def _blur(img: Tensor, sigma: float) -> Tensor:
 
 
 @functools.cache
-def _weights(sigma: float) -> Tensor:
+def _weights(sigma: float, device: torch.device) -> Tensor:
     radius = max(1, round(3 * sigma))
-    positions = torch.arange(-radius, radius + 1, dtype=torch.float32)
+    positions = torch.arange(-radius, radius + 1, dtype=torch.float32, device=device)
     weights = torch.exp(-(positions**2) / (2 * sigma**2))
     return weights / weights.sum()

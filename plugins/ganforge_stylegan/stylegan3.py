@@ -263,4 +263,4 @@ class Stylegan3(StyleFamily[Stylegan3Config]):
     def second_input(self, synthesis: Synthesis, request: GenerateRequest) -> Tensor:
         """The same shift for all images [N, 2]."""
         shift = [float(request.options.get(name, 0.0)) for name in ("shift_x", "shift_y")]
-        return torch.tensor([shift], device=request.device).expand(request.size, -1)
+        return torch.tensor([shift]).to(request.device).expand(request.size, -1)

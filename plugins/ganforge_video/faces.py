@@ -57,7 +57,9 @@ def faces_of(poses: Tensor, side: int, height: int, width: int) -> Faces:
     """
     layout = pose_layout(poses.shape[1])
     assert layout is not None  # `check` refuses others
-    joints = poses.view(len(poses), -1, 3)[:, layout.indices(*_JOINTS)]
+    joints = poses.view(len(poses), -1, 3)
+    # Not joints[:, [numbers]]: the host would wait for the copy of the numbers to a GPU.
+    joints = torch.stack([joints[:, number] for number in layout.indices(*_JOINTS)], dim=1)
     is_there = (joints[..., 2:] > 0).float()
     center = (joints[..., :2] * is_there).sum(1) / is_there.sum(1).clamp(min=1)
     corner = (center - side / 2).round()

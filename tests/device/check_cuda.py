@@ -45,6 +45,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def _write(path: Path, text: str) -> None:
+    """Write a file that other cases may be reading: at once, and only if it changes."""
+    if not path.is_file() or path.read_text() != text:
+        part = path.with_name(f"{path.name}-{os.getpid()}")
+        part.write_text(text)
+        part.replace(path)
+
+
 def find_ganforge() -> list[str]:
     """Folders for `sys.path`: the checkout, its plugins, and their entry points."""
     folder = Path(tempfile.gettempdir()) / f"ganforge-entry-points-{os.getuid()}"
@@ -52,8 +60,8 @@ def find_ganforge() -> list[str]:
     described.mkdir(parents=True, exist_ok=True)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [f"{name} = {module}" for name, module in project["entry-points"]["ganforge"].items()]
-    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: ganforge\nVersion: 0\n")
-    (described / "entry_points.txt").write_text("\n".join(["[ganforge]", *lines, ""]))
+    _write(described / "METADATA", "Metadata-Version: 2.1\nName: ganforge\nVersion: 0\n")
+    _write(described / "entry_points.txt", "\n".join(["[ganforge]", *lines, ""]))
     return [str(folder), str(ROOT), str(ROOT / "plugins")]
 
 

@@ -1,45 +1,79 @@
-"""A restart by torchrun finds nothing of what dead ranks have left in its store."""
+"""Each start of the processes finds itself in torchrun's store, and nothing of dead ranks."""
 
 import datetime
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from torch.distributed import TCPStore
+from torch.distributed import DistStoreError, TCPStore
 from torch.distributed.rendezvous import rendezvous
 
 from ganforge.training.rendezvous import INIT_METHOD
 
 
 @pytest.fixture
-def start(monkeypatch):
-    """(number of restarts) -> the store of a rank that torchrun starts, and what it knows."""
+def join(monkeypatch):
+    """(rank, world_size) -> the store of a rank that torchrun starts."""
     agent = TCPStore("127.0.0.1", 0, is_master=True)  # as of torchrun: outlives the ranks
-    variables = {"RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": agent.port}
+    variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": agent.port, "RANK": 0, "WORLD_SIZE": 1}
     for name, value in {**variables, "TORCHELASTIC_USE_AGENT_STORE": True}.items():
         monkeypatch.setenv(name, str(value))
 
-    def started(restarts, **options):
-        if restarts is not None:
-            monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(restarts))
-        timeout = datetime.timedelta(seconds=10)
-        return next(iter(rendezvous(INIT_METHOD, timeout=timeout, **options)))
+    def joined(rank, world_size, seconds=20):
+        timeout = datetime.timedelta(seconds=seconds)
+        found = rendezvous(INIT_METHOD, rank=rank, world_size=world_size, timeout=timeout)
+        store, *place = next(iter(found))
+        assert place == [rank, world_size]
+        return store
 
-    yield started
+    joined.agent = agent
+    yield joined
     del agent
 
 
-def test_restarted_ranks_do_not_see_what_dead_ones_have_stored(start):
-    store, rank, size = start(0)
-    assert (rank, size) == (0, 1)
-    store.set("address", "of the dead")
-    again, *_ = start(1)
-    assert not again.check(["address"])
-    again.set("address", "of the living")
-    assert store.get("address") == b"of the dead"
+def start(join, world_size):
+    """The stores of all ranks, which join in any order."""
+    with ThreadPoolExecutor(world_size) as pool:
+        ranks = range(world_size)
+        return [*pool.map(join, ranks, [world_size] * world_size)]
 
 
-def test_ranks_of_one_start_share_their_store(start):
-    first, *_ = start(None)  # another launcher says nothing of restarts
+def test_ranks_of_one_start_share_their_store(join):
+    first, *others = start(join, 3)
     first.set("address", "here")
-    second, rank, size = start(None, rank=3, world_size=4)
-    assert (rank, size) == (3, 4)
+    assert [store.get("address") for store in others] == [b"here", b"here"]
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 2), (1, 2), (2, 1)])
+def test_restarted_ranks_do_not_see_what_dead_ones_have_stored(join, sizes):
+    before = start(join, sizes[0])
+    before[0].set("address", "of the dead")
+    again = start(join, sizes[1])
+    assert not any(store.check(["address"]) for store in again)
+    again[0].set("address", "of the living")
+    assert again[-1].get("address") == b"of the living"
+    assert before[-1].get("address") == b"of the dead"
+
+
+def test_question_of_a_rank_that_died_while_it_joined_is_no_obstacle(join):
+    with pytest.raises(DistStoreError):
+        join(1, 2, seconds=0.2)  # asks, and rank 0 never comes
+    first, second = start(join, 2)
+    first.set("address", "here")
     assert second.get("address") == b"here"
+
+
+def test_rank_that_never_joins_ends_the_start(join):
+    with pytest.raises(DistStoreError):
+        join(0, 2, seconds=0.3)
+
+
+def test_ranks_of_torchruns_with_different_counts_of_restarts_meet(join, monkeypatch):
+    # A node that joins a running job has made no restarts yet.
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(join, 1, 2)
+        while not join.agent.check(["ask/1"]):
+            assert not second.done()
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+        join(0, 2).set("address", "here")
+        assert second.result().get("address") == b"here"
