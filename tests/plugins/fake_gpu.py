@@ -60,6 +60,17 @@ OBJECTIVES = {
             }
         },
     ),
+    "mixed penalties": (
+        "stylegan2",
+        {
+            "loss": {
+                "regularizers": [
+                    {"name": name, "precision": "mixed"}
+                    for name in ("r1", "r2", "gradient_penalty", "dragan", "path_length")
+                ]
+            }
+        },
+    ),
     "mismatched_pairs": ("cgan", {"loss": {"name": "minimax", "terms": ["mismatched_pairs"]}}),
     "unrolling": ("cgan", {"loss": {"terms": [{"name": "unrolling", "steps": 1, "lr": 0.1}]}}),
     "ada": ("vanilla", {"augment": "ada"}),

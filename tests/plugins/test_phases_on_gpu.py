@@ -45,6 +45,7 @@ OBJECTIVES = (
     "ada",
     "diffaugment",
     "mismatched_pairs",
+    "mixed penalties",
     "penalties",
     "relativistic",
     "two slots",
