@@ -695,16 +695,23 @@ def forward_backward(module: Callable[[Tensor], Tensor], x: Tensor) -> Callable[
 
 @case("C.penalties", 60)
 def penalty_times(setup: Setup) -> Iterator[Row]:
-    """R1 and path length of StyleGAN2, by torch's second derivatives and by ours."""
+    """R1 and path length of StyleGAN2: ours, in bf16 too, and by torch's second derivatives."""
     recipe = throughput_recipe(setup, "stylegan2-256-b16")
     run = open_run(recipe, precision="bf16", cudnn_benchmark=True)
     stepper, lazy = Stepper(run), [phase for phase in run.phases if phase.lazy]
     cheap = penalties.cheap_second_derivatives
-    for form, context in (("ours", cheap), ("torch", contextlib.nullcontext)):
+    forms = (
+        ("ours", "fp32", cheap),
+        ("ours", "mixed", cheap),
+        ("torch", "fp32", contextlib.nullcontext),
+    )
+    for form, precision, context in forms:
         penalties.cheap_second_derivatives = context
+        for regularizer in run.objective.regularizers:
+            regularizer.config = regularizer.config.model_copy(update={"precision": precision})
         for phase in lazy:
             time_ms = milliseconds(phase_action(run, stepper, recipe, phase), setup, 1, 3)
-            yield {"form": f"{phase.name}, {form}", "ms": round(time_ms, 2)}
+            yield {"form": f"{phase.name}, {form}, {precision}", "ms": round(time_ms, 2)}
 
 
 @case("C.resample", 90)
