@@ -15,9 +15,9 @@ _SIDE_GPU = 128
 _ENLARGED = 1.25
 """Images are enlarged by at most this factor."""
 _BRIGHT = 215
-_MANY_PASSES = 20
+_MANY_PASSES = 12
 """Passes over the data from which augmentation pays off. It slows the start: with it, emoji were
-worse after 8 passes and much better after 24 (docs/ablations.md, the table of starters)."""
+worse after 8 passes, better after 13 and much better after 24 (docs/ablations.md, starters)."""
 _DECAY_FROM = 0.5
 _GRID = 16
 """Sides of video are multiples of this, which its networks halve."""

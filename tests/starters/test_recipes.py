@@ -133,7 +133,7 @@ def test_length_fills_the_minutes_at_the_measured_speed():
     assert found["train.total_kimg"] == 54  # 100 x 600 x 0.9
     assert found["train.max_minutes"] == 10
     assert found["train.schedule"] == {"decay_start_kimg": 27, "decay_end_kimg": 54}
-    assert found["augment"] is None  # 18 passes over 3,000 images
+    assert found["augment"] == "diffaugment"  # 18 passes over 3,000 images
     assert 4 < found["train.sample_every_kimg"] <= 6
 
 
@@ -143,9 +143,9 @@ def test_length_of_a_short_run_still_shows_pictures():
     assert lengths(minutes=600)["train.sample_every_kimg"] == 32  # of 3,200: a hundred pictures
 
 
-def test_length_of_more_than_twenty_passes_augments():
-    assert lengths(minutes=11)["augment"] is None  # 59,000 of 3,000 images
-    assert lengths(minutes=12)["augment"] == "diffaugment"
+def test_length_of_more_than_twelve_passes_augments():
+    assert lengths(minutes=6.6)["augment"] is None  # 36,000 of 3,000 images
+    assert lengths(minutes=6.9)["augment"] == "diffaugment"
 
 
 def test_two_digits_keeps_what_people_write():

@@ -153,6 +153,7 @@ def test_signal_while_torch_is_imported_ends_a_run_with_one_line(tmp_path, modul
     ended = subprocess.run(
         [sys.executable, "-m", *module, "quickstart"],
         env={**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # as without nohup
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Stopped by SIGINT.\n")

@@ -18,7 +18,7 @@ COUNT = 300
 MOMENTS = np.random.default_rng(0).integers(1, 90, 5).tolist()
 """Records after which a process is killed."""
 SCRIPT = """
-import json, os, sys
+import json, os, signal, sys
 from ganforge.cli import main
 from ganforge.data.prepare import spool_folder
 from ganforge.data.prepare.sample_encoder import SampleEncoder
@@ -46,6 +46,7 @@ SampleEncoder.encode, Spool.append, spool_folder.MIN_KEPT_BYTES = counted, inter
 for place, (out, workers, left, number) in enumerate(json.loads(sys.argv[1])):
     process = os.fork()
     if not process:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # as without nohup
         log = os.open(f"log{place}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1), os.dup2(log, 2)
         prepare(out, workers)
