@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ganforge.interfaces.metric import PairMetric as PairMetric
     from ganforge.interfaces.objective import AdversarialLoss as AdversarialLoss
     from ganforge.interfaces.objective import Augmentation as Augmentation
+    from ganforge.interfaces.objective import GradientPenaltyConfig as GradientPenaltyConfig
     from ganforge.interfaces.objective import Objective as Objective
     from ganforge.interfaces.objective import ObjectiveTerm as ObjectiveTerm
     from ganforge.interfaces.objective import PenaltyInput as PenaltyInput
@@ -96,6 +97,7 @@ _HOMES = {
         "ObjectiveTerm",
         "PenaltyInput",
         "Regularizer",
+        "GradientPenaltyConfig",
         "RegularizerConfig",
         "Scores",
         "Terms",

@@ -162,8 +162,8 @@ class TrainConfig(StrictModel):
     )
     cpu_threads: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto",
-        description="Threads that compute, in each process. auto: the process's share of the "
-        "cores. GANFORGE_NUM_THREADS overrides it.",
+        description="Threads that compute in each process of a run, in all its stages. auto: the "
+        "process's share of the cores. GANFORGE_NUM_THREADS overrides it.",
     )
     channels_last: bool | Literal["auto"] = Field(
         "auto",

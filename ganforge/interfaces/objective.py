@@ -94,10 +94,15 @@ class RegularizerConfig(StrictModel):
     every: int = Field(
         1, gt=0, description="Lazy regularization: apply every N steps, weight scaled by N."
     )
+
+
+class GradientPenaltyConfig(RegularizerConfig):
+    """Options of every regularizer that differentiates a network at images or latents."""
+
     precision: Literal["fp32", "mixed"] = Field(
         "fp32",
-        description="Of the networks while the penalty differentiates them. mixed: the precision "
-        "of the run's forward passes where that is bf16: faster, and less exact.",
+        description="Of the network while it is differentiated. mixed: that of the run's forward "
+        "passes where it is bf16: faster, and less exact.",
     )
 
 

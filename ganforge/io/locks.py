@@ -11,19 +11,21 @@ except ImportError:  # Windows has no flock.
 _held: set[int] = set()
 
 
-def lock_path(path: Path, *, wait: bool) -> int | None:
+def lock_path(path: Path, *, wait: bool, create: bool = False) -> int | None:
     """A descriptor that locks a file or folder until `unlock`, or None where locking fails.
 
     A lock rather than a process number: it ends with the process, on whichever machine that runs.
 
     Args:
-        path: an existing file or folder.
+        path: a file or folder. Over NFS, only the lock of a file reaches other machines.
         wait: wait for the process that holds the lock; otherwise fail.
+        create: make the file if it is missing.
     """
     if fcntl is None:
         return None
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        flags = os.O_RDONLY if path.is_dir() else os.O_RDWR
+        descriptor = os.open(path, flags | (os.O_CREAT if create else 0) | os.O_CLOEXEC, 0o666)
     except OSError:
         return None
     try:

@@ -15,7 +15,12 @@ from torch.nn.utils import parametrize
 
 from ganforge.config.schedules import ScheduledPositive, value_at
 from ganforge.errors import ConfigError, ShapeError
-from ganforge.interfaces.objective import PenaltyInput, Regularizer, RegularizerConfig
+from ganforge.interfaces.objective import (
+    GradientPenaltyConfig,
+    PenaltyInput,
+    Regularizer,
+    RegularizerConfig,
+)
 from ganforge.layers.batchnorm import BatchNorm
 from ganforge.objectives.losses import full
 from ganforge.objectives.second_derivatives import input_gradient
@@ -121,7 +126,7 @@ def _refuse_batchnorm(regularizer: Regularizer[Any], networks: Mapping[str, nn.M
             )
 
 
-class GammaConfig(RegularizerConfig):
+class GammaConfig(GradientPenaltyConfig):
     """Options of R1 and R2."""
 
     gamma: ScheduledPositive = Field(
@@ -158,18 +163,18 @@ class R2(Regularizer[GammaConfig]):
         return value_at(self.config.gamma, inputs.nimg) / 2 * norms.mean()
 
 
-class GradientPenaltyConfig(RegularizerConfig):
+class WganGpConfig(GradientPenaltyConfig):
     """Options of WGAN-GP's penalty."""
 
     weight: ScheduledPositive = Field(10.0, description="Lambda of the paper.")
     one_sided: bool = Field(False, description="Penalize only gradient norms above 1.")
 
 
-class GradientPenalty(Regularizer[GradientPenaltyConfig]):
+class GradientPenalty(Regularizer[WganGpConfig]):
     """WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028). The critic must not use BatchNorm."""
 
     name = "gradient_penalty"
-    Config = GradientPenaltyConfig
+    Config = WganGpConfig
     target: ClassVar[Literal["discriminator", "generator"]] = "discriminator"
     pairs_images: ClassVar[bool] = True
     incompatible: ClassVar[tuple[str, ...]] = ("weight_clipping", "r1", "r2")
@@ -182,7 +187,7 @@ class GradientPenalty(Regularizer[GradientPenaltyConfig]):
         return value_at(self.config.weight, inputs.nimg) * per_image.mean()
 
 
-class DraganConfig(RegularizerConfig):
+class DraganConfig(GradientPenaltyConfig):
     """Options of DRAGAN."""
 
     weight: ScheduledPositive = Field(10.0, description="Lambda of the paper.")
@@ -236,7 +241,7 @@ class WeightClipping(Regularizer[WeightClippingConfig]):
             parameter.clamp_(-self.config.limit, self.config.limit)
 
 
-class PathLengthConfig(RegularizerConfig):
+class PathLengthConfig(GradientPenaltyConfig):
     """Options of StyleGAN2's path length regularization."""
 
     every: int = Field(

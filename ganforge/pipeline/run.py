@@ -129,7 +129,7 @@ def _errors_after_signals(what: str, runtime: Runtime) -> Iterator[None]:
         if stop_signals.received is None or is_known or runtime.world_size > 1:
             raise
         reason = (str(err).splitlines() or [""])[0]
-        log.warning("After the signal came %s: %s", type(err).__name__, reason)
+        log.warning("%s after the signal: %s", type(err).__name__, reason)
         raise stop_signals.stopped(what) from err
 
 

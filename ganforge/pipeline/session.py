@@ -5,6 +5,7 @@ import functools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from ganforge.errors import DataError
 from ganforge.interfaces.stage import RunContext
@@ -63,8 +64,9 @@ def runtime_of(context: RunContext) -> Runtime:
     """The runtime of this process for this run; made once."""
     train = context.config.train
     optimize_cpu = train.cpu_optimizations == "auto"
-    cpu_threads = None if train.cpu_threads == "auto" else train.cpu_threads
-    return _runtime(train.precision, train.trackers, context.run_dir, optimize_cpu, cpu_threads)
+    return _runtime(
+        train.precision, train.trackers, context.run_dir, optimize_cpu, train.cpu_threads
+    )
 
 
 @functools.lru_cache(maxsize=1)
@@ -73,7 +75,7 @@ def _runtime(
     trackers: tuple[str, ...],
     run_dir: Path,
     optimize_cpu: bool,
-    cpu_threads: int | None,
+    cpu_threads: int | Literal["auto"],
 ) -> Runtime:
     runtime = Runtime(
         precision, trackers, run_dir, cpu_kernels=optimize_cpu, cpu_threads=cpu_threads

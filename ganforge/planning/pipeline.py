@@ -65,7 +65,8 @@ def plan_measured(components: Components, count: int, price: float | None = None
     Raises:
         ConfigError: as for `plan_pipeline`.
     """
-    runtime = Runtime(components.config.train.precision)
+    train = components.config.train
+    runtime = Runtime(train.precision, cpu_threads=train.cpu_threads)
     cluster = this_cluster(count, runtime)
     return _plan(components, cluster, runtime.precision, price, runtime)
 

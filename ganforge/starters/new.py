@@ -17,6 +17,7 @@ from ganforge.starters.recipes import (
     Starter,
     choose_resolution,
     choose_starter,
+    compared,
     image_size,
     length,
     settings,
@@ -93,7 +94,8 @@ def new_pipeline(places: Sequence[str], wishes: Wishes, say: Say) -> Path:
     rate = f"{two_digits(speed.img_per_sec):g} {unit}/s"
     say(f"{rate} on {machine}, measured over {speed.seconds:.0f} s.")
     if speed.threads is not None:
-        say(f"With {_threads(speed.threads)}: {two_digits(speed.gain):g} times as fast as all.")
+        verb = "thread is" if speed.threads == 1 else "threads are"
+        say(f"{speed.threads} {verb} {compared(speed)} {machine.cores} here.")
     if load > _BUSY:
         say("Other programs use this machine: without them it is faster, so measure again then.")
     for line in expectations(starter, chosen, speed.img_per_sec, wishes.minutes):
@@ -126,10 +128,6 @@ def expectations(
             f"{minutes:g} minutes are {total:g} kimg, too few for that here: give it --minutes "
             f"{needed:g} or more, or a smaller --resolution."
         )
-
-
-def _threads(count: int) -> str:
-    return f"{count} thread{'s' * (count != 1)}"
 
 
 def _minutes(minutes: float) -> str:

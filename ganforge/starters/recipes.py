@@ -18,6 +18,7 @@ _BRIGHT = 215
 _MANY_PASSES = 12
 """Passes over the data from which augmentation pays off. It slows the start: with it, emoji were
 worse after 8 passes, better after 13 and much better after 24 (docs/ablations.md, starters)."""
+_FASTER = 1.1
 _DECAY_FROM = 0.5
 _GRID = 16
 """Sides of video are multiples of this, which its networks halve."""
@@ -243,9 +244,14 @@ def _regularizers(penalties: Penalties, resolution: int, batch_size: int) -> Set
 def threads(speed: Speed, cores: int) -> Iterator[Setting]:
     """The number of threads, where fewer than all cores are as fast."""
     if speed.threads is not None:
-        yield Setting("train.cpu_threads", speed.threads,
-                      f"{two_digits(speed.gain):g} times as fast as {cores} here when measured; "
-                      f"other programs slow it down less")  # fmt: skip
+        why = f"{compared(speed)} {cores} when measured; other programs slow it less"
+        yield Setting("train.cpu_threads", speed.threads, why)
+
+
+def compared(speed: Speed) -> str:
+    """How fast the chosen number of threads is."""
+    gain = two_digits(speed.gain)
+    return "about as fast as" if gain < _FASTER else f"{gain:g} times as fast as"
 
 
 def length(

@@ -26,37 +26,53 @@ def _by_start(url: str, **options: Any) -> Iterator[tuple[Store, int, int]]:
     timeout: datetime.timedelta = options.get("timeout", _TIMEOUT)
     for store, rank, size in rendezvous(f"env://?{url.partition('?')[2]}", **options):
         store.set_timeout(timeout)
-        name = _name_start(store, size, timeout) if rank == 0 else _learn_start(store, rank)
+        deadline = time.monotonic() + timeout.total_seconds()
+        if rank == 0:
+            name = _name_start(store, size, deadline)
+        else:
+            name = _learn_start(store, rank, deadline)
         yield PrefixStore(name, store), rank, size
 
 
-def _learn_start(store: Store, rank: int) -> str:
+def _learn_start(store: Store, rank: int, deadline: float) -> str:
     """What rank 0 calls this start. Its answer is to this question, not to that of a dead rank."""
     question = uuid.uuid4().hex
     store.set(f"ask/{rank}", question)
-    name = store.get(f"answer/{question}").decode()
+    name = _wait_for(store, f"answer/{question}", deadline).decode()
     store.add(f"{name}/heard", 1)
     return name
 
 
-def _name_start(store: Store, size: int, timeout: datetime.timedelta) -> str:
-    """Make up a name, and answer the other ranks until all have heard it.
-
-    Raises:
-        DistStoreError: they have not in time.
-    """
+def _name_start(store: Store, size: int, deadline: float) -> str:
+    """Make up a name, and answer the other ranks until all have heard it."""
     name, answered = f"start-{uuid.uuid4().hex}", dict[int, bytes]()
-    deadline = time.monotonic() + timeout.total_seconds()
     while store.add(f"{name}/heard", 0) < size - 1:
         for rank in range(1, size):
-            question = store.get(f"ask/{rank}")
+            question = _wait_for(store, f"ask/{rank}", deadline)
             if answered.get(rank) != question:  # the first may be that of a dead rank
                 store.set(f"answer/{question.decode()}", name)
                 answered[rank] = question
-        if time.monotonic() > deadline:
-            raise DistStoreError(f"Of {size} ranks, some did not join within {timeout}.")
-        time.sleep(_POLL_SEC)
+        _pause(deadline)
     return name
+
+
+def _wait_for(store: Store, key: str, deadline: float) -> bytes:
+    """The value of a key, when another rank has set it.
+
+    Not by `Store.get`, in which a process hears no signals.
+    """
+    while not store.check([key]):
+        _pause(deadline)
+    return store.get(key)
+
+
+def _pause(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise DistStoreError(
+            "Some ranks did not join in time. Look in the launcher's log for ranks that ended, and "
+            "start all again."
+        )
+    time.sleep(_POLL_SEC)
 
 
 register_rendezvous_handler("ganforge", _by_start)  # type: ignore[no-untyped-call]

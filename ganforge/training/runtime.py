@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 
@@ -61,7 +61,7 @@ class Runtime:
         project_dir: Path | None = None,
         *,
         cpu_kernels: bool = True,
-        cpu_threads: int | None = None,
+        cpu_threads: int | Literal["auto"] = "auto",
     ) -> None:
         """Join the process group that the launcher describes.
 
@@ -71,7 +71,7 @@ class Runtime:
             trackers: names of Accelerate trackers.
             project_dir: where trackers write.
             cpu_kernels: train with the CPU kernels where the device is a CPU.
-            cpu_threads: of this process; None for its share of the cores.
+            cpu_threads: of this process; auto for its share of the cores.
 
         Raises:
             ConfigError: fp16 without CUDA; a launcher whose environment is incomplete, or

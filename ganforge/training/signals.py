@@ -39,7 +39,8 @@ class _Ended(KeyboardInterrupt):
 def ended_by_signals() -> Iterator[None]:
     """Unwind the block at Ctrl-C, SIGTERM or SIGHUP, which removes temporary files, and exit.
 
-    A second signal ends the process at once. Signals that are ignored, as under nohup, stay so.
+    A second signal ends the process without that, as soon as Python runs. Signals that are ignored,
+    as under nohup, stay so.
 
     Raises:
         SystemExit: a signal came; one line on standard error says so. The status is 128 + its
@@ -68,7 +69,9 @@ def ended_by_signals() -> Iterator[None]:
         # Any error: an import that is interrupted may fail with another one.
         if not received:
             raise
-        sys.stderr.write(f"Stopped by {signal.Signals(received[0]).name}.\n")
+        with contextlib.suppress(OSError):  # the reader of a pipe may have ended first
+            sys.stderr.write(f"Stopped by {signal.Signals(received[0]).name}.\n")
+            sys.stderr.flush()
         raise SystemExit(128 + received[0]) from None
     finally:
         for each, handler in before.items():

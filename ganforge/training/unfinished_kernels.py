@@ -4,6 +4,7 @@ The linker writes a kernel in place, and Inductor loads whatever has its name: a
 links, every later start would fail with "file too short".
 """
 
+import contextlib
 import functools
 import logging
 import os
@@ -22,7 +23,10 @@ def remove_unfinished_kernels() -> None:
     """Remove shared libraries that are not whole, unless a process is building them."""
     from torch._inductor.runtime.cache_dir_utils import cache_dir
 
-    folder = Path(cache_dir())
+    try:
+        folder = Path(cache_dir())
+    except OSError:
+        return  # compilation says so
     for path in folder.glob("*/*.so"):
         if _is_whole(path):
             continue
@@ -30,8 +34,9 @@ def remove_unfinished_kernels() -> None:
         lock_file = folder / "locks" / f"{path.name.partition('.')[0]}.lock"
         lock = lock_path(lock_file, wait=False)
         if lock is not None or not lock_file.exists():
-            log.info("Removed %s, which a stopped compiler left unfinished.", path)
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # of another user
+                path.unlink()
+                log.info("Removed %s, which a stopped compiler left unfinished.", path)
         unlock(lock)
 
 

@@ -4,7 +4,11 @@ from torch import nn
 from torch.testing import assert_close
 
 from ganforge.api import Batch, Networks, Phase, Regularizer
-from ganforge.interfaces.objective import PenaltyInput, RegularizerConfig
+from ganforge.interfaces.objective import (
+    GradientPenaltyConfig,
+    PenaltyInput,
+    RegularizerConfig,
+)
 from ganforge.objectives.penalties import with_penalties
 from ganforge.objectives.regularizers import WeightClipping
 
@@ -71,7 +75,7 @@ class Autocast(Level):
     ],
 )
 def test_penalty_takes_the_forward_passes_precision_only_where_it_says_so(precision, dtype, is_on):
-    regularizer = Autocast(RegularizerConfig(precision=precision))
+    regularizer = Autocast(GradientPenaltyConfig(precision=precision))
     (only,) = with_penalties(phase(), [regularizer], inputs)
     with torch.autocast("cpu", dtype):
         assert only.loss(NETS, BATCH)["level"] == is_on

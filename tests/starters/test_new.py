@@ -67,12 +67,18 @@ def test_new_writes_nothing_when_the_data_do_not_work(paint, tmp_path, monkeypat
     assert not (tmp_path / "in.yaml").exists()
 
 
-def test_new_writes_the_number_of_threads_where_fewer_are_as_fast(paint, monkeypatch):
-    monkeypatch.setattr(measure_module, "measure", lambda path: Speed(50.0, 8.0, 1, 2.13))
+@pytest.mark.parametrize(
+    ("threads", "gain", "words"),
+    [(1, 2.13, "1 thread is 2.1 times as fast as"), (2, 0.98, "2 threads are about as fast as")],
+)
+def test_new_writes_the_number_of_threads_where_fewer_are_as_fast(
+    paint, monkeypatch, threads, gain, words
+):
+    monkeypatch.setattr(measure_module, "measure", lambda path: Speed(50.0, 8.0, threads, gain))
     paint("in")
     said = []
 
     written = new_pipeline(["in"], Wishes(), said.append)
 
-    assert load_pipeline(str(written)).train.cpu_threads == 1
-    assert "With 1 thread: 2.1 times as fast as all." in said
+    assert load_pipeline(str(written)).train.cpu_threads == threads
+    assert any(line.startswith(words) and line.endswith(" here.") for line in said)

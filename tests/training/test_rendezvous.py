@@ -1,6 +1,8 @@
 """Each start of the processes finds itself in torchrun's store, and nothing of dead ranks."""
 
 import datetime
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -55,16 +57,36 @@ def test_restarted_ranks_do_not_see_what_dead_ones_have_stored(join, sizes):
 
 
 def test_question_of_a_rank_that_died_while_it_joined_is_no_obstacle(join):
-    with pytest.raises(DistStoreError):
+    with pytest.raises(DistStoreError, match="did not join in time"):
         join(1, 2, seconds=0.2)  # asks, and rank 0 never comes
+    assert join.agent.check(["ask/1"])
     first, second = start(join, 2)
     first.set("address", "here")
     assert second.get("address") == b"here"
 
 
 def test_rank_that_never_joins_ends_the_start(join):
-    with pytest.raises(DistStoreError):
+    with pytest.raises(DistStoreError, match="did not join in time"):
         join(0, 2, seconds=0.3)
+
+
+def test_rank_0_whose_answer_nobody_hears_ends_the_start(join):
+    join.agent.set("ask/1", "of the dead")
+    with pytest.raises(DistStoreError, match="start all again"):
+        join(0, 2, seconds=0.3)
+    assert join.agent.check(["answer/of the dead"])
+
+
+def test_rank_that_waits_for_others_hears_signals(join):
+    received = []
+    before = signal.signal(signal.SIGALRM, lambda *given: received.append(time.monotonic()))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(DistStoreError):
+            join(1, 2, seconds=2)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert received and time.monotonic() - received[0] > 0.5
 
 
 def test_ranks_of_torchruns_with_different_counts_of_restarts_meet(join, monkeypatch):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ganforge.interfaces.source import Sample
+from ganforge.interfaces.source import Frames, Sample
 
 _PLAIN = (str, int, float, np.number, type(None))
 
@@ -17,7 +18,8 @@ _PLAIN = (str, int, float, np.number, type(None))
 def fingerprint(sample: Sample) -> str:
     """16 hexadecimal digits that change with the sample's key, group, fault or any of its fields.
 
-    Of a file, its path, size and time of change count, not its content, which is slow to read.
+    A file counts by its path, size and modification time, not by its content, which is slow to
+    read. Values that cannot be compared get a fingerprint that never comes again.
     """
     digest = hashlib.blake2b(digest_size=8)
     _add(digest, [sample.key, sample.group, sample.fault, sample.fields])
@@ -43,8 +45,13 @@ def _add(digest: hashlib.blake2b, value: Any) -> None:
         digest.update(f"{kind} {value.dtype} {value.shape};".encode() + value.tobytes())
     elif dataclasses.is_dataclass(value):  # `ImageHalf`, `Poses` and videos
         _add(digest, [getattr(value, field.name) for field in dataclasses.fields(value)])
+    elif isinstance(value, Frames):  # of a package; it may hold the path of a file
+        _add(digest, [kind, vars(value)])
     else:
-        _add(digest, pickle.dumps(value))
+        try:
+            _add(digest, pickle.dumps(value))
+        except (TypeError, AttributeError, pickle.PicklingError):
+            _add(digest, os.urandom(8))
 
 
 def _state(path: Path) -> str:

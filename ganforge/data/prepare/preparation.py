@@ -186,7 +186,7 @@ class Preparation:
             self._add(encoded)
             advance(1)
 
-        rest = take_over(spool, samples, add, encoder.where)
+        rest = take_over(spool, samples, add, encoder)
         for done in encode_chunks(encoder, rest, self.workers):
             for encoded in done:
                 add(encoded)

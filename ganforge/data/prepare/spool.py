@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ganforge.data.prepare.sample_encoder import Encoded
 from ganforge.data.shards.writer import EncodedSample
+from ganforge.errors import DataError
 
 _FRAME = struct.Struct("<IIQ")
 """CRC-32 of the rest of the record, length of its head, length of its members."""
@@ -28,6 +29,7 @@ class Spool:
     """The encoded samples of one stream: added at the end, then read back in any order.
 
     Attributes:
+        path: of the file.
         replaced: the other header that the file had, whose records are gone; usually None.
         num_records: samples that were added or taken over, bad ones included.
         has_more: whether records of an earlier process may be left to take over.
@@ -35,6 +37,7 @@ class Spool:
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         """Open a file, or begin it anew unless it has this header."""
+        self.path = path
         self._file = path.open("r+b" if path.exists() else "w+b")
         self._size = os.fstat(self._file.fileno()).st_size
         self._offsets = array("Q")
@@ -94,14 +97,24 @@ class Spool:
         self._file.seek(self._end)
         self._file.truncate()
         self.has_more = False
-        return max(self._size - self._end, 0)
+        removed, self._size = max(self._size - self._end, 0), self._end
+        return removed
 
     def read(self, number: int) -> EncodedSample:
-        """Good sample number `number`, from 0."""
+        """Good sample number `number`, from 0.
+
+        Raises:
+            DataError: somebody else has changed the file.
+        """
         self._file.seek(self._offsets[number])
-        _, length, _ = _FRAME.unpack(self._file.read(_FRAME.size))
-        key, sizes = json.loads(self._file.read(length))[:2]
-        return EncodedSample(key, {name: self._file.read(size) for name, size in sizes.items()})
+        self._size = max(self._size, self._end)
+        record = self._read_record()
+        if record is None:
+            raise DataError(
+                f"{self.path} has changed while the data set was written. If another process "
+                f"prepares the same data set, end it; then run the same command again."
+            )
+        return _encoded(*record).sample
 
     def grouped_with(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which samples are in one group with some of these: [len(self)] bool."""

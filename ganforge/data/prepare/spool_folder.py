@@ -15,7 +15,8 @@ from ganforge.io.locks import lock_path, unlock
 logger = logging.getLogger(__name__)
 
 MIN_KEPT_BYTES = 2**24
-"""Less than this is encoded again within seconds, so it is removed after an error."""
+"""Less than this is removed when a prepare ends early; most images are encoded again in seconds."""
+_LOCK_NAME = "lock"
 
 
 class SpoolFolder:
@@ -28,8 +29,7 @@ class SpoolFolder:
     def __init__(self, out: Path | str | None = None) -> None:
         """Name the folder beside `out`; the first `open` makes it. None keeps nothing."""
         self.path: Path | None = None
-        if out is not None:
-            out = Path(out).resolve()
+        if out is not None and (out := Path(out).resolve()).name:
             self.path = out.with_name(f".{out.name}.spool")
         self._lock: int | None = None
         self._is_held: bool | None = None
@@ -43,14 +43,13 @@ class SpoolFolder:
         """Remove the folder, unless an error leaves much to go on from."""
         if self.path is None or not self._is_held:
             return
-        size = sum(path.stat().st_size for path in self.path.iterdir())
-        if kind is not None and size >= MIN_KEPT_BYTES:
+        if kind is not None and _size(self.path) >= MIN_KEPT_BYTES:
             logger.warning(
-                "%s keeps the %s%d samples that are encoded. The same command goes on from there; "
-                "to begin anew, delete that folder.",
-                self.path,
+                "The encoded samples (%s%d) are kept in %s. Run the same command to go on; delete "
+                "the folder to start over.",
                 "more than " * self._has_more,
                 self._num_records,
+                self.path,
             )
         else:
             shutil.rmtree(self.path, ignore_errors=True)
@@ -90,19 +89,29 @@ class SpoolFolder:
         """Make and lock the folder, at the first call; None if it cannot be used."""
         while self.path is not None and self._is_held is None:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = lock_path(self.path, wait=False)
+            self._lock = lock_path(self.path / _LOCK_NAME, wait=False, create=True)
             if self._lock is None:
                 self._is_held = False
+                with contextlib.suppress(OSError):
+                    self.path.rmdir()  # if nobody uses it
                 logger.info(
                     "%s is used by another process, or cannot be locked. If this prepare is "
-                    "stopped, nothing of it can be taken over.",
+                    "stopped, it cannot go on where it was.",
                     self.path,
                 )
-            elif _is_at(self._lock, self.path):
+            elif _is_at(self._lock, self.path / _LOCK_NAME):
                 self._is_held = True
             else:  # it was removed before it was locked
                 unlock(self._lock)
         return self.path if self._is_held else None
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder; 0 if somebody has deleted it."""
+    try:
+        return sum(path.stat().st_size for path in folder.iterdir())
+    except OSError:
+        return 0
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 from ganforge.data.prepare.fingerprint import fingerprint
-from ganforge.data.prepare.sample_encoder import Encoded
+from ganforge.data.prepare.sample_encoder import Encoded, SampleEncoder
 from ganforge.data.prepare.spool import Spool
 from ganforge.interfaces.source import Sample
 
@@ -13,7 +13,10 @@ logger = logging.getLogger(__name__)
 
 
 def take_over(
-    spool: Spool, samples: Iterator[Sample], add: Callable[[Encoded], None], where: str
+    spool: Spool,
+    samples: Iterator[Sample],
+    add: Callable[[Encoded], None],
+    encoder: SampleEncoder,
 ) -> Iterator[Sample]:
     """Take over what `spool` holds already, as long as the source gives the same samples.
 
@@ -21,7 +24,7 @@ def take_over(
         spool: ready to be appended to afterwards.
         samples: of the source, from the first one on.
         add: called with each sample that is taken over.
-        where: names the source in the log.
+        encoder: tries bad samples again, whose cause may have passed.
 
     Returns:
         the samples that are left to encode.
@@ -29,7 +32,7 @@ def take_over(
     change = ""
     for encoded in spool.earlier():
         sample = next(samples, None)
-        change = _change(encoded, sample)
+        change = _change(encoded, sample, encoder)
         if change:
             samples = itertools.chain(() if sample is None else [sample], samples)
             break
@@ -42,17 +45,20 @@ def take_over(
         logger.info(
             "Taken over from an earlier prepare: %d samples of %s%s.",
             spool.num_records,
-            where,
-            f"; the rest is encoded anew, because {change}" if change else "",
+            encoder.where,
+            f"; the rest is encoded again, because {change}" if change else "",
         )
     return samples
 
 
-def _change(encoded: Encoded, sample: Sample | None) -> str:
+def _change(encoded: Encoded, sample: Sample | None, encoder: SampleEncoder) -> str:
     """How a sample differs from the one that was encoded; empty if it does not."""
     key = encoded.sample.key
     if sample is None:
         return f"there is no sample '{key}' any more"
     if sample.key != key:
         return f"sample '{sample.key}' is in the place of '{key}'"
-    return "" if fingerprint(sample) == encoded.fingerprint else f"sample '{key}' has changed"
+    if fingerprint(sample) != encoded.fingerprint:
+        return f"sample '{key}' has changed"
+    is_good_now = encoded.fault and not encoder.encode(sample).fault
+    return f"sample '{key}' can be read now" if is_good_now else ""

@@ -127,9 +127,9 @@ def _cores_taken(share: float) -> Alarm | None:
         return None  # nothing waits for it, so that it loses only what the others take
     return Alarm(
         "cores_taken",
-        f"Other programs take the cores: each thread of this run waits {100 * share:.0f} % of the "
-        f"time for one, and the others wait for it.",
-        f"Stop the other programs, or resume with fewer threads than {threads} "
+        f"Each thread of this run waits for a core {100 * share:.0f} % of the time, and the others "
+        f"wait for it: other programs are running, or a container limits the time.",
+        f"Stop other programs, raise the limit, or resume with fewer threads than {threads} "
         f"(train.cpu_threads: 1, for example), which can be several times as fast.",
     )
 

@@ -1,5 +1,8 @@
 import os
+import pickle
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +15,9 @@ from ganforge.interfaces.source import Frames, ImageHalf, Poses, Sample
 class Still(Frames):
     """A clip of one frame, which is no dataclass."""
 
-    def __init__(self, value: int) -> None:
-        self.value = value
+    def __init__(self, value: int, path: Path | None = None) -> None:
+        self.value, self.path = value, path
+        self.name = None if path is None else path.name
 
     def __len__(self) -> int:
         return 1
@@ -43,6 +47,7 @@ VALUES = {
     "other image": lambda: Image.new("RGB", (2, 2), "red"),
     "frames": lambda: Still(1),
     "other frames": lambda: Still(2),
+    "frames of a file": lambda: Still(1, Path("a/b.npy")),
 }
 
 
@@ -52,6 +57,18 @@ def test_fingerprint_is_the_same_for_equal_values_and_differs_for_others():
     )
     assert first == second
     assert len(set(first)) == len(VALUES)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_fingerprint_of_a_pickled_copy_is_the_same(name):
+    # A worker has a copy; the next prepare has the original.
+    sample = Sample("a", {"x": VALUES[name]()})
+    assert fingerprint(pickle.loads(pickle.dumps(sample))) == fingerprint(sample)
+
+
+def test_fingerprint_of_what_cannot_be_compared_never_comes_again():
+    sample = Sample("a", {"x": threading.Lock()})
+    assert fingerprint(sample) != fingerprint(sample)
 
 
 def test_fingerprint_covers_key_group_fault_and_names_of_fields():
@@ -66,7 +83,9 @@ def test_fingerprint_covers_key_group_fault_and_names_of_fields():
     assert len(set(map(fingerprint, samples))) == len(samples)
 
 
-@pytest.mark.parametrize("wrap", [lambda path: path, lambda path: [path], ImageHalf])
+@pytest.mark.parametrize(
+    "wrap", [lambda path: path, lambda path: [path], ImageHalf, lambda path: Still(1, path)]
+)
 def test_fingerprint_of_a_file_tells_its_size_and_time_of_change(tmp_path, wrap):
     path = tmp_path / os.fsdecode(b"not utf-8 \xff")
     value = wrap(path, "left") if wrap is ImageHalf else wrap(path)

@@ -120,9 +120,9 @@ def test_prepare_stopped_by_a_signal_says_how_to_go_on(ended, folder):
     assert (terminated.code, interrupted.code) == (143, 130)
     assert (terminated.taken, interrupted.taken) == (0, 70)
     assert terminated.lines[-2:] == [
-        f"{folder / '.stopped.spool'} keeps the 70 samples that are encoded. The same command goes "
-        "on from there; to begin anew, delete that folder.",
+        f"The encoded samples (70) are kept in {folder / '.stopped.spool'}. Run the same command "
+        "to go on; delete the folder to start over.",
         "Stopped by SIGTERM.",
     ]
-    assert "the 100 samples" in interrupted.lines[-2]
+    assert "samples (100) are" in interrupted.lines[-2]
     assert [path.name for path in folder.glob("*stopped*")] == [".stopped.spool"]

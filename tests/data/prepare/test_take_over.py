@@ -12,6 +12,7 @@ from ganforge.data.prepare import spool_folder
 from ganforge.data.prepare.sample_encoder import SampleEncoder
 from ganforge.data.prepare.spool import Spool
 from ganforge.errors import DataError
+from ganforge.io import locks
 from ganforge.io.locks import lock_path, unlock
 
 
@@ -82,7 +83,7 @@ def test_stopped_prepare_goes_on_where_it_was(photos, tmp_path, stop, check, cap
     settings = config(photos, validation=held_out)
     stop(settings, tmp_path / "out")
     spool = tmp_path / ".out.spool"
-    assert f"{spool} keeps the 7 samples that are encoded. The same command" in caplog.text
+    assert f"The encoded samples (7) are kept in {spool}. Run the same" in caplog.text
     check(settings, 5)
     assert "Taken over from an earlier prepare: 7 samples of source 'folder'." in caplog.text
 
@@ -149,7 +150,7 @@ def test_samples_from_the_first_changed_one_on_are_encoded_anew(
     change(Path(photos) / "a" / f"{number}.png")
     check(config(photos), len(list(Path(photos).glob("*/*"))) - number)
     assert re.search(
-        f": {number} samples of .*; the rest is encoded anew, because {why}", caplog.text
+        f": {number} samples of .*; the rest is encoded again, because {why}", caplog.text
     )
 
 
@@ -158,7 +159,7 @@ def test_sample_that_is_gone_from_the_end_is_not_taken_over(photos, tmp_path, st
     stop(config(photos), tmp_path / "out", at=12)
     (Path(photos) / "b" / "11.png").unlink()
     check(config(photos), 0)
-    assert "11 samples of source 'folder'; the rest is encoded anew, because" in caplog.text
+    assert "11 samples of source 'folder'; the rest is encoded again, because" in caplog.text
     assert "there is no sample 'b+11,png' any more" in caplog.text
 
 
@@ -178,6 +179,7 @@ def test_samples_of_other_settings_are_encoded_anew(photos, tmp_path, stop, chec
         "Samples of an earlier prepare are not taken over: data.resolution (crop.from) was None "
         "and is [4, 4]." in caplog.text
     )
+    assert "damaged" not in caplog.text
 
 
 def test_samples_after_a_damaged_record_are_encoded_anew(photos, tmp_path, stop, check, caplog):
@@ -208,9 +210,44 @@ def test_skipped_samples_are_counted_again(photos, tmp_path, stop, check, caplog
     settings = config(photos, on_bad_sample="skip")
     stop(settings, tmp_path / "out")
     caplog.clear()
-    check(settings, 5)
+    check(settings, 5 + 1)  # the bad one is tried again
     assert caplog.text.count("Left out: Sample 'a+2,png'") == 2  # of `out` and `whole`
     assert caplog.text.count("Left out in all: 1 bad samples.") == 2
+
+
+def test_skipped_sample_whose_fault_has_passed_is_not_skipped_again(
+    photos, tmp_path, stop, check, caplog
+):
+    caplog.set_level(logging.INFO)
+    path = Path(photos) / "a" / "2.png"
+    good = path.read_bytes()
+    for data in (bytes(len(good)), good):
+        path.write_bytes(data)
+        os.utime(path, (1, 1))  # so that only reading it tells
+        if data != good:
+            stop(config(photos, on_bad_sample="skip"), tmp_path / "out")
+    check(config(photos, on_bad_sample="skip"), 1 + 10)  # it is tried, then encoded with the rest
+    assert "encoded again, because sample 'a+2,png' can be read now" in caplog.text
+
+
+def test_spool_that_somebody_else_changes_ends_a_prepare(photos, tmp_path, monkeypatch):
+    flush = Spool.flush
+
+    def changed(spool):
+        flush(spool)
+        spool.path.write_bytes(b"")
+
+    monkeypatch.setattr(Spool, "flush", changed)
+    with pytest.raises(DataError, match=r"main\.spool has changed while the data set was written"):
+        run(config(photos), tmp_path / "out")
+
+
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_prepare_leaves_no_spool_behind(photos, tmp_path, monkeypatch, has_locks):
+    if not has_locks:
+        monkeypatch.setattr(locks, "fcntl", None)
+    run(config(photos), tmp_path / "out")
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_secrets_in_settings_and_faults_are_not_kept(tmp_path, stop):
@@ -228,7 +265,7 @@ def test_secrets_in_settings_and_faults_are_not_kept(tmp_path, stop):
 def test_second_writer_takes_nothing_over(photos, tmp_path, stop, check, encoded, caplog):
     caplog.set_level(logging.INFO)
     stop(config(photos), tmp_path / "out")
-    held = lock_path(tmp_path / ".out.spool", wait=False)
+    held = lock_path(tmp_path / ".out.spool" / "lock", wait=False, create=True)
     before = content(tmp_path / ".out.spool")
     try:
         run(config(photos), tmp_path / "out")
@@ -244,7 +281,7 @@ def test_full_disk_keeps_what_is_encoded_and_says_so(photos, tmp_path, small_dis
     out = small_disk("8k") / "out"
     with pytest.raises(DataError, match="out .*No space left.*enough room in data.shards"):
         run(config(photos), out)
-    assert "keeps the" in caplog.text
+    assert "are kept in" in caplog.text
     assert [path.name for path in out.parent.iterdir()] == [".out.spool"]
 
 

@@ -88,7 +88,7 @@ def test_health_monitor_names_cores_that_others_take_from_several_threads(make, 
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     busy, quiet = make(), make()
     (alarm,) = busy.observe_log(EVEN | {"core_wait_fraction": 0.5}, 1.0)
-    assert alarm.kind == "cores_taken" and "waits 50 % of the time" in alarm.fault
+    assert alarm.kind == "cores_taken" and "waits for a core 50 % of the time" in alarm.fault
     assert "fewer threads than 4" in alarm.advice
     assert quiet.observe_log(EVEN | {"core_wait_fraction": 0.05}, 1.0) == []
     assert busy.state_dict() == quiet.state_dict()
