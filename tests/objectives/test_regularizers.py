@@ -269,6 +269,17 @@ def test_path_lengths_of_linear_generator_are_closed_form(num_ws):
     assert_close(got, (noise @ jacobian).norm(dim=1))
 
 
+def test_path_lengths_of_images_in_bf16_draw_the_noise_of_float32() -> None:
+    latents = torch.ones(2, 4).requires_grad_()
+    weight = torch.arange(48.0).reshape(4, 12) / 64  # exact in bf16
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(0)
+        img = (latents.to(dtype) @ weight.to(dtype)).view(2, 3, 2, 2)
+        found.append(regularizers.path_lengths(img, latents))
+    assert_close(found[1], found[0], rtol=0.02, atol=0)
+
+
 def test_path_lengths_do_not_depend_on_the_size_of_a_repeated_image():
     # y has unit variance over the area (appendix B), whatever its two sides.
     latents = torch.randn(4000, 3, dtype=torch.float64, requires_grad=True)
@@ -426,14 +437,3 @@ def test_off_diagonal_energy_of_many_filters_is_exact_and_takes_the_small_side()
     (theirs,) = torch.autograd.grad(expected, filters)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
     assert max(kept) <= filters.numel()  # not 64 * 64
-
-
-def test_path_lengths_of_images_in_bf16_draw_the_noise_of_float32():
-    latents = torch.ones(2, 4).requires_grad_()
-    weight = torch.arange(48.0).reshape(4, 12) / 64  # exact in bf16
-    found = []
-    for dtype in (torch.float32, torch.bfloat16):
-        torch.manual_seed(0)
-        img = (latents.to(dtype) @ weight.to(dtype)).view(2, 3, 2, 2)
-        found.append(path_lengths(img, latents))
-    torch.testing.assert_close(found[1], found[0], rtol=0.02, atol=0)
