@@ -163,7 +163,7 @@ def test_print_is_light_and_leaves_the_page_as_it_was(page, tmp_path):
 def test_page_is_no_wider_than_a_phone(page):
     size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     page.call("Emulation.setDeviceMetricsOverride", **size)
-    assert page.run("document.documentElement.scrollWidth") <= 390
+    page.wait("document.documentElement.scrollWidth <= 390")  # charts follow a moment later
     page.call("Emulation.clearDeviceMetricsOverride")
 
 
