@@ -66,7 +66,7 @@ OBJECTIVES = {
             "loss": {
                 "regularizers": [
                     {"name": name, "precision": "mixed"}
-                    for name in ("r1", "r2", "gradient_penalty", "dragan", "path_length")
+                    for name in ("r1", "path_length")
                 ]
             }
         },
