@@ -76,22 +76,17 @@ def prepare(
         needs = {"label": "data.use_labels is true", **needs}
     source, wanted = build_source(config), config.validation
     place = validation or f"{out}-validation"
+    if wanted is not None and wanted.shards is None:
+        _check_beside(out, place)
     with contextlib.ExitStack() as folders:
         spools = folders.enter_context(SpoolFolder(out))
         folder = folders.enter_context(new_folder(out, overwrite))
         held_out = None
         if wanted is not None and wanted.num_samples is not None:
-            _check_beside(out, place)
             held_out = folders.enter_context(new_folder(place, overwrite))
-        preparation = Preparation(
-            *(source, config, folder, _number(workers), seed),
-            needs=needs,
-            held_out=held_out,
-            spools=spools,
-        )
-        index = preparation.write(progress)
+        made = (source, config, folder, _number(workers), seed, needs, held_out)
+        index = Preparation(*made, spools=spools).write(progress)
         if wanted is not None and wanted.source is not None:
-            _check_beside(out, place)
             prepare_validation(
                 config,
                 index,

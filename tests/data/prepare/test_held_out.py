@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from preparing import config, run, save, stored
 
+from ganforge.data.prepare.preparation import Preparation
 from ganforge.data.prepare.source_to_shards import prepare_validation
 from ganforge.data.shards.index import load_index
 from ganforge.data.shards.verify import verify_shards
@@ -143,8 +144,13 @@ def test_validation_data_can_be_prepared_for_shards_that_exist(photos, more_phot
         prepare_validation(config(photos), index, tmp_path / "val2")
 
 
-def test_training_and_validation_data_in_one_folder_are_refused(photos, tmp_path):
-    settings = config(photos, validation={"num_samples": 1})
+@pytest.mark.parametrize("is_separate", [False, True])
+def test_training_and_validation_data_in_one_folder_are_refused_before_any_is_read(
+    photos, more_photos, tmp_path, monkeypatch, is_separate
+):
+    monkeypatch.setattr(Preparation, "write", lambda *given: 1 / 0)
+    validation = {"source": more_photos} if is_separate else {"num_samples": 1}
+    settings = config(photos, validation=validation)
     with pytest.raises(DataError, match="cannot hold both"):
         run(settings, tmp_path / "out", validation=tmp_path / "out")
     with pytest.raises(DataError, match="lies in"):
